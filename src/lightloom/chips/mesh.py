@@ -1,0 +1,75 @@
+"""Chips whose tensor cores are meshes of Mach-Zehnder interferometers."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lightloom.chips.devices import MeshDevices
+from lightloom.chips.specimen import Specimen
+from lightloom.common.config import Section
+
+Bits = Annotated[int, Field(ge=1, le=32)]
+"""Width of a converter; past 24 bits single precision is the coarser of the two."""
+
+_L2IGHT = "Gu et al., L2ight, NeurIPS 2021"
+
+
+class MeshChip(Section):
+    """Photonic hardware that computes W x with W cut into k x k blocks, each block U Sigma V on two MZI meshes.
+
+    Defaults are the published L2ight setting, except the phase bias, which is the paper's U(0, 2 pi) and not the
+    released code's U(-1, 1). Each imperfection is off at 0 (or None, for bits).
+    """
+
+    name: str
+    """Name of the preset that this is, or your own."""
+    devices: MeshDevices
+    """Device constants for the cost, each with its source."""
+    block_size: int = Field(9, ge=2, le=1024)
+    """Waveguides k of one mesh; a tensor core multiplies by a k x k block."""
+    field: Literal["real", "complex"] = "real"
+    """real: one phase per MZI and orthogonal meshes; complex: two, and unitary ones, of which a coherent receiver reads
+    the in-phase part."""
+    layout: Literal["rectangle", "triangle", "butterfly"] = "rectangle"
+    """Arrangement of the MZIs: Clements, Reck, or the butterfly, which cannot be programmed to any matrix."""
+    weight_bits: Bits | None = 8
+    """Resolution of the phase shifters' drive; None is exact. Source: L2ight."""
+    input_bits: Bits | None = None
+    """Resolution of the input modulators; None is exact. Source: L2ight (32 bit)."""
+    output_bits: Bits | None = None
+    """Resolution of the output converters; None is exact. Source: L2ight (32 bit)."""
+    dac: Literal["phase", "voltage"] = "phase"
+    """What the drive rounds: the phase (published) or its voltage, whose square is the phase."""
+    v_pi: float = Field(4.36, gt=0)
+    """Voltage of a phase of pi in V. Source: L2ight (gamma = pi / v_pi^2 = 0.165 rad/V^2)."""
+    gamma_std: float = Field(0.002, ge=0)
+    """Spread of gamma between devices in rad/V^2, normal, cut at two standard deviations. Source: L2ight."""
+    crosstalk: float = Field(0.005, ge=0, lt=0.25)
+    """Share of a heater's phase that each neighbour receives. Source: L2ight."""
+    phase_bias: float = Field(2 * math.pi, ge=0, le=2 * math.pi)
+    """Unknown static phase of each shifter, uniform in [0, phase_bias], in rad. Source: L2ight, the paper's text."""
+    phase_noise_std: float = Field(0.0, ge=0)
+    """Dynamic phase noise, new at every use, in rad, normal, cut at two standard deviations."""
+    insertion_loss_db: float = Field(0.0, ge=0)
+    """Loss per MZI inside the computed matrix, in dB. Off by default: a mesh with equal loss is mostly a scale."""
+
+    def specimen(self, seed: int) -> Specimen:
+        """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices."""
+        return Specimen(self, seed)
+
+    def ideal(self) -> MeshChip:
+        """The same hardware with every imperfection switched off."""
+        return self.replace(
+            name=f"{self.name}, ideal",
+            weight_bits=None,
+            input_bits=None,
+            output_bits=None,
+            gamma_std=0.0,
+            crosstalk=0.0,
+            phase_bias=0.0,
+            phase_noise_std=0.0,
+            insertion_loss_db=0.0,
+        )

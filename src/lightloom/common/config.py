@@ -1,0 +1,63 @@
+"""Base of every description that a user may write: frozen, keyword-only, checked, with help for a typo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from lightloom.common.errors import RequestError, nearest
+
+
+class Section(BaseModel):
+    """A frozen group of settings. Unknown keys are refused with the nearest known one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        strict=False,
+        validate_default=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            for key in given:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key `{key}`. {nearest(str(key), cls.model_fields)}")
+        return given
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any], where: str = "") -> Self:
+        """Build from a mapping, as read from a file or a command line.
+
+        Args:
+            given: Keys and values.
+            where: What the mapping belongs to, for the message.
+
+        Raises:
+            RequestError: A key is unknown or a value does not fit; names every such key and what was expected.
+        """
+        try:
+            return cls.model_validate(dict(given))
+        except ValidationError as error:
+            raise RequestError(explain(error, where or cls.__name__)) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked like a new one. Raises as `parse`."""
+        return self.parse({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """What was wrong with each field of a refused `Section`, in one line per field."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        shown = "" if "unknown key" in message else f", got {problem['input']!r}"
+        lines.append(f"{where}{'.' if path else ''}{path}: {message}{shown}")
+    return "\n".join(lines)

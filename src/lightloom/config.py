@@ -1,0 +1,152 @@
+"""The whole of a run in one frozen description, and `key=value` to change any field of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator
+
+from lightloom.chips import MeshChip, preset
+from lightloom.common.config import Section
+from lightloom.common.errors import RequestError, nearest
+from lightloom.data import describe
+from lightloom.learn import TrainConfig
+from lightloom.tasks.classify import MODELS
+
+StageName = Literal["train", "program", "learn", "evaluate", "cost", "report"]
+
+
+class DataConfig(Section):
+    """Which images."""
+
+    name: str = "digits"
+    """Data set."""
+    limit: int | None = Field(None, ge=1)
+    """Train on at most so many images; None is all."""
+    root: Path | None = None
+    """Folder with the sets' folders; None is `LIGHTLOOM_DATA`, else a checked download."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        describe(name)
+        return name
+
+
+class ModelConfig(Section):
+    """Which network."""
+
+    name: str = "cnn"
+    """Model."""
+    width: int = Field(24, ge=1)
+    """Channels of its first layer."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in MODELS:
+            raise ValueError(f"there is no model `{name}`. {nearest(name, MODELS)}")
+        return name
+
+
+class RunConfig(Section):
+    """Everything that decides the outcome of a run."""
+
+    recipe: str
+    """Recipe that this comes from."""
+    seed: int = Field(0, ge=0)
+    """Seed of the training: first weights, order of the images, validation split."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto takes a GPU where there is one."""
+    stages: tuple[StageName, ...] = ("train", "program", "learn", "evaluate", "cost", "report")
+    """What is done, in order."""
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    """Electronic training."""
+    chip: MeshChip = preset("l2ight")
+    """Hardware; a preset's name stands for the preset."""
+    specimen: int = Field(0, ge=0)
+    """Which manufactured chip."""
+    electronic: tuple[str, ...] = ()
+    """Layers to keep off the chip, by name or glob."""
+    learn: TrainConfig = TrainConfig()
+    """Learning on the chip."""
+
+    @field_validator("chip", mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        return preset(given) if isinstance(given, str) else given
+
+
+def override(config: RunConfig, changes: Sequence[str]) -> RunConfig:
+    """Apply `key=value` changes; a key is a path of fields ("train.lr"), a value is read as YAML.
+
+    Raises:
+        RequestError: A change has no `=`, its key is unknown (the nearest is given), or its value does not fit.
+    """
+    values = config.model_dump()
+    for change in changes:
+        key, _, text = change.partition("=")
+        if "=" not in change:
+            raise RequestError(f"`{change}` is not of the form `key=value`.")
+        _set(values, key.strip(), read_value(key, text))
+    return RunConfig.parse(values, "config")
+
+
+def read_value(key: str, text: str) -> Any:
+    """The value of a `key=value` change, read as YAML. Raises `RequestError` where it is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RequestError(f"The value of `{key}` is not YAML: {error}.") from None
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    known = dict(_keys(values))
+    if key not in known:
+        by_leaf = [path for path in known if path.rsplit(".", 1)[-1] == key]
+        hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, known)
+        raise RequestError(f"Unknown key `{key}`. {hint}")
+    holder = values
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        holder = holder[parent]
+    if isinstance(holder[leaf], dict) and not isinstance(value, dict):
+        if leaf != "chip":
+            fields = ", ".join(f"`{key}.{name}`" for name in holder[leaf])
+            raise RequestError(f"`{key}` is a group of fields; give one of them: {fields}.")
+        value = preset(str(value)).model_dump()
+    holder[leaf] = value
+
+
+def _keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        yield f"{prefix}{name}", value
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved config as YAML, in the order of the fields."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def from_yaml(path: Path) -> RunConfig:
+    """Read what `to_yaml` wrote.
+
+    Raises:
+        RequestError: The file is missing, is not YAML, or holds what a config cannot.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise RequestError(f"`{path}` is missing. Is this a run folder of Lightloom?") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"`{path}` is not YAML: {error}.") from None
+    if not isinstance(values, Mapping):
+        raise RequestError(f"`{path}` holds no config; expected `key: value` lines.")
+    return RunConfig.parse(values, str(path))

@@ -1,0 +1,56 @@
+"""One watched forward pass: how many input vectors each optical layer multiplies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.nn import Counts, OpticalLayer, optical_layers
+
+
+@dataclass(frozen=True)
+class LayerUse:
+    """One optical layer and the work that one inference gives it."""
+
+    name: str
+    layer: OpticalLayer
+    vectors: int
+    """Input vectors per inference; a layer used in several places adds them up."""
+
+    @property
+    def counts(self) -> Counts:
+        """Cores, calls and conversions of one inference."""
+        return self.layer.core.counts(self.vectors)
+
+
+@torch.no_grad()
+def trace(model: nn.Module, sample: Tensor) -> list[LayerUse]:
+    """The work of each optical layer for one inference, in the order of the model; unused layers have none.
+
+    Args:
+        model: A converted model.
+        sample: One input [1, ...].
+    """
+    vectors: dict[str, int] = {}
+    layers = optical_layers(model)
+    handles = [layer.register_forward_hook(_count(vectors, name)) for name, layer in layers.items()]
+    was_training = model.training
+    try:
+        model.eval()(sample)
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return [LayerUse(name, layer, vectors.get(name, 0)) for name, layer in layers.items()]
+
+
+def _count(vectors: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def look(module: nn.Module, given: Any, output: Tensor) -> None:
+        channels = output.shape[1] if isinstance(module, OpticalLayer) and module.channels_first else output.shape[-1]
+        vectors[name] = vectors.get(name, 0) + output.numel() // channels
+
+    return look

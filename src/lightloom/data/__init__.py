@@ -1,0 +1,23 @@
+"""Readers and embedded sets; every reader checks what it reads."""
+
+from lightloom.data.batches import Batch, Batches
+from lightloom.data.cards import DATASETS, Card, describe
+from lightloom.data.idx import read_idx, read_images, read_labelled, read_labels
+from lightloom.data.sets import load
+from lightloom.data.splits import ImageSet, Splits, standardise
+
+__all__ = [
+    "DATASETS",
+    "Batch",
+    "Batches",
+    "Card",
+    "ImageSet",
+    "Splits",
+    "describe",
+    "load",
+    "read_idx",
+    "read_images",
+    "read_labelled",
+    "read_labels",
+    "standardise",
+]

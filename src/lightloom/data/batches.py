@@ -1,0 +1,111 @@
+"""Minibatches whose order is a pure function of seed and epoch: resumable, shared out over ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightloom.common.errors import RequestError
+from lightloom.common.seeds import named_generator
+
+
+class Batch(NamedTuple):
+    """One rank's part of a global batch.
+
+    Attributes:
+        inputs: [local, ...].
+        targets: [local, ...].
+        share: Weight of the local mean loss: local * world / global, in samples. The mean over ranks of
+            share x (mean over local samples), which is what data-parallel training computes, is the mean
+            over the global batch. 1 on a single process; 0 where the sample only keeps the ranks in step.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    share: float
+
+
+class Batches:
+    """Minibatches of samples held in memory.
+
+    Every global batch is dealt out like cards: rank r takes its samples r, r + world, r + 2 world, ... All
+    ranks get the same number of batches. Where the last batch has fewer samples than there are ranks, a rank
+    without one repeats the first sample with share 0, so that collective operations stay in step.
+
+    Args:
+        images: Inputs [n, ...].
+        labels: Targets [n, ...], on the same device or another.
+        batch_size: Samples per global batch, over all ranks; the last batch of an epoch may be smaller.
+        seed: The run's seed; the same on every rank.
+        shuffle: A new order each epoch, or (for evaluation) the order of the set.
+        rank: This process, 0 ... world - 1.
+        world: Number of processes.
+
+    Raises:
+        RequestError: The set is empty, its two lengths differ, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if len(images) != len(labels):
+            raise RequestError(f"There are {len(images)} images and {len(labels)} labels; give as many of both.")
+        if len(images) == 0:
+            raise RequestError("There is no image to make batches of; give at least one.")
+        if batch_size < 1:
+            raise RequestError(f"`batch_size` is {batch_size}; give at least 1.")
+        if world < 1 or not 0 <= rank < world:
+            raise RequestError(f"Rank {rank} of {world} does not exist; ranks are 0 ... `world` - 1.")
+        self._images, self._labels = images, labels
+        self._batch_size, self._seed, self._shuffle = batch_size, seed, shuffle
+        self._rank, self._world = rank, world
+
+    def __len__(self) -> int:
+        """Batches per epoch, the same on every rank."""
+        return -(-len(self._images) // self._batch_size)
+
+    def order(self, epoch: int) -> Tensor:
+        """Sample indices [n] in the order of an epoch, the same on every rank.
+
+        Raises:
+            RequestError: `epoch` is negative.
+        """
+        if epoch < 0:
+            raise RequestError(f"`epoch` is {epoch}; epochs count from 0.")
+        if not self._shuffle:
+            return torch.arange(len(self._images))
+        return torch.randperm(len(self._images), generator=named_generator(self._seed, "batches", epoch))
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch.
+
+        Args:
+            epoch: Counts from 0.
+            start: First batch, 0 ... `len(self)`: where a run that was stopped goes on.
+
+        Raises:
+            RequestError: `epoch` or `start` is out of range; raised at once, not at the first batch.
+        """
+        order = self.order(epoch)
+        if not 0 <= start <= len(self):
+            raise RequestError(f"`start` is {start}; an epoch has {len(self)} batches: give 0 ... {len(self)}.")
+        return (self._local(whole) for whole in torch.split(order, self._batch_size)[start:])
+
+    def _local(self, whole: Tensor) -> Batch:
+        """This rank's part of the global batch with the sample indices `whole`."""
+        mine = whole[self._rank :: self._world]
+        share = len(mine) * self._world / len(whole)
+        if len(mine) == 0:
+            mine = whole[:1]
+        return Batch(self._images[mine.to(self._images.device)], self._labels[mine.to(self._labels.device)], share)

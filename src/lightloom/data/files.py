@@ -1,0 +1,126 @@
+"""Where the IDX files of a set are: in the user's folder, or in the cache after a checked download."""
+
+from __future__ import annotations
+
+import os
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from lightloom.common.errors import RequestError, WorkError
+from lightloom.data.cards import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Mirror
+
+_TIMEOUT_S = 30
+_CHUNK = 2**18
+
+
+class IdxFiles(NamedTuple):
+    """The four files of a set."""
+
+    train_images: Path
+    train_labels: Path
+    test_images: Path
+    test_labels: Path
+
+
+def find_files(name: str, mirror: Mirror, root: Path | None = None) -> IdxFiles:
+    """The four files of the set `name`.
+
+    They are looked for in the folder `name` of `root`, or else of `LIGHTLOOM_DATA`; nothing is ever written
+    there. Where neither is given they are downloaded once, checked, into `data/<name>` of `LIGHTLOOM_CACHE`
+    (`~/.cache/lightloom`).
+
+    Args:
+        name: The set's folder.
+        mirror: Where to download it from.
+        root: The folder that holds the sets' folders.
+
+    Raises:
+        RequestError: A file is missing from the given folder.
+        WorkError: A download failed.
+    """
+    given = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
+    if given:
+        return local_files(Path(given).expanduser() / name)
+    cache = Path(os.environ.get("LIGHTLOOM_CACHE") or "~/.cache/lightloom").expanduser()
+    return download(mirror, cache / "data" / name)
+
+
+def local_files(folder: Path) -> IdxFiles:
+    """The four files in `folder`, each with or without `.gz`; `RequestError` names those that are missing."""
+    found, missing = [], []
+    for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
+        paths = [path for path in (folder / f"{name}.gz", folder / name) if path.is_file()]
+        found += paths[:1]
+        missing += [] if paths else [f"`{folder / name}.gz`"]
+    if missing:
+        raise RequestError(
+            f"Missing: {', '.join(missing)} (or the same without `.gz`). Put there what is missing, name the "
+            f"folder that holds `{folder.name}/` by `LIGHTLOOM_DATA` or `--data`, "
+            "or leave both away to download."
+        )
+    return IdxFiles(*found)
+
+
+def download(mirror: Mirror, folder: Path) -> IdxFiles:
+    """The four files in `folder`, fetched from `mirror` where they are not there with the right checksum.
+
+    Raises:
+        WorkError: The mirror cannot be reached, serves other bytes, or the folder cannot be written to.
+    """
+    return IdxFiles(
+        *(
+            _fetch(f"{mirror.url}{name}.gz", mirror.md5[name], folder)
+            for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+        )
+    )
+
+
+def _fetch(url: str, md5: str, folder: Path) -> Path:
+    import pooch
+
+    try:
+        path = pooch.retrieve(
+            url, known_hash=f"md5:{md5}", fname=url.rsplit("/", 1)[1], path=folder, downloader=_stream
+        )
+    except (OSError, ValueError, HTTPException) as error:
+        raise WorkError(
+            f"Could not fetch `{url}` into `{folder}`: {str(error).rstrip('.')}. "
+            "Try again later, or get the files of this set elsewhere, put them into a folder "
+            f"`{folder.name}/`, and name the folder above it by `LIGHTLOOM_DATA` or `--data`."
+        ) from error
+    return Path(path)
+
+
+def _answer(url: str) -> HTTPResponse:
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    try:
+        return cast(HTTPResponse, urlopen(url, timeout=_TIMEOUT_S))
+    except HTTPError as error:
+        error.close()  # it holds the connection, and is kept as the cause of what the user sees
+        raise
+
+
+def _stream(url: str, output_file: str, pooch: object) -> None:
+    """Download the bytes as they are stored, with a progress bar on a terminal.
+
+    The downloader that pooch brings would unpack a `.gz` that a server labels `Content-Encoding: gzip`, and
+    the checksum is of the packed file.
+    """
+    from rich.progress import Progress
+
+    from lightloom.common.progress import console
+
+    screen = console()
+    with (
+        _answer(url) as response,
+        Path(output_file).open("wb") as stream,
+        Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress,
+    ):
+        length = response.headers.get("Content-Length")
+        bar = progress.add_task(url.rsplit("/", 1)[1], total=int(length) if length else None)
+        while piece := response.read(_CHUNK):
+            stream.write(piece)
+            progress.advance(bar, len(piece))

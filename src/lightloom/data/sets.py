@@ -1,0 +1,109 @@
+"""Classification sets held whole in memory: read, checked, split, standardised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lightloom.common.errors import RequestError
+from lightloom.common.seeds import named_generator
+from lightloom.data.cards import Card, describe
+from lightloom.data.files import IdxFiles, find_files
+from lightloom.data.idx import read_labelled
+from lightloom.data.splits import Pixels, Splits, standardise, stratified_draw
+
+_BYTE_WHITE = 255.0
+_DIGITS_WHITE = 16.0
+_DIGITS_TEST_SEED = 0  # the test images are the same in every run, so it is no argument
+
+
+def load(
+    name: str,
+    root: Path | None = None,
+    *,
+    validation: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Splits:
+    """A data set, split and standardised by the mean and standard deviation of its training images.
+
+    `digits` is embedded: a fixed stratified fifth of it is the test split. The others are IDX files with
+    their standard test split, found as `lightloom.data.files.find_files` says. Validation images are drawn
+    from the rest, stratified by class.
+
+    Args:
+        name: One of `DATASETS`.
+        root: Folder that holds the sets' folders (`mnist/`, ...); else `LIGHTLOOM_DATA`, else a download.
+        validation: Number of validation images; by default 180 for `digits` and 5000 for the others.
+        seed: Draws which images go to validation and which a `limit` keeps; never touches the test split.
+        limit: Keep at most so many training images, stratified; a larger limit keeps those of a smaller one.
+
+    Raises:
+        RequestError: The name is unknown, a number is out of range, or a file is missing or unfit.
+        WorkError: A download failed.
+    """
+    card = describe(name)
+    if limit is not None and limit < 1:
+        raise RequestError(f"`limit` is {limit}; keep at least 1 training image.")
+    held_back = card.validation if validation is None else validation
+    if not 1 <= held_back < card.learning:
+        raise RequestError(
+            f"`validation` is {held_back}; `{name}` has {card.learning} images to divide into training and "
+            f"validation: give 1 ... {card.learning - 1}."
+        )
+    if card.mirror is None:
+        learning, test, white = *_digits(card), _DIGITS_WHITE
+    else:
+        learning, test, white = *read_files(card, find_files(name, card.mirror, root)), _BYTE_WHITE
+    validating, rest = _divide(learning, held_back, named_generator(seed, "data", name, "validation"))
+    if limit is not None and limit < len(rest[1]):
+        rest, _ = _divide(rest, limit, named_generator(seed, "data", name, "limit"))
+    return standardise(rest, validating, test, white=white, classes=card.classes, name=name)
+
+
+def read_files(card: Card, files: IdxFiles) -> tuple[Pixels, Pixels]:
+    """The learning and the test images of a set from its IDX files, checked against its card.
+
+    Returns:
+        uint8 images [n, 1, h, w] with int64 labels [n], twice.
+
+    Raises:
+        RequestError: A file is damaged, or its images differ from the card's in number or size.
+    """
+    return (
+        _read_part(card, files.train_images, files.train_labels, card.learning),
+        _read_part(card, files.test_images, files.test_labels, card.test),
+    )
+
+
+def _read_part(card: Card, images_path: Path, labels_path: Path, count: int) -> Pixels:
+    images, labels = read_labelled(images_path, labels_path, classes=len(card.classes))
+    expected = (count, *card.shape[1:])
+    if tuple(images.shape) != expected:
+        raise RequestError(
+            f"`{images_path}` holds images of shape {tuple(images.shape)}; {card.title} has {expected} here. "
+            "Is it the file of another data set or split?"
+        )
+    return images[:, None], labels
+
+
+def _digits(card: Card) -> tuple[Pixels, Pixels]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = torch.from_numpy(bunch.images)[:, None]
+    labels = torch.from_numpy(bunch.target).to(torch.int64)
+    test, learning = _divide((pixels, labels), card.test, named_generator(_DIGITS_TEST_SEED, "data", card.name, "test"))
+    return learning, test
+
+
+def _divide(pixels: Pixels, count: int, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+    """`count` stratified images, and the rest, both in the order of the file."""
+
+    def taken(indices: Tensor) -> Pixels:
+        return pixels[0][indices], pixels[1][indices]
+
+    drawn, rest = stratified_draw(pixels[1], count, generator)
+    return taken(drawn), taken(rest)

@@ -1,0 +1,104 @@
+"""Weights and training state as safetensors: no code in them, written whole, checked when read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lightloom.common.errors import RequestError, nearest
+from lightloom.common.files import write_bytes
+
+
+class Progress(NamedTuple):
+    """Where a training stands."""
+
+    epoch: int
+    """Last epoch that is complete; 0 before the first."""
+    best: float
+    """Best validation accuracy so far."""
+    best_epoch: int
+
+
+def save_weights(model: nn.Module, path: Path, **notes: str) -> None:
+    """Write parameters and persistent buffers of a model, and short notes about them."""
+    _write(path, _own(model.state_dict()), notes)
+
+
+def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
+    """Read what `save_weights` wrote into a model of the same shape; the chip's description is not touched.
+
+    Returns:
+        The notes.
+
+    Raises:
+        RequestError: The file is missing, cut short, of another kind, or of another model; the first tensors that
+            do not fit are named.
+    """
+    tensors, notes = _read(path)
+    _fill(model, tensors, path)
+    return notes
+
+
+def save_training(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path) -> None:
+    """Write model, optimiser and progress in one file, so that they always belong together."""
+    tensors = {f"model/{name}": tensor for name, tensor in _own(model.state_dict()).items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items() if isinstance(value, Tensor)}
+    _write(path, _own(tensors), {key: repr(value) for key, value in progress._asdict().items()})
+
+
+def load_training(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> Progress:
+    """Read what `save_training` wrote. Raises as `load_weights`."""
+    tensors, notes = _read(path)
+    prefix = "model/"
+    _fill(model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path)
+    described = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/", 2)
+            state.setdefault(int(index), {})[key] = tensor
+    described["state"] = state
+    optimizer.load_state_dict(described)
+    return Progress(int(notes["epoch"]), float(notes["best"]), int(notes["best_epoch"]))
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
+    # safetensors orders equal content differently from run to run where the names come unsorted
+    write_bytes(path, save(dict(sorted(tensors.items())), metadata=dict(notes)))
+
+
+def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors with storage of their own, as the format wants them: shared ones are copied."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}, dict(opened.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError:
+        raise RequestError(f"There is no file `{path}`.") from None
+    except (SafetensorError, OSError) as error:
+        raise RequestError(f"`{path}` is not a whole safetensors file: {error}.") from None
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    wanted = model.state_dict()
+    problems = [f"`{name}` is missing" for name in wanted if name not in tensors]
+    problems += [f"`{name}` is not in the model. {nearest(name, wanted)}" for name in tensors if name not in wanted]
+    problems += [
+        f"`{name}` has shape {tuple(tensors[name].shape)}, the model's has {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise RequestError(f"`{path}` holds the weights of another model: {'; '.join(problems[:3])}{more}.")
+    model.load_state_dict(dict(tensors))

@@ -1,0 +1,42 @@
+"""How a model is trained."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from lightloom.common.config import Section
+
+
+class TrainConfig(Section):
+    """One training: optimiser, schedule, precision."""
+
+    epochs: int = Field(20, ge=1)
+    """Passes over the training images."""
+    batch_size: int = Field(64, ge=1)
+    """Images per step, over all processes together."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with momentum 0.9."""
+    lr: float = Field(2e-3, gt=0)
+    """Highest learning rate."""
+    weight_decay: float = Field(1e-2, ge=0)
+    """Decoupled (adamw) or added to the gradient (sgd)."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """cosine falls from `lr` to 0 over the whole training."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps over which the learning rate first rises from 0."""
+    clip_norm: float | None = Field(None, gt=0)
+    """Largest norm of the whole gradient; None leaves it."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 is for the electronic work; meshes are always built in float32."""
+
+    def learning_rate(self, step: int, steps: int) -> float:
+        """Learning rate of step 0 ... steps - 1: a function of the step alone, so there is nothing to save."""
+        rise = self.warmup * steps
+        if step < rise:
+            return self.lr * (step + 1) / (rise + 1)
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))

@@ -1,0 +1,225 @@
+"""The training engine: one loop for every model, on one process or several, that a kill cannot harm.
+
+All randomness of an epoch is a function of seed, stage and epoch, and a checkpoint is one file that holds weights,
+optimiser and progress together. A run that is killed and resumed therefore ends in the same weights as one that ran
+through, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from lightloom.common.files import append_json_line, read_json_lines, write_text
+from lightloom.common.progress import follow
+from lightloom.common.seeds import named_seed
+from lightloom.data import Batches, ImageSet
+from lightloom.learn.checkpoint import Progress, load_training, load_weights, save_training, save_weights
+from lightloom.learn.config import TrainConfig
+from lightloom.learn.finite import check_gradients, check_loss
+
+
+class Task(Protocol):
+    """What a model is trained for."""
+
+    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
+        """Mean loss over the batch, a scalar."""
+        ...
+
+    def evaluate(self, model: nn.Module, images: ImageSet) -> Mapping[str, float]:
+        """Figures of a model on a set; `loss` and `accuracy` among them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training writes: `metrics.jsonl` and `checkpoints/STAGE-{last,best}.safetensors` in a run folder."""
+
+    folder: Path
+    stage: str
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per epoch, of all stages."""
+        return self.folder / "metrics.jsonl"
+
+    def checkpoint(self, which: str) -> Path:
+        """The "last" or "best" checkpoint."""
+        return self.folder / "checkpoints" / f"{self.stage}-{which}.safetensors"
+
+
+def fit(
+    model: nn.Module,
+    train: ImageSet,
+    validation: ImageSet,
+    task: Task,
+    config: TrainConfig,
+    *,
+    folder: Path,
+    stage: str,
+    seed: int,
+    device: str = "auto",
+) -> Progress:
+    """Train the parameters of `model` that require a gradient, and leave the best weights in it.
+
+    It goes on from the last checkpoint of this stage in `folder`, if there is one. Best is by validation accuracy;
+    the first epoch that reaches it counts.
+
+    Args:
+        model: Trained in place; it ends on the device of the training.
+        train: Training images.
+        validation: Decides which epoch is best.
+        task: Loss and figures.
+        config: Optimiser, schedule, precision.
+        folder: Run folder.
+        stage: Name of this training in the run.
+        seed: Of the run.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+
+    Raises:
+        WorkError: The loss or a gradient is not finite, or the disk refuses.
+        RequestError: The checkpoint in `folder` is of another model.
+    """
+    trainer = _Trainer(model, train, validation, task, config, Place(folder, stage), seed, device)
+    return trainer.run()
+
+
+class _Trainer:
+    """State of one training between its epochs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: ImageSet,
+        validation: ImageSet,
+        task: Task,
+        config: TrainConfig,
+        place: Place,
+        seed: int,
+        device: str,
+    ) -> None:
+        # `accelerate launch` says which devices and processes there are; plain `python` is one process
+        self.hardware = Accelerator(cpu=device == "cpu")
+        self.task, self.config, self.place, self.seed = task, config, place, seed
+        self.model = model.to(self.hardware.device)
+        self.validation = validation.to(self.hardware.device)
+        images = train.to(self.hardware.device)
+        self.batches = Batches(
+            images.images,
+            images.labels,
+            batch_size=config.batch_size,
+            seed=named_seed(seed, place.stage),
+            rank=self.hardware.process_index,
+            world=self.hardware.num_processes,
+        )
+        self.optimizer = _optimizer(model, config)
+        self.progress = self._resume()
+        # several processes: averages gradients; one process: the model itself
+        self.parallel: nn.Module = self.hardware.prepare_model(model)
+
+    def run(self) -> Progress:
+        epochs = self.config.epochs
+        with follow(self.place.stage, epochs, shown=self.hardware.is_main_process) as report:
+            for epoch in range(self.progress.epoch + 1, epochs + 1):
+                started = time.perf_counter()
+                loss = self._epoch(epoch)
+                figures = self.task.evaluate(self.model, self.validation)
+                self._record(epoch, loss, figures, time.perf_counter() - started)
+                report(epoch, f"loss {loss:.4f}  accuracy {100 * figures['accuracy']:.2f} %")
+        self.hardware.wait_for_everyone()
+        load_weights(self.model, self.place.checkpoint("best"))
+        return self.progress
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over the data; the mean loss over all processes."""
+        torch.manual_seed(named_seed(self.seed, self.place.stage, epoch, self.hardware.process_index))
+        self.parallel.train()
+        per_epoch = len(self.batches)
+        total = torch.zeros((), device=self.hardware.device)
+        for index, batch in enumerate(self.batches.epoch(epoch - 1)):
+            step = (epoch - 1) * per_epoch + index
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.learning_rate(step, self.config.epochs * per_epoch)
+            where = f"stage `{self.place.stage}`, epoch {epoch}, step {step}"
+            total += self._step(batch.inputs, batch.targets, batch.share, where)
+        mean: Tensor = self.hardware.reduce(total / per_epoch, "mean")
+        return float(mean)
+
+    def _step(self, inputs: Tensor, targets: Tensor, share: float, where: str) -> Tensor:
+        half = self.config.precision == "bfloat16"
+        with torch.autocast(self.hardware.device.type, torch.bfloat16, enabled=half):
+            loss = self.task.loss(self.parallel(inputs), targets)
+        check_loss(loss, self.model, inputs, lambda: self.model(inputs), where)
+        # with its share, the mean over processes is the mean over the whole batch
+        loss = loss * share
+        self.optimizer.zero_grad(set_to_none=True)
+        self.hardware.backward(loss)
+        check_gradients(self.model, where)
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _record(self, epoch: int, loss: float, figures: Mapping[str, float], seconds: float) -> None:
+        """First the metrics, then the checkpoints: what a kill in between leaves is cut off when resuming."""
+        better = figures["accuracy"] > self.progress.best
+        self.progress = Progress(
+            epoch,
+            figures["accuracy"] if better else self.progress.best,
+            epoch if better else self.progress.best_epoch,
+        )
+        if not self.hardware.is_main_process:
+            return
+        line = {
+            "stage": self.place.stage,
+            "epoch": epoch,
+            "step": epoch * len(self.batches),
+            "loss": loss,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            **{f"validation_{name}": value for name, value in figures.items()},
+            "seconds": seconds,
+        }
+        append_json_line(self.place.metrics, line)
+        if better:
+            save_weights(self.model, self.place.checkpoint("best"), epoch=str(epoch))
+        save_training(self.model, self.optimizer, self.progress, self.place.checkpoint("last"))
+
+    def _resume(self) -> Progress:
+        last = self.place.checkpoint("last")
+        progress = Progress(0, -1.0, 0)
+        if last.exists():
+            progress = load_training(self.model, self.optimizer, last)
+        self.hardware.wait_for_everyone()
+        if self.hardware.is_main_process:
+            last.parent.mkdir(parents=True, exist_ok=True)
+            _cut_metrics(self.place, progress.epoch)
+        return progress
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError("no parameter of the model requires a gradient, so there is nothing to train")
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=0.9)
+
+
+def _cut_metrics(place: Place, epoch: int) -> None:
+    """Drop the lines of epochs of this stage that no checkpoint holds, and a line that a kill cut short."""
+    if not place.metrics.exists():
+        return
+    lines = [
+        json.dumps(line)
+        for line in read_json_lines(place.metrics)
+        if line["stage"] != place.stage or line["epoch"] <= epoch
+    ]
+    write_text(place.metrics, "".join(f"{line}\n" for line in lines))

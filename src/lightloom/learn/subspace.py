@@ -1,0 +1,37 @@
+"""Learning in the subspace that a specimen leaves open: singular values and norms train, U and V stay as they are.
+
+The published way to learn on a chip (L2ight): the meshes of a manufactured chip are what they are, unknown, and the
+gradient of their singular values is measured with light alone, see `physics.blocks.subspace_gradient`.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lightloom.nn import optical_layers, switch
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+def train_only_subspace(model: nn.Module) -> list[str]:
+    """Let the singular values of optical layers and the scale and shift of norms train, and nothing else.
+
+    Args:
+        model: A converted model; its optical layers are switched to mode "usv".
+
+    Returns:
+        Names of the parameters that train.
+
+    Raises:
+        ValueError: The model has no optical layer.
+    """
+    layers = optical_layers(model)
+    if not layers:
+        raise ValueError("there is nothing to learn on a chip: the model has no optical layer; use `convert` first")
+    switch(model, "usv")
+    norms = [module for module in model.modules() if isinstance(module, _NORMS)]
+    trained = {id(layer.core.sigma) for layer in layers.values()}
+    trained |= {id(parameter) for norm in norms for parameter in norm.parameters(recurse=False)}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]

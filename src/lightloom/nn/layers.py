@@ -1,0 +1,203 @@
+"""Layers whose matrix work is done by a tensor core; they know no technology."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightloom.chips import MeshChip, Specimen
+from lightloom.nn.core import Mode
+from lightloom.nn.mesh_core import MeshCore
+from lightloom.physics import converters
+
+
+class OpticalLayer(nn.Module):
+    """A tensor core between input and output converters, with an electronic bias.
+
+    Args:
+        core: Holds the weight.
+        bias: [outputs] added after the detectors, or None.
+    """
+
+    bias: nn.Parameter | None
+    channels_first = False
+
+    def __init__(self, core: MeshCore, bias: Tensor | None) -> None:
+        super().__init__()
+        self.core = core
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach().clone()))
+
+    @property
+    def chip(self) -> MeshChip:
+        """The hardware."""
+        return self.core.chip
+
+    @property
+    def weight(self) -> Tensor:
+        """The effective weight in the shape that torch's layer has, for code that reads it."""
+        return self.core.weight()
+
+    def through_optics(self, x: Tensor, multiply: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
+        """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add."""
+        chip = self.core.chip
+        x = converters.convert(x, chip.input_bits)
+        if chip.output_bits is None:
+            return multiply(x, self.bias)
+        y = converters.convert(multiply(x, None), chip.output_bits)
+        return y if self.bias is None else y + self.bias.view(-1, *([1, 1] if self.channels_first else []))
+
+    def fill(self, layer: nn.Linear | nn.Conv2d) -> None:
+        """Give an electronic layer of the same shape this one's effective weight, bias, device and dtype."""
+        layer.to(self.core.sigma)
+        with torch.no_grad():
+            layer.weight.copy_(self.weight)
+            if layer.bias is not None and self.bias is not None:
+                layer.bias.copy_(self.bias)
+
+
+class OpticalLinear(OpticalLayer):
+    """y = W x + b with W on photonic tensor cores, in the place of `torch.nn.Linear`.
+
+    Args:
+        in_features: Length of x.
+        out_features: Length of y.
+        bias: Whether to add an electronic bias.
+        chip: The hardware.
+        name: Place on the chip.
+        start: Layer of these sizes to take weight and bias from; None draws them as torch does.
+
+    Shapes: [..., in_features] -> [..., out_features].
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        chip: MeshChip,
+        name: str = "core",
+        start: nn.Linear | None = None,
+    ) -> None:
+        start = nn.Linear(in_features, out_features, bias) if start is None else start
+        super().__init__(_core(start.weight, chip, 1, name), start.bias)
+        self.in_features, self.out_features = in_features, out_features
+
+    @classmethod
+    def from_electronic(cls, layer: nn.Linear, chip: MeshChip, name: str = "core") -> OpticalLinear:
+        """The optical form of a `torch.nn.Linear`, programmed to its weight."""
+        return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer)
+
+    def to_electronic(self) -> nn.Linear:
+        """A `torch.nn.Linear` with the effective weight."""
+        layer = nn.Linear(self.in_features, self.out_features, self.bias is not None)
+        self.fill(layer)
+        return layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        weight = self.core.weight()
+        return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
+
+
+class OpticalConv2d(OpticalLayer):
+    """A 2-D convolution on photonic tensor cores, in the place of `torch.nn.Conv2d`; every argument of it is taken.
+
+    Each output position is one input vector of length in_channels / groups * height * width of the kernel, and each
+    group has a matrix, so blocks, of its own.
+
+    Args:
+        *args: As `torch.nn.Conv2d`.
+        chip: The hardware.
+        name: Place on the chip.
+        start: Layer of this geometry to take weight and bias from; None draws them as torch does.
+        **kwargs: As `torch.nn.Conv2d`.
+
+    Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h', w'].
+    """
+
+    channels_first = True
+
+    def __init__(
+        self, *args: Any, chip: MeshChip, name: str = "core", start: nn.Conv2d | None = None, **kwargs: Any
+    ) -> None:
+        start = nn.Conv2d(*args, **kwargs) if start is None else start
+        super().__init__(_core(start.weight, chip, start.groups, name), start.bias)
+        self.geometry = {field: getattr(start, field) for field in _CONV_GEOMETRY}
+        # torch's own bookkeeping for the padding modes that are not zeros
+        self._pad_widths: list[int] = list(start._reversed_padding_repeated_twice)
+
+    @classmethod
+    def from_electronic(cls, layer: nn.Conv2d, chip: MeshChip, name: str = "core") -> OpticalConv2d:
+        """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
+        return cls(chip=chip, name=name, start=layer)
+
+    def to_electronic(self) -> nn.Conv2d:
+        """A `torch.nn.Conv2d` with the effective weight."""
+        layer = nn.Conv2d(**self.geometry, bias=self.bias is not None)
+        self.fill(layer)
+        return layer
+
+    @property
+    def weight(self) -> Tensor:
+        """[out_channels, in_channels / groups, height, width]."""
+        return self.core.weight().view(self.geometry["out_channels"], -1, *self.geometry["kernel_size"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, in_channels, h, w] -> [batch, out_channels, h', w']."""
+        weight, shape = self.weight, self.geometry
+        padding = shape["padding"]
+        if shape["padding_mode"] != "zeros":
+            x = F.pad(x, self._pad_widths, mode=shape["padding_mode"])
+            padding = 0
+
+        def multiply(signals: Tensor, bias: Tensor | None) -> Tensor:
+            return F.conv2d(signals, weight, bias, shape["stride"], padding, shape["dilation"], shape["groups"])
+
+        return self.through_optics(x, multiply)
+
+    def extra_repr(self) -> str:
+        """Geometry, for printing a model."""
+        return ", ".join(f"{field}={value}" for field, value in self.geometry.items())
+
+
+_CONV_GEOMETRY = (
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "padding",
+    "dilation",
+    "groups",
+    "padding_mode",
+)
+
+
+def optical_layers(model: nn.Module) -> dict[str, OpticalLayer]:
+    """The optical layers of a model by name, in the order in which they were made."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
+
+
+def install(model: nn.Module, specimen: Specimen | None) -> None:
+    """Move every optical layer of `model` onto a manufactured chip; None is a chip without hidden errors."""
+    for layer in optical_layers(model).values():
+        layer.core.install(specimen)
+
+
+def switch(model: nn.Module, mode: Mode) -> None:
+    """Choose what trains in every optical layer of `model`: "weight", "usv" or "phase"."""
+    for layer in optical_layers(model).values():
+        layer.core.switch(mode)
+
+
+def _core(weight: Tensor, chip: MeshChip, groups: int, name: str) -> MeshCore:
+    """A core of the right shape, programmed to a layer's weight [outputs, ...]."""
+    matrix = weight.detach().flatten(1)
+    core = MeshCore(chip, matrix.shape[0] // groups, matrix.shape[1], groups, name)
+    core.to(device=matrix.device, dtype=matrix.dtype if matrix.dtype.is_floating_point else None)
+    core.program(matrix)
+    return core

@@ -1,0 +1,252 @@
+"""A tensor core of Mach-Zehnder meshes: every block is U diag(sigma) V."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.chips import MeshChip, MeshErrors, Specimen
+from lightloom.nn.core import Counts, Mode, TensorCore
+from lightloom.physics import blocks, mesh, phases
+
+_SIDES = ("u", "v")
+
+
+class MeshCore(TensorCore):
+    """A weight matrix as k x k blocks U diag(sigma) V, U and V made by meshes of MZIs and sigma by attenuators.
+
+    The commanded settings are real numbers: `u_phases` and `v_phases` [groups, p, q, n] in rad, `sigma`
+    [groups, p, q, k], signed. A real mesh has determinant +1 with phases alone; the signs that remain are flipped
+    electronically: those of U at its detectors (`u_signs`), those of V inside sigma.
+
+    In mode "usv" only sigma has a gradient, in "phase" all three, each through the imperfections of the chip. In
+    mode "weight" the core is an electronic twin: a plain matrix, without physics, until it is switched back.
+
+    Args:
+        chip: The hardware.
+        rows: Rows of each group's matrix.
+        columns: Columns of each group's matrix.
+        groups: Number of matrices.
+        name: Place on the chip.
+    """
+
+    u_phases: nn.Parameter
+    v_phases: nn.Parameter
+    sigma: nn.Parameter
+    u_signs: Tensor | None
+    u_gamma: Tensor | None
+    v_gamma: Tensor | None
+    sigma_gamma: Tensor | None
+    u_bias: Tensor | None
+    v_bias: Tensor | None
+    matrix: nn.Parameter | None
+    neighbours: Tensor
+
+    def __init__(self, chip: MeshChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+        super().__init__(chip, rows, columns, groups, name)
+        size = chip.block_size
+        self.shifters = mesh.phase_count(size, chip.layout, chip.field)
+        self.blocks = (groups, *blocks.grid(rows, columns, size))
+        self.u_phases = nn.Parameter(self._first_phases())
+        self.v_phases = nn.Parameter(self._first_phases())
+        self.sigma = nn.Parameter(torch.zeros(*self.blocks, size))
+        self.register_parameter("matrix", None)
+        self.register_buffer("u_signs", torch.ones(*self.blocks, size) if chip.field == "real" else None)
+        neighbours = mesh.neighbours(size, chip.layout, chip.field)
+        self.register_buffer("neighbours", neighbours, persistent=False)
+        # errors belong to the hardware: they are never saved with the weights
+        for field in MeshErrors._fields:
+            self.register_buffer(field, None, persistent=False)
+        self.specimen: Specimen | None = None
+        self._installed = 0
+        self._kept: dict[str, tuple[tuple[Any, ...], Any]] = {}
+        self.mode: Mode = "usv"
+        self._choose_gradients()
+
+    def _first_phases(self) -> Tensor:
+        """Zero, which is the identity; a mesh that cannot be programmed starts anywhere instead."""
+        shape = (*self.blocks, self.shifters)
+        universal = self.chip.layout in mesh.UNIVERSAL_LAYOUTS
+        return torch.zeros(shape) if universal else phases.TWO_PI * torch.rand(shape)
+
+    # what the light meets
+
+    def weight(self) -> Tensor:
+        """The effective matrix [groups * rows, columns]; it is rebuilt only where something changed."""
+        if self.matrix is not None:
+            return self.matrix
+        if torch.is_autocast_enabled(self.sigma.device.type):
+            with torch.autocast(self.sigma.device.type, enabled=False):
+                return self._weight()
+        return self._weight()
+
+    def _weight(self) -> Tensor:
+        watched = (self.u_phases, self.v_phases, self.sigma)
+        weight: Tensor = self._keep("weight", watched, self._build_weight)
+        return weight
+
+    def _build_weight(self) -> Tensor:
+        u, v = self.meshes()
+        joined = blocks.assemble(u, self.realised_sigma(), v, self.rows, self.columns)
+        # a coherent receiver reads the part in phase with its local oscillator
+        joined = joined.real if joined.is_complex() else joined
+        return joined.reshape(self.groups * self.rows, self.columns)
+
+    def meshes(self) -> tuple[Tensor, Tensor]:
+        """U and V [groups, p, q, k, k] as the devices make them; kept while no phase changes."""
+        built: tuple[Tensor, Tensor] = self._keep("meshes", (self.u_phases, self.v_phases), self._build_meshes)
+        return built
+
+    def _build_meshes(self) -> tuple[Tensor, Tensor]:
+        u, v = (self._build_mesh(self.realised_phases(side), side) for side in _SIDES)
+        return u, v
+
+    def _build_mesh(self, realised: Tensor, side: str, *, lossless: bool = False) -> Tensor:
+        return mesh.build(
+            realised,
+            self.chip.block_size,
+            layout=self.chip.layout,
+            field=self.chip.field,
+            signs=self.u_signs if side == "u" else None,
+            loss_db=0.0 if lossless else self.chip.insertion_loss_db,
+        )
+
+    def realised_phases(self, side: str) -> Tensor:
+        """Phases [groups, p, q, n] in rad that light meets in the meshes of one side, "u" or "v"."""
+        chip = self.chip
+        return phases.realise(
+            getattr(self, f"{side}_phases"),
+            bits=chip.weight_bits,
+            dac=chip.dac,
+            gamma_ratio=getattr(self, f"{side}_gamma"),
+            coupling=chip.crosstalk,
+            neighbours=self.neighbours,
+            bias=getattr(self, f"{side}_bias"),
+            noise_std=chip.phase_noise_std,
+        )
+
+    def realised_sigma(self) -> Tensor:
+        """Singular values [groups, p, q, k] as the attenuators make them."""
+        chip = self.chip
+        return phases.attenuate(
+            self.sigma, bits=chip.weight_bits, gamma_ratio=self.sigma_gamma, noise_std=chip.phase_noise_std
+        )
+
+    def ideal_weight(self) -> Tensor:
+        """The matrix that the commanded settings would make on perfect devices."""
+        u, v = (self._build_mesh(getattr(self, f"{side}_phases"), side, lossless=True) for side in _SIDES)
+        joined = blocks.from_blocks((u * self.sigma.unsqueeze(-2)) @ v, self.rows, self.columns)
+        joined = joined.real if joined.is_complex() else joined
+        return joined.reshape(self.groups * self.rows, self.columns)
+
+    # what the controller does
+
+    @torch.no_grad()
+    def program(self, target: Tensor) -> None:
+        """Set phases and singular values from the SVD of every block of `target` [groups * rows, columns].
+
+        A layout that is not universal keeps its phases and takes the singular values nearest to the target.
+
+        Raises:
+            ValueError: The shape is another, or the target holds NaN or Inf.
+        """
+        self.check_target(target)
+        if self.matrix is not None:
+            self.matrix.copy_(target)
+            return
+        exact = target.double().reshape(self.groups, self.rows, self.columns)
+        pieces = blocks.to_blocks(exact, self.chip.block_size)
+        if self.chip.layout not in mesh.UNIVERSAL_LAYOUTS:
+            u, v = (tensor.to(pieces.dtype) for tensor in self.meshes())
+            self.sigma.copy_(((u.mT @ pieces) * v).sum(-1))
+            return
+        u, sigma, v = torch.linalg.svd(pieces if self.chip.field == "real" else pieces.to(torch.complex128))
+        u_settings = mesh.decompose(u, layout=self.chip.layout)
+        v_settings = mesh.decompose(v, layout=self.chip.layout)
+        self.u_phases.copy_(u_settings.phases)
+        self.v_phases.copy_(v_settings.phases)
+        if self.u_signs is not None and u_settings.signs is not None and v_settings.signs is not None:
+            self.u_signs.copy_(u_settings.signs)
+            sigma = sigma * v_settings.signs
+        self.sigma.copy_(sigma)
+
+    def install(self, specimen: Specimen | None) -> None:
+        """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors."""
+        drawn = MeshErrors(None, None, None, None, None)
+        if specimen is not None:
+            drawn = specimen.mesh_errors(self.name, self.blocks, self.shifters)
+        for field, error in zip(MeshErrors._fields, drawn, strict=True):
+            setattr(self, field, None if error is None else error.to(self.sigma))
+        self.specimen = specimen
+        self._installed += 1
+
+    def switch(self, mode: Mode) -> None:
+        """Choose what trains; into and out of "weight" the effective matrix is carried over.
+
+        Raises:
+            ValueError: The mode is unknown.
+        """
+        if mode not in ("weight", "usv", "phase"):
+            raise ValueError(f"a mesh core has the modes `weight`, `usv` and `phase`, got `{mode}`")
+        if mode == "weight" and self.matrix is None:
+            self.matrix = nn.Parameter(self.weight().detach().clone())
+        elif mode != "weight" and self.matrix is not None:
+            matrix, self.matrix = self.matrix.detach(), None
+            self.program(matrix)
+        self.mode = mode
+        self._choose_gradients()
+
+    def _choose_gradients(self) -> None:
+        self.u_phases.requires_grad_(self.mode == "phase")
+        self.v_phases.requires_grad_(self.mode == "phase")
+        self.sigma.requires_grad_(self.mode != "weight")
+
+    def state(self) -> dict[str, Tensor]:
+        """Commanded phases (rad), singular values and output signs, detached."""
+        named = {
+            "u_phases": self.u_phases,
+            "v_phases": self.v_phases,
+            "sigma": self.sigma,
+            "u_signs": self.u_signs,
+        }
+        return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
+
+    def counts(self, vectors: int) -> Counts:
+        """Cores, MZIs, calls and conversions for `vectors` input vectors."""
+        size, chip = self.chip.block_size, self.chip
+        cores = self.blocks[0] * self.blocks[1] * self.blocks[2]
+        return Counts(
+            cores=cores,
+            mzis=cores * (2 * mesh.mzi_count(size, chip.layout) + size),
+            shifters=cores * (2 * self.shifters + size),
+            calls=cores * -(-vectors // size),
+            conversions_in=vectors * self.groups * self.columns,
+            conversions_out=vectors * self.groups * self.rows * self.blocks[2],
+        )
+
+    # what was built stays while nothing changed
+
+    def _keep(self, what: str, watched: tuple[Tensor, ...], make: Callable[[], Any]) -> Any:
+        """The value of `make()`, made again only where a watched tensor changed or a gradient must flow."""
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in watched):
+            return make()
+        if self.chip.phase_noise_std > 0:
+            return make()
+        key = (self._installed, *((t._version, t.data_ptr(), t.dtype, t.device) for t in watched))
+        kept = self._kept.get(what)
+        if kept is None or kept[0] != key:
+            with torch.no_grad():
+                kept = self._kept[what] = (key, make())
+        return kept[1]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MeshCore:
+        self._kept.clear()  # a move or a cast may reuse an address
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+
+    def extra_repr(self) -> str:
+        """Name, shape, blocks and mode, for printing a model."""
+        grid = "x".join(map(str, self.blocks))
+        return f"{self.name!r}, {self.rows}x{self.columns}, blocks={grid}, k={self.chip.block_size}, mode={self.mode}"

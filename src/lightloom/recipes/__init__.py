@@ -1,0 +1,48 @@
+"""Runnable experiments: one function each, returning one config. Its arguments are the recipe's own switches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+
+from pydantic import ValidationError
+
+from lightloom.common.config import explain
+from lightloom.common.errors import RequestError, nearest
+from lightloom.config import RunConfig, override, read_value
+from lightloom.recipes import onchip
+
+RECIPES: dict[str, Callable[..., RunConfig]] = {"onchip/digits": onchip.digits}
+
+
+def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
+    """The config of a recipe with `key=value` changes.
+
+    A key that is an argument of the recipe goes to the recipe, which chooses what follows from it (`data=mnist`
+    takes fewer epochs than `data=digits`); any other is a path of fields of the config.
+
+    Raises:
+        RequestError: The recipe or a key is unknown, or a value does not fit.
+    """
+    if name not in RECIPES:
+        raise RequestError(f"There is no recipe `{name}`. {nearest(name, RECIPES)}")
+    recipe = RECIPES[name]
+    switches = inspect.signature(recipe).parameters
+    own = {c.partition("=")[0]: c.partition("=")[2] for c in changes if "=" in c and c.partition("=")[0] in switches}
+    try:
+        config = recipe(**{key: read_value(key, text) for key, text in own.items()})
+    except ValidationError as error:
+        raise RequestError(explain(error, name)) from None
+    return override(config, [change for change in changes if change.partition("=")[0] not in own])
+
+
+def describe() -> list[dict[str, str]]:
+    """Name, first line of the description and switches of every recipe."""
+    return [
+        {
+            "name": name,
+            "what": (inspect.getdoc(recipe) or "").partition("\n")[0],
+            "switches": ", ".join(f"{p.name}={p.default}" for p in inspect.signature(recipe).parameters.values()),
+        }
+        for name, recipe in RECIPES.items()
+    ]

@@ -1,0 +1,91 @@
+"""The main path: the stages of a run, in order.
+
+    recipe -> train -> program -> learn -> evaluate -> cost -> report
+
+Each stage (see `lightloom.stages`) reads and writes the run folder, so any of them can be repeated or resumed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightloom import stages
+from lightloom.common.errors import RequestError
+from lightloom.common.progress import console
+from lightloom.config import RunConfig, override
+from lightloom.folder import RunFolder
+
+STAGES = {
+    "train": stages.train,
+    "program": stages.program,
+    "learn": stages.learn,
+    "evaluate": stages.evaluate,
+    "cost": stages.cost,
+    "report": stages.report,
+}
+
+
+def run(config: RunConfig, out: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
+    """Run the stages of a config that are not done yet.
+
+    Args:
+        config: Resolved.
+        out: Run folder; None takes the next free one under `runs/`.
+        resume: Go on with the run in `out`.
+
+    Returns:
+        The summary, as in `summary.json`.
+
+    Raises:
+        RequestError: The folder is not empty, not writable, or holds another run.
+        WorkError: A stage failed; what was done before is kept.
+    """
+    if not resume:
+        folder = RunFolder.create(config, out)
+    elif out is None:
+        raise RequestError("`--resume` needs the folder of the run: add `--out FOLDER`.")
+    else:
+        folder = RunFolder.resume(config, out)
+    return run_stages(folder, config.stages)
+
+
+def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | None = None) -> dict[str, Any]:
+    """Do one stage of a run again, from its beginning, and mark the stages after it as out of date.
+
+    Args:
+        path: Folder of the run.
+        stage: One of `STAGES`.
+        changes: `key=value` changes to the run's config.
+        out: Copy the run there first and work on the copy.
+
+    Raises:
+        RequestError: There is no run in `path`, a stage before it is missing, or a change does not fit.
+    """
+    folder = RunFolder.open(path) if out is None else RunFolder.open(path).copy(out)
+    if changes:
+        folder.change(override(folder.config, changes))
+    order = list(STAGES)
+    missing = [name for name in order[: order.index(stage)] if name in folder.config.stages and name not in folder.done]
+    if missing:
+        raise RequestError(
+            f"The run in `{path}` has not finished `{missing[0]}`, which comes before `{stage}`. "
+            f"Go on with that run first: `lightloom run {folder.config.recipe} --out {path} --resume`."
+        )
+    folder.forget(order[order.index(stage) :])
+    return run_stages(folder, [stage])
+
+
+def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
+    """Run those of the named stages that are not done yet, in the order given; returns the summary."""
+    work = stages.Work(folder)
+    for name in names:
+        if name in folder.done:
+            continue
+        console().print(f"[bold]{name}[/bold]")
+        started = time.perf_counter()
+        STAGES[name](work)
+        folder.finish(name, time.perf_counter() - started)
+    return stages.write_summary(folder)

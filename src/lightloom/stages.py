@@ -1,0 +1,172 @@
+"""What each stage of a run does, from files to files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lightloom import cost as costs
+from lightloom import learn as learning
+from lightloom.common.files import read_json, write_bytes, write_json
+from lightloom.common.seeds import named_seed
+from lightloom.data import Splits, load
+from lightloom.folder import RunFolder
+from lightloom.nn import convert, install, optical_layers
+from lightloom.report import write_report
+from lightloom.tasks.classify import Classify, build
+
+STATES = {"electronic": "train", "programmed": "program", "learned": "learn"}
+"""States of the network that a run can hold, and the stage that leaves each behind."""
+
+
+class Work:
+    """What the stages of one run share: its folder, config, data and networks.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.config = folder.config
+        self.task = Classify()
+        self._splits: Splits | None = None
+
+    @property
+    def splits(self) -> Splits:
+        """The images, read once."""
+        if self._splits is None:
+            data = self.config.data
+            self._splits = load(data.name, data.root, seed=self.config.seed, limit=data.limit)
+        return self._splits
+
+    def new_network(self) -> nn.Module:
+        """The electronic network with first weights drawn from the run's seed."""
+        torch.manual_seed(named_seed(self.config.seed, "model"))
+        wanted, splits = self.config.model, self.splits
+        return build(wanted.name, shape=splits.shape, classes=len(splits.classes), width=wanted.width)
+
+    def network(self, state: str) -> nn.Module:
+        """The network as a stage left it, one of `STATES`."""
+        model = self.new_network()
+        if state != "electronic":
+            model = convert(model, self.config.chip, skip=self.config.electronic, inplace=True).model
+            install(model, self.config.chip.specimen(self.config.specimen))
+        learning.load_weights(model, self.file(state))
+        return model
+
+    def file(self, state: str) -> Any:
+        """Weights of a state of the network."""
+        return self.folder.file(f"{state}.safetensors")
+
+    def fit(self, model: nn.Module, config: learning.TrainConfig, stage: str) -> None:
+        """Train a model on the images of this run."""
+        splits = self.splits
+        learning.fit(
+            model,
+            splits.train,
+            splits.validation,
+            self.task,
+            config,
+            folder=self.folder.path,
+            stage=stage,
+            seed=self.config.seed,
+            device=self.config.device,
+        )
+
+
+def train(work: Work) -> None:
+    """Train the network electronically."""
+    model = work.new_network()
+    work.fit(model, work.config.train, "train")
+    learning.save_weights(model, work.file("electronic"))
+
+
+def program(work: Work) -> None:
+    """Convert the trained network and program it onto a manufactured chip, whose errors nobody knows."""
+    config, model = work.config, work.network("electronic")
+    conversion = convert(model, config.chip, skip=config.electronic)
+    install(conversion.model, config.chip.specimen(config.specimen))
+    rows = [layer.as_dict() for layer in conversion.layers]
+    for name, layer in optical_layers(conversion.model).items():
+        row = next(row for row in rows if row["name"] == name)
+        row["errors"]["programmed"] = layer.core.error(model.get_parameter(f"{name}.weight").detach().flatten(1))
+    write_json(work.folder.file("layers.json"), rows)
+    write_bytes(work.folder.file("phases.safetensors"), _phase_maps(conversion.model))
+    learning.save_weights(conversion.model, work.file("programmed"))
+
+
+def learn(work: Work) -> None:
+    """Learn on the chip: singular values and norms train, the meshes stay what the specimen makes them."""
+    model = work.network("programmed")
+    learning.train_only_subspace(model)
+    work.fit(model, work.config.learn, "learn")
+    learning.save_weights(model, work.file("learned"))
+
+
+def evaluate(work: Work) -> None:
+    """Measure every state of the network on the test images."""
+    figures = {
+        state: work.task.evaluate(work.network(state), work.splits.test)
+        for state, stage in STATES.items()
+        if stage in work.folder.done
+    }
+    write_json(work.folder.file("evaluation.json"), figures)
+
+
+def cost(work: Work) -> None:
+    """Count what one inference takes on the chip, and what the learning took."""
+    state = next(state for state in reversed(STATES) if STATES[state] in work.folder.done)
+    model, splits = work.network(state), work.splits
+    sample = splits.test.images[:1]
+    bill = costs.account(model, sample).as_dict()
+    if state == "learned":
+        images = len(splits.train) * work.config.learn.epochs
+        bill["learning"] = costs.learning_calls(costs.trace(model, sample), images)
+    write_json(work.folder.file("cost.json"), bill)
+
+
+def report(work: Work) -> None:
+    """Tell the story of the run in one page."""
+    write_summary(work.folder)
+    write_report(work.folder.path)
+
+
+def write_summary(folder: RunFolder) -> dict[str, Any]:
+    """Write `summary.json` from what the stages have left, and return it."""
+    summary: dict[str, Any] = {"recipe": folder.config.recipe, "seed": folder.config.seed}
+    evaluation, bill = folder.file("evaluation.json"), folder.file("cost.json")
+    if evaluation.exists():
+        summary["accuracy"] = {state: figures["accuracy"] for state, figures in read_json(evaluation).items()}
+    if bill.exists():
+        priced = read_json(bill)
+        widest = priced["boundaries"][-1]
+        summary |= {
+            "chip_calls": priced["counts"]["calls"],
+            "energy_j": widest["energy_j"],
+            "latency_s": widest["latency_s"],
+            "boundary": widest["name"],
+        }
+        if "learning" in priced:
+            summary["learning"] = priced["learning"]
+    summary |= {"seconds": folder.done, "run": str(folder.path)}
+    write_json(folder.file("summary.json"), summary)
+    return summary
+
+
+def _phase_maps(model: nn.Module) -> bytes:
+    """Commanded and realised phases of the first block of each layer, for the report."""
+    maps: dict[str, Tensor] = {}
+    notes: dict[str, str] = {}
+    for name, layer in optical_layers(model).items():
+        core, chip = layer.core, layer.chip
+        notes = {"size": str(chip.block_size), "layout": chip.layout, "field": chip.field}
+        for side in ("u", "v"):
+            with torch.no_grad():
+                realised = core.realised_phases(side)[0, 0, 0]
+            maps[f"{name}/{side}/commanded"] = core.state()[f"{side}_phases"][0, 0, 0].contiguous()
+            maps[f"{name}/{side}/realised"] = realised.contiguous()
+    return save(dict(sorted(maps.items())), metadata=notes)

@@ -1,0 +1,1 @@
+"""Kinds of problem: models, losses, targets and metrics of each."""

@@ -1,0 +1,6 @@
+"""Image classification."""
+
+from lightloom.tasks.classify.models import MODELS, build
+from lightloom.tasks.classify.task import Classify
+
+__all__ = ["MODELS", "Classify", "build"]
