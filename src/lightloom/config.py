@@ -57,6 +57,8 @@ class RunConfig(Section):
 
     recipe: str
     """Recipe that this comes from."""
+    changes: tuple[str, ...] = ()
+    """What was changed from the recipe, as it was written; for the record only."""
     seed: int = Field(0, ge=0)
     """Seed of the training: first weights, order of the images, validation split."""
     device: Literal["auto", "cpu"] = "auto"

@@ -13,6 +13,7 @@ from typing import Any
 
 from lightloom.common.errors import RequestError
 from lightloom.common.files import make_folder, read_json, write_json, write_text
+from lightloom.common.progress import console
 from lightloom.config import RunConfig, from_yaml, to_yaml
 
 ROOT = Path("runs")
@@ -68,13 +69,18 @@ class RunFolder:
             shutil.rmtree(path / "checkpoints", ignore_errors=True)  # made just before a kill, so empty
             return cls.create(config, path)
         folder = cls.open(path)
-        changed = sorted(_differences(folder.config.model_dump(mode="json"), config.model_dump(mode="json")))
+        old, new = (c.model_dump(mode="json", exclude={"changes"}) for c in (folder.config, config))
+        changed = sorted(_differences(old, new))
         if changed:
             raise RequestError(
                 f"The run in `{path}` was started with other values of {', '.join(f'`{key}`' for key in changed)}. "
                 "Resume it with the same values, or choose another folder with `--out`."
             )
         make_folder(path / "checkpoints")
+        before = read_json(path / "versions.json")
+        other = [key for key, value in versions().items() if key != "date" and before.get(key) != value]
+        if other:
+            console().print(f"Other {', '.join(other)} than when this run started: its last digits may differ.")
         return folder
 
     def copy(self, path: Path) -> RunFolder:

@@ -66,7 +66,8 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
     """
     folder = RunFolder.open(path) if out is None else RunFolder.open(path).copy(out)
     if changes:
-        folder.change(override(folder.config, changes))
+        config = override(folder.config, changes)
+        folder.change(config.replace(changes=(*folder.config.changes, *changes)))
     order = list(STAGES)
     missing = [name for name in order[: order.index(stage)] if name in folder.config.stages and name not in folder.done]
     if missing:

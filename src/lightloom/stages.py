@@ -114,7 +114,7 @@ def evaluate(work: Work) -> None:
         for state, stage in STATES.items()
         if stage in work.folder.done
     }
-    write_json(work.folder.file("evaluation.json"), figures)
+    write_json(work.folder.file("evaluation.json"), {"chance": 1 / len(work.splits.classes), "states": figures})
 
 
 def cost(work: Work) -> None:
@@ -137,10 +137,14 @@ def report(work: Work) -> None:
 
 def write_summary(folder: RunFolder) -> dict[str, Any]:
     """Write `summary.json` from what the stages have left, and return it."""
-    summary: dict[str, Any] = {"recipe": folder.config.recipe, "seed": folder.config.seed}
+    config = folder.config
+    changes = [change for change in config.changes if not change.startswith("seed=")]
+    summary: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "overrides": changes}
     evaluation, bill = folder.file("evaluation.json"), folder.file("cost.json")
     if evaluation.exists():
-        summary["accuracy"] = {state: figures["accuracy"] for state, figures in read_json(evaluation).items()}
+        measured = read_json(evaluation)
+        summary["accuracy"] = {state: figures["accuracy"] for state, figures in measured["states"].items()}
+        summary["chance"] = measured["chance"]
     if bill.exists():
         priced = read_json(bill)
         widest = priced["boundaries"][-1]

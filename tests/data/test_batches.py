@@ -11,9 +11,7 @@ from lightloom.data import Batch, Batches
 N = 53
 
 
-def batches(
-    *, batch_size: int = 8, seed: int = 3, rank: int = 0, world: int = 1, shuffle: bool = True
-) -> Batches:
+def batches(*, batch_size: int = 8, seed: int = 3, rank: int = 0, world: int = 1, shuffle: bool = True) -> Batches:
     indices = torch.arange(N)
     return Batches(
         indices.double()[:, None],

@@ -116,9 +116,7 @@ def test_trailing_bytes_are_refused(idx_bytes: IdxBytes, tmp_path: Path) -> None
 
 def test_a_gzip_stream_cut_anywhere_is_refused(idx_bytes: IdxBytes, tmp_path: Path) -> None:
     packed = gzip.compress(idx_bytes(8, (300,), bytes(i * i % 251 for i in range(300))))
-    for cut in range(
-        2, len(packed)
-    ):  # from the magic number to the last byte: the checksum at the end counts as well
+    for cut in range(2, len(packed)):  # from the magic number to the last byte: the checksum at the end counts as well
         with pytest.raises(RequestError, match="cut short"):
             read_idx(put(tmp_path / "cut.gz", packed[:cut]))
 

@@ -61,9 +61,7 @@ def test_digits_labels_stay_with_their_images() -> None:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    by_image = dict(
-        zip(keys(torch.from_numpy(bunch.images / 16).float()[:, None]), bunch.target.tolist(), strict=True)
-    )
+    by_image = dict(zip(keys(torch.from_numpy(bunch.images / 16).float()[:, None]), bunch.target.tolist(), strict=True))
     assert len(by_image) == 1797
     splits = load("digits", seed=5)
     for part in ("train", "validation", "test"):
@@ -74,9 +72,7 @@ def test_digits_labels_stay_with_their_images() -> None:
 def test_the_test_split_of_digits_never_changes() -> None:
     one, other = load("digits", seed=0), load("digits", seed=1, limit=100, validation=20)
     assert keys(unstandardised(one, "test")) == keys(unstandardised(other, "test"))
-    assert keys(unstandardised(one, "validation")) != keys(
-        unstandardised(load("digits", seed=1), "validation")
-    )
+    assert keys(unstandardised(one, "validation")) != keys(unstandardised(load("digits", seed=1), "validation"))
     # Published accuracies are on these images: a new draw must be a decision, not an accident.
     assert hashlib.sha256(b"".join(keys(unstandardised(one, "test")))).hexdigest() == DIGITS_TEST_SHA256
 
@@ -151,9 +147,7 @@ def test_a_small_folder_is_not_mnist(small_set: dict[str, bytes], tmp_path: Path
         load("mnist", tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "mean", "std"), [("mnist", 0.1307, 0.3081), ("fashion_mnist", 0.2860, 0.3530)]
-)
+@pytest.mark.parametrize(("name", "mean", "std"), [("mnist", 0.1307, 0.3081), ("fashion_mnist", 0.2860, 0.3530)])
 def test_real_sets_have_their_published_moments(real_data: Path, name: str, mean: float, std: float) -> None:
     splits = load(name, real_data)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (55_000, 5_000, 10_000)

@@ -42,19 +42,13 @@ def test_draw_is_an_apportionment(sizes: list[int], fraction: float, seed: int) 
     assert rest.tolist() == sorted(rest.tolist())
     per_class = torch.bincount(labels[drawn], minlength=len(sizes)).tolist()
     # Ties between classes may fall either way, so the winning quotients are compared, not the seats.
-    won = [
-        Fraction(size, 2 * seat + 1)
-        for size, seats in zip(sizes, per_class, strict=True)
-        for seat in range(seats)
-    ]
+    won = [Fraction(size, 2 * seat + 1) for size, seats in zip(sizes, per_class, strict=True) for seat in range(seats)]
     assert sorted(won, reverse=True) == webster(sizes, count)
 
 
 def test_larger_draws_contain_smaller_ones() -> None:
     labels = torch.arange(200) % 7
-    draws = [
-        set(stratified_draw(labels, n, torch.Generator().manual_seed(1))[0].tolist()) for n in (5, 50, 199)
-    ]
+    draws = [set(stratified_draw(labels, n, torch.Generator().manual_seed(1))[0].tolist()) for n in (5, 50, 199)]
     assert draws[0] < draws[1] < draws[2]
     other = set(stratified_draw(labels, 50, torch.Generator().manual_seed(2))[0].tolist())
     assert other != draws[1]

@@ -41,9 +41,7 @@ CASES = [(1, 9, 9, 9), (1, 20, 31, 9), (3, 5, 7, 2), (2, 1, 1, 4), (1, 40, 17, 8
 
 
 @pytest.mark.parametrize(("groups", "rows", "columns", "size"), CASES)
-def test_assembled_weight_and_its_gradient(
-    backend: None, groups: int, rows: int, columns: int, size: int
-) -> None:
+def test_assembled_weight_and_its_gradient(backend: None, groups: int, rows: int, columns: int, size: int) -> None:
     u, sigma, v = parts(groups, rows, columns, size)
     sigma.requires_grad_()
     made = blocks.assemble(u, sigma, v, rows, columns)

@@ -33,7 +33,8 @@ def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
         config = recipe(**{key: read_value(key, text) for key, text in own.items()})
     except ValidationError as error:
         raise RequestError(explain(error, name)) from None
-    return override(config, [change for change in changes if change.partition("=")[0] not in own])
+    config = override(config, [change for change in changes if change.partition("=")[0] not in own])
+    return config.replace(changes=tuple(changes))
 
 
 def describe() -> list[dict[str, str]]:

@@ -14,9 +14,9 @@ def digits(data: str = "digits", quick: bool = False) -> RunConfig:
         quick: Fewer epochs and, on the larger sets, fewer images: to see it work.
     """
     embedded = data == "digits"
-    train, learn = (30, 60) if embedded else (6, 10)
+    train, learn = (20, 30) if embedded else (6, 10)
     if quick:
-        train, learn = (8, 16) if embedded else (2, 3)
+        train, learn = (8, 12) if embedded else (2, 3)
     return RunConfig(
         recipe="onchip/digits",
         data=DataConfig(name=data, limit=10_000 if quick and not embedded else None),

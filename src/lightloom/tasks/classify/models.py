@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -18,15 +19,14 @@ def cnn(channels: int, classes: int, width: int = 24) -> nn.Module:
         classes: Outputs.
         width: Channels of the first convolution; the others have twice as many.
     """
-    layers: list[nn.Module] = []
-    for inputs, outputs, stride in ((channels, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 2)):
-        layers += [
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-        ]
-    head = [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(8 * width, classes)]
-    return nn.Sequential(*layers, *head)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    shapes = ((channels, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 2))
+    for number, (inputs, outputs, stride) in enumerate(shapes, 1):
+        layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
+        layers[f"relu{number}"] = nn.ReLU()
+    layers |= {"pool": nn.AdaptiveAvgPool2d(2), "flatten": nn.Flatten(), "head": nn.Linear(8 * width, classes)}
+    return nn.Sequential(layers)
 
 
 def mlp(channels: int, classes: int, width: int = 64, pixels: int = 784) -> nn.Module:
@@ -38,9 +38,12 @@ def mlp(channels: int, classes: int, width: int = 64, pixels: int = 784) -> nn.M
         width: Units of a hidden layer.
         pixels: Of one channel of the image.
     """
-    sizes = (channels * pixels, width, width)
-    hidden = [layer for inputs, outputs in pairwise(sizes) for layer in (nn.Linear(inputs, outputs), nn.ReLU())]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, classes))
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for number, (inputs, outputs) in enumerate(pairwise((channels * pixels, width, width)), 1):
+        layers[f"hidden{number}"] = nn.Linear(inputs, outputs)
+        layers[f"relu{number}"] = nn.ReLU()
+    layers["head"] = nn.Linear(width, classes)
+    return nn.Sequential(layers)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"cnn": cnn, "mlp": mlp}

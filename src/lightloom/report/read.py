@@ -1,0 +1,276 @@
+"""A run folder, read and checked: every file is optional, none is trusted."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
+
+from lightloom.common.errors import RequestError
+from lightloom.common.files import read_json, read_json_lines
+
+KNOWN_FILES = (
+    "summary.json",
+    "metrics.jsonl",
+    "layers.json",
+    "cost.json",
+    "config.yaml",
+    "chip.json",
+    "specimen.json",
+    "versions.json",
+    "phases.safetensors",
+)
+
+_Kind = TypeVar("_Kind")
+
+
+def _without_nan(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# In all three, a number that is not finite counts as not there.
+Real = Annotated[float | None, BeforeValidator(_without_nan)]
+Amount = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_without_nan)]
+Fraction = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_without_nan)]
+
+
+class Learning(BaseModel):
+    """What learning on the chip took."""
+
+    chip_calls: Amount = None
+
+
+class Summary(BaseModel):
+    """The figures of a run: accuracy by stage (fractions, stages in order) and cost per inference."""
+
+    recipe: str = ""
+    seed: int | None = None
+    accuracy: dict[str, Fraction] = {}
+    chance: Fraction = None
+    chip_calls: Amount = None
+    energy_j: Amount = None
+    latency_s: Amount = None
+    learning: Learning = Learning()
+    seconds: dict[str, Amount] = {}
+    overrides: list[str] = []
+
+
+class Epoch(BaseModel):
+    """One line of `metrics.jsonl`."""
+
+    stage: str
+    epoch: int
+    loss: Real = None
+    validation_loss: Real = None
+    validation_accuracy: Fraction = None
+
+
+class Layer(BaseModel):
+    """One layer of the network: on the chip in blocks of MZIs, or left electronic for a reason."""
+
+    name: str
+    kind: str = ""
+    converted: bool = False
+    reason: str = ""
+    shape: list[int] = []
+    blocks: list[int] = []
+    block_size: int | None = None
+    mzis: int | None = None
+    weight_error: Amount = None
+    errors: dict[str, Amount] = {}
+
+
+class Boundary(BaseModel):
+    """What is counted, and what it comes to per inference."""
+
+    name: str
+    includes: str = ""
+    energy_j: Amount = None
+    latency_s: Amount = None
+
+
+class LayerCost(BaseModel):
+    """The share of one layer in the cost of one inference."""
+
+    name: str
+    calls: int | None = None
+    cores: int | None = None
+    mzis: int | None = None
+    energy_j: Amount = None
+    latency_s: Amount = None
+
+
+class Constant(BaseModel):
+    """A number that the cost rests on, and where it is from."""
+
+    name: str
+    value: float | str | None = None
+    unit: str = ""
+    source: str = ""
+
+
+class Cost(BaseModel):
+    """The whole of `cost.json`; boundaries go from the narrowest to the widest."""
+
+    boundaries: list[Boundary] = []
+    parts: dict[str, Amount] = {}
+    layers: list[LayerCost] = []
+    counts: dict[str, Amount] = {}
+    constants: list[Constant] = []
+    assumptions: list[str] = []
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Phases of one block per layer: `tensors[layer][mesh, kind]` is [n_phases] in rad."""
+
+    size: int
+    layout: str
+    field: str
+    tensors: Mapping[str, Mapping[tuple[str, str], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a run folder says."""
+
+    summary: Summary = field(default_factory=Summary)
+    epochs: tuple[Epoch, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    chip: Mapping[str, Any] = field(default_factory=dict)
+    specimen: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    phases: Phases | None = None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Every stage that has an accuracy or an error, in order of appearance."""
+        names = [*self.summary.accuracy, *(stage for layer in self.layers for stage in layer.errors)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def chance(self) -> float | None:
+        """Accuracy of a blind guess, where the summary says it or the config names the number of classes."""
+        if self.summary.chance is not None:
+            return self.summary.chance
+        for key, value in flatten(self.config):
+            if key.split(".")[-1] in ("classes", "num_classes") and isinstance(value, int | list):
+                classes = value if isinstance(value, int) else len(value)
+                return 1 / classes if classes > 1 else None
+        return None
+
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def read_run(folder: Path) -> Run:
+    """Read every known file that `folder` has.
+
+    Raises:
+        RequestError: There is none, or one of them cannot be read; the text names the file.
+    """
+    if not any((folder / name).is_file() for name in KNOWN_FILES):
+        expected = ", ".join(f"`{name}`" for name in KNOWN_FILES)
+        raise RequestError(
+            f"`{folder}` holds no file of a run. A run folder has at least one of {expected}. "
+            "Name the folder that `lightloom run` printed."
+        )
+    layers = tuple(_read(folder / "layers.json", list[Layer], []))
+    return Run(
+        summary=_read(folder / "summary.json", Summary, Summary()),
+        epochs=_read_epochs(folder / "metrics.jsonl"),
+        layers=layers,
+        cost=_read(folder / "cost.json", Cost, Cost()),
+        config=_read_config(folder / "config.yaml"),
+        chip=_read(folder / "chip.json", dict[str, Any], {}),
+        specimen=_read(folder / "specimen.json", dict[str, Any], {}),
+        versions=_read(folder / "versions.json", dict[str, Any], {}),
+        phases=_read_phases(folder / "phases.safetensors", [layer.name for layer in layers]),
+    )
+
+
+def _read(path: Path, kind: type[_Kind], absent: _Kind) -> _Kind:
+    return _check(path, kind, read_json(path)) if path.is_file() else absent
+
+
+def _check(path: Path, kind: type[_Kind], content: object) -> _Kind:
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise RequestError(
+            f"`{path}` does not hold what a run writes there: {where}: {first['msg']}. "
+            "Make it again with the verb that wrote it, or remove it to leave its section out."
+        ) from None
+
+
+def _read_epochs(path: Path) -> tuple[Epoch, ...]:
+    """The epochs by stage; of an epoch that was done twice, as after a resume, the later one counts."""
+    try:
+        lines = list(read_json_lines(path))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"`{path}` is not one JSON object per line: {error}.") from None
+    epochs = _check(path, list[Epoch], lines)
+    return tuple({(epoch.stage, epoch.epoch): epoch for epoch in epochs}.values())
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"`{path}` is not YAML: {' '.join(str(error).split())}.") from None
+    return _check(path, dict[str, Any], content)
+
+
+def _read_phases(path: Path, order: list[str]) -> Phases | None:
+    if not path.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            metadata = stored.metadata() or {}
+            flat = {name: np.asarray(stored.get_tensor(name), dtype=np.float64) for name in stored.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise RequestError(f"`{path}` is not a safetensors file: {error}.") from None
+    try:
+        size, layout, kind_of_field = int(metadata["size"]), metadata["layout"], metadata["field"]
+    except (KeyError, ValueError) as error:
+        raise RequestError(f"`{path}` lacks its metadata `size`, `layout`, `field`: {error}.") from None
+    for name in flat:
+        if not re.fullmatch(r".+/[uv]/(commanded|realised)", name, flags=re.DOTALL):
+            raise RequestError(f"`{path}` holds a tensor `{name}`; expected names like `LAYER/u/commanded`.")
+    return Phases(size, layout, kind_of_field, _by_layer(flat, order))
+
+
+def _by_layer(
+    flat: Mapping[str, NDArray[np.float64]], order: list[str]
+) -> dict[str, dict[tuple[str, str], NDArray[np.float64]]]:
+    """Tensors named `LAYER/MESH/KIND`, grouped by layer in the order of the network."""
+    grouped: dict[str, dict[tuple[str, str], NDArray[np.float64]]] = {}
+    for name, tensor in flat.items():
+        layer, mesh, kind = name.rsplit("/", 2)
+        grouped.setdefault(layer, {})[mesh, kind] = tensor
+    rank = {name: index for index, name in enumerate(order)}
+    return {name: grouped[name] for name in sorted(grouped, key=lambda name: (rank.get(name, len(rank)), name))}

@@ -1,0 +1,168 @@
+"""From a matplotlib figure to SVG that follows the theme of the page.
+
+A plot is drawn in sentinel colours, one for each role. In the page they become `var(--role)`, so that light
+and dark are a matter of CSS; in a file of its own they become the light palette.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LIGHT = {
+    "page": "#f5f7f9",
+    "ink": "#1b2430",
+    "muted": "#566273",
+    "line": "#dbe1e8",
+    "surface": "#ffffff",
+    "accent": "#0b69b3",
+    "accent-soft": "#7fb0d8",
+    "electronic": "#66758a",
+    "programmed": "#c4501b",
+    "calibrated": "#9a6d00",
+    "mapped": "#8347a6",
+    "learned": "#0b69b3",
+    "other-0": "#0c7d6f",
+    "other-1": "#ad3f68",
+}
+DARK = {
+    "page": "#0f141b",
+    "ink": "#e7ecf3",
+    "muted": "#a3b0c0",
+    "line": "#2d3847",
+    "surface": "#18202b",
+    "accent": "#62b4f2",
+    "accent-soft": "#3a6f9c",
+    "electronic": "#8d9cb1",
+    "programmed": "#f0834f",
+    "calibrated": "#e0b13f",
+    "mapped": "#c79be0",
+    "learned": "#62b4f2",
+    "other-0": "#42c3b0",
+    "other-1": "#ea88ad",
+}
+COLOURS = {role: f"#0{index:x}0f0{index:x}" for index, role in enumerate(LIGHT)}
+"""The sentinel of each role: what plots draw with."""
+
+_OF_STAGE = ("electronic", "programmed", "calibrated", "mapped", "learned")
+_SPARE = ("other-0", "other-1")
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lightloom",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.parse_math": False,
+    "text.color": COLOURS["ink"],
+    "axes.edgecolor": COLOURS["line"],
+    "axes.facecolor": "none",
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": COLOURS["line"],
+    "grid.linewidth": 0.8,
+    "xtick.color": COLOURS["line"],
+    "ytick.color": COLOURS["line"],
+    "xtick.labelcolor": COLOURS["muted"],
+    "ytick.labelcolor": COLOURS["muted"],
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "lines.linewidth": 2.0,
+    "legend.frameon": False,
+    "legend.labelcolor": COLOURS["ink"],
+    "figure.facecolor": "none",
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One drawn figure.
+
+    Attributes:
+        name: Unique on the page, `[a-z0-9-]`: names the file and prefixes every id inside.
+        title: What it shows, in a few words.
+        caption: How to read it, below the title; may be empty.
+        label: What it shows, with its numbers, for those who do not see it.
+        source: The SVG as matplotlib wrote it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    label: str
+    source: str
+
+    def standalone(self) -> str:
+        """The file `plots/NAME.svg`: light palette on a surface of its own."""
+        body = _in_tags(self.source, lambda tag: _recolour(tag, LIGHT.__getitem__))
+        return body.replace("<svg ", f'<svg style="background: {LIGHT["surface"]}" ', 1)
+
+    def inline(self) -> str:
+        """An `<svg>` element for the page: CSS colours, ids of its own, a name for screen readers."""
+        body = self.source[self.source.index("<svg") :]
+        body = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
+        box = re.search(r'viewBox="([\d. ]+)"', body)
+        if box is None:
+            raise ValueError(f"the SVG of `{self.name}` has no viewBox; expected one as matplotlib writes")
+        opening = f'<svg class="plot" viewBox="{box[1]}" role="img" aria-label="{escape(self.label)}">'
+        inside = _in_tags(body[body.index(">") + 1 :], self._adopt)
+        return opening + inside.strip()
+
+    def _adopt(self, tag: str) -> str:
+        tag = _recolour(tag, lambda role: f"var(--{role})")
+        tag = tag.replace("xlink:href=", "href=")
+        return re.sub(r'( id="| href="#|url\(#)', rf"\g<1>{self.name}-", tag)
+
+
+def stage_roles(stages: tuple[str, ...]) -> dict[str, str]:
+    """The role, and so the colour, of each stage: a known stage has the same one in every report."""
+    unknown = [stage for stage in stages if stage not in _OF_STAGE]
+    spare = {stage: _SPARE[index % len(_SPARE)] for index, stage in enumerate(unknown)}
+    return {stage: spare.get(stage, stage) for stage in stages}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style that every plot is drawn in."""
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # The font only measures: a glyph that it lacks is drawn by the reader's browser.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG text, the same bytes each time: without a date and with salted ids."""
+    stream = StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
+
+
+def shown(name: str, length: int = 20) -> str:
+    """A user's name as one printable line; of a long one the end stays, where layer names differ."""
+    line = "".join(letter if letter.isprintable() else "�" for letter in name)
+    return line if len(line) <= length else "…" + line[1 - length :]
+
+
+def _in_tags(svg: str, change: Callable[[str], str]) -> str:
+    """`change` applied inside tags only: text is the user's and stays as it is."""
+    return re.sub(r"<[^>]+>", lambda found: change(found[0]), svg)
+
+
+def _recolour(tag: str, of_role: Callable[[str], str]) -> str:
+    for role, sentinel in COLOURS.items():
+        tag = tag.replace(sentinel, of_role(role))
+    return tag
