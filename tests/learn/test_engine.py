@@ -186,7 +186,8 @@ from test_engine import CONFIG, Doubled, images
 from lightloom.learn import fit
 from lightloom.tasks.classify import Classify
 torch.manual_seed(1)
-fit(Doubled(), images(51), images(20, 1), Classify(), CONFIG, folder=Path(sys.argv[2]), stage="train", seed=0, device="cpu")
+place = {"folder": Path(sys.argv[2]), "stage": "train", "seed": 0, "device": "cpu"}
+fit(Doubled(), images(51), images(20, 1), Classify(), CONFIG, **place)
 from accelerate import PartialState
 (Path(sys.argv[2]) / "world").write_text(str(PartialState().num_processes))
 """

@@ -1,0 +1,87 @@
+"""From an orthogonal or unitary matrix to the phases that make it, exactly."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightloom.physics.mesh import kernels, nulling
+from lightloom.physics.mesh.layouts import UNIVERSAL_LAYOUTS, Layout
+
+_TOLERANCE = 1e-3
+_REAL = {
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
+    torch.complex64: torch.float32,
+    torch.complex128: torch.float64,
+}
+
+
+class Settings(NamedTuple):
+    """What a mesh is programmed to."""
+
+    phases: Tensor
+    """[..., phase_count], radians in [0, 2 pi), in the order of `lightloom.physics.mesh`."""
+    signs: Tensor | None
+    """[..., k] of +1 and -1, the output diagonal of a real mesh; None for a complex one."""
+
+
+def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> Settings:
+    """The settings for which `build` makes `matrix`, exactly, for every block.
+
+    Rectangle after Clements et al., Optica 3, 1460 (2016); triangle after Reck et al., Phys. Rev. Lett. 73,
+    58 (1994). The work is done in float64; no gradient flows.
+
+    Args:
+        matrix: [..., k, k], orthogonal (float32 or float64, for a real mesh) or unitary (complex64 or
+            complex128, for a complex one). Left as it is.
+        layout: A universal layout.
+
+    Returns:
+        Phases in [0, 2 pi), in the real dtype of `matrix`, and the signs of a real mesh.
+
+    Raises:
+        ValueError: The matrices are not square, hold NaN or infinity, or are not orthogonal or unitary
+            (within 1e-3); or the layout is not universal.
+        TypeError: The dtype is another.
+    """
+    if layout not in UNIVERSAL_LAYOUTS:
+        raise ValueError(
+            f"A {layout} mesh cannot make every matrix, so there is no decomposition for it: "
+            f"use one of {', '.join(UNIVERSAL_LAYOUTS)}, or fit its phases by gradient descent through `build`."
+        )
+    if matrix.dtype not in _REAL:
+        raise TypeError(f"A matrix to decompose is float32, float64, complex64 or complex128, not {matrix.dtype}.")
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
+        raise ValueError(
+            f"A mesh makes square matrices [..., k, k]; given shape {tuple(matrix.shape)}. "
+            "Cut a weight matrix into square blocks, and each block into U, S, V by an SVD."
+        )
+    lead, size = matrix.shape[:-2], matrix.shape[-1]
+    wide = torch.complex128 if matrix.is_complex() else torch.float64
+    blocks = matrix.detach().resolve_conj().resolve_neg().to(wide).reshape(lead.numel(), size, size)
+    real = _REAL[matrix.dtype]
+    if kernels.usable(blocks):
+        found = kernels.null(blocks.contiguous(), layout, real)
+    else:
+        found = nulling.null(blocks, layout, real)
+    _check(blocks, found.deviation)
+    signs = None if found.signs is None else found.signs.to(real).view(*lead, size)
+    return Settings(found.phases.view(*lead, found.phases.shape[-1]), signs)
+
+
+def _check(blocks: Tensor, deviation: Tensor) -> None:
+    """Refuse what no mesh can make; `deviation` is what nulling left."""
+    if not len(blocks) or bool(deviation.max() <= _TOLERANCE):
+        return
+    if not blocks.isfinite().all():
+        raise ValueError("The matrix to decompose holds NaN or infinite elements.")
+    bad = int((~(deviation <= _TOLERANCE)).sum())
+    kind, columns = ("unitary", "U and V^H") if blocks.is_complex() else ("orthogonal", "U and V^T")
+    raise ValueError(
+        f"A mesh without loss makes {kind} matrices; {bad} of {len(blocks)} given are not: after nulling, what remains "
+        f"differs from a diagonal of unit moduli by up to {deviation.max().item():.3g} (tolerance {_TOLERANCE:g}). "
+        f"Decompose the {columns} of the matrix's SVD instead."
+    )

@@ -1,0 +1,123 @@
+"""Where the MZIs of a mesh sit: which waveguides each column joins, and how many phases that makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Layout = Literal["rectangle", "triangle", "butterfly"]
+Field = Literal["real", "complex"]
+
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+FIELDS: tuple[Field, ...] = get_args(Field)
+UNIVERSAL_LAYOUTS: tuple[Layout, ...] = ("rectangle", "triangle")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of MZIs: they act side by side, on disjoint pairs of waveguides.
+
+    The waveguides ``start ... start + 2 count - 1`` fall into groups of ``2 stride``; within a group,
+    waveguide i of the upper half is joined to waveguide i of the lower half. So a column is a view of the
+    state, never a gather.
+    """
+
+    first: int
+    """Index of the column's top MZI in phase order."""
+    count: int
+    """MZIs in the column."""
+    start: int
+    """Topmost waveguide that the column touches."""
+    stride: int
+    """Waveguides from the upper to the lower one of each MZI: 1, but for a butterfly."""
+
+    def upper_waveguides(self) -> list[int]:
+        """The upper waveguide of each MZI, top to bottom."""
+        return [self.start + 2 * self.stride * (i // self.stride) + i % self.stride for i in range(self.count)]
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Every MZI of a mesh, by columns and flat in phase order."""
+
+    size: int
+    """Waveguides k."""
+    columns: tuple[Column, ...]
+    """Columns in the order in which light meets them."""
+    upper: Tensor
+    """int32 [m]: the upper waveguide of each MZI, on the CPU."""
+    lower: Tensor
+    """int32 [m]: the lower waveguide of each MZI, on the CPU."""
+    column: Tensor
+    """int32 [m]: the column of each MZI, on the CPU."""
+
+    @property
+    def mzis(self) -> int:
+        """Number of MZIs m."""
+        return len(self.upper)
+
+
+@lru_cache(maxsize=256)
+def wiring(size: int, layout: Layout) -> Wiring:
+    """The columns of a mesh on `size` waveguides. Cached: treat the tensors as constants.
+
+    Raises:
+        ValueError: `size` is below 1, not a power of two for a butterfly, or the layout is unknown.
+    """
+    if size < 1:
+        raise ValueError(f"A mesh has 1 waveguide or more, not {size}.")
+    columns: list[Column] = []
+    for start, count, stride in _shapes(size, layout):
+        first = columns[-1].first + columns[-1].count if columns else 0
+        columns.append(Column(first, count, start, stride))
+    upper = [waveguide for column in columns for waveguide in column.upper_waveguides()]
+    lower = [waveguide + column.stride for column in columns for waveguide in column.upper_waveguides()]
+    index = [number for number, column in enumerate(columns) for _ in range(column.count)]
+    return Wiring(size, tuple(columns), *(torch.tensor(x, dtype=torch.int32) for x in (upper, lower, index)))
+
+
+def mzi_count(size: int, layout: Layout) -> int:
+    """MZIs in a mesh: k(k - 1)/2 for the universal layouts, (k/2) log2 k for a butterfly. Raises as `wiring`."""
+    return wiring(size, layout).mzis
+
+
+def phase_count(size: int, layout: Layout, field: Field) -> int:
+    """Phase shifters in a mesh: m for a real one, 2 m + k for a complex one of m MZIs. Raises as `wiring`.
+
+    Raises:
+        ValueError: As `wiring`, or the field is unknown.
+    """
+    if field not in FIELDS:
+        raise ValueError(f"The field of a mesh is one of {', '.join(FIELDS)}, not {field!r}.")
+    mzis = mzi_count(size, layout)
+    return mzis if field == "real" else 2 * mzis + size
+
+
+def depth(size: int, layout: Layout) -> int:
+    """Columns of MZIs that light passes: k, 2k - 3 or log2 k for rectangle, triangle, butterfly; 0 for k = 1.
+
+    Columns without an MZI do not count, so a rectangle of k = 2 is one column deep.
+    """
+    return len(wiring(size, layout).columns)
+
+
+def _shapes(size: int, layout: Layout) -> list[tuple[int, int, int]]:
+    """(topmost waveguide, MZIs, stride) of every column that holds an MZI."""
+    if layout == "rectangle":
+        shapes = [(column % 2, (size - column % 2) // 2, 1) for column in range(size)]
+    elif layout == "triangle":
+        # Waveguide r takes part in column l where r <= l and r <= 2(k - 2) - l: the wavefront grows, then
+        # shrinks.
+        lowest = [min(column, 2 * (size - 2) - column) for column in range(2 * size - 3)]
+        shapes = [(column % 2, (row - column % 2) // 2 + 1, 1) for column, row in enumerate(lowest)]
+    elif layout == "butterfly":
+        if size & (size - 1):
+            raise ValueError(f"A butterfly needs a power of two waveguides (2, 4, 8, ...), not {size}.")
+        shapes = [(0, size // 2, 1 << level) for level in range(size.bit_length() - 1)]
+    else:
+        raise ValueError(f"The layout of a mesh is one of {', '.join(LAYOUTS)}, not {layout!r}.")
+    return [shape for shape in shapes if shape[1] > 0]
