@@ -43,7 +43,7 @@ def layer(*, seed: int = 0, chip: str = "l2ight", repeats: int = 60) -> dict[str
         "block_size": hardware.block_size,
         "backend": kernels,
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
 
 

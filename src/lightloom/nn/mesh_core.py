@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.nn.core import Counts, Mode, TensorCore
-from lightloom.physics import blocks, mesh, phases
+from lightloom.physics import attenuators, blocks, mesh, phases
 
 _SIDES = ("u", "v")
 
@@ -90,10 +90,9 @@ class MeshCore(TensorCore):
 
     def _build_weight(self) -> Tensor:
         u, v = self.meshes()
-        joined = blocks.assemble(u, self.realised_sigma(), v, self.rows, self.columns)
+        joined = blocks.assemble(u, self.sigma, v, self.rows, self.columns, realised=self.realised_sigma())
         # a coherent receiver reads the part in phase with its local oscillator
-        joined = joined.real if joined.is_complex() else joined
-        return joined.reshape(self.groups * self.rows, self.columns)
+        return joined.real if joined.is_complex() else joined
 
     def meshes(self) -> tuple[Tensor, Tensor]:
         """U and V [groups, p, q, k, k] as the devices make them; kept while no phase changes."""
@@ -129,10 +128,10 @@ class MeshCore(TensorCore):
         )
 
     def realised_sigma(self) -> Tensor:
-        """Singular values [groups, p, q, k] as the attenuators make them."""
+        """Singular values [groups, p, q, k] as the attenuators make them, detached."""
         chip = self.chip
-        return phases.attenuate(
-            self.sigma, bits=chip.weight_bits, gamma_ratio=self.sigma_gamma, noise_std=chip.phase_noise_std
+        return attenuators.attenuate(
+            self.sigma.detach(), bits=chip.weight_bits, gamma_ratio=self.sigma_gamma, noise_std=chip.phase_noise_std
         )
 
     def ideal_weight(self) -> Tensor:

@@ -49,7 +49,7 @@ def quantise(values: Tensor, bits: int | None, *, span: float = TWO_PI) -> Tenso
     if bits < 1:
         raise ValueError(f"a converter has at least 1 bit, got {bits}; use None for an exact drive")
     step = span / (2**bits - 1)
-    return straight_through(torch.round(values.detach() / step) * step, values)
+    return straight_through((values.detach() / step).round_().mul_(step), values)
 
 
 def gamma(v_pi: float) -> float:
@@ -140,40 +140,6 @@ def realise(
     if noise_std > 0:
         heat = heat + truncated_noise(heat, noise_std)
     return heat
-
-
-def attenuate(
-    values: Tensor,
-    *,
-    bits: int | None = None,
-    gamma_ratio: Tensor | None = None,
-    noise_std: float = 0.0,
-) -> Tensor:
-    """The singular values that a row of attenuators realises when the controller asks for `values`.
-
-    Each value is gain x cos(phase) with the phase in [0, pi] and one electronic gain per block, the largest |value|.
-    Attenuators stand apart, so they see no crosstalk, and their bias is found with one power meter, so they have
-    none (as published). The gradient is that of the identity: d cos / d value is 1 up to the device's error, and its
-    exact form is singular at the largest value of every block.
-
-    Args:
-        values: [..., k], signed, one block in the last dimension.
-        bits: Drive resolution over [0, pi]; None is exact.
-        gamma_ratio: [..., k] true over nominal gamma of each device; None is a perfect drive.
-        noise_std: Dynamic phase noise, rad.
-
-    Returns:
-        [..., k]; a block of zeros stays zero.
-    """
-    exact = values.detach()
-    gain = exact.abs().amax(-1, keepdim=True)
-    angle = torch.acos((exact / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
-    angle = quantise(angle, bits, span=math.pi)
-    if gamma_ratio is not None:
-        angle = angle * gamma_ratio
-    if noise_std > 0:
-        angle = angle + truncated_noise(angle, noise_std)
-    return straight_through(gain * torch.cos(angle), values)
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -35,7 +35,7 @@ def from_blocks(blocks: Tensor, rows: int, columns: int) -> Tensor:
     return joined[..., :rows, :columns]
 
 
-def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Tensor:
+def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int, *, realised: Tensor | None = None) -> Tensor:
     """The weight matrix of blocks W = U diag(sigma) V.
 
     Backward gives sigma the subspace gradient (`subspace_gradient`, here from dW = sum over the batch of dy x^T,
@@ -47,11 +47,14 @@ def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Te
         v: [groups, p, q, k, k]; it is V, already conjugated: a block is U diag(sigma) V.
         rows: Rows of one group's matrix, at most p k.
         columns: Columns of one group's matrix, at most q k.
+        realised: What the devices make of `sigma`, same shape: taken in its place forwards, while the gradient goes
+            to `sigma` (straight-through).
 
     Returns:
-        [groups, rows, columns].
+        [groups * rows, columns].
     """
-    matrix: Tensor = _Assemble.apply(u, sigma, v, rows, columns)  # type: ignore[no-untyped-call]
+    made = sigma if realised is None else realised
+    matrix: Tensor = _Assemble.apply(u, sigma, v, made.detach(), rows, columns)  # type: ignore[no-untyped-call]
     return matrix
 
 
@@ -75,26 +78,27 @@ def subspace_gradient(grad_output: Tensor, inputs: Tensor, u: Tensor, v: Tensor)
 
 
 class _Assemble(torch.autograd.Function):
-    """W = U diag(sigma) V, block by block."""
+    """W = U diag(made) V, block by block, with the gradient of `made` given to sigma."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Tensor:
-        ctx.save_for_backward(u, sigma, v)
+    def forward(ctx: Any, u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
+        ctx.save_for_backward(u, made, v)
         if kernels.usable(u):
-            return kernels.assemble(u, sigma, v, rows, columns)
-        return from_blocks((u * sigma.unsqueeze(-2)) @ v, rows, columns)
+            return kernels.assemble(u, made, v, rows, columns)
+        return from_blocks((u * made.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        u, sigma, v = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
+        u, made, v = ctx.saved_tensors
         needs_u, needs_sigma, needs_v = ctx.needs_input_grad[:3]
+        grad = grad.reshape(u.shape[0], -1, grad.shape[-1])
         if not (needs_u or needs_v) and kernels.usable(u):
-            return None, kernels.sigma_slope(u, v, grad), None, None, None
+            return None, kernels.sigma_slope(u, v, grad), None, None, None, None
         blocks = to_blocks(grad, u.shape[-1])
         through_v = blocks @ v.mH
         # no tensor here is larger than the weight: U^T dW V^T itself is never formed, only its diagonal
-        grad_sigma = (through_v * u.conj()).sum(-2).real.to(sigma.dtype) if needs_sigma else None
-        grad_u = through_v * sigma.unsqueeze(-2) if needs_u else None
-        grad_v = sigma.unsqueeze(-1) * (u.mH @ blocks) if needs_v else None
-        return grad_u, grad_sigma, grad_v, None, None
+        grad_sigma = (through_v * u.conj()).sum(-2).real.to(made.dtype) if needs_sigma else None
+        grad_u = through_v * made.unsqueeze(-2) if needs_u else None
+        grad_v = made.unsqueeze(-1) * (u.mH @ blocks) if needs_v else None
+        return grad_u, grad_sigma, grad_v, None, None, None

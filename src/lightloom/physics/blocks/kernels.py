@@ -24,7 +24,7 @@ def usable(u: Tensor) -> bool:
 
 def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Tensor:
     """As `blocks.assemble`, without a gradient."""
-    joined = u.new_empty(u.shape[0], rows, columns)
+    joined = u.new_empty(u.shape[0] * rows, columns)
     _call("assemble", rows, columns, u, sigma, v, joined)
     return joined
 

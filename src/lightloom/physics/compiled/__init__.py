@@ -36,7 +36,7 @@ _FLAGS = (
     "-fno-math-errno",
     "-shared",
     "-fPIC",
-    "-pthread",
+    "-fopenmp",
     "-Wno-psabi",  # the kernels' wide vectors never cross a function that others call
 )
 _forced: ContextVar[Backend | None] = ContextVar("lightloom_kernels", default=None)
