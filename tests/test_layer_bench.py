@@ -11,7 +11,7 @@ from lightloom.bench.layer import _optical, layer
 
 
 def test_every_figure_is_there_and_plain() -> None:
-    figures = layer(repeats=1)
+    figures = layer(rounds=1)
     assert json.loads(json.dumps(figures)) == yaml.safe_load(yaml.safe_dump(figures)) == figures
     for name in ("linear_eval", "linear_train", "conv_eval", "conv_train"):
         assert figures[name] > 0

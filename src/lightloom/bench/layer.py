@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,15 @@ from lightloom.nn import OpticalConv2d, OpticalLayer, OpticalLinear
 from lightloom.physics import compiled
 
 
-def layer(*, seed: int = 0, chip: str = "l2ight", repeats: int = 60) -> dict[str, Any]:
+class Timing(NamedTuple):
+    """How often something is timed."""
+
+    rounds: int
+    turns: int
+    """Timings in each round."""
+
+
+def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, Any]:
     """Time of optical over plain layers: linear 512 -> 512 at batch 128, conv 64 -> 64 3x3 on 32x32 at batch 32.
 
     `eval` is a forward pass with weights that did not change; `train` is forward and backward with gradients of the
@@ -25,18 +33,18 @@ def layer(*, seed: int = 0, chip: str = "l2ight", repeats: int = 60) -> dict[str
     Args:
         seed: Of weights and inputs.
         chip: Preset.
-        repeats: Timings of each kind; plain and optical alternate, and medians are compared.
+        rounds: Ratios measured of each kind, of which the median is given.
     """
     torch.manual_seed(seed)
     kernels = _ask_for_kernels()
     hardware = preset(chip)
     results: dict[str, Any] = {}
-    for name, plain, shape in (
-        ("linear", nn.Linear(512, 512), (128, 512)),
-        ("conv", nn.Conv2d(64, 64, 3, padding=1), (32, 64, 32, 32)),
+    for name, plain, shape, turns in (
+        ("linear", nn.Linear(512, 512), (128, 512), 40),
+        ("conv", nn.Conv2d(64, 64, 3, padding=1), (32, 64, 32, 32), 6),
     ):
-        optical = _optical(plain, hardware)
-        results |= _compare(name, plain, optical, torch.randn(shape), repeats)
+        timing = Timing(rounds, turns)
+        results |= _compare(name, plain, _optical(plain, hardware), torch.randn(shape), timing)
     return {
         **results,
         "chip": chip,
@@ -63,7 +71,7 @@ def _optical(plain: nn.Linear | nn.Conv2d, chip: MeshChip) -> OpticalLayer:
     return made
 
 
-def _compare(name: str, plain: nn.Module, optical: OpticalLayer, x: Tensor, repeats: int) -> dict[str, float]:
+def _compare(name: str, plain: nn.Module, optical: OpticalLayer, x: Tensor, timing: Timing) -> dict[str, float]:
     def forward(module: nn.Module) -> Callable[[], None]:
         def once() -> None:
             with torch.no_grad():
@@ -85,18 +93,23 @@ def _compare(name: str, plain: nn.Module, optical: OpticalLayer, x: Tensor, repe
         return once
 
     return {
-        f"{name}_eval": _ratio(forward(optical), forward(plain), repeats),
-        f"{name}_train": _ratio(step(optical), step(plain), repeats),
+        f"{name}_eval": _ratio(forward(optical), forward(plain), timing),
+        f"{name}_train": _ratio(step(optical), step(plain), timing),
     }
 
 
-def _ratio(optical: Callable[[], None], plain: Callable[[], None], repeats: int) -> float:
-    """Median time of one over the other, measured in turns so that other load hits both."""
+def _ratio(optical: Callable[[], None], plain: Callable[[], None], timing: Timing) -> float:
+    """Time of one over the other: medians of turns taken alternately, so that other load hits both."""
+    optical()
+    plain()
+    return round(statistics.median(_round(optical, plain, timing.turns) for _ in range(timing.rounds)), 3)
+
+
+def _round(optical: Callable[[], None], plain: Callable[[], None], turns: int) -> float:
     times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(repeats + 3):
+    for _ in range(turns):
         for work, kept in zip((optical, plain), times, strict=True):
             started = time.perf_counter()
             work()
-            if turn >= 3:  # the first turns warm caches and threads
-                kept.append(time.perf_counter() - started)
-    return round(statistics.median(times[0]) / statistics.median(times[1]), 3)
+            kept.append(time.perf_counter() - started)
+    return statistics.median(times[0]) / statistics.median(times[1])
