@@ -27,7 +27,7 @@ FLOORS = [
     ["folder"],
     ["stages"],
     ["run", "recipes"],
-    ["bench", "preview", "doctor"],
+    ["bench", "preview", "doctor", "serve"],
     ["cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

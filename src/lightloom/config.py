@@ -63,6 +63,8 @@ class RunConfig(Section):
     """Seed of the training: first weights, order of the images, validation split."""
     device: Literal["auto", "cpu"] = "auto"
     """auto takes a GPU where there is one."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; None leaves torch's choice. More threads add in another order, so last digits differ."""
     stages: tuple[StageName, ...] = ("train", "program", "learn", "evaluate", "cost", "report")
     """What is done, in order."""
     data: DataConfig = DataConfig()

@@ -8,9 +8,12 @@ Each stage (see `lightloom.stages`) reads and writes the run folder, so any of t
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from lightloom import stages
 from lightloom.common.errors import RequestError
@@ -82,11 +85,23 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
 def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
     """Run those of the named stages that are not done yet, in the order given; returns the summary."""
     work = stages.Work(folder)
-    for name in names:
-        if name in folder.done:
-            continue
-        console().print(f"[bold]{name}[/bold]")
-        started = time.perf_counter()
-        STAGES[name](work)
-        folder.finish(name, time.perf_counter() - started)
+    with _threads(folder.config.threads):
+        for name in names:
+            if name in folder.done:
+                continue
+            console().print(f"[bold]{name}[/bold]")
+            started = time.perf_counter()
+            STAGES[name](work)
+            folder.finish(name, time.perf_counter() - started)
     return stages.write_summary(folder)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Work on so many CPU threads, then on as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

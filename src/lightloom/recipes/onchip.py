@@ -19,6 +19,8 @@ def digits(data: str = "digits", quick: bool = False) -> RunConfig:
         train, learn = (8, 12) if embedded else (2, 3)
     return RunConfig(
         recipe="onchip/digits",
+        # 8x8 images are too small to share out: a second thread only waits, and waits long on a busy machine
+        threads=1 if embedded else None,
         data=DataConfig(name=data, limit=10_000 if quick and not embedded else None),
         model=ModelConfig(name="cnn", width=24),
         train=TrainConfig(epochs=train, batch_size=64, lr=3e-3),
