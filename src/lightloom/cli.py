@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lightloom.common.errors import LightloomError, RequestError, nearest
+from lightloom.common.processes import is_main
 
 app = typer.Typer(
     help="Put neural networks on photonic chips.",
@@ -210,6 +211,8 @@ def _answer(
         _fail(str(error), error.exit_code, as_json)
     except KeyboardInterrupt:
         _fail("Stopped. What was finished is kept; go on with `--resume`.", 130, as_json)
+    if not is_main():
+        return
     if as_json:
         typer.echo(json.dumps(result, allow_nan=False))
     elif result:

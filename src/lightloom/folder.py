@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightloom.common.errors import RequestError
-from lightloom.common.files import make_folder, read_json, write_json, write_text
+from lightloom.common.files import clear_parts, make_folder, read_json, write_json, write_text
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, from_yaml, to_yaml
 
@@ -77,6 +77,7 @@ class RunFolder:
                 "Resume it with the same values, or choose another folder with `--out`."
             )
         make_folder(path / "checkpoints")
+        clear_parts(path)
         before = read_json(path / "versions.json")
         other = [key for key, value in versions().items() if key != "date" and before.get(key) != value]
         if other:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from lightloom import stages
+from lightloom.common import processes
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
@@ -29,6 +30,8 @@ STAGES = {
     "cost": stages.cost,
     "report": stages.report,
 }
+SHARED = ("train", "learn")
+"""Stages that several processes share out."""
 
 
 def run(config: RunConfig, out: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
@@ -46,12 +49,15 @@ def run(config: RunConfig, out: Path | None = None, *, resume: bool = False) -> 
         RequestError: The folder is not empty, not writable, or holds another run.
         WorkError: A stage failed; what was done before is kept.
     """
-    if not resume:
-        folder = RunFolder.create(config, out)
-    elif out is None:
+    if resume and out is None:
         raise RequestError("`--resume` needs the folder of the run: add `--out FOLDER`.")
-    else:
-        folder = RunFolder.resume(config, out)
+    if processes.world() > 1 and out is None:
+        raise RequestError("Several processes need one folder to meet in: add `--out FOLDER`.")
+    if not processes.is_main():
+        processes.wait(config.device)
+        return run_stages(RunFolder(out or Path(), config), config.stages)
+    folder = RunFolder.resume(config, out) if resume and out is not None else RunFolder.create(config, out)
+    processes.wait(config.device)
     return run_stages(folder, config.stages)
 
 
@@ -83,17 +89,24 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
 
 
 def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
-    """Run those of the named stages that are not done yet, in the order given; returns the summary."""
-    work = stages.Work(folder)
+    """Run those of the named stages that are not done yet, in the order given; returns the summary.
+
+    Where several processes work together, all of them train and the first does the rest.
+    """
+    work, device, main = stages.Work(folder), folder.config.device, processes.is_main()
+    waiting = [name for name in names if name not in folder.done]
+    processes.wait(device)  # everybody has read what is done before anybody adds to it
     with _threads(folder.config.threads):
-        for name in names:
-            if name in folder.done:
-                continue
-            console().print(f"[bold]{name}[/bold]")
+        for name in waiting:
             started = time.perf_counter()
-            STAGES[name](work)
-            folder.finish(name, time.perf_counter() - started)
-    return stages.write_summary(folder)
+            if main:
+                console().print(f"[bold]{name}[/bold]")
+            if main or name in SHARED:
+                STAGES[name](work)
+            if main:
+                folder.finish(name, time.perf_counter() - started)
+            processes.wait(device)
+    return stages.write_summary(folder) if main else {}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightloom import cost as costs
 from lightloom import learn as learning
 from lightloom.common.files import read_json, write_bytes, write_json
+from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
 from lightloom.data import Splits, load
 from lightloom.folder import RunFolder
@@ -82,7 +83,8 @@ def train(work: Work) -> None:
     """Train the network electronically."""
     model = work.new_network()
     work.fit(model, work.config.train, "train")
-    learning.save_weights(model, work.file("electronic"))
+    if is_main():
+        learning.save_weights(model, work.file("electronic"))
 
 
 def program(work: Work) -> None:
@@ -104,7 +106,8 @@ def learn(work: Work) -> None:
     model = work.network("programmed")
     learning.train_only_subspace(model)
     work.fit(model, work.config.learn, "learn")
-    learning.save_weights(model, work.file("learned"))
+    if is_main():
+        learning.save_weights(model, work.file("learned"))
 
 
 def evaluate(work: Work) -> None:

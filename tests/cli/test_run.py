@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -114,6 +115,21 @@ def test_a_finished_run_resumes_to_the_same_answer_at_once(whole: Path) -> None:
     result = answer(lightloom("run", "onchip/digits", *SMALL, "--out", whole, "--resume", "--json"))
     assert result["accuracy"] == json.loads((whole / "summary.json").read_text())["accuracy"]
     assert (whole / "learned.safetensors").stat().st_mtime_ns == before
+
+
+def test_two_processes_run_the_whole_recipe_together(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines=1", "-m"]
+    launch[-1:-1] = ["--mixed_precision=no", "--dynamo_backend=no", "--num_processes=2", f"--main_process_port={port}"]
+    folder = tmp_path / "run"
+    arguments = ["lightloom", "run", "onchip/digits", *SMALL, "--out", str(folder), "--json"]
+    result = subprocess.run([*launch, *arguments], capture_output=True, text=True, env=environment())
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert [line for line in result.stdout.splitlines() if line.startswith("{")] == [json.dumps(answer(result))]
+    assert answer(result)["accuracy"]["electronic"] > 0.3
+    assert [epochs(folder, stage) for stage in ("train", "learn")] == [[1, 2, 3], [1, 2, 3, 4]]
 
 
 def test_a_stage_is_repeated_on_a_copy_with_changes(whole: Path, tmp_path: Path) -> None:

@@ -28,6 +28,14 @@ def current_umask() -> int:
     return mask
 
 
+def test_what_a_kill_left_behind_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / ".weights.123.part").write_bytes(b"half")
+    (tmp_path / "notes.part").write_text("mine")
+    files.clear_parts(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*.part")] == ["notes.part"]
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights"

@@ -10,10 +10,13 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightloom.common.errors import RequestError, WorkError
+
+_PART = ".part"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -26,20 +29,24 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         WorkError: The disk is full or refuses; the old file, if any, is untouched.
     """
-    temporary: str | None = None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder itself is gone or closed, so is the temporary file
+            temporary.unlink(missing_ok=True)
         raise WorkError(_explain(path, error)) from error
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove the temporary files that a killed `write_bytes` left in `folder` and below."""
+    for part in folder.rglob(f".*{_PART}"):
+        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -121,9 +128,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lightloom.common.files import append_json_line, read_json_lines, write_text
+from lightloom.common.processes import on_cpu
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.data import Batches, ImageSet
@@ -107,7 +108,7 @@ class _Trainer:
         device: str,
     ) -> None:
         # `accelerate launch` says which devices and processes there are; plain `python` is one process
-        self.hardware = Accelerator(cpu=device == "cpu")
+        self.hardware = Accelerator(cpu=on_cpu(device))
         self.task, self.config, self.place, self.seed = task, config, place, seed
         self.model = model.to(self.hardware.device)
         self.validation = validation.to(self.hardware.device)
