@@ -166,6 +166,12 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
         load_weights(nn.Linear(3, 4), path)
 
 
+def test_half_precision_trains_and_keeps_its_weights_in_single(tmp_path: Path) -> None:
+    network = train(tmp_path, CONFIG.replace(precision="bfloat16"))
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    assert lines(tmp_path)[-1]["validation_accuracy"] > 0.6
+
+
 def test_learning_rates_rise_and_fall_as_a_function_of_the_step() -> None:
     config = TrainConfig(lr=1.0, warmup=0.1)
     rates = [config.learning_rate(step, 100) for step in range(100)]
