@@ -1,24 +1,13 @@
 """Attenuators against the formula, with torch and with the compiled kernel."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
 
-from lightloom.physics import compiled
 from lightloom.physics.attenuators import attenuate
 
-
-@pytest.fixture(params=["torch", "compiled"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.param == "compiled":
-        try:
-            compiled.build()
-        except RuntimeError as error:
-            pytest.skip(str(error))
-    with compiled.use(request.param):
-        yield
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 @pytest.mark.parametrize("bits", [None, 1, 3, 8, 16])

@@ -1,22 +1,9 @@
 """Blocks, and the in-situ gradient of singular values, against autograd of the full product."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
-from lightloom.physics import blocks, compiled
-
-
-@pytest.fixture(params=["torch", "compiled"])
-def backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.param == "compiled":
-        try:
-            compiled.build()
-        except RuntimeError as error:
-            pytest.skip(str(error))
-    with compiled.use(request.param):
-        yield
+from lightloom.physics import blocks
 
 
 def parts(groups: int, rows: int, columns: int, size: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:

@@ -2,8 +2,6 @@
 
 import cmath
 import math
-import shutil
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,20 +14,6 @@ from lightloom.physics.mesh import build, phase_count, wiring
 
 SIZES = {"rectangle": [1, 2, 5, 8, 19], "triangle": [1, 2, 5, 8, 19], "butterfly": [1, 2, 8, 16]}
 CASES = [(layout, size) for layout, sizes in SIZES.items() for size in sizes]
-
-
-def build_kernels() -> None:
-    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        pytest.skip("There is no C++ compiler here.")
-    compiled.build()
-
-
-@pytest.fixture(params=["torch", "compiled"])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "compiled":
-        build_kernels()
-    with compiled.use(request.param):
-        yield request.param
 
 
 def multiplied(phases: Tensor, size: int, layout: mesh.Layout, field: str, loss_db: float = 0.0) -> np.ndarray:
@@ -111,8 +95,7 @@ def test_gradient(backend: str, layout: mesh.Layout, size: int, field: mesh.Fiel
 
 
 @pytest.mark.parametrize("field", mesh.FIELDS)
-def test_gradient_of_large_lossy_blocks_on_both_ways(field: mesh.Field) -> None:
-    build_kernels()
+def test_gradient_of_large_lossy_blocks_on_both_ways(kernels: None, field: mesh.Field) -> None:
     target = torch.randn(11, 40, 40, dtype=torch.float64 if field == "real" else torch.complex128)
     phases = torch.randn(11, phase_count(40, "rectangle", field), dtype=torch.float64)
     slopes = []

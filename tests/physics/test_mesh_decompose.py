@@ -1,8 +1,6 @@
 """Decomposition: what `build` makes of the settings is the matrix again, whatever the matrix."""
 
 import math
-import shutil
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,20 +13,6 @@ from lightloom.physics.mesh import build, decompose
 
 DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
 TOLERANCE = {torch.float32: 2e-6, torch.complex64: 2e-6, torch.float64: 1e-12, torch.complex128: 1e-12}
-
-
-def build_kernels() -> None:
-    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        pytest.skip("There is no C++ compiler here.")
-    compiled.build()
-
-
-@pytest.fixture(params=["torch", "compiled"])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "compiled":
-        build_kernels()
-    with compiled.use(request.param):
-        yield request.param
 
 
 def haar(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -129,8 +113,7 @@ def test_phases_are_recovered(backend: str) -> None:
 
 @pytest.mark.parametrize("layout", mesh.UNIVERSAL_LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_both_ways_find_the_same_settings(layout: mesh.Layout, dtype: torch.dtype) -> None:
-    build_kernels()
+def test_both_ways_find_the_same_settings(kernels: None, layout: mesh.Layout, dtype: torch.dtype) -> None:
     matrix = haar(13, 12, dtype=dtype)
     with compiled.use("torch"):
         slow = decompose(matrix, layout=layout)
