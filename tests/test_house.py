@@ -26,9 +26,11 @@ FLOORS = [
     ["config"],
     ["folder"],
     ["stages"],
+    ["bench_stages"],
     ["run", "recipes"],
-    ["bench", "preview", "doctor", "serve"],
+    ["bench", "preview", "doctor", "serve", "answers"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

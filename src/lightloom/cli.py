@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lightloom.common.errors import LightloomError, RequestError, nearest
-from lightloom.common.processes import is_main
+from lightloom.answers import answer, show_summary, show_yaml, table
 
 app = typer.Typer(
     help="Put neural networks on photonic chips.",
@@ -57,7 +53,7 @@ def run(
             return {}
         return run_recipe(config, out, resume=resume)
 
-    _answer(work, as_json, _show_summary)
+    answer(work, as_json, show_summary)
 
 
 def _stage_verb(stage: str, help_text: str) -> None:
@@ -76,13 +72,15 @@ def _stage_verb(stage: str, help_text: str) -> None:
 
             return repeat(run, stage, [*(changes or []), *_common(seed, device)], out=out)
 
-        _answer(work, as_json, _show_summary)
+        answer(work, as_json, show_summary)
 
     app.command(stage, help=f"{help_text} Works on a run folder, or with `--out` on a copy of it.")(verb)
 
 
 _stage_verb("train", "Train the electronic network again.")
 _stage_verb("program", "Convert the trained network and program it onto a specimen again.")
+_stage_verb("calibrate", "Identify the devices of the specimen, and program them for what they are.")
+_stage_verb("map", "Look at the programmed blocks and correct them.")
 _stage_verb("learn", "Learn on the chip again.")
 _stage_verb("evaluate", "Measure every state of the network on the test images.")
 _stage_verb("cost", "Count cores, calls, energy and time of one inference.")
@@ -105,10 +103,10 @@ def convert(
 
         return preview_conversion(source, [*(changes or []), *_common(seed, device)], out)
 
-    _answer(
+    answer(
         work,
         as_json,
-        lambda result: _table(result["layers"], ("name", "kind", "shape", "blocks", "mzis", "reason")),
+        lambda result: table(result["layers"], ("name", "kind", "shape", "blocks", "mzis", "reason")),
     )
 
 
@@ -121,7 +119,7 @@ def recipes(out: Out = None, seed: Seed = None, device: Device = None, as_json: 
 
         return {"recipes": describe()}
 
-    _answer(work, as_json, lambda result: _table(result["recipes"], ("name", "what", "switches")), out)
+    answer(work, as_json, lambda result: table(result["recipes"], ("name", "what", "switches")), out)
 
 
 @app.command()
@@ -142,27 +140,54 @@ def chips(
         return {"chips": [chip.model_dump(mode="json", exclude={"devices"}) for chip in PRESETS.values()]}
 
     columns = ("name", "block_size", "field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias")
-    _answer(work, as_json, lambda r: _table(r["chips"], columns) if "chips" in r else _show_yaml(r), out)
+    answer(work, as_json, lambda r: table(r["chips"], columns) if "chips" in r else show_yaml(r), out)
 
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="`mesh` or `layer`.")],
+    name: Annotated[str, typer.Argument(help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order` or `subspace`.")],
+    blocks: Annotated[int | None, typer.Option(help="Blocks measured side by side.")] = None,
+    readout_std: Annotated[float | None, typer.Option(help="Readout noise, relative to full scale.")] = None,
+    size: Annotated[int | None, typer.Option(help="Waveguides k of a block.")] = None,
     out: Out = None,
     seed: Seed = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure one claim, as ratios within one run."""
+    """Measure one claim, as ratios or counts within one run."""
 
     def work() -> dict[str, Any]:
-        from lightloom.bench import BENCHES
+        from lightloom.bench import bench
 
-        if name not in BENCHES:
-            raise RequestError(f"There is no bench `{name}`. {nearest(name, BENCHES)}")
-        return BENCHES[name](seed or 0)
+        return bench(name, seed=seed, blocks=blocks, readout_std=readout_std, size=size)
 
-    _answer(work, as_json, _show_yaml, out)
+    answer(work, as_json, show_yaml, out)
+
+
+@app.command()
+def serve(
+    chip: Annotated[str, typer.Argument(help="A preset, see `lightloom chips`.")] = "l2ight",
+    blocks: Annotated[int, typer.Option(help="Blocks measured side by side.")] = 16,
+    specimen: Annotated[int, typer.Option(help="Which manufactured chip.")] = 0,
+    readout_std: Annotated[float, typer.Option(help="Readout noise, relative to full scale.")] = 0.001,
+    host: Annotated[str, typer.Option(help="Address to listen at; any but this machine needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8765,
+    token: Annotated[str | None, typer.Option(envvar="LIGHTLOOM_TOKEN", help="What clients must send.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Offer a simulated specimen over HTTP, for `lightloom.lab.remote.RemoteInstrument`; stop it with Ctrl-C."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.chips import preset
+        from lightloom.serve import serve as offer
+
+        offer(preset(chip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
+        return {"chip": chip, "blocks": blocks, "specimen": specimen}
+
+    answer(work, as_json, show_yaml, out)
 
 
 @app.command()
@@ -180,7 +205,7 @@ def doctor(
 
         return examine(build_kernels=build_kernels)
 
-    _answer(work, as_json, _show_yaml, out)
+    answer(work, as_json, show_yaml, out)
 
 
 def main() -> None:
@@ -191,75 +216,3 @@ def main() -> None:
 def _common(seed: int | None, device: str | None) -> list[str]:
     given = {"seed": seed, "device": device}
     return [f"{key}={value}" for key, value in given.items() if value is not None]
-
-
-def _answer(
-    work: Callable[[], dict[str, Any]],
-    as_json: bool,
-    show: Callable[[dict[str, Any]], None],
-    out: Path | None = None,
-) -> None:
-    """Do the work, print its result, and turn failures into exit codes: 1 it failed, 2 the request was wrong."""
-    result: dict[str, Any] = {}
-    try:
-        result = work()
-        if out is not None:
-            from lightloom.common.files import make_folder, write_json
-
-            write_json(make_folder(out) / "result.json", result)
-    except LightloomError as error:
-        _fail(str(error), error.exit_code, as_json)
-    except KeyboardInterrupt:
-        _fail("Stopped. What was finished is kept; go on with `--resume`.", 130, as_json)
-    if not is_main():
-        return
-    if as_json:
-        typer.echo(json.dumps(result, allow_nan=False))
-    elif result:
-        show(result)
-
-
-def _fail(message: str, code: int, as_json: bool) -> None:
-    typer.echo(f"error: {message}", err=True)
-    if as_json:
-        typer.echo(json.dumps({"error": message, "exit_code": code}))
-    sys.exit(code)
-
-
-def _show_summary(result: dict[str, Any]) -> None:
-    for state, accuracy in result.get("accuracy", {}).items():
-        typer.echo(f"{state:12} {100 * accuracy:6.2f} % of the test images")
-    if "energy_j" in result:
-        typer.echo(
-            f"{'inference':12} {result['chip_calls']} chip calls, {result['energy_j'] * 1e9:.3g} nJ "
-            f"({result['boundary']}), {result['latency_s'] * 1e9:.3g} ns"
-        )
-    typer.echo(f"{'run':12} {result['run']}")
-    report = Path(result["run"]) / "report.html"
-    if report.exists():
-        typer.echo(f"{'report':12} {report}")
-
-
-def _show_yaml(result: dict[str, Any]) -> None:
-    import yaml
-
-    typer.echo(yaml.safe_dump(result, sort_keys=False, allow_unicode=True), nl=False)
-
-
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(_cell(row[column])) for column in columns))
-    Console().print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "exact"
-    if isinstance(value, list | tuple):
-        return " x ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

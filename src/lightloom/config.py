@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.data import describe
-from lightloom.learn import TrainConfig
+from lightloom.learn import Sampling, TrainConfig, sampling_preset
 from lightloom.tasks.classify import MODELS
 
-StageName = Literal["train", "program", "learn", "evaluate", "cost", "report"]
+StageName = Literal["train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report"]
 
 
 class DataConfig(Section):
@@ -26,6 +26,10 @@ class DataConfig(Section):
     """Data set."""
     limit: int | None = Field(None, ge=1)
     """Train on at most so many images; None is all."""
+    size: int | None = Field(None, ge=1)
+    """Resize the images to so many pixels a side; None leaves them."""
+    augment: bool = False
+    """Crop and mirror the images of a training step at random."""
     root: Path | None = None
     """Folder with the sets' folders; None is `LIGHTLOOM_DATA`, else a checked download."""
 
@@ -41,8 +45,8 @@ class ModelConfig(Section):
 
     name: str = "cnn"
     """Model."""
-    width: int = Field(24, ge=1)
-    """Channels of its first layer."""
+    width: int | None = Field(None, ge=1)
+    """Channels or units of its first layer, the others in proportion; None is the model's own."""
 
     @field_validator("name")
     @classmethod
@@ -50,6 +54,19 @@ class ModelConfig(Section):
         if name not in MODELS:
             raise ValueError(f"there is no model `{name}`. {nearest(name, MODELS)}")
         return name
+
+
+class BenchConfig(Section):
+    """How a chip is measured on the bench."""
+
+    readout_std: float = Field(0.001, ge=0)
+    """Noise of each measured value, relative to full scale."""
+    accuracy: float = Field(0.005, gt=0)
+    """Calibration measures until phases are known to this, in rad."""
+    budget: int | None = Field(None, ge=1)
+    """Calls that calibration may take; None is 4 per waveguide and another 256."""
+    looks: int = Field(2, ge=0)
+    """Calls that mapping takes to look at the programmed blocks and correct them."""
 
 
 class RunConfig(Section):
@@ -65,9 +82,14 @@ class RunConfig(Section):
     """auto takes a GPU where there is one."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None leaves torch's choice. More threads add in another order, so last digits differ."""
-    stages: tuple[StageName, ...] = ("train", "program", "learn", "evaluate", "cost", "report")
+    stages: tuple[StageName, ...] = ("train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report")
     """What is done, in order."""
     data: DataConfig = DataConfig()
+    transfer: DataConfig | None = None
+    """Images that the chip learns and is measured on, with a new last layer; None is those of `data`.
+
+    Its `root` is that of `data` where it has none.
+    """
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     """Electronic training."""
@@ -77,13 +99,33 @@ class RunConfig(Section):
     """Which manufactured chip."""
     electronic: tuple[str, ...] = ()
     """Layers to keep off the chip, by name or glob."""
+    bench: BenchConfig = BenchConfig()
+    """Calibration and mapping."""
     learn: TrainConfig = TrainConfig()
     """Learning on the chip."""
+    sampling: Sampling = Sampling()
+    """Which part of the learning is measured; a preset's name stands for the preset."""
 
     @field_validator("chip", mode="before")
     @classmethod
     def _preset(cls, given: Any) -> Any:
         return preset(given) if isinstance(given, str) else given
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _sampling_preset(cls, given: Any) -> Any:
+        return sampling_preset(given) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _bench_can_read_the_chip(self) -> Self:
+        chip = self.chip
+        if {"calibrate", "map"} & set(self.stages) and (chip.field != "real" or chip.layout == "butterfly"):
+            rest = ",".join(stage for stage in self.stages if stage not in ("calibrate", "map"))
+            raise ValueError(
+                f"calibration identifies real meshes of a universal layout, not a {chip.field} {chip.layout}; "
+                f"leave it out with `stages=[{rest}]`"
+            )
+        return self
 
 
 def override(config: RunConfig, changes: Sequence[str]) -> RunConfig:
@@ -120,10 +162,10 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     for parent in parents:
         holder = holder[parent]
     if isinstance(holder[leaf], dict) and not isinstance(value, dict):
-        if leaf != "chip":
+        if leaf not in ("chip", "sampling"):
             fields = ", ".join(f"`{key}.{name}`" for name in holder[leaf])
             raise RequestError(f"`{key}` is a group of fields; give one of them: {fields}.")
-        value = preset(str(value)).model_dump()
+        value = (preset if leaf == "chip" else sampling_preset)(str(value)).model_dump()
     holder[leaf] = value
 
 

@@ -30,9 +30,11 @@ def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | Non
         work = Work(RunFolder.open(path))
         work.config = override(work.config, changes)
         model = work.network("electronic")
+        work.give_new_head(model)
     else:
         work = Work(RunFolder(path, resolve(source, changes)))
         model = work.new_network()
+        work.give_new_head(model)
     layers = convert(model, work.config.chip, skip=work.config.electronic, inplace=True).layers
     result = {"chip": work.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
     if out is not None:

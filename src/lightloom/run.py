@@ -1,8 +1,9 @@
 """The main path: the stages of a run, in order.
 
-    recipe -> train -> program -> learn -> evaluate -> cost -> report
+    recipe -> train -> program -> calibrate -> map -> learn -> evaluate -> cost -> report
 
-Each stage (see `lightloom.stages`) reads and writes the run folder, so any of them can be repeated or resumed.
+Each stage (see `lightloom.stages` and `lightloom.bench_stages`) reads and writes the run folder, so any of them can be
+repeated or resumed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lightloom import stages
+from lightloom import bench_stages, stages
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import console
@@ -25,6 +26,8 @@ from lightloom.folder import RunFolder
 STAGES = {
     "train": stages.train,
     "program": stages.program,
+    "calibrate": bench_stages.calibrate,
+    "map": bench_stages.map_weights,
     "learn": stages.learn,
     "evaluate": stages.evaluate,
     "cost": stages.cost,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,16 +12,24 @@ from torch import Tensor, nn
 
 from lightloom import cost as costs
 from lightloom import learn as learning
+from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, write_bytes, write_json
 from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
-from lightloom.data import Splits, load
+from lightloom.config import DataConfig
+from lightloom.data import Batch, Splits, crop_and_flip, load
 from lightloom.folder import RunFolder
 from lightloom.nn import convert, install, optical_layers
 from lightloom.report import write_report
-from lightloom.tasks.classify import Classify, build
+from lightloom.tasks.classify import Classify, build, replace_head
 
-STATES = {"electronic": "train", "programmed": "program", "learned": "learn"}
+STATES = {
+    "electronic": "train",
+    "programmed": "program",
+    "calibrated": "calibrate",
+    "mapped": "map",
+    "learned": "learn",
+}
 """States of the network that a run can hold, and the stage that leaves each behind."""
 
 
@@ -34,15 +44,28 @@ class Work:
         self.folder = folder
         self.config = folder.config
         self.task = Classify()
-        self._splits: Splits | None = None
 
-    @property
+    @cached_property
     def splits(self) -> Splits:
-        """The images, read once."""
-        if self._splits is None:
-            data = self.config.data
-            self._splits = load(data.name, data.root, seed=self.config.seed, limit=data.limit)
-        return self._splits
+        """The images of the electronic training, read once."""
+        return self._load(self.config.data)
+
+    @cached_property
+    def chip_splits(self) -> Splits:
+        """The images that the chip learns and is measured on, read once."""
+        transfer = self.config.transfer
+        if transfer is None:
+            return self.splits
+        splits = self._load(transfer if transfer.root else transfer.replace(root=self.config.data.root))
+        if splits.shape != self.splits.shape:
+            raise RequestError(
+                f"The images of `{splits.name}` have the shape {splits.shape}, those of `{self.splits.name}` have "
+                f"{self.splits.shape}; make them one by `transfer.size=N` or `data.size=N`."
+            )
+        return splits
+
+    def _load(self, data: DataConfig) -> Splits:
+        return load(data.name, data.root, seed=self.config.seed, limit=data.limit, size=data.size)
 
     def new_network(self) -> nn.Module:
         """The electronic network with first weights drawn from the run's seed."""
@@ -50,22 +73,38 @@ class Work:
         wanted, splits = self.config.model, self.splits
         return build(wanted.name, shape=splits.shape, classes=len(splits.classes), width=wanted.width)
 
+    def give_new_head(self, model: nn.Module) -> None:
+        """Where the chip learns other images than the electronic network, draw a last layer for their classes."""
+        if self.config.transfer is not None:
+            torch.manual_seed(named_seed(self.config.seed, "head"))
+            replace_head(model, len(self.chip_splits.classes))
+
     def network(self, state: str) -> nn.Module:
         """The network as a stage left it, one of `STATES`."""
         model = self.new_network()
         if state != "electronic":
+            self.give_new_head(model)
             model = convert(model, self.config.chip, skip=self.config.electronic, inplace=True).model
             install(model, self.config.chip.specimen(self.config.specimen))
         learning.load_weights(model, self.file(state))
         return model
 
+    def latest(self, last: str = "learned") -> str:
+        """The furthest state that the run holds, up to `last`."""
+        states = list(STATES)
+        return next(s for s in reversed(states[: states.index(last) + 1]) if STATES[s] in self.folder.done)
+
     def file(self, state: str) -> Any:
         """Weights of a state of the network."""
         return self.folder.file(f"{state}.safetensors")
 
-    def fit(self, model: nn.Module, config: learning.TrainConfig, stage: str) -> None:
-        """Train a model on the images of this run."""
-        splits = self.splits
+    def fit(
+        self, model: nn.Module, config: learning.TrainConfig, stage: str, thin: learning.Thin | None = None
+    ) -> None:
+        """Train a model on the images of this run that belong to the stage."""
+        on_chip = stage != "train"
+        splits = self.chip_splits if on_chip else self.splits
+        data = (self.config.transfer if on_chip else None) or self.config.data
         learning.fit(
             model,
             splits.train,
@@ -76,6 +115,8 @@ class Work:
             stage=stage,
             seed=self.config.seed,
             device=self.config.device,
+            augment=crop_and_flip if data.augment else None,
+            thin=thin,
         )
 
 
@@ -90,6 +131,7 @@ def train(work: Work) -> None:
 def program(work: Work) -> None:
     """Convert the trained network and program it onto a manufactured chip, whose errors nobody knows."""
     config, model = work.config, work.network("electronic")
+    work.give_new_head(model)
     conversion = convert(model, config.chip, skip=config.electronic)
     install(conversion.model, config.chip.specimen(config.specimen))
     rows = [layer.as_dict() for layer in conversion.layers]
@@ -103,32 +145,48 @@ def program(work: Work) -> None:
 
 def learn(work: Work) -> None:
     """Learn on the chip: singular values and norms train, the meshes stay what the specimen makes them."""
-    model = work.network("programmed")
+    model, sampling, seed = work.network(work.latest("mapped")), work.config.sampling, work.config.seed
     learning.train_only_subspace(model)
-    work.fit(model, work.config.learn, "learn")
+    learning.attach(model, sampling)
+    teacher = work.network("electronic") if sampling.information else None
+
+    def thin(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
+        return learning.thin(batches, sampling, named_seed(seed, "learn", "thin", epoch), teacher)
+
+    work.fit(model, work.config.learn, "learn", thin)
     if is_main():
         learning.save_weights(model, work.file("learned"))
 
 
 def evaluate(work: Work) -> None:
-    """Measure every state of the network on the test images."""
+    """Measure every state of the network on the test images of what it was trained for."""
     figures = {
-        state: work.task.evaluate(work.network(state), work.splits.test)
+        state: work.task.evaluate(
+            work.network(state), (work.splits if state == "electronic" else work.chip_splits).test
+        )
         for state, stage in STATES.items()
         if stage in work.folder.done
     }
-    write_json(work.folder.file("evaluation.json"), {"chance": 1 / len(work.splits.classes), "states": figures})
+    write_json(work.folder.file("evaluation.json"), {"chance": 1 / len(work.chip_splits.classes), "states": figures})
 
 
 def cost(work: Work) -> None:
     """Count what one inference takes on the chip, and what the learning took."""
-    state = next(state for state in reversed(STATES) if STATES[state] in work.folder.done)
-    model, splits = work.network(state), work.splits
+    state = work.latest()
+    model, splits = work.network(state), work.chip_splits
     sample = splits.test.images[:1]
     bill = costs.account(model, sample).as_dict()
     if state == "learned":
-        images = len(splits.train) * work.config.learn.epochs
-        bill["learning"] = costs.learning_calls(costs.trace(model, sample), images)
+        config = work.config
+        images = len(splits.train) * config.learn.epochs
+        taken = costs.learning_cost(costs.trace(model, sample), images, config.sampling, config.learn.batch_size)
+        bill["learning"] = {
+            **taken.calls,
+            "steps": int(taken.totals["all"]["steps"]),
+            "energy_j": taken.energy_j,
+            "time_s": taken.time_s,
+        }
+        bill["learning_detail"] = taken.as_dict()
     write_json(work.folder.file("cost.json"), bill)
 
 
@@ -143,7 +201,9 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
     config = folder.config
     changes = [change for change in config.changes if not change.startswith("seed=")]
     summary: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "overrides": changes}
-    evaluation, bill = folder.file("evaluation.json"), folder.file("cost.json")
+    evaluation, bill, bench = (folder.file(name) for name in ("evaluation.json", "cost.json", "bench.json"))
+    if bench.exists():
+        summary["bench_calls"] = {state: figures["calls"] for state, figures in read_json(bench).items()}
     if evaluation.exists():
         measured = read_json(evaluation)
         summary["accuracy"] = {state: figures["accuracy"] for state, figures in measured["states"].items()}

@@ -40,6 +40,8 @@ def refused(*arguments: str | Path) -> str:
         (["run", "onchip/digits", "model.name=cnm"], "Did you mean `cnn`?"),
         (["run", "onchip/digits", "electronic=[haed]", "--out", "OUT"], "No layer is called `haed`"),
         (["run", "onchip/digits", "--resume"], "--out FOLDER"),
+        (["run", "onchip/digits", "chip.field=complex"], "leave it out with `stages=["),
+        (["bench", "mesh", "--readout-std", "0.1"], "does not vary `readout_std`"),
         (["run", "onchip/digits", "--device", "tpu"], "device"),
         (["learn", "nowhere"], "run folder"),
         (["chips", "l2igth"], "Did you mean `l2ight`?"),

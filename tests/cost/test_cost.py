@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightloom import chips
-from lightloom.cost import account, learning_calls, trace
+from lightloom.cost import account, learning_cost, trace
 from lightloom.cost import energy as energies
 from lightloom.nn import convert
 
@@ -73,6 +73,7 @@ def test_heaters_are_paid_by_their_phase() -> None:
         "u_phases": torch.tensor([math.pi, 2 * math.pi + math.pi / 2]),
         "v_phases": torch.tensor([-math.pi / 2]),
         "sigma": torch.tensor([1.0, 0.0, -1.0]),
+        "gain": torch.tensor(0.5),
     }
     phases = math.pi + math.pi / 2 + 3 * math.pi / 2 + (0 + math.pi / 2 + math.pi)
     assert energies.holding_power(state, L2IGHT) == pytest.approx(phases / math.pi * 24.77e-3)
@@ -97,7 +98,7 @@ def test_every_constant_in_use_is_listed_with_its_source() -> None:
 
 
 def test_learning_pays_forward_twice_for_sigma_and_feedback_behind_the_first_layer() -> None:
-    calls = learning_calls(trace(network(L2IGHT), SAMPLE), images=10)
+    calls = learning_cost(trace(network(L2IGHT), SAMPLE), images=10).calls
     assert calls == {
         "forward": 340,
         "sigma_gradient": 680,

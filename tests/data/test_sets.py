@@ -109,19 +109,45 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, int], message: str) -
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(RequestError, match="Did you mean `fashion_mnist`"):
         load("fashon-mnist")
-    with pytest.raises(RequestError, match="Known: `digits`"):
+    with pytest.raises(RequestError, match="Known: `cifar10`"):
         describe("zzz")
 
 
 def test_every_set_is_described() -> None:
-    assert DATASETS == ("digits", "mnist", "fashion_mnist", "kmnist")
+    known = (
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "kmnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "tinyimagenet",
+        "cifar10_jpeg",
+    )
+    assert known == DATASETS
+    counts = {"cifar100": 100, "tinyimagenet": 200}
     for name in DATASETS:
         card = describe(name)
         assert card.name == name
-        assert len(set(card.classes)) == 10
+        assert card.class_count == counts.get(name, 10)
+        assert len(set(card.classes)) == (0 if name == "tinyimagenet" else card.class_count)
         assert card.source
         assert card.licence
     assert describe("digits").learning + describe("digits").test == 1797
+
+
+def test_images_are_resized_alike_in_every_split() -> None:
+    whole, half = load("digits"), load("digits", size=4)
+    assert half.shape == (1, 4, 4)
+    # an antialiased halving keeps the mean of what it sees: a bright image stays a bright one
+    for part in ("train", "validation", "test"):
+        before, after = (unstandardised(splits, part).mean((1, 2, 3)) for splits in (whole, half))
+        assert float(torch.corrcoef(torch.stack((before, after)))[0, 1]) > 0.97
+        assert torch.equal(getattr(whole, part).labels, getattr(half, part).labels)
+    assert torch.equal(load("digits", size=8).test.images, whole.test.images)
+    with pytest.raises(RequestError, match="`size` is 0"):
+        load("digits", size=0)
 
 
 def test_files_are_checked_against_the_card(small_set: dict[str, bytes], tmp_path: Path) -> None:

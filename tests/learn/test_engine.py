@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data import ImageSet
-from lightloom.learn import TrainConfig, fit, load_weights, save_weights
+from lightloom.data import Batch, ImageSet, crop_and_flip
+from lightloom.learn import Sampling, TrainConfig, fit, load_weights, save_weights, thin
 from lightloom.tasks.classify import Classify
 
+Augment = Callable[[torch.Tensor], torch.Tensor]
 CONFIG = TrainConfig(epochs=4, batch_size=10, lr=1e-2)
 
 
@@ -32,9 +34,12 @@ def model() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.BatchNorm1d(12), nn.Dropout(0.3), nn.Linear(12, 3))
 
 
-def train(folder: Path, config: TrainConfig = CONFIG, network: nn.Module | None = None) -> nn.Module:
+def train(
+    folder: Path, config: TrainConfig = CONFIG, network: nn.Module | None = None, augment: Augment | None = None
+) -> nn.Module:
     network = model() if network is None else network
-    fit(network, images(), images(20, 1), Classify(), config, folder=folder, stage="train", seed=0, device="cpu")
+    place = {"folder": folder, "stage": "train", "seed": 0, "device": "cpu"}
+    fit(network, images(), images(20, 1), Classify(), config, **place, augment=augment)
     return network
 
 
@@ -62,7 +67,7 @@ class Killed(Exception):
     pass
 
 
-def interrupted(folder: Path, at_call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted(folder: Path, at_call: int, monkeypatch: pytest.MonkeyPatch, augment: Augment | None = None) -> None:
     """Stop at the given file being written: between metrics, best and last checkpoint of some epoch."""
     import lightloom.learn.checkpoint as checkpoint
 
@@ -76,7 +81,7 @@ def interrupted(folder: Path, at_call: int, monkeypatch: pytest.MonkeyPatch) -> 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_bytes", write)
         with pytest.raises(Killed):
-            train(folder)
+            train(folder, augment=augment)
 
 
 @pytest.mark.parametrize("at_call", range(5))
@@ -97,6 +102,22 @@ def test_resuming_ends_in_the_weights_of_an_uninterrupted_run(
         for name in ("whole", "killed")
     )
     assert whole == killed
+
+
+def test_random_crops_change_the_training_alone_and_resume_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("whole", "killed", "plain"):
+        (tmp_path / name).mkdir()
+    expected = train(tmp_path / "whole", augment=crop_and_flip)
+    interrupted(tmp_path / "killed", 3, monkeypatch, crop_and_flip)
+    resumed = train(tmp_path / "killed", augment=crop_and_flip).state_dict()
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in expected.state_dict().items())
+    plain = train(tmp_path / "plain").state_dict()
+    assert not torch.equal(plain["1.weight"], resumed["1.weight"])
+    # the validation images are those of the set: the figure on record is what the model does on them as they are
+    recorded = max(record["validation_accuracy"] for record in lines(tmp_path / "whole"))
+    assert Classify().evaluate(expected, images(20, 1))["accuracy"] == recorded
 
 
 def test_the_best_epoch_by_validation_is_left_in_the_model(tmp_path: Path) -> None:
@@ -164,6 +185,42 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     torch.save(nn.Linear(3, 4).state_dict(), path)
     with pytest.raises(RequestError, match="not a whole safetensors file"):
         load_weights(nn.Linear(3, 4), path)
+
+
+def test_skipped_batches_leave_the_schedule_and_a_resumed_run_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_thinned(folder: Path) -> nn.Module:
+        network, sampling = model(), Sampling(smd=0.5)
+        place = {"folder": folder, "stage": "train", "seed": 0, "device": "cpu"}
+
+        def skip(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
+            return thin(batches, sampling, seed=epoch)
+
+        fit(network, images(), images(20, 1), Classify(), CONFIG, thin=skip, **place)
+        return network
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = train_thinned(tmp_path / "whole").state_dict()
+    monkeypatch.setattr(TrainConfig, "learning_rate", failing_at(TrainConfig.learning_rate, call=8))
+    with pytest.raises(Killed):
+        train_thinned(tmp_path / "killed")
+    monkeypatch.undo()
+    resumed = train_thinned(tmp_path / "killed").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert [a["lr"] for a in lines(tmp_path / "whole")] == [b["lr"] for b in lines(tmp_path / "killed")]
+
+
+def failing_at(real: Callable[..., float], call: int) -> Callable[..., float]:
+    calls = iter(range(1000))
+
+    def rate(*arguments: object) -> float:
+        if next(calls) == call:
+            raise Killed
+        return real(*arguments)
+
+    return rate
 
 
 def test_half_precision_trains_and_keeps_its_weights_in_single(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_hidden_errors_are_not_among_the_weights() -> None:
     before = other.u_bias.clone()
     other.load_state_dict(one.state_dict())
     assert torch.equal(other.u_bias, before)
-    assert set(one.state_dict()) == {"u_phases", "v_phases", "sigma", "u_signs"}
+    assert set(one.state_dict()) == {"u_phases", "v_phases", "sigma", "u_signs", "gain"}
 
 
 def test_targets_that_cannot_be_are_refused_by_name() -> None:

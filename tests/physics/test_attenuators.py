@@ -62,3 +62,13 @@ def test_a_drive_without_bits_is_refused() -> None:
 def test_dynamic_noise_is_new_at_every_use() -> None:
     values = torch.randn(50, 9)
     assert not torch.equal(attenuate(values, noise_std=0.01), attenuate(values, noise_std=0.01))
+
+
+def test_a_larger_gain_is_kept_and_a_smaller_one_gives_way() -> None:
+    values = torch.tensor([[0.5, -0.2], [3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    made = attenuate(values, bits=3, least_gain=torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64))
+    step = math.pi / 7
+    for row, gain, result in zip(values.tolist(), [1.0, 3.0, 0.0], made.tolist(), strict=True):
+        for value, realised in zip(row, result, strict=True):
+            angle = round(math.acos(value / gain) / step) * step if gain else 0.0
+            assert realised == pytest.approx(gain * math.cos(angle), abs=1e-12)

@@ -1,22 +1,42 @@
-"""One claim per bench, measured as ratios within one run."""
+"""One claim per bench, measured as ratios or counts within one run."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+from lightloom.common.errors import RequestError, nearest
 
-def _mesh(seed: int) -> dict[str, Any]:
-    from lightloom.bench.mesh import mesh
+BENCHES = {
+    "mesh": "mesh:mesh",
+    "layer": "layer:layer",
+    "calibrate": "calibrate:calibrate",
+    "map": "map:map",
+    "zeroth-order": "zeroth_order:zeroth_order",
+    "subspace": "subspace:subspace",
+}
+"""Module and function of each, by name; a function takes a seed and what else it can vary, and returns plain values."""
 
-    return mesh(seed=seed)
 
+def bench(name: str, **options: Any) -> dict[str, Any]:
+    """Measure one claim.
 
-def _layer(seed: int) -> dict[str, Any]:
-    from lightloom.bench.layer import layer
+    Args:
+        name: One of `BENCHES`.
+        **options: What to vary, such as `seed`, `blocks` or `readout_std`; None is the bench's own choice.
 
-    return layer(seed=seed)
-
-
-BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {"mesh": _mesh, "layer": _layer}
-"""By name; each takes a seed and returns plain values."""
+    Raises:
+        RequestError: There is no such bench, or it does not vary one of these.
+    """
+    if name not in BENCHES:
+        raise RequestError(f"There is no bench `{name}`. {nearest(name, BENCHES)}")
+    module, _, function = BENCHES[name].partition(":")
+    measure: Callable[..., dict[str, Any]] = getattr(import_module(f"lightloom.bench.{module}"), function)
+    given = {option: value for option, value in options.items() if value is not None}
+    taken = inspect.signature(measure).parameters
+    for option in given:
+        if option not in taken:
+            raise RequestError(f"The bench `{name}` does not vary `{option}`; it takes {', '.join(taken)}.")
+    return measure(**given)

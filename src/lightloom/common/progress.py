@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,7 @@ def follow(label: str, total: int, *, shown: bool = True) -> Iterator[Report]:
     if not shown:
         yield lambda done, text: None
     elif not output.is_terminal:
-        yield lambda done, text: output.print(f"{label}  {done}/{total}  {text}", soft_wrap=True, markup=False)
+        yield _lines(label, total, output)
     else:
         columns = (
             TextColumn("{task.description}"),
@@ -41,3 +42,16 @@ def follow(label: str, total: int, *, shown: bool = True) -> Iterator[Report]:
         with Progress(*columns, TextColumn("{task.fields[text]}", markup=False), console=output) as bar:
             task = bar.add_task(label, total=total, text="")
             yield lambda done, text: bar.update(task, completed=done, text=text)
+
+
+def _lines(label: str, total: int, output: Console) -> Report:
+    """A line per step, but of quick steps no more than one in a second."""
+    last = 0.0
+
+    def report(done: int, text: str) -> None:
+        nonlocal last
+        if done >= total or time.monotonic() - last >= 1:
+            last = time.monotonic()
+            output.print(f"{label}  {done}/{total}  {text}", soft_wrap=True, markup=False)
+
+    return report

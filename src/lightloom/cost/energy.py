@@ -95,11 +95,11 @@ def holding_power(state: dict[str, Tensor], chip: MeshChip) -> float:
     """Electrical power in W that holds the programmed phases of a core.
 
     Args:
-        state: Of a mesh core: `u_phases`, `v_phases` [..., n] in rad and `sigma` [..., k].
+        state: Of a mesh core: `u_phases`, `v_phases` [..., n] in rad, `sigma` [..., k] and `gain` [...].
         chip: Its hardware.
     """
     sigma = state["sigma"]
-    gain = sigma.abs().amax(-1, keepdim=True)
+    gain = torch.maximum(sigma.abs().amax(-1), state["gain"]).unsqueeze(-1)
     attenuators = torch.acos((sigma / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
     total = wrap(state["u_phases"]).sum() + wrap(state["v_phases"]).sum() + attenuators.sum()
     return float(total) / math.pi * chip.devices.shifter_power.value

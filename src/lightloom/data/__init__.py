@@ -1,5 +1,6 @@
 """Readers and embedded sets; every reader checks what it reads."""
 
+from lightloom.data.augment import crop_and_flip
 from lightloom.data.batches import Batch, Batches
 from lightloom.data.cards import DATASETS, Card, describe
 from lightloom.data.idx import read_idx, read_images, read_labelled, read_labels
@@ -13,6 +14,7 @@ __all__ = [
     "Card",
     "ImageSet",
     "Splits",
+    "crop_and_flip",
     "describe",
     "load",
     "read_idx",

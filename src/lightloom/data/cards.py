@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from lightloom.common.errors import RequestError, nearest
 
@@ -16,15 +17,19 @@ TEST_LABELS = "t10k-labels-idx1-ubyte"
 
 @dataclass(frozen=True, kw_only=True)
 class Mirror:
-    """A public folder that serves the four IDX files of a set in gzip.
+    """A public folder that serves the files of a set.
 
     Attributes:
         url: The folder, with its last slash.
-        md5: Hexadecimal MD5 of each `.gz` file, by its name without `.gz`.
+        md5: Hexadecimal MD5 of each file by its name; IDX files are served in gzip and named without `.gz` here.
     """
 
     url: str
     md5: Mapping[str, str]
+
+
+Form = Literal["embedded", "idx", "cifar", "svhn", "class folders", "packed folders"]
+"""How a set is stored, which decides who reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +40,15 @@ class Card:
         name: What `load` calls it.
         title: What the literature calls it.
         shape: Of one image: (channels, height, width).
-        classes: Class names in the order of the labels.
+        classes: Class names in the order of the labels; empty where the folders of the set name them.
         learning: Images that `load` divides into training and validation.
         test: Images of the test split.
         validation: Images that go to validation unless told otherwise.
         source: Where it comes from.
         licence: On what terms.
-        mirror: Where its files are served; None for a set that is embedded in a dependency.
+        form: How it is stored.
+        mirror: Where its files are served with a checksum that is known; None where the user must bring them.
+        folders: Number of classes where `classes` is empty.
     """
 
     name: str
@@ -53,7 +60,14 @@ class Card:
     validation: int
     source: str
     licence: str
+    form: Form = "idx"
     mirror: Mirror | None = None
+    folders: int = 0
+
+    @property
+    def class_count(self) -> int:
+        """How many classes there are."""
+        return len(self.classes) or self.folders
 
 
 def _mirror(url: str, *, train_images: str, train_labels: str, test_images: str, test_labels: str) -> Mirror:
@@ -67,6 +81,19 @@ def _mirror(url: str, *, train_images: str, train_labels: str, test_images: str,
 
 
 _TEN_DIGITS = tuple("0123456789")
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_CIFAR100_NAMES = (
+    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
+    "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
+    "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster "
+    "man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
+    "pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk "
+    "skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger "
+    "tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
+)
+_CIFAR100 = tuple(_CIFAR100_NAMES.split())
+_KRIZHEVSKY = "A. Krizhevsky, Learning multiple layers of features from tiny images, technical report (2009)"
+_KRIZHEVSKY_URL = "https://www.cs.toronto.edu/~kriz/"
 
 _CARDS = (
     Card(
@@ -80,6 +107,7 @@ _CARDS = (
         source="E. Alpaydin, C. Kaynak, UCI Machine Learning Repository (1998), doi:10.24432/C50P49; "
         "the test part, embedded in scikit-learn",
         licence="CC BY 4.0",
+        form="embedded",
     ),
     Card(
         name="mnist",
@@ -147,6 +175,76 @@ _CARDS = (
             test_images="5c965bf0a639b31b8f53240b1b52f4d7",
             test_labels="7320c461ea6c1c855c0b718fb2a4b134",
         ),
+    ),
+    Card(
+        name="cifar10",
+        title="CIFAR-10",
+        shape=(3, 32, 32),
+        classes=_CIFAR10,
+        learning=50_000,
+        test=10_000,
+        validation=5_000,
+        source=_KRIZHEVSKY,
+        licence="no formal licence; cite the source",
+        form="cifar",
+        mirror=Mirror(url=_KRIZHEVSKY_URL, md5={"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}),
+    ),
+    Card(
+        name="cifar100",
+        title="CIFAR-100",
+        shape=(3, 32, 32),
+        classes=_CIFAR100,
+        learning=50_000,
+        test=10_000,
+        validation=5_000,
+        source=_KRIZHEVSKY,
+        licence="no formal licence; cite the source",
+        form="cifar",
+        mirror=Mirror(url=_KRIZHEVSKY_URL, md5={"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"}),
+    ),
+    Card(
+        name="svhn",
+        title="SVHN (cropped digits)",
+        shape=(3, 32, 32),
+        classes=_TEN_DIGITS,
+        learning=73_257,
+        test=26_032,
+        validation=5_000,
+        source="Y. Netzer et al., Reading digits in natural images with unsupervised feature learning (2011)",
+        licence="non-commercial use only",
+        form="svhn",
+        mirror=Mirror(
+            url="http://ufldl.stanford.edu/housenumbers/",
+            md5={
+                "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
+                "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
+            },
+        ),
+    ),
+    Card(
+        name="tinyimagenet",
+        title="Tiny ImageNet",
+        shape=(3, 64, 64),
+        classes=(),
+        folders=200,
+        learning=100_000,
+        test=10_000,
+        validation=5_000,
+        source="Stanford CS231n, after O. Russakovsky et al., ImageNet (2015); its `val` part is the test split",
+        licence="ImageNet's terms: non-commercial research",
+        form="class folders",
+    ),
+    Card(
+        name="cifar10_jpeg",
+        title="CIFAR-10 (JPEG q75, not canonical order)",
+        shape=(3, 32, 32),
+        classes=_CIFAR10,
+        learning=50_000,
+        test=10_000,
+        validation=5_000,
+        source=f"{_KRIZHEVSKY}; every image recompressed with loss",
+        licence="no formal licence; cite the source",
+        form="packed folders",
     ),
 )
 

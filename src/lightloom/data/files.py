@@ -1,4 +1,4 @@
-"""Where the IDX files of a set are: in the user's folder, or in the cache after a checked download."""
+"""Where the files of a set are: in the user's folder, or in the cache after a checked download."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data.cards import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Mirror
+from lightloom.data.cards import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Card, Mirror
 
 _TIMEOUT_S = 30
 _CHUNK = 2**18
@@ -39,11 +39,57 @@ def find_files(name: str, mirror: Mirror, root: Path | None = None) -> IdxFiles:
         RequestError: A file is missing from the given folder.
         WorkError: A download failed.
     """
+    folder = given_folder(name, root)
+    return download(mirror, cache_folder() / "data" / name) if folder is None else local_files(folder)
+
+
+def given_folder(name: str, root: Path | None = None) -> Path | None:
+    """The folder `name` of `root`, or else of `LIGHTLOOM_DATA`; None where neither is given."""
     given = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
-    if given:
-        return local_files(Path(given).expanduser() / name)
-    cache = Path(os.environ.get("LIGHTLOOM_CACHE") or "~/.cache/lightloom").expanduser()
-    return download(mirror, cache / "data" / name)
+    return Path(given).expanduser() / name if given else None
+
+
+def cache_folder() -> Path:
+    """Where downloads and decoded images are kept: `LIGHTLOOM_CACHE`, else `~/.cache/lightloom`."""
+    return Path(os.environ.get("LIGHTLOOM_CACHE") or "~/.cache/lightloom").expanduser()
+
+
+def find_file(card: Card, name: str, root: Path | None = None) -> Path:
+    """One file of a set: in the user's folder, or in the cache after a checked download.
+
+    Raises:
+        RequestError: It is missing from the given folder, or there is neither a folder nor a source to load it from.
+        WorkError: A download failed.
+    """
+    folder = given_folder(card.name, root)
+    if folder is None and card.mirror is not None:
+        return fetch(f"{card.mirror.url}{name}", card.mirror.md5[name], cache_folder() / "data" / card.name)
+    path = required_folder(card, root) / name
+    if not path.is_file():
+        raise RequestError(f"Missing: `{path}`. {put_there(card)}")
+    return path
+
+
+def required_folder(card: Card, root: Path | None = None) -> Path:
+    """The user's folder of a set that cannot be downloaded. Raises `RequestError` where none is named or there."""
+    folder = given_folder(card.name, root)
+    if folder is None:
+        raise RequestError(
+            f"{card.title} cannot be downloaded here: put its files into a folder `{card.name}/`, "
+            "and name the folder above it by `LIGHTLOOM_DATA` or `--data`."
+        )
+    if not folder.is_dir():
+        raise RequestError(f"Missing: the folder `{folder}`. {put_there(card)}")
+    return folder
+
+
+def put_there(card: Card) -> str:
+    """How to mend a missing file, for messages."""
+    download = ", or leave both away to download" if card.mirror is not None else ""
+    return (
+        "Put there what is missing, or name the folder that holds "
+        f"`{card.name}/` by `LIGHTLOOM_DATA` or `--data`{download}."
+    )
 
 
 def local_files(folder: Path) -> IdxFiles:
@@ -70,13 +116,14 @@ def download(mirror: Mirror, folder: Path) -> IdxFiles:
     """
     return IdxFiles(
         *(
-            _fetch(f"{mirror.url}{name}.gz", mirror.md5[name], folder)
+            fetch(f"{mirror.url}{name}.gz", mirror.md5[name], folder)
             for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
         )
     )
 
 
-def _fetch(url: str, md5: str, folder: Path) -> Path:
+def fetch(url: str, md5: str, folder: Path) -> Path:
+    """The file at `url` in `folder`, loaded where it is not there with this MD5. Raises `WorkError` as `download`."""
     import pooch
 
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip, MeshErrors
 from lightloom.common.seeds import named_generator
+from lightloom.physics import blocks as block_product
 from lightloom.physics import mesh, phases
 
 
@@ -56,6 +58,18 @@ class Instrument(ABC):
     def program(self, settings: Settings) -> None:
         """Drive every device; what was asked for is rounded by the drive."""
 
+    def reprogram(self, settings: Settings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
+        """As `program`, where only some phases differ from what was programmed last.
+
+        A search that moves one phase at a time says so here; an instrument may then leave the other devices alone.
+
+        Args:
+            settings: All of them, as for `program`.
+            u_changed: Indices of the phases of U that may differ from the last ones, in every block.
+            v_changed: The same for V.
+        """
+        self.program(settings)
+
     @abstractmethod
     def measure(self, inputs: Tensor) -> Tensor:
         """Outputs [blocks, k, m] of every block for m input vectors [blocks, k, m], or [k, m] for all the same.
@@ -86,11 +100,14 @@ class SimulatedInstrument(Instrument):
         super().__init__(chip, blocks)
         if readout_std < 0:
             raise ValueError(f"`readout_std` is {readout_std}; a standard deviation is at least 0")
-        self._errors = MeshErrors(*(None if error is None else error.double() for error in errors))
+        errors = MeshErrors(*(None if error is None else error.double() for error in errors))
+        self._errors = errors
         self._readout_std = readout_std
         self._generator = named_generator(seed, "readout")
-        self._neighbours = mesh.neighbours(self.size, chip.layout, chip.field)
-        self._matrices = torch.zeros(blocks, self.size, self.size, dtype=torch.float64)
+        self._u = _HiddenMesh(chip, errors.u_gamma, errors.u_bias)
+        self._v = _HiddenMesh(chip, errors.v_gamma, errors.v_bias)
+        self._sigma = torch.zeros(blocks, self.size, dtype=torch.float64)
+        self._matrices: Tensor | None = torch.zeros(self.size, blocks, self.size, dtype=torch.float64)
 
     @torch.no_grad()
     def program(self, settings: Settings) -> None:
@@ -103,26 +120,26 @@ class SimulatedInstrument(Instrument):
                 raise ValueError(f"`{name}` holds NaN or Inf; a drive takes finite values")
         if settings.sigma.abs().max() > 1 + 1e-9:
             raise ValueError("an attenuator transmits between -1 and 1; scale `sigma` and keep the gain outside")
-        errors, chip = self._errors, self.chip
-        u = self._mesh(settings.u_phases.double(), errors.u_gamma, errors.u_bias)
-        v = self._mesh(settings.v_phases.double(), errors.v_gamma, errors.v_bias)
-        angle = phases.quantise(settings.sigma.double().clamp(-1, 1).acos(), chip.weight_bits, span=torch.pi)
-        angle = angle if errors.sigma_gamma is None else angle * errors.sigma_gamma
-        self._matrices = (u * angle.cos().unsqueeze(-2)) @ v
+        self._u.drive(settings.u_phases.double())
+        self._v.drive(settings.v_phases.double())
+        angle = settings.sigma.double().clamp(-1, 1).acos()
+        angle = phases.quantise(angle, self.chip.weight_bits, span=torch.pi)
+        self._sigma = (angle if self._errors.sigma_gamma is None else angle * self._errors.sigma_gamma).cos()
+        self._matrices = None
 
-    def _mesh(self, commanded: Tensor, gamma_ratio: Tensor | None, bias: Tensor | None) -> Tensor:
-        chip = self.chip
-        realised = phases.realise(
-            commanded,
-            bits=chip.weight_bits,
-            dac=chip.dac,
-            gamma_ratio=gamma_ratio,
-            coupling=chip.crosstalk,
-            neighbours=self._neighbours,
-            bias=bias,
-            noise_std=chip.phase_noise_std,
-        )
-        return mesh.build(realised, self.size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db)
+    @torch.no_grad()
+    def reprogram(self, settings: Settings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
+        """Drive the named shifters and nothing else; the matrices are those that `program` would give, to rounding."""
+        if self._u.realised is None or self.chip.phase_noise_std > 0:  # nothing to change yet, or noise on every phase
+            self.program(settings)
+            return
+        for hidden, commanded, changed in (
+            (self._u, settings.u_phases, u_changed),
+            (self._v, settings.v_phases, v_changed),
+        ):
+            for index in changed:
+                hidden.drive_one(index, commanded[:, index].double())
+        self._matrices = None
 
     @torch.no_grad()
     def measure(self, inputs: Tensor) -> Tensor:
@@ -132,13 +149,83 @@ class SimulatedInstrument(Instrument):
                 f"inputs have shape {tuple(inputs.shape)}; expected [blocks, {self.size}, m] or [{self.size}, m]"
             )
         self.calls += -(-inputs.shape[-1] // self.size)
-        outputs = self._matrices @ inputs.to(self._matrices.dtype)
+        matrices = self._meet().transpose(0, 1)
+        return self._read(matrices @ inputs.to(matrices.dtype))
+
+    @torch.no_grad()
+    def matrices(self) -> Tensor:
+        """As `measure` with light into one waveguide per wavelength."""
+        self.calls += 1
+        return self._read(self._meet().transpose(0, 1).clone(memory_format=torch.contiguous_format))
+
+    def _meet(self) -> Tensor:
+        """The matrices that light meets, side by side [k, blocks, k], made only when something was driven since."""
+        if self._matrices is None:
+            u, v = self._u.matrix(), self._v.matrix()
+            # the blocks as one row of a weight matrix: a single product of the whole batch
+            u, sigma, v = u[None, None], self._sigma[None, None], v[None, None]
+            joined = block_product.assemble(u, sigma, v, self.size, self.blocks * self.size)
+            self._matrices = joined.view(self.size, self.blocks, self.size)
+        return self._matrices
+
+    def _read(self, outputs: Tensor) -> Tensor:
         if self._readout_std == 0:
             return outputs
         noise = torch.randn(outputs.shape, generator=self._generator, dtype=torch.float64)
         if outputs.is_complex():
             noise = torch.complex(noise, torch.randn(outputs.shape, generator=self._generator, dtype=torch.float64))
         return outputs + self._readout_std * noise
+
+
+class _HiddenMesh:
+    """One side of a specimen's blocks: its errors, the phases that its devices are at, the matrices they make."""
+
+    def __init__(self, chip: MeshChip, gamma_ratio: Tensor | None, bias: Tensor | None) -> None:
+        self._chip, self._gamma_ratio, self._bias = chip, gamma_ratio, bias
+        self._neighbours = mesh.neighbours(chip.block_size, chip.layout, chip.field)
+        self._heat = torch.empty(0)  # [blocks, n], rad: the phase that each heater gives by itself
+        self.realised: Tensor | None = None
+        self._matrix: Tensor | None = None
+
+    def drive(self, commanded: Tensor) -> None:
+        """Drive every shifter, to [blocks, n] rad."""
+        chip = self._chip
+        imperfect: dict[str, Any] = {"bits": chip.weight_bits, "dac": chip.dac, "gamma_ratio": self._gamma_ratio}
+        self._heat = phases.realise(commanded, **imperfect)
+        self.realised = phases.realise(
+            commanded,
+            **imperfect,
+            coupling=chip.crosstalk,
+            neighbours=self._neighbours,
+            bias=self._bias,
+            noise_std=chip.phase_noise_std,
+        )
+        self._matrix = None
+
+    def drive_one(self, index: int, commanded: Tensor) -> None:
+        """Drive one shifter of every block, to [blocks] rad: it and, by crosstalk, its neighbours move."""
+        assert self.realised is not None  # `drive` comes first
+        chip = self._chip
+        gamma_ratio = None if self._gamma_ratio is None else self._gamma_ratio[:, index]
+        heat = phases.realise(commanded, bits=chip.weight_bits, dac=chip.dac, gamma_ratio=gamma_ratio)
+        change = (heat - self._heat[:, index]).unsqueeze(-1)
+        self._heat[:, index] = heat
+        near = self._neighbours[index]
+        near = near[near < len(self._neighbours)]
+        self.realised[:, index : index + 1] += change
+        if chip.crosstalk:
+            self.realised.index_add_(1, near, (chip.crosstalk * change).expand(-1, len(near)))
+        self._matrix = None
+
+    def matrix(self) -> Tensor:
+        """[blocks, k, k], made again only when something was driven."""
+        if self._matrix is None:
+            assert self.realised is not None  # `drive` comes first
+            chip = self._chip
+            self._matrix = mesh.build(
+                self.realised, chip.block_size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db
+            )
+        return self._matrix
 
 
 def specimen_instrument(

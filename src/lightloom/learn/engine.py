@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,10 +22,13 @@ from lightloom.common.files import append_json_line, read_json_lines, write_text
 from lightloom.common.processes import on_cpu
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
-from lightloom.data import Batches, ImageSet
+from lightloom.data import Batch, Batches, ImageSet
 from lightloom.learn.checkpoint import Progress, load_training, load_weights, save_training, save_weights
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.finite import check_gradients, check_loss
+
+Thin = Callable[[Iterable[tuple[int, Batch]], int], Iterable[tuple[int, Batch]]]
+"""Takes the numbered batches of an epoch, and the epoch, and gives those to learn from."""
 
 
 class Task(Protocol):
@@ -68,6 +71,8 @@ def fit(
     stage: str,
     seed: int,
     device: str = "auto",
+    augment: Callable[[Tensor], Tensor] | None = None,
+    thin: Thin | None = None,
 ) -> Progress:
     """Train the parameters of `model` that require a gradient, and leave the best weights in it.
 
@@ -84,12 +89,14 @@ def fit(
         stage: Name of this training in the run.
         seed: Of the run.
         device: "auto" takes a GPU where there is one; "cpu" never does.
+        augment: Changes the images of every training step; its randomness must come from torch's global generator.
+        thin: Leaves out some of the numbered batches of an epoch, the same in every process.
 
     Raises:
         WorkError: The loss or a gradient is not finite, or the disk refuses.
         RequestError: The checkpoint in `folder` is of another model.
     """
-    trainer = _Trainer(model, train, validation, task, config, Place(folder, stage), seed, device)
+    trainer = _Trainer(model, train, validation, task, config, Place(folder, stage), seed, device, augment, thin)
     return trainer.run()
 
 
@@ -106,10 +113,14 @@ class _Trainer:
         place: Place,
         seed: int,
         device: str,
+        augment: Callable[[Tensor], Tensor] | None,
+        thin: Thin | None,
     ) -> None:
         # `accelerate launch` says which devices and processes there are; plain `python` is one process
         self.hardware = Accelerator(cpu=on_cpu(device))
         self.task, self.config, self.place, self.seed = task, config, place, seed
+        self.augment = augment
+        self.thin: Thin = thin or (lambda batches, epoch: batches)
         self.model = model.to(self.hardware.device)
         self.validation = validation.to(self.hardware.device)
         images = train.to(self.hardware.device)
@@ -144,14 +155,16 @@ class _Trainer:
         torch.manual_seed(named_seed(self.seed, self.place.stage, epoch, self.hardware.process_index))
         self.parallel.train()
         per_epoch = len(self.batches)
-        total = torch.zeros((), device=self.hardware.device)
-        for index, batch in enumerate(self.batches.epoch(epoch - 1)):
+        total, taken = torch.zeros((), device=self.hardware.device), 0
+        for index, batch in self.thin(enumerate(self.batches.epoch(epoch - 1)), epoch):
             step = (epoch - 1) * per_epoch + index
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.learning_rate(step, self.config.epochs * per_epoch)
             where = f"stage `{self.place.stage}`, epoch {epoch}, step {step}"
-            total += self._step(batch.inputs, batch.targets, batch.share, where)
-        mean: Tensor = self.hardware.reduce(total / per_epoch, "mean")
+            inputs = batch.inputs if self.augment is None else self.augment(batch.inputs)
+            total += self._step(inputs, batch.targets, batch.share, where)
+            taken += 1
+        mean: Tensor = self.hardware.reduce(total / taken, "mean")
         return float(mean)
 
     def _step(self, inputs: Tensor, targets: Tensor, share: float, where: str) -> Tensor:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from lightloom.chips import MeshChip, Specimen
 from lightloom.nn.core import Mode
 from lightloom.nn.mesh_core import MeshCore
+from lightloom.nn.sampled import Geometry
+from lightloom.nn.sampler import Sampler
 from lightloom.physics import converters
 
 
@@ -24,12 +26,15 @@ class OpticalLayer(nn.Module):
     """
 
     bias: nn.Parameter | None
+    sampler: Sampler | None
+    """Measures a part of the gradient only, in training; None measures all of it."""
     channels_first = False
 
     def __init__(self, core: MeshCore, bias: Tensor | None) -> None:
         super().__init__()
         self.core = core
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach().clone()))
+        self.register_module("sampler", None)
 
     @property
     def chip(self) -> MeshChip:
@@ -40,6 +45,10 @@ class OpticalLayer(nn.Module):
     def weight(self) -> Tensor:
         """The effective weight in the shape that torch's layer has, for code that reads it."""
         return self.core.weight()
+
+    def active_sampler(self) -> Sampler | None:
+        """The sampler, where a gradient is asked for in training."""
+        return self.sampler if self.training and torch.is_grad_enabled() else None
 
     def through_optics(self, x: Tensor, multiply: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
         """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add."""
@@ -100,6 +109,9 @@ class OpticalLinear(OpticalLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] -> [..., out_features]."""
+        sampler = self.active_sampler()
+        if sampler is not None:
+            return self.through_optics(x, lambda signals, bias: sampler.linear(self.core, signals, bias))
         weight = self.core.weight()
         return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
 
@@ -149,11 +161,15 @@ class OpticalConv2d(OpticalLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, in_channels, h, w] -> [batch, out_channels, h', w']."""
-        weight, shape = self.weight, self.geometry
-        padding = shape["padding"]
-        if shape["padding_mode"] != "zeros":
-            x = F.pad(x, self._pad_widths, mode=shape["padding_mode"])
-            padding = 0
+        sampler, shape = self.active_sampler(), self.geometry
+        padding, mode = shape["padding"], shape["padding_mode"]
+        if mode != "zeros" or (sampler is not None and isinstance(padding, str)):
+            x = F.pad(x, self._pad_widths, mode="constant" if mode == "zeros" else mode)
+            padding = (0, 0)
+        if sampler is not None:
+            geometry = Geometry(shape["kernel_size"], shape["stride"], padding, shape["dilation"], shape["groups"])
+            return self.through_optics(x, lambda signals, bias: sampler.conv2d(self.core, signals, bias, geometry))
+        weight = self.weight
 
         def multiply(signals: Tensor, bias: Tensor | None) -> Tensor:
             return F.conv2d(signals, weight, bias, shape["stride"], padding, shape["dilation"], shape["groups"])

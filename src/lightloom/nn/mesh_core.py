@@ -20,7 +20,8 @@ class MeshCore(TensorCore):
 
     The commanded settings are real numbers: `u_phases` and `v_phases` [groups, p, q, n] in rad, `sigma`
     [groups, p, q, k], signed. A real mesh has determinant +1 with phases alone; the signs that remain are flipped
-    electronically: those of U at its detectors (`u_signs`), those of V inside sigma.
+    electronically: those of U at its detectors (`u_signs`), those of V inside sigma. Attenuators transmit sigma over
+    the block's electronic gain, which is the largest |sigma|, or `gain` [groups, p, q] where that is more.
 
     In mode "usv" only sigma has a gradient, in "phase" all three, each through the imperfections of the chip. In
     mode "weight" the core is an electronic twin: a plain matrix, without physics, until it is switched back.
@@ -37,6 +38,7 @@ class MeshCore(TensorCore):
     v_phases: nn.Parameter
     sigma: nn.Parameter
     u_signs: Tensor | None
+    gain: Tensor
     u_gamma: Tensor | None
     v_gamma: Tensor | None
     sigma_gamma: Tensor | None
@@ -53,6 +55,7 @@ class MeshCore(TensorCore):
         self.u_phases = nn.Parameter(self._first_phases())
         self.v_phases = nn.Parameter(self._first_phases())
         self.sigma = nn.Parameter(torch.zeros(*self.blocks, size))
+        self.register_buffer("gain", torch.zeros(self.blocks))
         self.register_parameter("matrix", None)
         self.register_buffer("u_signs", torch.ones(*self.blocks, size) if chip.field == "real" else None)
         neighbours = mesh.neighbours(size, chip.layout, chip.field)
@@ -84,7 +87,7 @@ class MeshCore(TensorCore):
         return self._weight()
 
     def _weight(self) -> Tensor:
-        watched = (self.u_phases, self.v_phases, self.sigma)
+        watched = (self.u_phases, self.v_phases, self.sigma, self.gain)
         weight: Tensor = self._keep("weight", watched, self._build_weight)
         return weight
 
@@ -131,7 +134,11 @@ class MeshCore(TensorCore):
         """Singular values [groups, p, q, k] as the attenuators make them, detached."""
         chip = self.chip
         return attenuators.attenuate(
-            self.sigma.detach(), bits=chip.weight_bits, gamma_ratio=self.sigma_gamma, noise_std=chip.phase_noise_std
+            self.sigma.detach(),
+            bits=chip.weight_bits,
+            gamma_ratio=self.sigma_gamma,
+            noise_std=chip.phase_noise_std,
+            least_gain=self.gain,
         )
 
     def ideal_weight(self) -> Tensor:
@@ -156,6 +163,7 @@ class MeshCore(TensorCore):
         if self.matrix is not None:
             self.matrix.copy_(target)
             return
+        self.gain.zero_()
         exact = target.double().reshape(self.groups, self.rows, self.columns)
         pieces = blocks.to_blocks(exact, self.chip.block_size)
         if self.chip.layout not in mesh.UNIVERSAL_LAYOUTS:
@@ -205,12 +213,8 @@ class MeshCore(TensorCore):
 
     def state(self) -> dict[str, Tensor]:
         """Commanded phases (rad), singular values and output signs, detached."""
-        named = {
-            "u_phases": self.u_phases,
-            "v_phases": self.v_phases,
-            "sigma": self.sigma,
-            "u_signs": self.u_signs,
-        }
+        names = ("u_phases", "v_phases", "sigma", "u_signs", "gain")
+        named = {name: getattr(self, name) for name in names}
         return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
 
     def counts(self, vectors: int) -> Counts:

@@ -16,7 +16,7 @@ from lightloom.physics.phases import quantise, straight_through, truncated_noise
 
 _LARGEST = 512  # values of a block that the kernel holds at once
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-_ARGUMENTS = (*[ctypes.c_int64] * 3, ctypes.c_double, *[ctypes.c_void_p] * 3)
+_ARGUMENTS = (*[ctypes.c_int64] * 3, ctypes.c_double, *[ctypes.c_void_p] * 4)
 
 
 def attenuate(
@@ -25,10 +25,12 @@ def attenuate(
     bits: int | None = None,
     gamma_ratio: Tensor | None = None,
     noise_std: float = 0.0,
+    least_gain: Tensor | None = None,
 ) -> Tensor:
     """The singular values that a row of attenuators realises when the controller asks for `values`.
 
-    Each value is gain x cos(phase) with the phase in [0, pi] and one electronic gain per block, the largest |value|.
+    Each value is gain x cos(phase) with the phase in [0, pi] and one electronic gain per block, the largest |value| or
+    more.
     Attenuators stand apart, so they see no crosstalk, and their bias is found with one power meter, so they have
     none (as published). The gradient is that of the identity: d cos / d value is 1 up to the device's error, and its
     exact form is singular at the largest value of every block.
@@ -38,6 +40,7 @@ def attenuate(
         bits: Drive resolution over [0, pi]; None is exact.
         gamma_ratio: [..., k] true over nominal gamma of each device; None is a perfect drive.
         noise_std: Dynamic phase noise, rad.
+        least_gain: [...], at least 0: a gain is not below this; None is 0.
 
     Returns:
         [..., k]; a block of zeros stays zero.
@@ -47,10 +50,12 @@ def attenuate(
     """
     exact = values.detach()
     if noise_std == 0 and _usable(exact):
-        return straight_through(_compiled(exact, bits, gamma_ratio), values)
+        return straight_through(_compiled(exact, bits, gamma_ratio, least_gain), values)
     # a value of zero lies midway between two levels: single precision would round it by chance
     exact = exact.double()
     gain = exact.abs().amax(-1, keepdim=True)
+    if least_gain is not None:
+        gain = torch.maximum(gain, least_gain.unsqueeze(-1).to(gain.dtype))
     angle = torch.acos((exact / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
     angle = quantise(angle, bits, span=math.pi)
     if gamma_ratio is not None:
@@ -65,17 +70,18 @@ def _usable(values: Tensor) -> bool:
     return small and values.device.type == "cpu" and values.dtype in _DTYPES and compiled.library() is not None
 
 
-def _compiled(values: Tensor, bits: int | None, gamma_ratio: Tensor | None) -> Tensor:
+def _compiled(values: Tensor, bits: int | None, gamma_ratio: Tensor | None, least_gain: Tensor | None) -> Tensor:
     """The same by the compiled kernel, on a CPU and without dynamic noise."""
     if bits is not None and bits < 1:
         raise ValueError(f"a converter has at least 1 bit, got {bits}; use None for an exact drive")
     step = 0.0 if bits is None else math.pi / (2**bits - 1)
     values = values.contiguous()
     ratio = None if gamma_ratio is None else gamma_ratio.to(values.dtype).expand_as(values).contiguous()
+    least = None if least_gain is None else least_gain.to(values.dtype).expand(values.shape[:-1]).contiguous()
     realised = torch.empty_like(values)
     size = values.shape[-1]
     function = _function(compiled.library(), f"attenuate_{_DTYPES[values.dtype]}")
-    addresses = (values.data_ptr(), None if ratio is None else ratio.data_ptr(), realised.data_ptr())
+    addresses = (None if tensor is None else tensor.data_ptr() for tensor in (values, ratio, least, realised))
     function(values.numel() // size, size, torch.get_num_threads(), step, *addresses)
     return realised
 

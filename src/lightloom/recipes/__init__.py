@@ -12,7 +12,14 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
 from lightloom.recipes import onchip
 
-RECIPES: dict[str, Callable[..., RunConfig]] = {"onchip/digits": onchip.digits}
+RECIPES: dict[str, Callable[..., RunConfig]] = {
+    "onchip/digits": onchip.digits,
+    "onchip/mnist-cnn": onchip.mnist_cnn,
+    "onchip/fmnist-cnn": onchip.fmnist_cnn,
+    "onchip/cifar10-vgg8": onchip.cifar10_vgg8,
+    "onchip/cifar10-resnet18": onchip.cifar10_resnet18,
+    "onchip/transfer": onchip.transfer,
+}
 
 
 def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:

@@ -17,15 +17,16 @@ inline Vector realise(Vector value, Vector ratio, double step) {
     return phasor(phase * ratio).re;
 }
 
-// values, ratio (or null), realised: [blocks, size]; step 0 leaves the phases exact.
+// values, ratio (or null), realised: [blocks, size]; least gains (or null): [blocks]; step 0 leaves the phases exact.
 template <typename T>
-void attenuate(int64_t size, const T* values, const T* ratio, double step, T* realised, int64_t first, int64_t last) {
+void attenuate(int64_t size, const T* values, const T* ratio, const T* least, double step, T* realised, int64_t first,
+               int64_t last) {
     double asked[held + lanes], ratios[held + lanes], gains[held + lanes];
     const int64_t batch = std::max<int64_t>(1, held / size);
     for (int64_t start = first; start < last; start += batch) {
         const int64_t stop = std::min(last, start + batch), offset = start * size, count = (stop - start) * size;
         for (int64_t block = 0; block < stop - start; ++block) {
-            T largest = 0;
+            T largest = least ? least[start + block] : 0;
             for (int64_t i = 0; i < size; ++i) largest = std::max(largest, std::fabs(values[offset + block * size + i]));
             for (int64_t i = block * size; i < (block + 1) * size; ++i) {
                 asked[i] = values[offset + i];
@@ -50,9 +51,9 @@ void attenuate(int64_t size, const T* values, const T* ratio, double step, T* re
 
 #define ATTENUATE(NAME, T)                                                                                             \
     extern "C" void attenuate_##NAME(int64_t blocks, int64_t size, int64_t threads, double step, const T* values,      \
-                                     const T* ratio, T* realised) {                                                    \
+                                     const T* ratio, const T* least, T* realised) {                                    \
         in_parallel(blocks, size * 100, threads, [=](int64_t first, int64_t last) {                                    \
-            attenuate<T>(size, values, ratio, step, realised, first, last);                                            \
+            attenuate<T>(size, values, ratio, least, step, realised, first, last);                                     \
         });                                                                                                            \
     }
 

@@ -1,0 +1,89 @@
+"""How a verb answers: in words or as one JSON object, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lightloom.common.errors import LightloomError
+from lightloom.common.processes import is_main
+
+
+def answer(
+    work: Callable[[], dict[str, Any]],
+    as_json: bool,
+    show: Callable[[dict[str, Any]], None],
+    out: Path | None = None,
+) -> None:
+    """Do the work, print its result, and turn failures into exit codes: 1 it failed, 2 the request was wrong."""
+    result: dict[str, Any] = {}
+    try:
+        result = work()
+        if out is not None:
+            from lightloom.common.files import make_folder, write_json
+
+            write_json(make_folder(out) / "result.json", result)
+    except LightloomError as error:
+        _fail(str(error), error.exit_code, as_json)
+    except KeyboardInterrupt:
+        _fail("Stopped. What was finished is kept; go on with `--resume`.", 130, as_json)
+    if not is_main():
+        return
+    if as_json:
+        typer.echo(json.dumps(result, allow_nan=False))
+    elif result:
+        show(result)
+
+
+def _fail(message: str, code: int, as_json: bool) -> None:
+    typer.echo(f"error: {message}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"error": message, "exit_code": code}))
+    sys.exit(code)
+
+
+def show_summary(result: dict[str, Any]) -> None:
+    """A run in a few lines."""
+    for state, accuracy in result.get("accuracy", {}).items():
+        typer.echo(f"{state:12} {100 * accuracy:6.2f} % of the test images")
+    if "energy_j" in result:
+        typer.echo(
+            f"{'inference':12} {result['chip_calls']} chip calls, {result['energy_j'] * 1e9:.3g} nJ "
+            f"({result['boundary']}), {result['latency_s'] * 1e9:.3g} ns"
+        )
+    typer.echo(f"{'run':12} {result['run']}")
+    report = Path(result["run"]) / "report.html"
+    if report.exists():
+        typer.echo(f"{'report':12} {report}")
+
+
+def show_yaml(result: dict[str, Any]) -> None:
+    """Any result, as YAML."""
+    import yaml
+
+    typer.echo(yaml.safe_dump(result, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """Rows of a result under the names of their columns."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_cell(row[column])) for column in columns))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "exact"
+    if isinstance(value, list | tuple):
+        return " x ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,95 @@
+"""The stages that put a chip on the bench: calibrate and map. They see it through an instrument alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightloom.common.files import read_json, write_json
+from lightloom.common.progress import follow
+from lightloom.common.seeds import named_seed
+from lightloom.lab.correct import map_targets
+from lightloom.lab.identify import Identified, Records, identify, to_targets
+from lightloom.lab.network import Rack, racks
+from lightloom.learn import save_weights
+from lightloom.nn import optical_layers
+from lightloom.stages import Work
+
+
+def calibrate(work: Work) -> None:
+    """Identify every device of the specimen, and program the weights to the phases that it needs for them."""
+    model = work.network("programmed")
+    wanted, rows = _wanted(model), []
+    for number, rack in enumerate(_racks(work, model, "calibrate")):
+        known = _identify(work, rack, number)
+        rack.store(*to_targets(known.twin, rack.targets(wanted)))
+        rows.append(
+            {
+                "calls": known.calls,
+                "blocks": rack.instrument.blocks,
+                "readout_noise": known.readout,
+                "phase_std": known.phase_std,
+                "suspects": [suspect._asdict() for suspect in known.suspects],
+            }
+        )
+    _leave(work, model, "calibrated", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
+
+
+def map_weights(work: Work) -> None:
+    """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
+    model = work.network("calibrated")
+    wanted, rows = _wanted(work.network("programmed")), []
+    for number, rack in enumerate(_racks(work, model, "map")):
+        known = _identify(work, rack, number)
+        mapped = map_targets(rack.instrument, known, rack.targets(wanted), looks=work.config.bench.looks)
+        rack.store(mapped.settings, mapped.gain)
+        rows.append(
+            {
+                "calls": mapped.calls,
+                "blocks": rack.instrument.blocks,
+                "expected_distance": float(mapped.distance.mean()),
+            }
+        )
+    _leave(work, model, "mapped", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
+
+
+def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:
+    """Each stage reads with noise of its own."""
+    return racks(model, readout_std=work.config.bench.readout_std, seed=named_seed(work.config.seed, stage))
+
+
+def _identify(work: Work, rack: Rack, number: int) -> Identified:
+    """What the measurements kept so far say of the chip; whatever is missing is measured and kept."""
+    bench, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
+    records = Records.load(path) if path.exists() else Records()
+    try:
+        with follow("calibrate", bench.budget or 4 * rack.instrument.size + 256) as report:
+            return identify(
+                rack.instrument,
+                accuracy=bench.accuracy,
+                budget=bench.budget,
+                seed=work.config.seed,
+                records=records,
+                report=report,
+            )
+    finally:
+        if len(records):  # an instrument that fails half-way costs nothing that was measured
+            records.save(path)
+
+
+def _wanted(programmed: nn.Module) -> dict[str, Tensor]:
+    """The weights that the programmed phases would make on perfect devices: those of the electronic network."""
+    return {name: layer.core.ideal_weight().detach() for name, layer in optical_layers(programmed).items()}
+
+
+def _leave(work: Work, model: nn.Module, state: str, figures: dict[str, Any], wanted: dict[str, Tensor]) -> None:
+    """Write the network, what it took, and how far each layer is from its weights."""
+    file = work.folder.file
+    rows = read_json(file("layers.json"))
+    for name, layer in optical_layers(model).items():
+        next(row for row in rows if row["name"] == name)["errors"][state] = layer.core.error(wanted[name])
+    write_json(file("layers.json"), rows)
+    taken = read_json(file("bench.json")) if file("bench.json").exists() else {}
+    write_json(file("bench.json"), {**taken, state: figures})
+    save_weights(model, work.file(state))

@@ -1,0 +1,166 @@
+"""The binary format of CIFAR-10 and CIFAR-100: one record per image, its labels first, then its three planes.
+
+CIFAR-10: one byte of label; CIFAR-100: a coarse label, then the fine one, which is taken. Then 1024 bytes of red,
+green and blue each, row by row.
+Source: A. Krizhevsky, "The CIFAR-10 dataset", section "Binary version".
+"""
+
+from __future__ import annotations
+
+import math
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightloom.common.errors import RequestError
+from lightloom.data.cards import Card
+from lightloom.data.files import find_file, given_folder, put_there
+from lightloom.data.splits import Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a set of the format is divided into files.
+
+    Attributes:
+        folder: Of the files, in the archive and where the user unpacked it.
+        archive: Name of the official archive.
+        learning: Files with equal parts of the images to learn from.
+        test: The file with the test images.
+        labels: Classes of each label byte, in order; the last label is taken.
+    """
+
+    folder: str
+    archive: str
+    learning: tuple[str, ...]
+    test: str
+    labels: tuple[int, ...]
+
+
+LAYOUTS = {
+    "cifar10": Layout(
+        folder="cifar-10-batches-bin",
+        archive="cifar-10-binary.tar.gz",
+        learning=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+        test="test_batch.bin",
+        labels=(10,),
+    ),
+    "cifar100": Layout(
+        folder="cifar-100-binary",
+        archive="cifar-100-binary.tar.gz",
+        learning=("train.bin",),
+        test="test.bin",
+        labels=(20, 100),
+    ),
+}
+
+
+def read_cifar(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels]:
+    """The learning and the test images of CIFAR-10 or CIFAR-100.
+
+    In the user's folder the files may lie as they are, in the folder of the archive, or in the archive itself, which is
+    read without unpacking it.
+
+    Args:
+        card: Of the set; its counts and classes are checked.
+        root: As `lightloom.data.files.find_files` has it.
+
+    Returns:
+        uint8 images [n, 3, 32, 32] with int64 labels [n], twice, in the order of the files.
+
+    Raises:
+        RequestError: A file is missing, cut short, too long, or holds a label that is none.
+        WorkError: A download failed.
+    """
+    layout = LAYOUTS[card.name]
+    counts = dict.fromkeys(layout.learning, card.learning // len(layout.learning)) | {layout.test: card.test}
+    record = len(layout.labels) + math.prod(card.shape)
+    place = _place(card, layout, root)
+    bodies = _bodies(place, layout, {name: count * record for name, count in counts.items()})
+    parts = [_parse(bodies[name], _shown(place, layout, name), layout, count, card) for name, count in counts.items()]
+    images, labels = zip(*parts[:-1], strict=True)
+    return (torch.cat(images), torch.cat(labels)), parts[-1]
+
+
+def _place(card: Card, layout: Layout, root: Path | None) -> Path:
+    """The folder with the files, or the archive."""
+    given = given_folder(card.name, root)
+    if given is None:
+        return find_file(card, layout.archive, root)
+    for place in (given, given / layout.folder):
+        if any((place / name).is_file() for name in (*layout.learning, layout.test)):
+            return place
+    if (given / layout.archive).is_file():
+        return given / layout.archive
+    raise RequestError(
+        f"There is neither `{given / layout.folder / layout.test}` nor `{given / layout.archive}`. {put_there(card)}"
+    )
+
+
+def _parse(body: bytes, shown: str, layout: Layout, count: int, card: Card) -> Pixels:
+    head = len(layout.labels)
+    record = head + math.prod(card.shape)
+    if len(body) != count * record:
+        what = "goes on after its end" if len(body) > count * record else f"is cut short after {len(body)} bytes"
+        raise RequestError(
+            f"`{shown}` {what}: expected {count} records of {record} bytes, {count * record} in all. "
+            "Fetch it again, or is it the file of another data set?"
+        )
+    records = torch.from_numpy(np.frombuffer(body, dtype=np.uint8).copy()).view(count, record)
+    for column, classes in enumerate(layout.labels):
+        _check_labels(records[:, column], classes, shown)
+    return records[:, head:].reshape(count, *card.shape), records[:, head - 1].to(torch.int64)
+
+
+def _check_labels(labels: Tensor, classes: int, shown: str) -> None:
+    outside = (labels >= classes).nonzero()[:, 0]
+    if len(outside):
+        first = int(outside[0])
+        raise RequestError(
+            f"`{shown}` has the label {int(labels[first])} in record {first} ({len(outside)} such in all); "
+            f"labels of {classes} classes lie in 0 ... {classes - 1}. Is it the file of another data set?"
+        )
+
+
+def _bodies(place: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """The files of a set by name, at most one byte more of each than it should have."""
+    try:
+        if place.is_dir():
+            found = {name: _head(place / name, size) for name, size in sizes.items() if (place / name).is_file()}
+        else:
+            found = _from_archive(place, layout, sizes)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise RequestError(f"`{place}` is cut short or damaged ({error}). Fetch it again.") from None
+    except OSError as error:
+        raise RequestError(f"Cannot read `{place}`: {error.strerror or error}.") from error
+    missing = [f"`{_shown(place, layout, name)}`" for name in sizes if name not in found]
+    if missing:
+        raise RequestError(f"Missing: {', '.join(missing)}. Fetch the whole set again.")
+    return found
+
+
+def _head(path: Path, size: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(size + 1)
+
+
+def _from_archive(path: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """In one pass: the archive is compressed, so going back to a file means starting again."""
+    found = {}
+    with tarfile.open(path, "r|gz") as archive:
+        for member in archive:
+            folder, _, name = member.name.rpartition("/")
+            stream = archive.extractfile(member) if member.isreg() and folder == layout.folder else None
+            if stream is not None and name in sizes:
+                found[name] = stream.read(sizes[name] + 1)
+    return found
+
+
+def _shown(place: Path, layout: Layout, name: str) -> str:
+    return f"{place / name}" if place.is_dir() else f"{place}: {layout.folder}/{name}"

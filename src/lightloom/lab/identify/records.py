@@ -1,0 +1,80 @@
+"""Every measurement that was made, kept for the fit and for a session that goes on later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.files import write_bytes
+from lightloom.lab.instrument import Instrument, Settings
+
+
+@dataclass
+class Records:
+    """Settings that were programmed and the matrices that came back, in order."""
+
+    settings: list[Settings] = field(default_factory=list)
+    """Of each measurement, [blocks, n] and [blocks, k]."""
+    outputs: list[Tensor] = field(default_factory=list)
+    """Of each measurement, [blocks, k, k]."""
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    def first(self, count: int) -> Records:
+        """The first `count` measurements, in a list of their own."""
+        return Records(self.settings[:count], self.outputs[:count])
+
+    def measure(self, instrument: Instrument, settings: Settings) -> Tensor:
+        """Program, measure once, keep.
+
+        Raises:
+            WorkError: The instrument gave something else than finite matrices; it is not kept.
+        """
+        instrument.program(settings)
+        measured = instrument.matrices()
+        expected = (instrument.blocks, instrument.size, instrument.size)
+        if tuple(measured.shape) != expected or not torch.isfinite(measured).all():
+            raise WorkError(
+                f"Measurement {len(self)} came back with shape {tuple(measured.shape)} or values that are not finite; "
+                f"expected finite ones of shape {expected}. What was measured before is kept."
+            )
+        self.settings.append(settings)
+        self.outputs.append(measured)
+        return measured
+
+    def stacked(self, blocks: Tensor | None = None) -> tuple[Settings, Tensor]:
+        """All of it as settings [records, blocks, n] and outputs [records, blocks, k, k], of all or some blocks."""
+        parts = (torch.stack(part) for part in zip(*self.settings, strict=True))
+        settings, outputs = Settings(*parts), torch.stack(self.outputs)
+        if blocks is None:
+            return settings, outputs
+        return Settings(*(part[:, blocks] for part in settings)), outputs[:, blocks]
+
+    def save(self, path: Path) -> None:
+        """Write everything to one safetensors file, whole."""
+        from safetensors.torch import save
+
+        settings, outputs = self.stacked()
+        write_bytes(path, save({**{k: v.contiguous() for k, v in settings._asdict().items()}, "outputs": outputs}))
+
+    @staticmethod
+    def load(path: Path) -> Records:
+        """Read what `save` wrote.
+
+        Raises:
+            RequestError: The file is missing or holds something else.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            held = load(path.read_bytes())
+            settings, outputs = [held[name] for name in Settings._fields], held["outputs"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise RequestError(f"`{path}` holds no measurements of a chip: {error}.") from None
+        return Records([Settings(*parts) for parts in zip(*settings, strict=True)], list(outputs))

@@ -1,0 +1,193 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightloom.bench.calibrate import calibrate, identity_error, true_twin
+from lightloom.chips import MeshChip, MeshErrors, preset
+from lightloom.common.errors import RequestError, WorkError
+from lightloom.lab.identify import Records, identify, recalibrate, to_identity
+from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.twin import Twin
+
+
+def published(size: int = 5) -> MeshChip:
+    return preset("l2ight").replace(block_size=size)
+
+
+def identity_errors(true: Twin, twin: Twin) -> tuple[Tensor, Tensor]:
+    u, v = true.meshes(to_identity(twin))
+    return identity_error(u), identity_error(v)
+
+
+@pytest.mark.parametrize(("readout_std", "calls", "error"), [(0.0, 24, 5e-5), (0.001, 28, 5e-5), (0.01, 48, 2e-4)])
+def test_the_published_chip_is_calibrated(readout_std: float, calls: int, error: float) -> None:
+    """The aims are 32, 100 and 256 calls and 0.001 to 0.002; search ends near 0.013 after 57,600."""
+    figures = calibrate(seed=3, blocks=6, readout_std=readout_std, search_epochs=2)
+    assert figures["calls"] <= calls
+    assert max(figures["mse_u_max"], figures["mse_v_max"]) < error
+
+
+def test_it_works_through_any_instrument(on_bench: Callable[[Instrument], Instrument]) -> None:
+    chip = published(4)
+    found = identify(on_bench(specimen_instrument(chip, 3, specimen=8)))
+    for error in identity_errors(true_twin(chip, 3, 8), found.twin):
+        assert error.max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "chip",
+    [
+        published(5).replace(layout="triangle"),
+        published(4).replace(dac="voltage"),
+        published(4).replace(weight_bits=None),
+        published(5).replace(insertion_loss_db=0.2),
+        published(4).replace(crosstalk=0.0, gamma_std=0.0),
+        published(2),
+    ],
+    ids=["triangle", "voltage", "exact drive", "loss", "bias alone", "two waveguides"],
+)
+def test_chips_of_other_kinds(chip: MeshChip) -> None:
+    found = identify(specimen_instrument(chip, 4, specimen=1), seed=2)
+    true = true_twin(chip, 4, 1)
+    angle = torch.rand(4, chip.block_size, dtype=torch.float64).acos()
+    settings = Settings(*(5 * torch.rand_like(true.u_bias) for _ in range(2)), angle.cos())
+    torch.testing.assert_close(found.twin.matrices(settings), true.matrices(settings), rtol=0, atol=1e-4)
+
+
+def test_uncertainties_are_those_of_the_errors() -> None:
+    chip = published(5)
+    found = identify(specimen_instrument(chip, 24, specimen=2, readout_std=0.005), accuracy=0.004)
+    true = true_twin(chip, 24, 2)
+    for name in ("u_gamma", "v_gamma", "sigma_gamma", "coupling"):
+        score = (getattr(found.twin, name) - getattr(true, name)) / getattr(found.std, name)
+        assert 0.75 < score.square().mean().sqrt() < 1.3, name
+    assert found.noise == pytest.approx(0.005, rel=0.1)
+    assert found.chi2.mean() == pytest.approx(1, abs=0.1)
+    assert not found.suspects
+
+
+def test_more_noise_takes_more_calls_up_to_the_budget() -> None:
+    chip = published(4)
+    quiet, loud = (identify(specimen_instrument(chip, 3, readout_std=std)).calls for std in (0.001, 0.02))
+    assert quiet < loud
+    assert identify(specimen_instrument(chip, 3, readout_std=0.02), budget=20).calls == 20
+
+
+class Failing(SimulatedInstrument):
+    """Breaks off at one call."""
+
+    fails_at = 13
+
+    def matrices(self) -> Tensor:
+        if self.calls == self.fails_at:
+            self.fails_at = -1
+            raise WorkError("the cable fell out")
+        return super().matrices()
+
+
+def failing(chip: MeshChip, blocks: int) -> Failing:
+    whole = specimen_instrument(chip, blocks, specimen=3)
+    return Failing(chip, whole._errors, blocks)
+
+
+def test_a_session_that_broke_off_goes_on_without_losing_a_call(tmp_path: Path) -> None:
+    chip, records = published(4), Records()
+    instrument = failing(chip, 2)
+    with pytest.raises(WorkError, match="cable"):
+        identify(instrument, records=records)
+    assert len(records) == 13
+    records.save(tmp_path / "records.safetensors")
+    resumed = identify(instrument, records=Records.load(tmp_path / "records.safetensors"))
+    whole = identify(specimen_instrument(chip, 2, specimen=3))
+    assert instrument.calls == whole.calls == resumed.calls
+    torch.testing.assert_close(resumed.twin.u_bias, whole.twin.u_bias)
+
+
+def test_records_of_another_session_are_refused() -> None:
+    known = identify(specimen_instrument(published(4), 2), seed=0)
+    with pytest.raises(RequestError, match="another chip design or seed"):
+        identify(specimen_instrument(published(4), 2), seed=1, records=known.records)
+
+
+def test_a_file_without_measurements_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no measurements"):
+        Records.load(tmp_path / "missing")
+    (tmp_path / "other").write_bytes(b"other")
+    with pytest.raises(RequestError, match="no measurements"):
+        Records.load(tmp_path / "other")
+
+
+def test_readings_that_are_not_numbers_are_refused() -> None:
+    class Broken(SimulatedInstrument):
+        def matrices(self) -> Tensor:
+            return super().matrices() * math.nan
+
+    chip, records = published(4), Records()
+    whole = specimen_instrument(chip, 2)
+    with pytest.raises(WorkError, match="not finite"):
+        identify(Broken(chip, whole._errors, 2), records=records)
+    assert len(records) == 0
+
+
+@pytest.mark.parametrize("chip", [published(4).replace(field="complex"), published(4).replace(layout="butterfly")])
+def test_what_cannot_be_identified_is_refused(chip: MeshChip) -> None:
+    with pytest.raises(RequestError, match="universal layout"):
+        identify(specimen_instrument(chip, 1))
+
+
+def test_a_budget_below_the_start_is_refused() -> None:
+    with pytest.raises(RequestError, match="budget=14"):
+        identify(specimen_instrument(published(4), 1), budget=13)
+
+
+def test_an_instrument_of_another_design_is_not_believed() -> None:
+    class Random(SimulatedInstrument):
+        def matrices(self) -> Tensor:
+            return torch.randn(super().matrices().shape, dtype=torch.float64)
+
+    whole = specimen_instrument(published(4), 3)
+    with pytest.raises(WorkError, match="fit no chip"):
+        identify(Random(published(4), whole._errors, 3))
+
+
+@pytest.mark.parametrize("readout_std", [0.0, 0.001, 0.01])
+def test_dead_and_weak_heaters_are_found_and_worked_around(readout_std: float) -> None:
+    chip = published(9)
+    errors = specimen_instrument(chip, 4, specimen=5)._errors
+    assert errors.u_gamma is not None and errors.v_gamma is not None
+    errors.u_gamma[0, 14], errors.v_gamma[1, 3], errors.u_gamma[2, 0] = 0.0, 0.0, 0.6
+    instrument = SimulatedInstrument(chip, errors, 4, readout_std=readout_std)
+    found = identify(instrument)
+    named = {(suspect.block, suspect.mesh, suspect.shifter): suspect.gamma for suspect in found.suspects}
+    assert named == pytest.approx({(0, "u", 14): 0.0, (1, "v", 3): 0.0, (2, "u", 0): 0.6}, abs=0.01)
+    true = replace(true_twin(chip, 4, 5), u_gamma=errors.u_gamma, v_gamma=errors.v_gamma)
+    for error in identity_errors(true, found.twin):
+        assert error.max() < 1e-4
+
+
+def test_drift_is_found_again_from_a_handful_of_calls() -> None:
+    chip = published(5)
+    first = specimen_instrument(chip, 4, specimen=6, readout_std=0.002)
+    known = identify(first)
+    errors = first._errors
+    assert errors.u_bias is not None and errors.v_bias is not None
+    drifted = MeshErrors(
+        errors.u_gamma,
+        errors.v_gamma,
+        errors.sigma_gamma,
+        errors.u_bias + 0.1 * torch.randn_like(errors.u_bias),
+        errors.v_bias + 0.1 * torch.randn_like(errors.v_bias),
+    )
+    later = SimulatedInstrument(chip, drifted, 4, readout_std=0.002)
+    assert drifted.u_bias is not None and drifted.v_bias is not None
+    true = replace(true_twin(chip, 4, 6), u_bias=drifted.u_bias, v_bias=drifted.v_bias)
+    before = max(float(error.mean()) for error in identity_errors(true, known.twin))
+    found = recalibrate(later, known)
+    assert later.calls == 6
+    after = max(float(error.mean()) for error in identity_errors(true, found.twin))
+    assert before > 2e-3 and after < 2e-4

@@ -1,0 +1,158 @@
+"""Every recipe: its published schedule, its quick form, and a tiny form of it from files to report."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lightloom.common.errors import RequestError
+from lightloom.data import Card, cards, describe
+from lightloom.folder import RunFolder
+from lightloom.recipes import RECIPES, resolve
+from lightloom.run import run
+from lightloom.stages import Work
+
+PUBLISHED = sorted(set(RECIPES) - {"onchip/digits"})
+LEARNING, TEST = 50, 20
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small sets of coloured noise in the official formats: the class decides the mean."""
+    root = tmp_path_factory.mktemp("data")
+    draw = torch.Generator().manual_seed(0)
+
+    def pixels(count: int, size: int, classes: int) -> tuple[list[int], list[bytes]]:
+        labels = [i % classes for i in range(count)]
+        noise = torch.randint(0, 90, (count, size), generator=draw)
+        bright = torch.tensor(labels)[:, None] * 160 // classes
+        return labels, [bytes(row) for row in (noise + bright).to(torch.uint8).tolist()]
+
+    for name in ("mnist", "fashion_mnist"):
+        (root / name).mkdir()
+        for part, count in (("train", LEARNING), ("t10k", TEST)):
+            labels, images = pixels(count, 784, 10)
+            write_gz(root / name / f"{part}-images-idx3-ubyte.gz", (count, 28, 28), b"".join(images))
+            write_gz(root / name / f"{part}-labels-idx1-ubyte.gz", (count,), bytes(labels))
+    ten, hundred = root / "cifar10" / "cifar-10-batches-bin", root / "cifar100" / "cifar-100-binary"
+    for folder in (ten, hundred):
+        folder.mkdir(parents=True)
+    for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
+        labels, images = pixels(TEST if name.startswith("test") else LEARNING // 5, 3072, 10)
+        (ten / name).write_bytes(b"".join(bytes([a]) + b for a, b in zip(labels, images, strict=True)))
+    for name, count in (("train.bin", LEARNING), ("test.bin", TEST)):
+        labels, images = pixels(count, 3072, 100)
+        (hundred / name).write_bytes(b"".join(bytes([a % 20, a]) + b for a, b in zip(labels, images, strict=True)))
+    return root
+
+
+def write_gz(path: Path, sides: tuple[int, ...], body: bytes) -> None:
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, len(sides)]) + struct.pack(f">{len(sides)}I", *sides) + body))
+
+
+@pytest.fixture
+def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sets as they are known, but for their number of images."""
+
+    def small(card: Card) -> Card:
+        return dataclasses.replace(card, learning=LEARNING, test=TEST, validation=10)
+
+    monkeypatch.setattr(cards, "_CARDS", tuple(small(describe(name)) for name in cards.DATASETS))
+
+
+def shrunk(recipe: str, root: Path, width: int = 3) -> list[str]:
+    changes = ["quick=true", f"data.root={root}", f"model.width={width}", "train.epochs=1", "learn.epochs=1"]
+    return [*changes, "train.batch_size=16", "learn.batch_size=16", "device=cpu", "data.limit=32"]
+
+
+@pytest.mark.parametrize("recipe", PUBLISHED)
+def test_full_forms_have_the_published_schedule(recipe: str) -> None:
+    config = resolve(recipe)
+    assert config.recipe == recipe
+    for training in (config.train, config.learn):
+        assert (training.batch_size, training.optimizer, training.schedule) == (32, "adamw", "cosine")
+        assert training.warmup == 0
+    small = recipe == "onchip/mnist-cnn"
+    assert (config.train.epochs, config.train.lr) == (200, 2e-3)
+    assert (config.learn.epochs, config.learn.lr) == ((10, 1e-4) if small else (20, 2e-4))
+    assert config.train.weight_decay == (0 if recipe == "onchip/fmnist-cnn" else 0.01)
+    assert config.learn.weight_decay == 0.01
+    assert config.data.limit is None
+    assert config.model.width is None
+    assert config.chip.block_size == 9
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_quick_forms_do_less(recipe: str) -> None:
+    full, quick = resolve(recipe), resolve(recipe, ["quick=true"])
+    assert quick.train.epochs < full.train.epochs
+    assert quick.learn.epochs <= full.learn.epochs
+    assert quick.model.name == full.model.name
+    assert quick.data.name == full.data.name
+    assert quick.data.limit is not None or recipe == "onchip/digits"
+
+
+def test_switches_choose_what_follows_from_them() -> None:
+    assert resolve("onchip/cifar10-vgg8").data.augment
+    assert not resolve("onchip/cifar10-vgg8", ["data=svhn"]).data.augment
+    assert resolve("onchip/cifar10-resnet18", ["data=svhn"]).learn.lr == 1e-4
+    assert resolve("onchip/cifar10-vgg8", ["data=cifar10_jpeg"]).data.name == "cifar10_jpeg"
+    moved = resolve("onchip/transfer", ["data=tinyimagenet", "to=svhn", "transfer.limit=7"])
+    assert moved.transfer is not None
+    assert (moved.data.name, moved.data.size, moved.data.augment) == ("tinyimagenet", 32, True)
+    assert (moved.transfer.name, moved.transfer.limit, moved.transfer.augment) == ("svhn", 7, False)
+    with pytest.raises(RequestError, match="no data set `cifar1000`"):
+        resolve("onchip/transfer", ["to=cifar1000"])
+
+
+@pytest.mark.parametrize("recipe", sorted(set(PUBLISHED) - {"onchip/transfer"}))
+@pytest.mark.usefixtures("small_cards")
+def test_a_tiny_form_runs_from_files_to_report(recipe: str, files: Path, tmp_path: Path) -> None:
+    config = resolve(recipe, [*shrunk(recipe, files), "data.augment=true"])
+    summary = run(config, tmp_path / "run")
+    assert list(summary["accuracy"]) == ["electronic", "programmed", "calibrated", "mapped", "learned"]
+    rows = json.loads((tmp_path / "run/layers.json").read_text())
+    assert all(row["errors"]["mapped"] < 0.01 < row["errors"]["programmed"] for row in rows if row["converted"])
+    assert summary["chance"] == 0.1
+    assert (tmp_path / "run/report.html").exists()
+    stages = [json.loads(line)["stage"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert stages == ["train", "learn"]
+    if recipe == "onchip/mnist-cnn":
+        assert Work(RunFolder.open(tmp_path / "run")).splits.shape == (1, 16, 16)
+
+
+@pytest.mark.usefixtures("small_cards")
+def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(files: Path, tmp_path: Path) -> None:
+    changes = [*shrunk("onchip/transfer", files), "transfer.limit=32"]
+    summary = run(resolve("onchip/transfer", changes), tmp_path / "run")
+    assert summary["chance"] == 0.1
+    electronic, mapped, learned = (
+        load_file(tmp_path / "run" / f"{state}.safetensors") for state in ("electronic", "mapped", "learned")
+    )
+    assert electronic["head.weight"].shape == (100, 24)
+    assert learned["head.bias"].shape == (10,)
+    for name in mapped:
+        if "phases" in name:
+            assert torch.equal(mapped[name], learned[name])
+    assert not torch.equal(mapped["head.core.sigma"], learned["head.core.sigma"])
+    work = Work(RunFolder.open(tmp_path / "run"))
+    assert (work.splits.name, work.chip_splits.name) == ("cifar100", "cifar10")
+    # what was trained on the first set is what is on the chip, up to the new head
+    optical, trained = work.network("programmed"), work.network("electronic")
+    with torch.no_grad():
+        wanted = trained.get_parameter("conv2.weight").flatten(1)
+        assert float((optical.conv2.core.ideal_weight() - wanted).norm() / wanted.norm()) < 1e-4
+
+
+@pytest.mark.usefixtures("small_cards")
+def test_a_transfer_between_images_of_other_shapes_says_how_to_mend_it(files: Path, tmp_path: Path) -> None:
+    changes = [*shrunk("onchip/transfer", files), "transfer.size=16"]
+    with pytest.raises(RequestError, match=r"`cifar10` have the shape \(3, 16, 16\).*`transfer\.size=N`"):
+        run(resolve("onchip/transfer", changes), tmp_path / "run")
