@@ -10,7 +10,7 @@ from lightloom.common.files import read_json, write_json
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import Identified, Records, identify, to_targets
+from lightloom.lab.identify import Identified, Records, identify, load_known, save_known, to_targets
 from lightloom.lab.network import Rack, racks
 from lightloom.learn import save_weights
 from lightloom.nn import optical_layers
@@ -23,6 +23,7 @@ def calibrate(work: Work) -> None:
     wanted, rows = _wanted(model), []
     for number, rack in enumerate(_racks(work, model, "calibrate")):
         known = _identify(work, rack, number)
+        save_known(known, work.folder.file(f"twin-{number}.safetensors"))
         rack.store(*to_targets(known.twin, rack.targets(wanted)))
         rows.append(
             {
@@ -41,7 +42,7 @@ def map_weights(work: Work) -> None:
     model = work.network("calibrated")
     wanted, rows = _wanted(work.network("programmed")), []
     for number, rack in enumerate(_racks(work, model, "map")):
-        known = _identify(work, rack, number)
+        known = load_known(work.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
         mapped = map_targets(rack.instrument, known, rack.targets(wanted), looks=work.config.bench.looks)
         rack.store(mapped.settings, mapped.gain)
         rows.append(
@@ -60,7 +61,7 @@ def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:
 
 
 def _identify(work: Work, rack: Rack, number: int) -> Identified:
-    """What the measurements kept so far say of the chip; whatever is missing is measured and kept."""
+    """Measure the chip until it is known; measurements of an attempt that failed are not made again."""
     bench, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
     records = Records.load(path) if path.exists() else Records()
     try:

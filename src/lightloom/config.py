@@ -65,7 +65,7 @@ class BenchConfig(Section):
     """Calibration measures until phases are known to this, in rad."""
     budget: int | None = Field(None, ge=1)
     """Calls that calibration may take; None is 4 per waveguide and another 256."""
-    looks: int = Field(2, ge=0)
+    looks: int = Field(1, ge=0)
     """Calls that mapping takes to look at the programmed blocks and correct them."""
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from lightloom.bench.calibrate import calibrate, identity_error, true_twin
 from lightloom.chips import MeshChip, MeshErrors, preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.identify import Records, identify, recalibrate, to_identity
+from lightloom.lab.correct import map_targets
+from lightloom.lab.identify import Records, identify, load_known, recalibrate, save_known, to_identity
 from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
 from lightloom.lab.twin import Twin
 
@@ -191,3 +192,22 @@ def test_drift_is_found_again_from_a_handful_of_calls() -> None:
     assert later.calls == 6
     after = max(float(error.mean()) for error in identity_errors(true, found.twin))
     assert before > 2e-3 and after < 2e-4
+
+
+def test_a_known_chip_is_kept_whole_and_something_else_is_refused(tmp_path: Path) -> None:
+    chip = published(4)
+    known = identify(specimen_instrument(chip, 3, specimen=1, readout_std=0.001))
+    path = tmp_path / "twin.safetensors"
+    save_known(known, path)
+    again = load_known(path, chip)
+    for name in ("calls", "readout", "noise", "suspects"):
+        assert getattr(again, name) == getattr(known, name)
+    for name in ("u_bias", "v_gamma", "sigma_gamma", "coupling"):
+        assert torch.equal(getattr(again.twin, name), getattr(known.twin, name))
+        assert torch.equal(getattr(again.std, name), getattr(known.std, name))
+    targets = torch.randn(3, 4, 4, dtype=torch.float64)
+    first, second = (map_targets(specimen_instrument(chip, 3, specimen=1), kept, targets) for kept in (known, again))
+    assert torch.equal(first.settings.u_phases, second.settings.u_phases)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(RequestError, match="no known chip"):
+        load_known(path, chip)

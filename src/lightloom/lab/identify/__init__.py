@@ -19,8 +19,20 @@ phases. `identify` itself reads real meshes with sign; the other two are what th
 """
 
 from lightloom.lab.identify.aim import to_identity, to_targets
+from lightloom.lab.identify.keep import load_known, save_known
 from lightloom.lab.identify.procedure import identify, recalibrate, refine
 from lightloom.lab.identify.records import Records
 from lightloom.lab.identify.session import Identified, Suspect
 
-__all__ = ["Identified", "Records", "Suspect", "identify", "recalibrate", "refine", "to_identity", "to_targets"]
+__all__ = [
+    "Identified",
+    "Records",
+    "Suspect",
+    "identify",
+    "load_known",
+    "recalibrate",
+    "refine",
+    "save_known",
+    "to_identity",
+    "to_targets",
+]
