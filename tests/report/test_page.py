@@ -296,3 +296,15 @@ def test_chip_fields_are_listed(run_folder: Path, made: SimpleNamespace) -> None
     text = said(page(run_folder))
     for field, value in made.chip().items():
         assert f"{field} {value if isinstance(value, str) else json.dumps(value)}" in text
+
+
+def test_calls_on_the_bench_stand_beside_the_stage_that_they_led_to(run_folder: Path) -> None:
+    summary = json.loads((run_folder / "summary.json").read_text())
+    assert "Bench calls" not in write_report(run_folder).read_text()
+    summary["accuracy"] = {"electronic": 0.98, "programmed": 0.1, "calibrated": 0.97}
+    summary["bench_calls"] = {"calibrated": 24}
+    (run_folder / "summary.json").write_text(json.dumps(summary))
+    page = write_report(run_folder).read_text()
+    assert "Bench calls" in page
+    row = page[page.index("</span>calibrated</th>") :]
+    assert '<td class="right">24</td></tr>' in row[: row.index("</tr>") + 5]

@@ -59,6 +59,8 @@ class Summary(BaseModel):
     energy_j: Amount = None
     latency_s: Amount = None
     learning: Learning = Learning()
+    bench_calls: dict[str, Amount] = {}
+    """Calls that calibration and mapping took, by the stage they left; one measures all blocks side by side."""
     seconds: dict[str, Amount] = {}
     overrides: list[str] = []
 
