@@ -9,7 +9,7 @@ images, few epochs, and a higher rate on the chip in their place.
 
 from __future__ import annotations
 
-from lightloom.config import DataConfig, ModelConfig, RunConfig
+from lightloom.config import BenchConfig, DataConfig, ModelConfig, RunConfig
 from lightloom.learn import Sampling, TrainConfig, sampling_preset
 
 _PRETRAIN = TrainConfig(epochs=200, batch_size=32, lr=2e-3, weight_decay=1e-2, warmup=0.0)
@@ -133,6 +133,8 @@ def _on_colour_images(
         model=ModelConfig(name=model, width=width if quick else None),
         train=_PRETRAIN.replace(epochs=epochs[0]) if quick else _PRETRAIN,
         learn=_AFTER_MAPPING.replace(epochs=epochs[1], **_QUICK_LEARN) if quick else _AFTER_MAPPING,
+        # a look is fitted together with everything measured before, which takes minutes for thousands of blocks
+        bench=BenchConfig(looks=0 if quick else 1),
         sampling=Sampling() if quick else sampling_preset(f"l2ight-{model}"),
     )
 
