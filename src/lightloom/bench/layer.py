@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import MeshChip, preset
 from lightloom.nn import OpticalConv2d, OpticalLayer, OpticalLinear
 from lightloom.physics import compiled
@@ -36,7 +36,7 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
         rounds: Ratios measured of each kind, of which the median is given.
     """
     torch.manual_seed(seed)
-    kernels = _ask_for_kernels()
+    note = ask_for_kernels()
     hardware = preset(chip)
     results: dict[str, Any] = {}
     for name, plain, shape, turns in (
@@ -49,17 +49,11 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
         **results,
         "chip": chip,
         "block_size": hardware.block_size,
-        "backend": kernels,
+        "backend": compiled.backend(),
+        "note": note,
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }
-
-
-def _ask_for_kernels() -> str:
-    """Running the bench is asking for the compiled kernels; without a compiler torch does the work."""
-    with suppress(RuntimeError):
-        compiled.build()
-    return compiled.backend()
 
 
 def _optical(plain: nn.Linear | nn.Conv2d, chip: MeshChip) -> OpticalLayer:

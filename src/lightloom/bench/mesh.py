@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lightloom.bench.kernels import ask_for_kernels
 from lightloom.physics import compiled
 from lightloom.physics.mesh import build, decompose, mzi_count, wiring
 
@@ -42,12 +43,7 @@ def mesh(sizes: Sequence[int] = (8, 16, 32, 64), repeats: int = 21, seed: int = 
     Raises:
         RuntimeError: The two sides disagree.
     """
-    try:
-        compiled.build()
-    except RuntimeError as reason:  # no compiler: torch is what this machine has, and what the figures then say
-        note = str(reason).splitlines()[0]
-    else:
-        note = "The kernels are built." if compiled.available() else "The kernels are switched off."
+    note = ask_for_kernels()
     few = {size: _speedups(size, 64, repeats, seed) for size in sizes}
     many = {size: _speedups(size, 512, repeats, seed) for size in sizes}
     best = compiled.backend()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import MeshChip, preset
 from lightloom.learn import train_only_subspace
 from lightloom.learn.sampling import Sampling, attach
@@ -57,8 +57,7 @@ def subspace(
         `variance` E||draw - mean||^2 / ||exact||^2.
     """
     torch.manual_seed(seed)
-    with suppress(RuntimeError):  # no compiler: torch is what this machine has, and what the figures then say
-        compiled.build()
+    note = ask_for_kernels()
     chip = preset("l2ight")
     times = _rounds(_steps(chip, sparsity), rounds, turns)
     ratios = {
@@ -74,6 +73,7 @@ def subspace(
         "chip": chip.name,
         "block_size": chip.block_size,
         "backend": compiled.backend(),
+        "note": note,
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }

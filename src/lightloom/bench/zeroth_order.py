@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import MeshChip, preset
 from lightloom.common.seeds import named_generator
 from lightloom.lab.calibration import IdentityLoss
@@ -51,8 +51,7 @@ def zeroth_order(seed: int = 0, blocks: int = 512, *, size: int = 9, repeats: in
     Raises:
         RuntimeError: The two sides disagree.
     """
-    with suppress(RuntimeError):  # no compiler: torch is what this machine has, and what the figures then say
-        compiled.build()
+    note = ask_for_kernels()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -63,7 +62,7 @@ def zeroth_order(seed: int = 0, blocks: int = 512, *, size: int = 9, repeats: in
         figures = _calibration(instrument, loop, repeats) | _mapping(instrument, loop, repeats, seed)
     finally:
         torch.set_num_threads(threads)
-    return {**figures, "blocks": blocks, "block_size": size, "backend": compiled.backend(), "threads": 1}
+    return {**figures, "blocks": blocks, "block_size": size, "backend": compiled.backend(), "note": note, "threads": 1}
 
 
 def _calibration(instrument: SimulatedInstrument, loop: LoopChip, repeats: int) -> dict[str, float]:
