@@ -27,6 +27,7 @@ FLOORS = [
     ["folder"],
     ["stages"],
     ["bench_stages"],
+    ["pcm_stages"],
     ["run", "recipes"],
     ["bench", "preview", "doctor", "serve", "answers"],
     ["cli"],

@@ -19,7 +19,9 @@ from lightloom.recipes import RECIPES, resolve
 from lightloom.run import run
 from lightloom.stages import Work
 
-PUBLISHED = sorted(set(RECIPES) - {"onchip/digits"})
+PUBLISHED = sorted(set(RECIPES) - {"onchip/digits", "pcm/digits"})
+L2IGHT = [recipe for recipe in PUBLISHED if recipe.startswith("onchip/")]
+ELIGHT = [recipe for recipe in PUBLISHED if recipe.startswith("pcm/")]
 LEARNING, TEST = 50, 20
 
 
@@ -72,8 +74,8 @@ def shrunk(recipe: str, root: Path, width: int = 3) -> list[str]:
     return [*changes, "train.batch_size=16", "learn.batch_size=16", "device=cpu", "data.limit=32"]
 
 
-@pytest.mark.parametrize("recipe", PUBLISHED)
-def test_full_forms_have_the_published_schedule(recipe: str) -> None:
+@pytest.mark.parametrize("recipe", L2IGHT)
+def test_full_forms_have_the_published_schedule_of_l2ight(recipe: str) -> None:
     config = resolve(recipe)
     assert config.recipe == recipe
     for training in (config.train, config.learn):
@@ -89,6 +91,20 @@ def test_full_forms_have_the_published_schedule(recipe: str) -> None:
     assert config.chip.block_size == 9
 
 
+@pytest.mark.parametrize("recipe", ELIGHT)
+def test_full_forms_have_the_published_schedule_of_elight(recipe: str) -> None:
+    config = resolve(recipe)
+    for training in (config.train, config.learn):
+        assert (training.epochs, training.batch_size, training.optimizer, training.nesterov) == (200, 64, "sgd", True)
+        assert (training.lr, training.weight_decay, training.milestones) == (0.02, 1e-4, (82, 122))
+        rates = [training.learning_rate(step, 200) for step in (0, 81, 82, 121, 122, 199)]
+        assert rates == pytest.approx([0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002])
+    assert config.learn.keep == "last"
+    assert (config.chip.block_size, config.chip.levels, config.chip.input_bits) == (64, 16, 4)
+    assert resolve(recipe, ["bits=5"]).chip.levels == 32
+    assert resolve(recipe, ["sharing=block_shared"]).writes.reference == "previous"
+
+
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
 def test_quick_forms_do_less(recipe: str) -> None:
     full, quick = resolve(recipe), resolve(recipe, ["quick=true"])
@@ -96,7 +112,7 @@ def test_quick_forms_do_less(recipe: str) -> None:
     assert quick.learn.epochs <= full.learn.epochs
     assert quick.model.name == full.model.name
     assert quick.data.name == full.data.name
-    assert quick.data.limit is not None or recipe == "onchip/digits"
+    assert quick.data.limit is not None or recipe in ("onchip/digits", "pcm/digits")
 
 
 def test_switches_choose_what_follows_from_them() -> None:
@@ -112,7 +128,29 @@ def test_switches_choose_what_follows_from_them() -> None:
         resolve("onchip/transfer", ["to=cifar1000"])
 
 
-@pytest.mark.parametrize("recipe", sorted(set(PUBLISHED) - {"onchip/transfer"}))
+@pytest.mark.parametrize("recipe", ELIGHT)
+@pytest.mark.usefixtures("small_cards")
+def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, files: Path, tmp_path: Path) -> None:
+    stuck = ["chip.block_size=16", "chip.stuck_fraction=0.05"]
+    stages = "stages=[train,program,calibrate,map,learn,reorder,evaluate,cost,report]"
+    summary = run(resolve(recipe, [*shrunk(recipe, files), *stuck, stages]), tmp_path / "run")
+    assert list(summary["accuracy"]) == ["electronic", "programmed", "calibrated", "mapped", "learned", "reordered"]
+    assert summary["accuracy"]["learned"] == summary["accuracy"]["reordered"]
+    rows = [row for row in json.loads((tmp_path / "run/layers.json").read_text()) if row["converted"]]
+    assert all(row["errors"]["mapped"] < row["errors"]["programmed"] for row in rows)
+    cases = json.loads((tmp_path / "run/writes.json").read_text())["cases"]
+    assert [(case["state"], case["order"]) for case in cases] == [
+        ("programmed", "as it comes"),
+        ("programmed", "reordered"),
+        ("learned", "as it comes"),
+        ("learned", "reordered"),
+    ]
+    assert cases[1]["levels"] < cases[0]["levels"]
+    assert cases[3]["levels"] < cases[2]["levels"]
+    assert (tmp_path / "run/report.html").exists()
+
+
+@pytest.mark.parametrize("recipe", sorted(set(L2IGHT) - {"onchip/transfer"}))
 @pytest.mark.usefixtures("small_cards")
 def test_a_tiny_form_runs_from_files_to_report(recipe: str, files: Path, tmp_path: Path) -> None:
     config = resolve(recipe, [*shrunk(recipe, files), "data.augment=true"])

@@ -12,7 +12,6 @@ from lightloom.common.seeds import named_seed
 from lightloom.lab.correct import map_targets
 from lightloom.lab.identify import Identified, Records, identify, load_known, save_known, to_targets
 from lightloom.lab.network import Rack, racks
-from lightloom.learn import save_weights
 from lightloom.nn import optical_layers
 from lightloom.stages import Work
 
@@ -20,7 +19,7 @@ from lightloom.stages import Work
 def calibrate(work: Work) -> None:
     """Identify every device of the specimen, and program the weights to the phases that it needs for them."""
     model = work.network("programmed")
-    wanted, rows = _wanted(model), []
+    wanted, rows = wanted_weights(model), []
     for number, rack in enumerate(_racks(work, model, "calibrate")):
         known = _identify(work, rack, number)
         save_known(known, work.folder.file(f"twin-{number}.safetensors"))
@@ -34,13 +33,13 @@ def calibrate(work: Work) -> None:
                 "suspects": [suspect._asdict() for suspect in known.suspects],
             }
         )
-    _leave(work, model, "calibrated", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
+    leave(work, model, "calibrated", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
 
 
 def map_weights(work: Work) -> None:
     """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
     model = work.network("calibrated")
-    wanted, rows = _wanted(work.network("programmed")), []
+    wanted, rows = wanted_weights(work.network("programmed")), []
     for number, rack in enumerate(_racks(work, model, "map")):
         known = load_known(work.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
         mapped = map_targets(rack.instrument, known, rack.targets(wanted), looks=work.config.bench.looks)
@@ -52,7 +51,7 @@ def map_weights(work: Work) -> None:
                 "expected_distance": float(mapped.distance.mean()),
             }
         )
-    _leave(work, model, "mapped", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
+    leave(work, model, "mapped", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
 
 
 def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:
@@ -79,12 +78,12 @@ def _identify(work: Work, rack: Rack, number: int) -> Identified:
             records.save(path)
 
 
-def _wanted(programmed: nn.Module) -> dict[str, Tensor]:
+def wanted_weights(programmed: nn.Module) -> dict[str, Tensor]:
     """The weights that the programmed phases would make on perfect devices: those of the electronic network."""
     return {name: layer.core.ideal_weight().detach() for name, layer in optical_layers(programmed).items()}
 
 
-def _leave(work: Work, model: nn.Module, state: str, figures: dict[str, Any], wanted: dict[str, Tensor]) -> None:
+def leave(work: Work, model: nn.Module, state: str, figures: dict[str, Any], wanted: dict[str, Tensor]) -> None:
     """Write the network, what it took, and how far each layer is from its weights."""
     file = work.folder.file
     rows = read_json(file("layers.json"))
@@ -93,4 +92,4 @@ def _leave(work: Work, model: nn.Module, state: str, figures: dict[str, Any], wa
     write_json(file("layers.json"), rows)
     taken = read_json(file("bench.json")) if file("bench.json").exists() else {}
     write_json(file("bench.json"), {**taken, state: figures})
-    save_weights(model, work.file(state))
+    work.leave(model, state)

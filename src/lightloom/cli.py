@@ -82,6 +82,7 @@ _stage_verb("program", "Convert the trained network and program it onto a specim
 _stage_verb("calibrate", "Identify the devices of the specimen, and program them for what they are.")
 _stage_verb("map", "Look at the programmed blocks and correct them.")
 _stage_verb("learn", "Learn on the chip again.")
+_stage_verb("reorder", "Find the order in which PCM cells are written least, and count the writes.")
 _stage_verb("evaluate", "Measure every state of the network on the test images.")
 _stage_verb("cost", "Count cores, calls, energy and time of one inference.")
 _stage_verb("report", "Write the report.")
@@ -139,16 +140,37 @@ def chips(
             return preset(name).model_dump(mode="json")
         return {"chips": [chip.model_dump(mode="json", exclude={"devices"}) for chip in PRESETS.values()]}
 
-    columns = ("name", "block_size", "field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias")
-    answer(work, as_json, lambda r: table(r["chips"], columns) if "chips" in r else show_yaml(r), out)
+    shared = ("name", "block_size", "input_bits")
+    columns = {
+        "mesh": (*shared, "field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
+        "pcm": (*shared, "levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
+    }
+
+    def show(result: dict[str, Any]) -> None:
+        if "chips" not in result:
+            show_yaml(result)
+            return
+        for technology, names in columns.items():
+            typer.echo(f"{technology}:")
+            table([chip for chip in result["chips"] if chip["technology"] == technology], names)
+
+    answer(work, as_json, show, out)
 
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order` or `subspace`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order`, `subspace`, `writes`, `reorder` or `pcm-train`."
+        ),
+    ],
     blocks: Annotated[int | None, typer.Option(help="Blocks measured side by side.")] = None,
     readout_std: Annotated[float | None, typer.Option(help="Readout noise, relative to full scale.")] = None,
     size: Annotated[int | None, typer.Option(help="Waveguides k of a block.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a run to measure on.")] = None,
+    sharing: Annotated[str | None, typer.Option(help="Inputs: `row_private`, `column_shared`, `block_shared`.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each training.")] = None,
     out: Out = None,
     seed: Seed = None,
     device: Device = None,
@@ -159,7 +181,8 @@ def bench(
     def work() -> dict[str, Any]:
         from lightloom.bench import bench
 
-        return bench(name, seed=seed, blocks=blocks, readout_std=readout_std, size=size)
+        given = {"blocks": blocks, "readout_std": readout_std, "size": size}
+        return bench(name, seed=seed, run=run, sharing=sharing, epochs=epochs, **given)
 
     answer(work, as_json, show_yaml, out)
 
@@ -181,10 +204,10 @@ def serve(
     """Offer a simulated specimen over HTTP, for `lightloom.lab.remote.RemoteInstrument`; stop it with Ctrl-C."""
 
     def work() -> dict[str, Any]:
-        from lightloom.chips import preset
+        from lightloom.chips import MeshChip, preset
         from lightloom.serve import serve as offer
 
-        offer(preset(chip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
+        offer(preset(chip, MeshChip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
         return {"chip": chip, "blocks": blocks, "specimen": specimen}
 
     answer(work, as_json, show_yaml, out)

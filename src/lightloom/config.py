@@ -9,14 +9,14 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from lightloom.chips import MeshChip, preset
+from lightloom.chips import AnyChip, MeshChip, PCMChip, preset
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.data import describe
-from lightloom.learn import Sampling, TrainConfig, sampling_preset
+from lightloom.learn import Sampling, TrainConfig, WriteAware, sampling_preset
 from lightloom.tasks.classify import MODELS
 
-StageName = Literal["train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report"]
+StageName = Literal["train", "program", "calibrate", "map", "learn", "reorder", "evaluate", "cost", "report"]
 
 
 class DataConfig(Section):
@@ -69,6 +69,15 @@ class BenchConfig(Section):
     """Calls that mapping takes to look at the programmed blocks and correct them."""
 
 
+class WearConfig(Section):
+    """How a PCM chip is used."""
+
+    rate: float = Field(1000.0, gt=0)
+    """Inferences per second."""
+    inferences: float = Field(0.0, ge=0)
+    """Inferences that the chip is to serve: the report says what has failed by then."""
+
+
 class RunConfig(Section):
     """Everything that decides the outcome of a run."""
 
@@ -93,7 +102,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     """Electronic training."""
-    chip: MeshChip = preset("l2ight")
+    chip: AnyChip = preset("l2ight")
     """Hardware; a preset's name stands for the preset."""
     specimen: int = Field(0, ge=0)
     """Which manufactured chip."""
@@ -105,6 +114,10 @@ class RunConfig(Section):
     """Learning on the chip."""
     sampling: Sampling = Sampling()
     """Which part of the learning is measured; a preset's name stands for the preset."""
+    writes: WriteAware = WriteAware()
+    """What learning on a PCM chip pays for writes."""
+    wear: WearConfig = WearConfig()
+    """How long the cells of a PCM chip are to last."""
 
     @field_validator("chip", mode="before")
     @classmethod
@@ -119,6 +132,10 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _bench_can_read_the_chip(self) -> Self:
         chip = self.chip
+        if "reorder" in self.stages and not isinstance(chip, PCMChip):
+            raise ValueError(f"`reorder` is for PCM chips, and `{chip.name}` is not; leave it out of `stages`")
+        if not isinstance(chip, MeshChip):
+            return self
         if {"calibrate", "map"} & set(self.stages) and (chip.field != "real" or chip.layout == "butterfly"):
             rest = ",".join(stage for stage in self.stages if stage not in ("calibrate", "map"))
             raise ValueError(

@@ -1,34 +1,44 @@
 """The main path: the stages of a run, in order.
 
-    recipe -> train -> program -> calibrate -> map -> learn -> evaluate -> cost -> report
+    recipe -> train -> program -> calibrate -> map -> learn -> reorder -> evaluate -> cost -> report
 
-Each stage (see `lightloom.stages` and `lightloom.bench_stages`) reads and writes the run folder, so any of them can be
-repeated or resumed.
+Each stage (see `lightloom.stages`, `lightloom.bench_stages`, `lightloom.pcm_stages`) reads and writes the run folder,
+so any of them can be repeated or resumed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lightloom import bench_stages, stages
+from lightloom import bench_stages, pcm_stages, stages
+from lightloom.chips import PCMChip
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
 from lightloom.folder import RunFolder
 
-STAGES = {
+Stage = Callable[[stages.Work], None]
+
+
+def _on_the_bench(meshes: Stage, crossbars: Stage) -> Stage:
+    """A stage that technologies do differently."""
+    return lambda work: (crossbars if isinstance(work.config.chip, PCMChip) else meshes)(work)
+
+
+STAGES: dict[str, Stage] = {
     "train": stages.train,
     "program": stages.program,
-    "calibrate": bench_stages.calibrate,
-    "map": bench_stages.map_weights,
+    "calibrate": _on_the_bench(bench_stages.calibrate, pcm_stages.calibrate),
+    "map": _on_the_bench(bench_stages.map_weights, pcm_stages.map_weights),
     "learn": stages.learn,
+    "reorder": pcm_stages.reorder,
     "evaluate": stages.evaluate,
     "cost": stages.cost,
     "report": stages.report,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config import DataConfig
 from lightloom.data import Batch, Splits, crop_and_flip, load
 from lightloom.folder import RunFolder
-from lightloom.nn import convert, install, optical_layers
+from lightloom.nn import MeshCore, PCMCore, convert, cores, install, optical_layers
 from lightloom.report import write_report
 from lightloom.tasks.classify import Classify, build, replace_head
 
@@ -29,6 +30,7 @@ STATES = {
     "calibrated": "calibrate",
     "mapped": "map",
     "learned": "learn",
+    "reordered": "reorder",
 }
 """States of the network that a run can hold, and the stage that leaves each behind."""
 
@@ -87,21 +89,38 @@ class Work:
             model = convert(model, self.config.chip, skip=self.config.electronic, inplace=True).model
             install(model, self.config.chip.specimen(self.config.specimen))
         learning.load_weights(model, self.file(state))
+        if self.orders(state).exists():
+            learning.load_orders(model, self.orders(state))
         return model
 
-    def latest(self, last: str = "learned") -> str:
+    def leave(self, model: nn.Module, state: str) -> None:
+        """Write the network as a stage leaves it."""
+        learning.save_weights(model, self.file(state))
+        learning.save_orders(model, self.orders(state))
+
+    def latest(self, last: str = "reordered") -> str:
         """The furthest state that the run holds, up to `last`."""
         states = list(STATES)
         return next(s for s in reversed(states[: states.index(last) + 1]) if STATES[s] in self.folder.done)
 
-    def file(self, state: str) -> Any:
+    def file(self, state: str) -> Path:
         """Weights of a state of the network."""
         return self.folder.file(f"{state}.safetensors")
 
+    def orders(self, state: str) -> Path:
+        """Which column sits where, turn by turn, in the PCM arrays of a state of the network."""
+        return self.folder.file(f"{state}-orders.safetensors")
+
     def fit(
-        self, model: nn.Module, config: learning.TrainConfig, stage: str, thin: learning.Thin | None = None
+        self,
+        model: nn.Module,
+        config: learning.TrainConfig,
+        stage: str,
+        *,
+        task: learning.Task | None = None,
+        **more: Any,
     ) -> None:
-        """Train a model on the images of this run that belong to the stage."""
+        """Train a model on the images of this run that belong to the stage; `more` goes to `learn.fit`."""
         on_chip = stage != "train"
         splits = self.chip_splits if on_chip else self.splits
         data = (self.config.transfer if on_chip else None) or self.config.data
@@ -109,14 +128,14 @@ class Work:
             model,
             splits.train,
             splits.validation,
-            self.task,
+            task or self.task,
             config,
             folder=self.folder.path,
             stage=stage,
             seed=self.config.seed,
             device=self.config.device,
             augment=crop_and_flip if data.augment else None,
-            thin=thin,
+            **more,
         )
 
 
@@ -139,13 +158,31 @@ def program(work: Work) -> None:
         row = next(row for row in rows if row["name"] == name)
         row["errors"]["programmed"] = layer.core.error(model.get_parameter(f"{name}.weight").detach().flatten(1))
     write_json(work.folder.file("layers.json"), rows)
-    write_bytes(work.folder.file("phases.safetensors"), _phase_maps(conversion.model))
-    learning.save_weights(conversion.model, work.file("programmed"))
+    if cores(conversion.model, MeshCore):
+        write_bytes(work.folder.file("phases.safetensors"), _phase_maps(conversion.model))
+    work.leave(conversion.model, "programmed")
 
 
 def learn(work: Work) -> None:
-    """Learn on the chip: singular values and norms train, the meshes stay what the specimen makes them."""
-    model, sampling, seed = work.network(work.latest("mapped")), work.config.sampling, work.config.seed
+    """Learn on the chip, as its technology can."""
+    model = work.network(work.latest("mapped"))
+    if cores(model, PCMCore):
+        _learn_levels(work, model)
+    else:
+        _learn_subspace(work, model)
+    if is_main():
+        work.leave(model, "learned")
+
+
+def _learn_levels(work: Work, model: nn.Module) -> None:
+    """Everything trains, through the levels of the cells, and pays for what is written."""
+    task = learning.WriteAwareTask(work.task, model, work.config.writes)
+    work.fit(model, work.config.learn, "learn", task=task, prepare=task.prepare)
+
+
+def _learn_subspace(work: Work, model: nn.Module) -> None:
+    """Singular values and norms train, the meshes stay what the specimen makes them."""
+    sampling, seed = work.config.sampling, work.config.seed
     learning.train_only_subspace(model)
     learning.attach(model, sampling)
     teacher = work.network("electronic") if sampling.information else None
@@ -153,9 +190,7 @@ def learn(work: Work) -> None:
     def thin(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
         return learning.thin(batches, sampling, named_seed(seed, "learn", "thin", epoch), teacher)
 
-    work.fit(model, work.config.learn, "learn", thin)
-    if is_main():
-        learning.save_weights(model, work.file("learned"))
+    work.fit(model, work.config.learn, "learn", thin=thin)
 
 
 def evaluate(work: Work) -> None:
@@ -172,11 +207,10 @@ def evaluate(work: Work) -> None:
 
 def cost(work: Work) -> None:
     """Count what one inference takes on the chip, and what the learning took."""
-    state = work.latest()
-    model, splits = work.network(state), work.chip_splits
+    model, splits = work.network(work.latest()), work.chip_splits
     sample = splits.test.images[:1]
     bill = costs.account(model, sample).as_dict()
-    if state == "learned":
+    if work.latest("learned") == "learned" and cores(model, MeshCore):
         config = work.config
         images = len(splits.train) * config.learn.epochs
         taken = costs.learning_cost(costs.trace(model, sample), images, config.sampling, config.learn.batch_size)
@@ -228,8 +262,8 @@ def _phase_maps(model: nn.Module) -> bytes:
     """Commanded and realised phases of the first block of each layer, for the report."""
     maps: dict[str, Tensor] = {}
     notes: dict[str, str] = {}
-    for name, layer in optical_layers(model).items():
-        core, chip = layer.core, layer.chip
+    for name, core in cores(model, MeshCore).items():
+        chip = core.chip
         notes = {"size": str(chip.block_size), "layout": chip.layout, "field": chip.field}
         for side in ("u", "v"):
             with torch.no_grad():

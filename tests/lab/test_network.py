@@ -56,7 +56,7 @@ def test_chips_of_different_size_get_a_rack_each() -> None:
 
 
 def test_a_model_without_optics_is_refused() -> None:
-    with pytest.raises(ValueError, match="no optical layer"):
+    with pytest.raises(ValueError, match="no layer on meshes"):
         racks(nn.Linear(2, 2))
 
 

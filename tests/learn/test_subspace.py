@@ -31,7 +31,7 @@ def test_only_singular_values_and_norms_train() -> None:
 
 
 def test_a_model_without_optics_is_refused() -> None:
-    with pytest.raises(ValueError, match="no optical layer"):
+    with pytest.raises(ValueError, match="no layer on meshes"):
         train_only_subspace(network())
 
 

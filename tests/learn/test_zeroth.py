@@ -134,7 +134,7 @@ def test_statistics_of_norms_follow_the_data_and_not_the_tries() -> None:
 
 
 def test_what_cannot_be_searched_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no optical layer"):
+    with pytest.raises(ValueError, match="no layer on meshes"):
         train(nn.Sequential(nn.Linear(4, 2)), FLOPS, tmp_path)
     model = network()
     switch(model, "weight")

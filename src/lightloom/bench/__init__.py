@@ -16,6 +16,9 @@ BENCHES = {
     "map": "map:map",
     "zeroth-order": "zeroth_order:zeroth_order",
     "subspace": "subspace:subspace",
+    "writes": "writes:writes",
+    "reorder": "reorder:reorder",
+    "pcm-train": "pcm_train:pcm_train",
 }
 """Module and function of each, by name; a function takes a seed and what else it can vary, and returns plain values."""
 

@@ -44,7 +44,7 @@ def calibrate(
         its full length under `zcd_published`, and after one epoch, the least that it can be stopped at and still more
         calls than identification took, under `zcd_equal`.
     """
-    design = preset(chip).replace(block_size=size)
+    design = preset(chip, MeshChip).replace(block_size=size)
     bench = Bench(design, blocks, seed, readout_std)
     return {
         **_identified(bench),

@@ -37,7 +37,7 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
     """
     torch.manual_seed(seed)
     note = ask_for_kernels()
-    hardware = preset(chip)
+    hardware = preset(chip, MeshChip)
     results: dict[str, Any] = {}
     for name, plain, shape, turns in (
         ("linear", nn.Linear(512, 512), (128, 512), 40),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lightloom.bench.calibrate import true_twin
-from lightloom.chips import preset
+from lightloom.chips import MeshChip, preset
 from lightloom.common.seeds import named_generator
 from lightloom.lab.correct import map_targets
 from lightloom.lab.identify import identify
@@ -32,7 +32,7 @@ def map(
         `calls` of calibration and mapping together, `distance` (mean of ||realised - target||^2 / ||target||^2) with
         its median and maximum, `seconds`.
     """
-    design = preset(chip).replace(block_size=size)
+    design = preset(chip, MeshChip).replace(block_size=size)
     instrument = specimen_instrument(design, blocks, specimen=seed, readout_std=readout_std, seed=seed)
     generator = named_generator(seed, "bench", "targets")
     targets = torch.randn(blocks, size, size, generator=generator, dtype=torch.float64)

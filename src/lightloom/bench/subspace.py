@@ -15,7 +15,7 @@ from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import MeshChip, preset
 from lightloom.learn import train_only_subspace
 from lightloom.learn.sampling import Sampling, attach
-from lightloom.nn import OpticalConv2d, convert, install
+from lightloom.nn import MeshCore, OpticalConv2d, convert, cores, install
 from lightloom.physics import compiled
 from lightloom.tasks.classify import build
 
@@ -58,7 +58,7 @@ def subspace(
     """
     torch.manual_seed(seed)
     note = ask_for_kernels()
-    chip = preset("l2ight")
+    chip = preset("l2ight", MeshChip)
     times = _rounds(_steps(chip, sparsity), rounds, turns)
     ratios = {
         f"{above}_vs_{below}": round(statistics.median(t[above] / t[below] for t in times), 3)
@@ -125,7 +125,7 @@ def _figures(chip: MeshChip, sampling: Sampling, draws: int) -> dict[str, float]
     layer = OpticalConv2d(18, 36, 3, padding=1, bias=False, chip=chip)
     layer.core.install(chip.specimen(0))
     x, grad = torch.randn(4, 18, 6, 6, requires_grad=True), torch.randn(4, 36, 6, 6)
-    wanted = x if sampling.feedback else layer.core.sigma
+    wanted = x if sampling.feedback else cores(layer, MeshCore)[""].sigma
 
     def gradient() -> Tensor:
         (found,) = torch.autograd.grad(layer(x), wanted, grad)

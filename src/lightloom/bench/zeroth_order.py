@@ -55,7 +55,7 @@ def zeroth_order(seed: int = 0, blocks: int = 512, *, size: int = 9, repeats: in
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        chip = preset("l2ight").replace(block_size=size)
+        chip = preset("l2ight", MeshChip).replace(block_size=size)
         errors = chip.specimen(seed).mesh_errors("bench", (blocks,), mesh.phase_count(size, chip.layout, chip.field))
         instrument = SimulatedInstrument(chip, errors, blocks)
         loop = LoopChip(chip, [None if error is None else error.double().numpy() for error in errors])

@@ -4,11 +4,29 @@
 >>> chip = chips.preset("l2ight")
 >>> quieter = chip.replace(gamma_std=0.0, crosstalk=0.0)
 >>> specimen = chip.specimen(seed=7)  # one manufactured chip, with its own hidden errors
+>>> crossbar = chips.preset("elight", chips.PCMChip)  # another technology
 """
 
-from lightloom.chips.devices import Constant, MeshDevices
+from lightloom.chips.devices import Constant, MeshDevices, PCMDevices, Peripherals
 from lightloom.chips.mesh import MeshChip
+from lightloom.chips.pcm import PCMChip
 from lightloom.chips.presets import PRESETS, preset
-from lightloom.chips.specimen import MeshErrors, Specimen
+from lightloom.chips.specimen import Aged, MeshErrors, PCMErrors, Specimen
+from lightloom.chips.technology import AnyChip, Chip
 
-__all__ = ["PRESETS", "Constant", "MeshChip", "MeshDevices", "MeshErrors", "Specimen", "preset"]
+__all__ = [
+    "PRESETS",
+    "Aged",
+    "AnyChip",
+    "Chip",
+    "Constant",
+    "MeshChip",
+    "MeshDevices",
+    "MeshErrors",
+    "PCMChip",
+    "PCMDevices",
+    "PCMErrors",
+    "Peripherals",
+    "Specimen",
+    "preset",
+]

@@ -21,8 +21,8 @@ _DAC = "8-bit 14 GS/s DAC in 16 nm, 50 mW (IEEE document 9162776); derived: 50 m
 _ADC = "8-bit 10 GS/s time-domain SAR ADC in 14 nm, 14.8 mW (IEEE document 9731625); derived: 14.8 mW / 10 GS/s"
 
 
-class MeshDevices(Section):
-    """Devices around and inside one MZI tensor core, as the cost model counts them."""
+class _MZI(Section):
+    """The interferometer that meshes are made of."""
 
     shifter_power: Constant
     """Electrical power that holds one phase shifter at a phase of pi."""
@@ -32,6 +32,40 @@ class MeshDevices(Section):
     """Optical loss of one MZI, couplers and shifter."""
     mzi_area: Constant
     """Chip area of one MZI."""
+
+
+class _PCMCell(Section):
+    """The cell that phase-change crossbars are made of.
+
+    Energies and times are those of one step between neighbouring levels where the chip writes level by level, and of
+    one pulse where it writes with single pulses.
+    """
+
+    amorphise_energy: Constant
+    """Energy that makes a cell more transparent, by one level or with one pulse."""
+    crystallise_energy: Constant
+    """Energy that makes a cell darker, by one level or with one pulse."""
+    amorphise_time: Constant
+    """Time until a cell is more transparent, by one level or with one pulse."""
+    crystallise_time: Constant
+    """Time until a cell is darker, by one level or with one pulse."""
+    endurance: Constant
+    """Switching cycles after which a cell no longer switches."""
+    cell_area: Constant
+    """Chip area of one cell with its crossing."""
+    cell_loss: Constant
+    """Optical loss of a cell at its most transparent level."""
+    crossing_loss: Constant = Constant(
+        value=0.043, unit="dB", source="Johnson et al., Opt. Express 28, 12498 (2020): 43 +- 4 mdB per crossing"
+    )
+    """Optical loss of one waveguide crossing."""
+    splitter_loss: Constant = Constant(value=0.1, unit="dB", source=f"{_LT}: Y branch")
+    """Excess loss of one stage that splits light in two, or joins it."""
+
+
+class Peripherals(Section):
+    """Devices around the optics of a tensor core, the same for every technology."""
+
     coupling_loss: Constant = Constant(
         value=0.7,
         unit="dB",
@@ -56,3 +90,14 @@ class MeshDevices(Section):
     """Light out of the laser over electricity into it."""
     symbol_rate: Constant = Constant(value=5e9, unit="Hz", source=f"{_LT}: core clock of the DOTA-B configuration")
     """Input vectors per second and wavelength."""
+
+
+# fields of the last base come first: what is inside a core stands before what is around it
+
+
+class MeshDevices(Peripherals, _MZI):
+    """Devices around and inside one MZI tensor core, as the cost model counts them."""
+
+
+class PCMDevices(Peripherals, _PCMCell):
+    """Devices around and inside one phase-change crossbar, as the cost model counts them."""

@@ -24,6 +24,8 @@ class MeshChip(Section):
     released code's U(-1, 1). Each imperfection is off at 0 (or None, for bits).
     """
 
+    technology: Literal["mesh"] = "mesh"
+    """What the tensor cores are made of."""
     name: str
     """Name of the preset that this is, or your own."""
     devices: MeshDevices

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar, overload
+
 from lightloom.chips.devices import Constant, MeshDevices
 from lightloom.chips.mesh import MeshChip
+from lightloom.chips.pcm_presets import PCM_PRESETS
+from lightloom.chips.technology import Chip
 from lightloom.common.errors import RequestError, nearest
 
 _HARRIS = "Harris et al., Opt. Express 22, 10487 (2014), arXiv:1410.3616"
@@ -30,7 +34,7 @@ _NOEMS_DEVICES = MeshDevices(
 
 _L2IGHT = MeshChip(name="l2ight", devices=_THERMO_OPTIC_DEVICES)
 
-PRESETS: dict[str, MeshChip] = {
+PRESETS: dict[str, Chip] = {
     # Gu et al., NeurIPS 2021: k = 9, 8 bit, gamma std 0.002, crosstalk 0.005, bias U(0, 2 pi); it gives no device
     # constants, so the cost takes those of a thermo-optic chip
     "l2ight": _L2IGHT,
@@ -47,15 +51,34 @@ PRESETS: dict[str, MeshChip] = {
         crosstalk=0.0,
         field="real",
     ),
+    **PCM_PRESETS,
 }
 
+_Kind = TypeVar("_Kind", bound=Chip)
 
-def preset(name: str) -> MeshChip:
+
+@overload
+def preset(name: str) -> Chip: ...
+
+
+@overload
+def preset(name: str, kind: type[_Kind]) -> _Kind: ...
+
+
+def preset(name: str, kind: type[Any] | None = None) -> Chip:
     """The chip of this name.
 
+    Args:
+        name: One of `PRESETS`.
+        kind: Where only chips of this class will do.
+
     Raises:
-        RequestError: There is none; the nearest known name is given.
+        RequestError: There is none, and the nearest known name is given; or it is of another technology.
     """
-    if name not in PRESETS:
-        raise RequestError(f"There is no chip `{name}`. {nearest(name, PRESETS)}")
-    return PRESETS[name]
+    known = {key: chip for key, chip in PRESETS.items() if kind is None or isinstance(chip, kind)}
+    if name in known:
+        return known[name]
+    if name in PRESETS:
+        names = ", ".join(f"`{key}`" for key in known)
+        raise RequestError(f"`{name}` is a {PRESETS[name].technology} chip, which this does not take. Known: {names}.")
+    raise RequestError(f"There is no chip `{name}`. {nearest(name, known)}")

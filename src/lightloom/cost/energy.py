@@ -1,4 +1,4 @@
-"""Energy of one optical layer on MZI meshes, part by part, from the device constants of its chip.
+"""Energy of one optical layer, part by part, from the device constants of its chip.
 
 Pure arithmetic on counts; the assumptions are listed in `ASSUMPTIONS` and printed with every result.
 """
@@ -11,44 +11,53 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.chips import MeshChip
+from lightloom.chips import Chip, MeshChip
 from lightloom.nn import Counts
 from lightloom.physics import mesh
 from lightloom.physics.phases import wrap
 
 ASSUMPTIONS = (
-    "Every block of every weight matrix has a tensor core of its own, programmed once; that is not counted.",
-    "One call carries up to k input vectors, one per wavelength; layers follow one another, one inference at a time.",
-    "Phase shifters hold their programmed phase for the whole inference, with a power that grows with the phase.",
-    "A modulated input is split to all block rows that need it; the sums over block columns are electronic and free.",
+    "Layers follow one another, one inference at a time.",
     "Laser light and receivers are on only while their layer computes; each detector is given its sensitivity per "
     "wavelength, after all losses on the longest path; shot-noise limits of more bits are not added.",
+    "Sums over block columns are electronic and free.",
     "Converters without a stated resolution in the chip are counted as 8 bit; DAC energy grows as 2^b / (b + 1), ADC "
     "energy as b.",
     "Each layer takes one symbol more to modulate and one more to detect; time of flight (tens of ps) is left out.",
     "Memory, activations, norms and control electronics are outside every boundary here.",
 )
 
-_DEFAULT_BITS = 8
+MESH_ASSUMPTIONS = (
+    "Every block of every weight matrix has a tensor core of its own, programmed once; that is not counted.",
+    "One call carries up to k input vectors, one per wavelength.",
+    "Phase shifters hold their programmed phase for the whole inference, with a power that grows with the phase.",
+    "A modulated input is split to all block rows that need it.",
+)
+
+DEFAULT_BITS = 8
+"""Of a converter without a stated resolution."""
 
 
 class LayerEnergy(NamedTuple):
     """Energy of one layer for one inference, in J."""
 
     shifters: float
+    """Holding the phases of meshes."""
     laser_light: float
     modulators: float
     detectors: float
     laser_overhead: float
     """What the laser turns into heat: wall plug less light."""
+    writes: float = 0.0
+    """Writing the cells of PCM crossbars."""
 
 
-def optical_time(counts: Counts, chip: MeshChip) -> float:
+def optical_time(counts: Counts, chip: Chip) -> float:
     """Seconds that light flows through a layer for one inference: all its cores work side by side."""
     return counts.calls / counts.cores / chip.devices.symbol_rate.value
 
 
-def converter_time(chip: MeshChip) -> float:
+def converter_time(chip: Chip) -> float:
     """Seconds added to a layer by filling its converters."""
     return 2 / chip.devices.symbol_rate.value
 
@@ -66,9 +75,9 @@ def layer_energy(counts: Counts, chip: MeshChip, holding_power: float, inference
     light = laser_light(chip) * counts.cores * time
     receivers = counts.cores * chip.block_size**2  # one per output and wavelength
     receiver_power = devices.detector_power.value + devices.amplifier_power.value
-    bits_in, bits_out = chip.input_bits or _DEFAULT_BITS, chip.output_bits or _DEFAULT_BITS
-    modulator = devices.modulator_energy.value * bits_in + devices.dac_energy.value * _dac_scale(bits_in)
-    converter = devices.adc_energy.value * bits_out / _DEFAULT_BITS
+    bits_in, bits_out = chip.input_bits or DEFAULT_BITS, chip.output_bits or DEFAULT_BITS
+    modulator = devices.modulator_energy.value * bits_in + devices.dac_energy.value * dac_scale(bits_in)
+    converter = devices.adc_energy.value * bits_out / DEFAULT_BITS
     return LayerEnergy(
         shifters=holding_power * inference_time,
         laser_light=light,
@@ -105,6 +114,6 @@ def holding_power(state: dict[str, Tensor], chip: MeshChip) -> float:
     return float(total) / math.pi * chip.devices.shifter_power.value
 
 
-def _dac_scale(bits: int) -> float:
+def dac_scale(bits: int) -> float:
     """Energy of a DAC of `bits` bits over that of 8 bits, after P ~ 2^b / (b + 1) (SimPhony, DAC 2025)."""
-    return (2.0**bits / (bits + 1)) / (2.0**_DEFAULT_BITS / (_DEFAULT_BITS + 1))
+    return (2.0**bits / (bits + 1)) / (2.0**DEFAULT_BITS / (DEFAULT_BITS + 1))

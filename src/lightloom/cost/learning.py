@@ -27,7 +27,7 @@ from typing import Any
 from lightloom.cost import energy
 from lightloom.cost.trace import LayerUse
 from lightloom.learn.sampling import Sampling
-from lightloom.nn import Counts, OpticalConv2d, OpticalLayer
+from lightloom.nn import Counts, MeshCore, OpticalConv2d, OpticalLayer
 from lightloom.nn.sampler import LayerSampling, block_norms
 from lightloom.physics import sampling as masks
 from lightloom.physics.sampling import BlockMode
@@ -99,6 +99,9 @@ def learning_cost(
         sampling: What is sampled; None is nothing. Random masks count with their density, and the fullest row of a
             uniform mask with its mean.
         batch_size: Images per training step.
+
+    Raises:
+        ValueError: A layer is on no meshes.
     """
     sampling = Sampling() if sampling is None else sampling
     batch_size = max(1, min(batch_size, images))
@@ -111,10 +114,10 @@ def learning_cost(
     ]
     totals = {phase: _sum([row for row in work if row.phase == phase]) for phase in PHASES}
     totals["all"] = _sum(work)
-    settling = max((use.layer.chip.devices.shifter_time.value for use in uses), default=0.0)
+    settling = max((_core(use.layer).chip.devices.shifter_time.value for use in uses), default=0.0)
     resetting = _RESETTINGS * settling * steps
     time = totals["all"]["time_s"] + resetting
-    holding = time * sum(energy.holding_power(use.layer.core.state(), use.layer.chip) for use in uses)
+    holding = time * sum(energy.holding_power(_core(use.layer).state(), _core(use.layer).chip) for use in uses)
     whole = totals["all"]["energy_j"] + holding
     return LearningCost(work, totals, round(steps), resetting, holding, whole, time, list(ASSUMPTIONS))
 
@@ -133,7 +136,7 @@ class _Pass:
 
 
 def _layer(use: LayerUse, sampling: LayerSampling, batch: float, *, first: bool) -> list[_Pass]:
-    core, size = use.layer.core, use.layer.chip.block_size
+    core, size = _core(use.layer), use.layer.chip.block_size
     groups, p, q = core.blocks
     vectors = round(batch * use.vectors)
     taken, row = _in_use(use.layer, sampling.forward, sampling.forward_mode, dim=-1)
@@ -167,6 +170,14 @@ def _layer(use: LayerUse, sampling: LayerSampling, batch: float, *, first: bool)
     return passes
 
 
+def _core(layer: OpticalLayer) -> MeshCore:
+    if not isinstance(layer.core, MeshCore):
+        raise ValueError(
+            f"core `{layer.core.name}` is no mesh; learning in the subspace of singular values takes meshes"
+        )
+    return layer.core
+
+
 def _pixelwise(layer: OpticalLayer) -> bool:
     """Whether the kernel meets a pixel more than once, so that leaving out pixels spares no vector."""
     return isinstance(layer, OpticalConv2d) and layer.geometry["kernel_size"] != (1, 1)
@@ -183,12 +194,12 @@ def _in_use(
         return groups * p * q, length
     if mode == "uniform":
         return groups * p * q * (1 - sparsity), masks.kept_count(length, sparsity)
-    mask = masks.blocks(block_norms(layer.core), sparsity, mode, dim)
+    mask = masks.blocks(block_norms(_core(layer)), sparsity, mode, dim)
     return int(mask.sum()), int(mask.sum(fullest).max())
 
 
 def _priced(row: _Pass, use: LayerUse, steps: float) -> Work:
-    core, chip = use.layer.core, use.layer.chip
+    core, chip = _core(use.layer), _core(use.layer).chip
     cores = core.blocks[0] * core.blocks[1] * core.blocks[2]
     calls = round(row.blocks * math.ceil(row.vectors / chip.block_size))
     counts = Counts(cores, 0, 0, calls, round(row.values_in), round(row.values_out))

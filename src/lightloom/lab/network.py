@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.chips import MeshErrors
 from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument
-from lightloom.nn import MeshCore, optical_layers
+from lightloom.nn import MeshCore, cores
 from lightloom.physics import blocks
 from lightloom.physics.phases import TWO_PI
 
@@ -59,17 +59,17 @@ def racks(model: nn.Module, *, readout_std: float = 0.0, seed: int = 0) -> list[
         seed: Of that noise.
 
     Raises:
-        ValueError: The model has no optical layer.
+        ValueError: The model has no layer on meshes.
     """
     kinds: list[dict[str, MeshCore]] = []
-    for name, layer in optical_layers(model).items():
-        alike = next((kind for kind in kinds if next(iter(kind.values())).chip == layer.chip), None)
+    for name, core in cores(model, MeshCore).items():
+        alike = next((kind for kind in kinds if next(iter(kind.values())).chip == core.chip), None)
         if alike is None:
-            kinds.append({name: layer.core})
+            kinds.append({name: core})
         else:
-            alike[name] = layer.core
+            alike[name] = core
     if not kinds:
-        raise ValueError("nothing to put on the bench: the model has no optical layer; use `convert` first")
+        raise ValueError("nothing to put on the bench: the model has no layer on meshes; use `convert` first")
     return [
         Rack(
             kind,

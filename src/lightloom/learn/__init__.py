@@ -3,9 +3,11 @@
 from lightloom.learn.checkpoint import load_weights, save_weights
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.engine import Task, Thin, fit
+from lightloom.learn.orders import load_orders, save_orders
 from lightloom.learn.sampling import Sampling, attach, sampling_preset, thin
 from lightloom.learn.study import gradient_study, sweep
 from lightloom.learn.subspace import train_only_subspace
+from lightloom.learn.write_aware import WriteAware, WriteAwareTask, for_sharing
 from lightloom.learn.zeroth import ZerothConfig, fit_zeroth
 
 __all__ = [
@@ -13,13 +15,18 @@ __all__ = [
     "Task",
     "Thin",
     "TrainConfig",
+    "WriteAware",
+    "WriteAwareTask",
     "ZerothConfig",
     "attach",
     "fit",
     "fit_zeroth",
+    "for_sharing",
     "gradient_study",
+    "load_orders",
     "load_weights",
     "sampling_preset",
+    "save_orders",
     "save_weights",
     "sweep",
     "thin",

@@ -27,7 +27,7 @@ class Progress(NamedTuple):
 
 def save_weights(model: nn.Module, path: Path, **notes: str) -> None:
     """Write parameters and persistent buffers of a model, and short notes about them."""
-    _write(path, _own(model.state_dict()), notes)
+    write_tensors(path, model.state_dict(), notes)
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
@@ -40,22 +40,22 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
         RequestError: The file is missing, cut short, of another kind, or of another model; the first tensors that
             do not fit are named.
     """
-    tensors, notes = _read(path)
+    tensors, notes = read_tensors(path)
     _fill(model, tensors, path)
     return notes
 
 
 def save_training(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path) -> None:
     """Write model, optimiser and progress in one file, so that they always belong together."""
-    tensors = {f"model/{name}": tensor for name, tensor in _own(model.state_dict()).items()}
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items() if isinstance(value, Tensor)}
-    _write(path, _own(tensors), {key: repr(value) for key, value in progress._asdict().items()})
+    write_tensors(path, tensors, {key: repr(value) for key, value in progress._asdict().items()})
 
 
 def load_training(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> Progress:
     """Read what `save_training` wrote. Raises as `load_weights`."""
-    tensors, notes = _read(path)
+    tensors, notes = read_tensors(path)
     prefix = "model/"
     _fill(model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path)
     described = optimizer.state_dict()
@@ -69,9 +69,10 @@ def load_training(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path
     return Progress(int(notes["epoch"]), float(notes["best"]), int(notes["best_epoch"]))
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
+    """Write tensors and short notes about them; the same content gives the same bytes."""
     # safetensors orders equal content differently from run to run where the names come unsorted
-    write_bytes(path, save(dict(sorted(tensors.items())), metadata=dict(notes)))
+    write_bytes(path, save(dict(sorted(_own(tensors).items())), metadata=dict(notes or {})))
 
 
 def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -79,7 +80,12 @@ def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and notes.
+
+    Raises:
+        RequestError: The file is missing or cut short, or is of another kind.
+    """
     try:
         with safe_open(path, framework="pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}, dict(opened.metadata() or {})  # noqa: SIM118

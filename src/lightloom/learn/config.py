@@ -19,14 +19,21 @@ class TrainConfig(Section):
     """Images per step, over all processes together."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with momentum 0.9."""
+    nesterov: bool = False
+    """Nesterov's form of the momentum of SGD."""
     lr: float = Field(2e-3, gt=0)
     """Highest learning rate."""
     weight_decay: float = Field(1e-2, ge=0)
     """Decoupled (adamw) or added to the gradient (sgd)."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """cosine falls from `lr` to 0 over the whole training."""
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    """cosine falls from `lr` to 0 over the whole training; steps to a tenth after each epoch of `milestones`."""
+    milestones: tuple[int, ...] = ()
+    """Epochs after which a learning rate in steps falls."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps over which the learning rate first rises from 0."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights are left in the end: those of the best epoch by validation accuracy, or of the last, as where the
+    loss asks for more than accuracy."""
     clip_norm: float | None = Field(None, gt=0)
     """Largest norm of the whole gradient; None leaves it."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -39,4 +46,7 @@ class TrainConfig(Section):
             return self.lr * (step + 1) / (rise + 1)
         if self.schedule == "constant":
             return self.lr
+        if self.schedule == "steps":
+            epoch = step * self.epochs // steps
+            return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))

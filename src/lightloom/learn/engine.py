@@ -73,8 +73,9 @@ def fit(
     device: str = "auto",
     augment: Callable[[Tensor], Tensor] | None = None,
     thin: Thin | None = None,
+    prepare: Callable[[nn.Module], None] | None = None,
 ) -> Progress:
-    """Train the parameters of `model` that require a gradient, and leave the best weights in it.
+    """Train the parameters of `model` that require a gradient, and leave the best weights in it, or the last.
 
     It goes on from the last checkpoint of this stage in `folder`, if there is one. Best is by validation accuracy;
     the first epoch that reaches it counts.
@@ -91,12 +92,14 @@ def fit(
         device: "auto" takes a GPU where there is one; "cpu" never does.
         augment: Changes the images of every training step; its randomness must come from torch's global generator.
         thin: Leaves out some of the numbered batches of an epoch, the same in every process.
+        prepare: Called with the model before every epoch; what it does must follow from the weights alone.
 
     Raises:
         WorkError: The loss or a gradient is not finite, or the disk refuses.
         RequestError: The checkpoint in `folder` is of another model.
     """
-    trainer = _Trainer(model, train, validation, task, config, Place(folder, stage), seed, device, augment, thin)
+    place = Place(folder, stage)
+    trainer = _Trainer(model, train, validation, task, config, place, seed, device, augment, thin, prepare)
     return trainer.run()
 
 
@@ -115,12 +118,14 @@ class _Trainer:
         device: str,
         augment: Callable[[Tensor], Tensor] | None,
         thin: Thin | None,
+        prepare: Callable[[nn.Module], None] | None,
     ) -> None:
         # `accelerate launch` says which devices and processes there are; plain `python` is one process
         self.hardware = Accelerator(cpu=on_cpu(device))
         self.task, self.config, self.place, self.seed = task, config, place, seed
         self.augment = augment
         self.thin: Thin = thin or (lambda batches, epoch: batches)
+        self.prepare = prepare or (lambda model: None)
         self.model = model.to(self.hardware.device)
         self.validation = validation.to(self.hardware.device)
         images = train.to(self.hardware.device)
@@ -142,12 +147,14 @@ class _Trainer:
         with follow(self.place.stage, epochs, shown=self.hardware.is_main_process) as report:
             for epoch in range(self.progress.epoch + 1, epochs + 1):
                 started = time.perf_counter()
+                self.prepare(self.model)
                 loss = self._epoch(epoch)
                 figures = self.task.evaluate(self.model, self.validation)
                 self._record(epoch, loss, figures, time.perf_counter() - started)
                 report(epoch, f"loss {loss:.4f}  accuracy {100 * figures['accuracy']:.2f} %")
         self.hardware.wait_for_everyone()
-        load_weights(self.model, self.place.checkpoint("best"))
+        if self.config.keep == "best":
+            load_weights(self.model, self.place.checkpoint("best"))
         return self.progress
 
     def _epoch(self, epoch: int) -> float:
@@ -224,7 +231,9 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
         raise ValueError("no parameter of the model requires a gradient, so there is nothing to train")
     if config.optimizer == "adamw":
         return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=0.9)
+    return torch.optim.SGD(
+        trained, lr=config.lr, weight_decay=config.weight_decay, momentum=0.9, nesterov=config.nesterov
+    )
 
 
 def _cut_metrics(place: Place, epoch: int) -> None:

@@ -88,7 +88,7 @@ def attach(model: nn.Module, sampling: Sampling, identities: Identities | None =
         settings, measured = sampling.of_layer(layer, first=number == 0), identities.get(name)
         _check(name, layer, settings, measured)
         plain = not settings.samples and measured is None
-        layer.sampler = None if plain else Sampler(settings, measured).to(layer.core.sigma.device)
+        layer.sampler = None if plain else Sampler(settings, measured).to(layer.weight.device)
 
 
 def thin(

@@ -29,7 +29,7 @@ from lightloom.data.batches import Batch
 from lightloom.learn.checkpoint import Progress, load_weights, save_weights
 from lightloom.learn.engine import Place, Task, _cut_metrics
 from lightloom.learn.finite import check_loss
-from lightloom.nn import MeshCore, optical_layers
+from lightloom.nn import MeshCore, cores
 
 _BatchNorm = nn.modules.batchnorm._NormBase
 
@@ -207,13 +207,13 @@ class _Search:
 
 
 def _cores(model: nn.Module) -> list[MeshCore]:
-    layers = optical_layers(model)
-    if not layers:
-        raise ValueError("there is nothing to search: the model has no optical layer; use `convert` first")
-    for name, layer in layers.items():
-        if layer.core.matrix is not None:
+    meshes = cores(model, MeshCore)
+    if not meshes:
+        raise ValueError("there is nothing to search: the model has no layer on meshes; use `convert` first")
+    for name, core in meshes.items():
+        if core.matrix is not None:
             raise ValueError(f"`{name}` is in mode `weight`, without phases; use `switch(model, 'phase')` first")
-    return [layer.core for layer in layers.values()]
+    return list(meshes.values())
 
 
 @contextmanager

@@ -7,8 +7,10 @@
 
 from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
 from lightloom.nn.core import Counts, Mode, TensorCore
-from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, install, optical_layers, switch
+from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, cores, install, optical_layers, switch
 from lightloom.nn.mesh_core import MeshCore
+from lightloom.nn.pcm_core import PCMCore
+from lightloom.nn.reorder import reorder
 
 __all__ = [
     "Conversion",
@@ -19,10 +21,13 @@ __all__ = [
     "OpticalConv2d",
     "OpticalLayer",
     "OpticalLinear",
+    "PCMCore",
     "TensorCore",
     "convert",
+    "cores",
     "install",
     "optical_layers",
+    "reorder",
     "switch",
     "to_electronic",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightloom.chips import MeshChip
+from lightloom.chips import Chip
 from lightloom.common.errors import RequestError, nearest
 from lightloom.nn.core import Mode
 from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, switch
@@ -36,8 +36,10 @@ class LayerReport:
     """(groups, p, q): how many k x k blocks hold the weight."""
     block_size: int = 0
     mzis: int = 0
+    cells: int = 0
+    """PCM cells that hold a weight."""
     weight_error: float = 0.0
-    """||made - wanted||^2 / ||wanted||^2 on perfect devices: the error of the decomposition itself."""
+    """||made - wanted||^2 / ||wanted||^2 on perfect devices: of decomposing into meshes, or of rounding to levels."""
     errors: dict[str, float] = field(default_factory=dict)
     """The same on the real devices, after each stage of a run."""
 
@@ -56,24 +58,24 @@ class Conversion:
 
 def convert(
     model: nn.Module,
-    chip: MeshChip,
+    chip: Chip,
     *,
     only: Rule | Iterable[Rule] | None = None,
     skip: Rule | Iterable[Rule] | None = None,
-    mode: Mode = "usv",
+    mode: Mode | None = None,
     inplace: bool = False,
 ) -> Conversion:
     """Put the linear and convolution layers of a model onto a chip's tensor cores.
 
-    Each layer is programmed to its weight by exact decomposition; a module that is used in several places stays
-    shared. Whatever is not converted stays as it is, and the report says why.
+    Each layer is programmed to its weight, by exact decomposition or to the nearest levels; a module that is used in
+    several places stays shared. Whatever is not converted stays as it is, and the report says why.
 
     Args:
         model: Any module; the root itself may be a layer.
         chip: The hardware.
         only: Rules that choose the layers to convert; None is all of them.
         skip: Rules that keep layers electronic; they win over `only`.
-        mode: What trains afterwards, see `Mode`.
+        mode: What trains afterwards, see `Mode`; None is the technology's usual: singular values, or levels.
         inplace: Change `model` itself instead of a copy.
 
     Raises:
@@ -91,7 +93,8 @@ def convert(
         made[module] = _convert_layer(name, module, chip)
         reports.append(_optical(name, module, made[module]))
     model = _replace(model, made)
-    switch(model, mode)
+    if mode is not None:
+        switch(model, mode)
     return Conversion(model, reports)
 
 
@@ -180,7 +183,7 @@ def _parents(name: str) -> Iterator[str]:
     return (".".join(parts[:length]) for length in range(1, len(parts)))
 
 
-def _convert_layer(name: str, module: nn.Module, chip: MeshChip) -> OpticalLayer:
+def _convert_layer(name: str, module: nn.Module, chip: Chip) -> OpticalLayer:
     weight = module.weight
     if not isinstance(weight, Tensor) or not torch.isfinite(weight).all():
         raise RequestError(f"The weight of layer `{name}` holds NaN or Inf; mend the model before it is converted.")
@@ -222,5 +225,6 @@ def _optical(name: str, module: nn.Module, made: OpticalLayer) -> LayerReport:
         blocks=core.blocks,
         block_size=core.chip.block_size,
         mzis=core.counts(1).mzis,
+        cells=core.counts(1).cells,
         weight_error=distance / power if power else distance,
     )

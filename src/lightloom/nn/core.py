@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lightloom.chips import MeshChip, Specimen
+from lightloom.chips import Chip, Specimen
 
-Mode = Literal["weight", "usv", "phase"]
-"""What trains: the plain matrix (an electronic twin), the singular values, or every phase and singular value."""
+Mode = Literal["weight", "usv", "phase", "levels"]
+"""What trains: the plain matrix (an electronic twin); the singular values, or every phase and singular value, of a mesh
+core; the levels of a PCM core."""
 
 
 class Counts(NamedTuple):
     """What one evaluation of a layer takes on its tensor cores."""
 
     cores: int
-    """Tensor cores, one per block of the weight matrix."""
+    """Tensor cores: of meshes one per block of the weight matrix, of PCM one per block row."""
     mzis: int
     """MZIs in them, attenuators of the singular values included."""
     shifters: int
     """Phase shifters in them."""
     calls: int
-    """Evaluations of one core with up to k input vectors (one per wavelength)."""
+    """Evaluations of one core; of meshes with up to k input vectors, one per wavelength."""
     conversions_in: int
     """Values sent through an input modulator; padding is sent nowhere."""
     conversions_out: int
     """Values read from a detector; the sums over block columns are electronic."""
+    cells: int = 0
+    """PCM cells in the cores that hold a weight."""
 
 
 class TensorCore(nn.Module, ABC):
@@ -42,7 +46,15 @@ class TensorCore(nn.Module, ABC):
         name: Place on the chip; it decides which devices of a specimen the core is made of.
     """
 
-    def __init__(self, chip: MeshChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+    modes: ClassVar[tuple[Mode, ...]]
+    """What can train; the first is the usual one, "weight" the electronic twin."""
+    mode: Mode
+    blocks: tuple[int, int, int]
+    """(groups, p, q): how many k x k blocks hold the weight."""
+    intensity: ClassVar[bool]
+    """Whether an input is the power of light, so that a negative one takes a pass of its own, not its amplitude."""
+
+    def __init__(self, chip: Chip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
         super().__init__()
         if min(rows, columns, groups) < 1:
             raise ValueError(f"a tensor core needs at least one row, column and group, got {(rows, columns, groups)}")
@@ -51,6 +63,8 @@ class TensorCore(nn.Module, ABC):
         self.columns = columns
         self.groups = groups
         self.name = name
+        self._installed = 0
+        self._kept: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     @abstractmethod
     def weight(self) -> Tensor:
@@ -59,6 +73,18 @@ class TensorCore(nn.Module, ABC):
     @abstractmethod
     def program(self, target: Tensor) -> None:
         """Set the devices so that, were they perfect, `weight()` would be `target` [groups * rows, columns]."""
+
+    @abstractmethod
+    def ideal_weight(self) -> Tensor:
+        """The matrix [groups * rows, columns] that the present settings would make on perfect devices."""
+
+    @abstractmethod
+    def switch(self, mode: Mode) -> None:
+        """Choose what trains, one of `modes`; into and out of "weight" the effective matrix is carried over.
+
+        Raises:
+            ValueError: The core has no such mode.
+        """
 
     @abstractmethod
     def install(self, specimen: Specimen | None) -> None:
@@ -79,6 +105,12 @@ class TensorCore(nn.Module, ABC):
             power = target.square().sum()
         return float(distance / power) if power > 0 else float(distance)
 
+    def check_mode(self, mode: Mode) -> None:
+        """Refuse a mode of another technology. Raises `ValueError`."""
+        if mode not in self.modes:
+            known = ", ".join(f"`{name}`" for name in self.modes)
+            raise ValueError(f"core `{self.name}` has the modes {known}, got `{mode}`")
+
     def check_target(self, target: Tensor) -> None:
         """Refuse a matrix of another shape, or one that holds NaN or Inf.
 
@@ -93,3 +125,27 @@ class TensorCore(nn.Module, ABC):
             raise ValueError(
                 f"the weight for core `{self.name}` holds {bad}; a chip can be programmed to finite values"
             )
+
+    # what was built stays while nothing changed
+
+    @property
+    @abstractmethod
+    def noisy(self) -> bool:
+        """Whether the devices differ from one use to the next, so that nothing can be kept."""
+
+    def keep(self, what: str, watched: tuple[Tensor, ...], make: Callable[[], Any]) -> Any:
+        """The value of `make()`, made again only where a watched tensor changed or a gradient must flow."""
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in watched):
+            return make()
+        if self.noisy:
+            return make()
+        key = (self._installed, *((t._version, t.data_ptr(), t.dtype, t.device) for t in watched))
+        kept = self._kept.get(what)
+        if kept is None or kept[0] != key:
+            with torch.no_grad():
+                kept = self._kept[what] = (key, make())
+        return kept[1]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TensorCore:
+        self._kept.clear()  # a move or a cast may reuse an address
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightloom.chips import MeshChip, Specimen
-from lightloom.nn.core import Mode
+from lightloom.chips import Chip, MeshChip, Specimen
+from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.mesh_core import MeshCore
+from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampled import Geometry
 from lightloom.nn.sampler import Sampler
 from lightloom.physics import converters
@@ -30,14 +31,14 @@ class OpticalLayer(nn.Module):
     """Measures a part of the gradient only, in training; None measures all of it."""
     channels_first = False
 
-    def __init__(self, core: MeshCore, bias: Tensor | None) -> None:
+    def __init__(self, core: TensorCore, bias: Tensor | None) -> None:
         super().__init__()
         self.core = core
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach().clone()))
         self.register_module("sampler", None)
 
     @property
-    def chip(self) -> MeshChip:
+    def chip(self) -> Chip:
         """The hardware."""
         return self.core.chip
 
@@ -46,14 +47,18 @@ class OpticalLayer(nn.Module):
         """The effective weight in the shape that torch's layer has, for code that reads it."""
         return self.core.weight()
 
-    def active_sampler(self) -> Sampler | None:
-        """The sampler, where a gradient is asked for in training."""
-        return self.sampler if self.training and torch.is_grad_enabled() else None
+    def active_sampler(self) -> tuple[Sampler, MeshCore] | None:
+        """The sampler and the core that it samples, where a gradient is asked for in training."""
+        if self.sampler is None or not self.training or not torch.is_grad_enabled():
+            return None
+        if not isinstance(self.core, MeshCore):
+            raise ValueError(f"core `{self.core.name}` is no mesh; only gradients of singular values are sampled")
+        return self.sampler, self.core
 
     def through_optics(self, x: Tensor, multiply: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
         """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add."""
         chip = self.core.chip
-        x = converters.convert(x, chip.input_bits)
+        x = converters.convert(x, chip.input_bits, intensity=self.core.intensity)
         if chip.output_bits is None:
             return multiply(x, self.bias)
         y = converters.convert(multiply(x, None), chip.output_bits)
@@ -61,9 +66,10 @@ class OpticalLayer(nn.Module):
 
     def fill(self, layer: nn.Linear | nn.Conv2d) -> None:
         """Give an electronic layer of the same shape this one's effective weight, bias, device and dtype."""
-        layer.to(self.core.sigma)
+        weight = self.weight.detach()
+        layer.to(weight)
         with torch.no_grad():
-            layer.weight.copy_(self.weight)
+            layer.weight.copy_(weight)
             if layer.bias is not None and self.bias is not None:
                 layer.bias.copy_(self.bias)
 
@@ -88,7 +94,7 @@ class OpticalLinear(OpticalLayer):
         out_features: int,
         bias: bool = True,
         *,
-        chip: MeshChip,
+        chip: Chip,
         name: str = "core",
         start: nn.Linear | None = None,
     ) -> None:
@@ -97,7 +103,7 @@ class OpticalLinear(OpticalLayer):
         self.in_features, self.out_features = in_features, out_features
 
     @classmethod
-    def from_electronic(cls, layer: nn.Linear, chip: MeshChip, name: str = "core") -> OpticalLinear:
+    def from_electronic(cls, layer: nn.Linear, chip: Chip, name: str = "core") -> OpticalLinear:
         """The optical form of a `torch.nn.Linear`, programmed to its weight."""
         return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer)
 
@@ -109,9 +115,10 @@ class OpticalLinear(OpticalLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] -> [..., out_features]."""
-        sampler = self.active_sampler()
-        if sampler is not None:
-            return self.through_optics(x, lambda signals, bias: sampler.linear(self.core, signals, bias))
+        active = self.active_sampler()
+        if active is not None:
+            sampler, core = active
+            return self.through_optics(x, lambda signals, bias: sampler.linear(core, signals, bias))
         weight = self.core.weight()
         return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
 
@@ -135,7 +142,7 @@ class OpticalConv2d(OpticalLayer):
     channels_first = True
 
     def __init__(
-        self, *args: Any, chip: MeshChip, name: str = "core", start: nn.Conv2d | None = None, **kwargs: Any
+        self, *args: Any, chip: Chip, name: str = "core", start: nn.Conv2d | None = None, **kwargs: Any
     ) -> None:
         start = nn.Conv2d(*args, **kwargs) if start is None else start
         super().__init__(_core(start.weight, chip, start.groups, name), start.bias)
@@ -144,7 +151,7 @@ class OpticalConv2d(OpticalLayer):
         self._pad_widths: list[int] = list(start._reversed_padding_repeated_twice)
 
     @classmethod
-    def from_electronic(cls, layer: nn.Conv2d, chip: MeshChip, name: str = "core") -> OpticalConv2d:
+    def from_electronic(cls, layer: nn.Conv2d, chip: Chip, name: str = "core") -> OpticalConv2d:
         """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
         return cls(chip=chip, name=name, start=layer)
 
@@ -161,14 +168,15 @@ class OpticalConv2d(OpticalLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, in_channels, h, w] -> [batch, out_channels, h', w']."""
-        sampler, shape = self.active_sampler(), self.geometry
+        active, shape = self.active_sampler(), self.geometry
         padding, mode = shape["padding"], shape["padding_mode"]
-        if mode != "zeros" or (sampler is not None and isinstance(padding, str)):
+        if mode != "zeros" or (active is not None and isinstance(padding, str)):
             x = F.pad(x, self._pad_widths, mode="constant" if mode == "zeros" else mode)
             padding = (0, 0)
-        if sampler is not None:
+        if active is not None:
+            sampler, core = active
             geometry = Geometry(shape["kernel_size"], shape["stride"], padding, shape["dilation"], shape["groups"])
-            return self.through_optics(x, lambda signals, bias: sampler.conv2d(self.core, signals, bias, geometry))
+            return self.through_optics(x, lambda signals, bias: sampler.conv2d(core, signals, bias, geometry))
         weight = self.weight
 
         def multiply(signals: Tensor, bias: Tensor | None) -> Tensor:
@@ -205,15 +213,28 @@ def install(model: nn.Module, specimen: Specimen | None) -> None:
 
 
 def switch(model: nn.Module, mode: Mode) -> None:
-    """Choose what trains in every optical layer of `model`: "weight", "usv" or "phase"."""
+    """Choose what trains in every optical layer of `model`, see `Mode`."""
     for layer in optical_layers(model).values():
         layer.core.switch(mode)
 
 
-def _core(weight: Tensor, chip: MeshChip, groups: int, name: str) -> MeshCore:
-    """A core of the right shape, programmed to a layer's weight [outputs, ...]."""
+Kind = TypeVar("Kind", bound=TensorCore)
+
+
+def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
+    """The tensor cores of one technology, by layer, in the order of the model."""
+    return {name: layer.core for name, layer in optical_layers(model).items() if isinstance(layer.core, kind)}
+
+
+def _core(weight: Tensor, chip: Chip, groups: int, name: str) -> TensorCore:
+    """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...]."""
     matrix = weight.detach().flatten(1)
-    core = MeshCore(chip, matrix.shape[0] // groups, matrix.shape[1], groups, name)
+    rows, columns = matrix.shape[0] // groups, matrix.shape[1]
+    core: TensorCore
+    if isinstance(chip, MeshChip):
+        core = MeshCore(chip, rows, columns, groups, name)
+    else:
+        core = PCMCore(chip, rows, columns, groups, name)
     core.to(device=matrix.device, dtype=matrix.dtype if matrix.dtype.is_floating_point else None)
     core.program(matrix)
     return core

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +33,9 @@ class MeshCore(TensorCore):
         name: Place on the chip.
     """
 
+    modes: ClassVar[tuple[Mode, ...]] = ("usv", "phase", "weight")
+    intensity: ClassVar[bool] = False
+    chip: MeshChip
     u_phases: nn.Parameter
     v_phases: nn.Parameter
     sigma: nn.Parameter
@@ -64,8 +66,6 @@ class MeshCore(TensorCore):
         for field in MeshErrors._fields:
             self.register_buffer(field, None, persistent=False)
         self.specimen: Specimen | None = None
-        self._installed = 0
-        self._kept: dict[str, tuple[tuple[Any, ...], Any]] = {}
         self.mode: Mode = "usv"
         self._choose_gradients()
 
@@ -86,9 +86,14 @@ class MeshCore(TensorCore):
                 return self._weight()
         return self._weight()
 
+    @property
+    def noisy(self) -> bool:
+        """Whether phases change from one use to the next."""
+        return self.chip.phase_noise_std > 0
+
     def _weight(self) -> Tensor:
         watched = (self.u_phases, self.v_phases, self.sigma, self.gain)
-        weight: Tensor = self._keep("weight", watched, self._build_weight)
+        weight: Tensor = self.keep("weight", watched, self._build_weight)
         return weight
 
     def _build_weight(self) -> Tensor:
@@ -99,7 +104,7 @@ class MeshCore(TensorCore):
 
     def meshes(self) -> tuple[Tensor, Tensor]:
         """U and V [groups, p, q, k, k] as the devices make them; kept while no phase changes."""
-        built: tuple[Tensor, Tensor] = self._keep("meshes", (self.u_phases, self.v_phases), self._build_meshes)
+        built: tuple[Tensor, Tensor] = self.keep("meshes", (self.u_phases, self.v_phases), self._build_meshes)
         return built
 
     def _build_meshes(self) -> tuple[Tensor, Tensor]:
@@ -191,13 +196,8 @@ class MeshCore(TensorCore):
         self._installed += 1
 
     def switch(self, mode: Mode) -> None:
-        """Choose what trains; into and out of "weight" the effective matrix is carried over.
-
-        Raises:
-            ValueError: The mode is unknown.
-        """
-        if mode not in ("weight", "usv", "phase"):
-            raise ValueError(f"a mesh core has the modes `weight`, `usv` and `phase`, got `{mode}`")
+        """Choose what trains: singular values ("usv"), every phase as well ("phase"), or the plain matrix."""
+        self.check_mode(mode)
         if mode == "weight" and self.matrix is None:
             self.matrix = nn.Parameter(self.weight().detach().clone())
         elif mode != "weight" and self.matrix is not None:
@@ -229,25 +229,6 @@ class MeshCore(TensorCore):
             conversions_in=vectors * self.groups * self.columns,
             conversions_out=vectors * self.groups * self.rows * self.blocks[2],
         )
-
-    # what was built stays while nothing changed
-
-    def _keep(self, what: str, watched: tuple[Tensor, ...], make: Callable[[], Any]) -> Any:
-        """The value of `make()`, made again only where a watched tensor changed or a gradient must flow."""
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in watched):
-            return make()
-        if self.chip.phase_noise_std > 0:
-            return make()
-        key = (self._installed, *((t._version, t.data_ptr(), t.dtype, t.device) for t in watched))
-        kept = self._kept.get(what)
-        if kept is None or kept[0] != key:
-            with torch.no_grad():
-                kept = self._kept[what] = (key, make())
-        return kept[1]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MeshCore:
-        self._kept.clear()  # a move or a cast may reuse an address
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     def extra_repr(self) -> str:
         """Name, shape, blocks and mode, for printing a model."""

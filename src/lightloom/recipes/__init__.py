@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.recipes import onchip
+from lightloom.recipes import onchip, pcm
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -19,6 +19,11 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/cifar10-vgg8": onchip.cifar10_vgg8,
     "onchip/cifar10-resnet18": onchip.cifar10_resnet18,
     "onchip/transfer": onchip.transfer,
+    "pcm/digits": pcm.digits,
+    "pcm/mnist": pcm.mnist,
+    "pcm/cifar10-vgg8": pcm.cifar10_vgg8,
+    "pcm/cifar10-resnet18": pcm.cifar10_resnet18,
+    "pcm/cifar100-vgg13": pcm.cifar100_vgg13,
 }
 
 

@@ -14,7 +14,7 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.tasks.classify.models.cnn import cnn, cnn_l, cnn_s
 from lightloom.tasks.classify.models.mlp import mlp
 from lightloom.tasks.classify.models.resnet import resnet18
-from lightloom.tasks.classify.models.vgg import vgg8
+from lightloom.tasks.classify.models.vgg import vgg8, vgg13
 
 __all__ = ["MODELS", "build", "replace_head"]
 
@@ -24,6 +24,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "cnn-s": cnn_s,
     "cnn-l": cnn_l,
     "vgg8": vgg8,
+    "vgg13": vgg13,
     "resnet18": resnet18,
 }
 
@@ -48,6 +49,7 @@ def build(name: str, *, shape: tuple[int, ...], classes: int, width: int | None 
         "mlp": {"pixels": height * breadth},
         "cnn-s": {"side": (height, breadth)},
         "vgg8": {"side": min(height, breadth)},
+        "vgg13": {"side": min(height, breadth)},
     }
     return MODELS[name](channels, classes, **chosen, **sized.get(name, {}))
 

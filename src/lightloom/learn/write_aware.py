@@ -1,0 +1,110 @@
+"""Write-aware training: what the cells of a PCM chip will be written is paid for, beside the task's own loss.
+
+Source: Zhu et al., "ELight", ASP-DAC 2022. Published is a pull of every block towards the mean of its block row; here
+the loss may also be the writes themselves, along the order that the chip will follow, which is found again before every
+epoch. The strength is applied once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from lightloom.common.config import Section
+from lightloom.data import ImageSet
+from lightloom.learn.engine import Task
+from lightloom.nn import PCMCore, cores, reorder
+from lightloom.physics.pcm import writes
+from lightloom.physics.pcm.order import Sharing
+from lightloom.physics.pcm.penalty import Penalty
+from lightloom.physics.pcm.schedule import Schedule, sequence
+
+
+class WriteAware(Section):
+    """What training pays for writes."""
+
+    strength: float = Field(0.0, ge=0)
+    """Factor of the penalty in the loss; 0 trains without."""
+    reference: Literal["row_mean", "global_mean", "previous", "erased"] = "row_mean"
+    """What a level is pulled to: the mean over the turns of its array row (published), the mean over all arrays and
+    turns, the level of the turn before in the order that will be used, or the erased pair."""
+    norm: Literal["l1", "l2"] = "l2"
+    """Distance in levels, or its square (published)."""
+    balance: Literal["layers", "cells"] = "layers"
+    """Whether every layer counts the same (published) or every cell, so that the loss is the share of all writes."""
+
+
+def for_sharing(sharing: Sharing, strength: float) -> WriteAware:
+    """The loss that serves a way of sharing inputs.
+
+    Where every cell is sorted by itself, what is written is the range of its levels, and a square pulls hardest at the
+    ends of it. Where an order serves many cells, it is the sum of all steps along that order.
+
+    Args:
+        sharing: What decides when an input is due.
+        strength: As `WriteAware.strength`.
+    """
+    if sharing == "row_private":
+        return WriteAware(strength=strength, reference="row_mean", norm="l2", balance="cells")
+    return WriteAware(strength=strength, reference="previous", norm="l1", balance="cells")
+
+
+class WriteAwareTask:
+    """A task whose training loss also pays for writes, and whose figures tell them.
+
+    Args:
+        task: Loss and figures of the model itself.
+        model: With PCM cores; they are asked for their penalty in every training step.
+        config: What is paid.
+
+    Raises:
+        ValueError: The model has no PCM core.
+    """
+
+    def __init__(self, task: Task, model: nn.Module, config: WriteAware) -> None:
+        self.task, self.config = task, config
+        self.cores = cores(model, PCMCore)
+        if not self.cores:
+            raise ValueError("there are no cells to write: the model has no layer on a PCM chip; use `convert` first")
+        counts = {name: core.matrix.numel() for name, core in self.cores.items()}
+        total = sum(counts.values())
+        every_cell = config.balance == "cells"
+        # what a resumed training starts from, too: an order must follow from the weights alone
+        self.homes = {name: core.schedule_on_cpu() for name, core in self.cores.items()}
+        self.shares = {name: count / total if every_cell else 1.0 for name, count in counts.items()}
+
+    def prepare(self, model: nn.Module) -> None:
+        """Find the order that the present levels would be written in, and ask for the penalty along it."""
+        for name, core in self.cores.items():
+            core.penalty = None if self.config.strength == 0 else self._penalty(core, self.homes[name])
+
+    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
+        """The task's loss and, in training, the penalty of the forward pass that made the outputs."""
+        loss = self.task.loss(outputs, targets)
+        for name, core in self.cores.items():
+            if core.paid is not None:
+                loss = loss + self.config.strength * self.shares[name] * core.paid
+                core.paid = None
+        return loss
+
+    def evaluate(self, model: nn.Module, images: ImageSet) -> Mapping[str, float]:
+        """The task's figures, and `writes`: levels written per inference in the order as it stands."""
+        figures = self.task.evaluate(model, images)
+        return {**figures, "writes": float(sum(levels_written(core) for core in self.cores.values()))}
+
+    def _penalty(self, core: PCMCore, home: Schedule) -> Penalty:
+        config = self.config
+        asked = Penalty(core.chip.block_size, core.groups, config.reference, config.norm, core.chip.start)
+        if config.reference != "previous":
+            return asked
+        plan = reorder(core, home)
+        core.place(plan)
+        return asked._replace(rows=plan.rows, columns=plan.columns)
+
+
+def levels_written(core: PCMCore) -> int:
+    """Levels that all cells of a core are written per inference, in its present order."""
+    return writes.total(writes.count(sequence(core.levels().cpu(), core.schedule_on_cpu()), core.chip.start))

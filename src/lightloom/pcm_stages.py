@@ -1,0 +1,108 @@
+"""The stages of PCM chips: find failed cells, work around them, and write the rest as little as can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from lightloom import cost as costs
+from lightloom.bench_stages import leave, wanted_weights
+from lightloom.common.errors import RequestError
+from lightloom.common.files import write_json
+from lightloom.common.progress import follow
+from lightloom.common.seeds import named_seed
+from lightloom.folder import RunFolder
+from lightloom.lab.crossbar import Bench, Surveyed, crossbars, survey
+from lightloom.learn.checkpoint import write_tensors
+from lightloom.nn import PCMCore, cores
+from lightloom.nn import reorder as best_order
+from lightloom.stages import Work
+
+_AS_IT_COMES, _REORDERED = "as it comes", "reordered"
+
+
+def calibrate(work: Work) -> None:
+    """Measure every cell of the specimen: which no longer switch, and how much the others absorb."""
+    model, rows = work.network("programmed"), []
+    for name, bench in _benches(work, model, "calibrate").items():
+        known = survey(bench.instrument, accuracy=work.config.bench.accuracy)
+        known.save(_survey_file(work.folder, name))
+        rows.append(
+            {
+                "layer": name,
+                "calls": known.calls,
+                "arrays": bench.instrument.arrays,
+                "levels_written": int(known.writes.sum()),
+                "stuck": int((known.stuck >= 0).sum()),
+                "readout_noise": known.readout,
+                "absorption_std": known.absorption_std,
+                "suspects": [suspect._asdict() for suspect in known.suspects],
+            }
+        )
+    leave(work, model, "calibrated", _taken(rows), wanted_weights(model))
+
+
+def map_weights(work: Work) -> None:
+    """Give every row of the weights an array row whose cells can hold it, and choose the levels that serve there."""
+    model, rows = work.network("calibrated"), []
+    wanted = wanted_weights(model)
+    for name, bench in _benches(work, model, "map").items():
+        remapped = bench.remap(Surveyed.load(_survey_file(work.folder, name)))
+        bench.store(remapped)
+        rows.append({"layer": name, "calls": 0, "error_before": remapped.before, "error_after": remapped.after})
+    leave(work, model, "mapped", _taken(rows), wanted)
+
+
+def reorder(work: Work) -> None:
+    """Find the order in which each layer is written least, and count what writing takes with and without it."""
+    latest = work.latest("learned")
+    states = {state: work.network(state) for state in dict.fromkeys(("programmed", latest))}
+    if not cores(states[latest], PCMCore):
+        raise RequestError("No layer of this network is on a PCM chip, so there is nothing to reorder.")
+    counted: list[costs.ModelWrites] = []
+    for state, model in states.items():
+        _unordered(model)
+        counted.append(costs.count_writes(model, state=state, order=_AS_IT_COMES))
+        _follow_best_orders(model, state)
+        counted.append(costs.count_writes(model, state=state, order=_REORDERED))
+    wear, last = work.config.wear, states[latest]
+    tally = {
+        "chip": work.config.chip.name,
+        "rate_hz": wear.rate,
+        "inferences": wear.inferences,
+        "cases": [case.as_dict(rate=wear.rate, inferences=wear.inferences) for case in counted],
+        "index_bits": costs.index_bits(last),
+        "weight_bits": costs.weight_bits(last),
+    }
+    write_json(work.folder.file("writes.json"), tally)
+    write_tensors(work.folder.file("wear.safetensors"), costs.wear_maps(counted))
+    work.leave(last, "reordered")
+
+
+def _benches(work: Work, model: nn.Module, stage: str) -> dict[str, Bench]:
+    """Each stage reads with noise of its own."""
+    return crossbars(model, readout_std=work.config.bench.readout_std, seed=named_seed(work.config.seed, stage))
+
+
+def _survey_file(folder: RunFolder, layer: str) -> Any:
+    return folder.file(f"survey-{layer}.safetensors")
+
+
+def _taken(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"calls": sum(row["calls"] for row in rows), "instruments": rows}
+
+
+def _unordered(model: nn.Module) -> None:
+    """Take columns as they come, where every cell is like the others; else each weight stays where it was mapped to."""
+    for core in cores(model, PCMCore).values():
+        if core.alike:
+            core.place(core.natural)
+
+
+def _follow_best_orders(model: nn.Module, state: str) -> None:
+    layers = cores(model, PCMCore)
+    with follow(f"reorder {state}", len(layers)) as report:
+        for number, (name, core) in enumerate(layers.items(), 1):
+            core.place(best_order(core))
+            report(number, name)

@@ -1,0 +1,116 @@
+"""Trained matrices as the weights that pairs of phase-change cells can hold.
+
+With u = g tanh(matrix / g) and a = max |u|, a weight is a times the magnitude of the level nearest to |u| / a, with the
+sign of u (Zhu et al., ELight, ASP-DAC 2022, where g = 1). Levels are found without any tanh: the midpoints between
+levels are taken back to the matrix, in float64, and |matrix| is compared with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lightloom.physics.pcm import level_kernels
+from lightloom.physics.pcm.levels import midpoints, place, rounded_down, signed
+
+
+class Quantised(NamedTuple):
+    """What a matrix becomes."""
+
+    weight: Tensor
+    """Shaped as the matrix, of its dtype."""
+    levels: Tensor
+    """int8, same shape: signed levels."""
+
+
+class Scale(NamedTuple):
+    """From a matrix to the levels of its weights."""
+
+    gain: Tensor
+    """[] float64, g."""
+    largest: Tensor
+    """[] float64, a: the weight of the highest level."""
+    limits: Tensor
+    """[L] float64: |matrix| where the nearest level changes."""
+    weights: Tensor
+    """[L + 1] of the levels 0 ... L, of the matrix's dtype."""
+
+
+def quantise(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) -> Quantised:
+    """The nearest weights that pairs of cells can hold, for training.
+
+    The gradient is that of u (straight-through): d weight / d matrix = 1 - tanh^2(matrix / g). None goes to the gain or
+    through a. A matrix of zeros stays zero; NaN in it makes every weight NaN.
+
+    Args:
+        matrix: Any shape, real; a is taken over all of it.
+        magnitudes: [L + 1] as `levels.magnitudes` gives them.
+        gain: [] g, above 0; None is 1.
+    """
+    return apply_scale(matrix, scale(matrix, magnitudes, gain))
+
+
+def levels_of(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) -> Tensor:
+    """The levels of `quantise` alone, int8, without a gradient.
+
+    Raises:
+        ValueError: There is NaN in the matrix.
+    """
+    found = scale(matrix, magnitudes, gain)
+    if found.largest.isnan():
+        raise ValueError("a matrix with NaN in it has no levels; look for the training step that diverged")
+    return place(matrix.detach(), found.limits)
+
+
+def scale(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None) -> Scale:
+    """How a matrix is quantised; see `quantise`."""
+    exact = magnitudes.to(matrix.device, torch.float64)
+    if gain is None:
+        gain = torch.ones((), dtype=torch.float64, device=matrix.device)
+    gain = gain.detach().to(matrix.device, torch.float64)
+    low, high = matrix.detach().aminmax()
+    largest = gain * torch.tanh(torch.maximum(-low, high).double() / gain)
+    limits = gain * torch.atanh(midpoints(exact) * (largest / gain))
+    return Scale(gain, largest, limits, (largest * exact).to(matrix.dtype))
+
+
+def apply_scale(matrix: Tensor, found: Scale) -> Quantised:
+    """`quantise` with a scale found before."""
+    return Quantised(*_Quantise.apply(matrix, *found))  # type: ignore[no-untyped-call]
+
+
+def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
+    """Levels and weights, without a gradient."""
+    if level_kernels.usable(matrix):
+        return level_kernels.place_and_weigh(matrix, rounded_down(found.limits, matrix.dtype), found.weights)
+    levels = place(matrix, found.limits)
+    return levels, signed(found.weights)[levels.int() + len(found.limits)]
+
+
+def fade(matrix: Tensor, gain: Tensor) -> Tensor:
+    """Slope of g tanh(matrix / g): 1 - tanh^2, which is 1 / cosh^2 and keeps its digits far out."""
+    return torch.cosh(matrix / gain.to(matrix.dtype)).square().reciprocal()
+
+
+class _Quantise(torch.autograd.Function):
+    """Levels forwards, the slope of u backwards."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, matrix: Tensor, gain: Tensor, largest: Tensor, limits: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        levels, weight = place_and_weigh(matrix, Scale(gain, largest, limits, weights))
+        ctx.save_for_backward(matrix, gain)
+        ctx.mark_non_differentiable(levels)
+        return weight, levels
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None, None]:
+        matrix, gain = ctx.saved_tensors
+        if level_kernels.usable(matrix):
+            return level_kernels.fade(matrix, float(gain), grad), None, None, None, None
+        return grad * fade(matrix, gain), None, None, None, None
