@@ -35,8 +35,9 @@ def writes(
 
     From one electronic network, levels are trained without a penalty ("plain") and, for each way of sharing, with the
     one made for it; all for as many epochs. Reductions are against "plain" with its turns as they come, from the same
-    start state. `row_private`, `column_shared` and `block_shared` are from erased arrays, as published; under `starts`
-    the same for cycles. Of a run, trainings are kept in its folder under `bench-writes` and go on after a stop.
+    start state. `row_private`, `column_shared` and `block_shared` are from erased arrays, and every input keeps its
+    slot, as published; under `starts` are the same for cycles, under `any_slot` for inputs that may change their slot.
+    Of a run, trainings are kept in its folder under `bench-writes` and go on after a stop.
 
     Args:
         seed: Of the small network that is trained where there is no run.
@@ -62,15 +63,21 @@ def writes(
             "block_size": chip.block_size,
             "epochs": epochs or work.config.learn.epochs,
         }
+        # the run's strength is for its own way of sharing
+        strength = work.config.writes.strength / for_sharing(chip.sharing, 1.0).strength
         plain = _Trained(work, "plain", chip, WriteAware(), epochs)
         result["accuracy"] = plain.accuracy
         starts: dict[str, dict[str, Any]] = {start: {} for start in STARTS}
+        moved: dict[str, Any] = {}
         for name in chosen:
             shared = _perfect(chip, name)
-            aware = _Trained(work, name, shared, for_sharing(name, work.config.writes.strength), epochs)
+            aware = _Trained(work, name, shared, for_sharing(name, strength, chip.start), epochs)
             for start in STARTS:
                 starts[start][name] = _cases(plain, aware, shared.replace(start=start))
+            if name != "block_shared":
+                moved[name] = _cases(plain, aware, shared.replace(scope="any"))
         result |= starts.pop("erased")
+        result["any_slot"] = moved
         result["starts"] = starts
         for kind in ("gaussian", "laplace"):
             result[kind] = {name: _random(work, _perfect(chip, name), kind) for name in chosen}

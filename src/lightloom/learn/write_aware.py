@@ -21,6 +21,7 @@ from lightloom.physics.pcm import writes
 from lightloom.physics.pcm.order import Sharing
 from lightloom.physics.pcm.penalty import Penalty
 from lightloom.physics.pcm.schedule import Schedule, sequence
+from lightloom.physics.pcm.writes import Start
 
 
 class WriteAware(Section):
@@ -37,18 +38,22 @@ class WriteAware(Section):
     """Whether every layer counts the same (published) or every cell, so that the loss is the share of all writes."""
 
 
-def for_sharing(sharing: Sharing, strength: float) -> WriteAware:
+def for_sharing(sharing: Sharing, strength: float, start: Start = "erased") -> WriteAware:
     """The loss that serves a way of sharing inputs.
 
     Where every cell is sorted by itself, what is written is the range of its levels, and a square pulls hardest at the
-    ends of it. Where an order serves many cells, it is the sum of all steps along that order.
+    ends of it: towards the erased pair where an inference starts from there, else towards the mean of the cell. Where
+    an order serves many cells, it is the sum of all steps along that order. Distances within a range are about a fifth
+    of full scale, so their squares are weighed five times as much.
 
     Args:
         sharing: What decides when an input is due.
-        strength: As `WriteAware.strength`.
+        strength: As `WriteAware.strength`, of the sum of steps.
+        start: What an inference finds in the cells.
     """
     if sharing == "row_private":
-        return WriteAware(strength=strength, reference="row_mean", norm="l2", balance="cells")
+        reference: Literal["erased", "row_mean"] = "erased" if start == "erased" else "row_mean"
+        return WriteAware(strength=5 * strength, reference=reference, norm="l2", balance="cells")
     return WriteAware(strength=strength, reference="previous", norm="l1", balance="cells")
 
 

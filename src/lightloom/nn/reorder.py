@@ -6,28 +6,34 @@ from lightloom.nn.pcm_core import PCMCore
 from lightloom.physics.pcm.order.columns import order_blocks, order_columns
 from lightloom.physics.pcm.order.rows import group_rows
 from lightloom.physics.pcm.order.sort import sort_cells
-from lightloom.physics.pcm.schedule import Schedule
+from lightloom.physics.pcm.schedule import Schedule, sequence
+from lightloom.physics.pcm.writes import count, total
 
 
 def reorder(core: PCMCore, home: Schedule | None = None, *, move_rows: bool = True) -> Schedule:
     """A schedule of a core's present levels with few writes; what the core computes stays the same.
 
     Rows that have inputs of their own are sorted cell by cell, which is optimal. Shared inputs leave a path to be found
-    through columns or blocks, and rows that are alike are first brought into the same array. On a specimen whose cells
-    differ every weight stays in the cell that `home` gives it, and only its turn changes.
+    through columns or blocks; rows that are alike are brought into the same array first, where that pays. On a specimen
+    whose cells differ every weight stays in the cell that `home` gives it, and only its turn changes.
 
     Args:
         core: Levels and chip are read; nothing is changed. Follow the schedule with `core.place`.
         home: Schedule to start from; None is the present one.
-        move_rows: Whether rows may change their array, where that helps.
+        move_rows: Whether rows may change their array.
     """
     chip, levels = core.chip, core.levels().cpu()
     plan = core.schedule_on_cpu() if home is None else home
     scope = chip.scope if core.alike else "slot"
     if chip.sharing == "row_private":
         return sort_cells(levels, plan, direction="cheapest", scope=scope, start=chip.start)
+    plans = [plan]
     if move_rows and core.alike:
-        plan = group_rows(levels, plan, groups=core.groups)
-    if chip.sharing == "block_shared":
-        return order_blocks(levels, plan, start=chip.start)
-    return order_columns(levels, plan, scope=scope, start=chip.start, broadcast=chip.broadcast, groups=core.groups)
+        plans.append(group_rows(levels, plan, groups=core.groups))
+    ordered = [
+        order_blocks(levels, tried, start=chip.start)
+        if chip.sharing == "block_shared"
+        else order_columns(levels, tried, scope=scope, start=chip.start, broadcast=chip.broadcast, groups=core.groups)
+        for tried in plans
+    ]
+    return min(ordered, key=lambda made: total(count(sequence(levels, made), chip.start)))
