@@ -37,7 +37,9 @@ def test_every_way_of_sharing_is_measured_against_plain(trained: Path) -> None:
                 assert cases[case]["write_reduction"] == pytest.approx(spared, abs=1e-3)
         assert result["gaussian"][sharing]["reordered"]["write_reduction"] >= 1
     # the more each cell may choose for itself, the less is written
-    by_freedom = [result[sharing]["reordered"]["writes"] for sharing in ("row_private", "column_shared", "block_shared")]
+    by_freedom = [
+        result[sharing]["reordered"]["writes"] for sharing in ("row_private", "column_shared", "block_shared")
+    ]
     assert by_freedom == sorted(by_freedom)
     moved = result["any_slot"]["row_private"]["reordered"]["writes"]
     assert moved < result["row_private"]["reordered"]["writes"]

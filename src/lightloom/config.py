@@ -72,7 +72,7 @@ class BenchConfig(Section):
 class WearConfig(Section):
     """How a PCM chip is used."""
 
-    rate: float = Field(1000.0, gt=0)
+    rate: float = Field(50.0, gt=0)
     """Inferences per second."""
     inferences: float = Field(0.0, ge=0)
     """Inferences that the chip is to serve: the report says what has failed by then."""
@@ -130,11 +130,17 @@ class RunConfig(Section):
         return sampling_preset(given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
-    def _bench_can_read_the_chip(self) -> Self:
+    def _fits_the_technology(self) -> Self:
         chip = self.chip
         if "reorder" in self.stages and not isinstance(chip, PCMChip):
             raise ValueError(f"`reorder` is for PCM chips, and `{chip.name}` is not; leave it out of `stages`")
+        if isinstance(chip, MeshChip) and self.writes.strength > 0:
+            raise ValueError(
+                f"meshes such as `{chip.name}` are not written, so there is nothing to pay for by `writes`"
+            )
         if not isinstance(chip, MeshChip):
+            if self.sampling != Sampling():
+                raise ValueError(f"`sampling` is for gradients measured on meshes, and `{chip.name}` has none")
             return self
         if {"calibrate", "map"} & set(self.stages) and (chip.field != "real" or chip.layout == "butterfly"):
             rest = ",".join(stage for stage in self.stages if stage not in ("calibrate", "map"))

@@ -107,38 +107,13 @@ def cost() -> dict[str, Any]:
             "laser wall plug": 8.05e-9,
         },
         "layers": [
-            {
-                "name": "features.0",
-                "calls": 1,
-                "cores": 2,
-                "mzis": 162,
-                "energy_j": 8.2e-10,
-                "latency_s": 3e-8,
-            },
-            {
-                "name": "features.3",
-                "calls": 16,
-                "cores": 64,
-                "mzis": 5184,
-                "energy_j": 2.2e-8,
-                "latency_s": 8e-8,
-            },
-            {
-                "name": "classifier.1",
-                "calls": 15,
-                "cores": 120,
-                "mzis": 9720,
-                "energy_j": 1.8e-8,
-                "latency_s": 5e-8,
-            },
-            {
-                "name": "classifier.3",
-                "calls": 1,
-                "cores": 16,
-                "mzis": 1296,
-                "energy_j": 1e-9,
-                "latency_s": 5e-9,
-            },
+            dict(zip(("name", "calls", "cores", "mzis", "energy_j", "latency_s"), row, strict=True))
+            for row in (
+                ("features.0", 1, 2, 162, 8.2e-10, 3e-8),
+                ("features.3", 16, 64, 5184, 2.2e-8, 8e-8),
+                ("classifier.1", 15, 120, 9720, 1.8e-8, 5e-8),
+                ("classifier.3", 1, 16, 1296, 1e-9, 5e-9),
+            )
         ],
         "counts": {"cores": 202, "mzis": 16362, "calls": 33, "parameters": 11466},
         "constants": [
@@ -224,6 +199,82 @@ def save_phases(folder: Path, names: list[str]) -> None:
     save_file(phases(names), folder / "phases.safetensors", metadata)
 
 
+def case(state: str, order: str, cells: tuple[float, float], levels: tuple[int, int]) -> dict[str, Any]:
+    """One case of two layers; a cell takes 500,000 pulses."""
+    worst = max(cells)
+    return {
+        "state": state,
+        "order": order,
+        "levels": sum(levels),
+        "energy_j": 5e-10 * sum(levels),
+        "latency_s": 2e-5 * worst,
+        "worst_cell": worst,
+        "worst_pair": 2 * worst,
+        "first_failure": 5e5 / worst if worst else None,
+        "first_failure_years": 5e5 / worst / 1e3 / 31557600 if worst else None,
+        "one_percent_failed": 6e5 / worst if worst else None,
+        "layers": [
+            {"name": name, "arrays": 2, "turns": 12, "weights": 216, "levels": written, "worst_cell": cell}
+            for name, cell, written in zip(("features.0", "features.3"), cells, levels, strict=True)
+        ],
+    }
+
+
+def writes() -> dict[str, Any]:
+    return {
+        "chip": "elight",
+        "rate_hz": 1000.0,
+        "inferences": 0.0,
+        "cases": [
+            case("programmed", "as it comes", (200.0, 400.0), (60_000, 240_000)),
+            case("programmed", "reordered", (25.0, 40.0), (20_000, 40_000)),
+            case("learned", "as it comes", (200.0, 390.0), (58_000, 230_000)),
+            case("learned", "reordered", (10.0, 20.0), (5_000, 7_000)),
+        ],
+        "index_bits": 1000,
+        "weight_bits": 4000,
+    }
+
+
+def wear(size: int = 4) -> dict[str, np.ndarray[Any, Any]]:
+    """Most on the first cell, as `writes` says; the last row of both signs is never written."""
+    share = np.linspace(1, 0.25, 2 * size * size, dtype=np.float32).reshape(2, size, size)
+    share[:, -1] = 0
+    return {
+        f"{layer['name']}/{case['state']}/{case['order']}": np.float32(layer["worst_cell"]) * share
+        for case in writes()["cases"]
+        for layer in case["layers"]
+    }
+
+
+def write_pcm_run(folder: Path) -> Path:
+    """A whole run folder on a PCM chip, as `lightloom run pcm/digits` leaves it."""
+    write_run(folder)
+    (folder / "phases.safetensors").unlink()
+    accuracy = {"electronic": 0.98, "programmed": 0.97, "learned": 0.975, "reordered": 0.975}
+    in_cells = {"mzis": 0, "cells": 1536}
+    kept = cost() | {"parts": {"cell writes": 7e-9, "laser light": 2e-9}, "counts": {"cells": 3824}}
+    kept["layers"] = [layer | in_cells for layer in kept["layers"]]
+    epochs = [
+        {"stage": stage, "epoch": epoch, "loss": 1 / epoch}
+        | ({"validation_writes": 60_000.0 / epoch} if stage == "learn" else {})
+        for stage in ("train", "learn")
+        for epoch in (1, 2, 3)
+    ]
+    contents = {
+        "summary.json": summary() | {"recipe": "pcm/digits", "accuracy": accuracy, "learning": {}},
+        "layers.json": [layer | in_cells for layer in layers()],
+        "cost.json": kept,
+        "chip.json": {"technology": "pcm", "name": "elight", "start": "erased", "sharing": "row_private"},
+        "writes.json": writes(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in epochs))
+    save_file(wear(), folder / "wear.safetensors")
+    return folder
+
+
 @pytest.fixture
 def made() -> SimpleNamespace:
     """What the run folder is made of: the functions above, by name."""
@@ -236,12 +287,20 @@ def made() -> SimpleNamespace:
         config=config,
         phases=phases,
         save_phases=save_phases,
+        case=case,
+        writes=writes,
+        wear=wear,
     )
 
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
+
+
+@pytest.fixture
+def pcm_folder(tmp_path: Path) -> Path:
+    return write_pcm_run(tmp_path / "pcm")
 
 
 @pytest.fixture

@@ -73,3 +73,30 @@ def test_percent_points_counts_and_durations() -> None:
     said = [units.duration(seconds).replace(units.NO_BREAK, " ") for seconds in (0.31, 4.2, 95.4, 59.7, 7265)]
     assert said == ["310 ms", "4.2 s", "1 min 35 s", "1 min 0 s", "2 h 1 min"]
     assert units.percent(None) == units.points(None) == units.count(None) == units.duration(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (17857.1, "17_900"),
+        (28.0, "28"),
+        (13.5, "13.5"),
+        (5.0107, "5.01"),
+        (999.7, "1_000"),
+        (0.0502, "0.0502"),
+        (0.0, "0"),
+        (1.234e9, "1.23 × 10⁹"),
+        (4e-7, "4.00 × 10⁻⁷"),
+        (-2.5, "−2.5"),
+        (float("inf"), "–"),
+        (None, "–"),
+    ],
+)
+def test_numbers_in_a_sentence(value: float | None, text: str) -> None:
+    assert units.rounded(value).replace(units.NO_BREAK, " ") == text.replace("_", units.THIN)
+
+
+def test_a_time_to_wait_for() -> None:
+    seconds = (0.0024, 17.857, 90.0, 3600.0, 36 * 3600.0, 31557600.0 * 4.5, None)
+    said = [units.span(value).replace(units.NO_BREAK, " ") for value in seconds]
+    assert said == ["2.40 ms", "17.9 s", "1.5 min", "1 h", "1.5 days", "4.5 years", "–"]

@@ -63,15 +63,13 @@ def writes(
             "block_size": chip.block_size,
             "epochs": epochs or work.config.learn.epochs,
         }
-        # the run's strength is for its own way of sharing
-        strength = work.config.writes.strength / for_sharing(chip.sharing, 1.0).strength
         plain = _Trained(work, "plain", chip, WriteAware(), epochs)
         result["accuracy"] = plain.accuracy
         starts: dict[str, dict[str, Any]] = {start: {} for start in STARTS}
         moved: dict[str, Any] = {}
         for name in chosen:
             shared = _perfect(chip, name)
-            aware = _Trained(work, name, shared, for_sharing(name, strength, chip.start), epochs)
+            aware = _Trained(work, name, shared, for_sharing(name, work.config.writes.strength, chip.start), epochs)
             for start in STARTS:
                 starts[start][name] = _cases(plain, aware, shared.replace(start=start))
             if name != "block_shared":

@@ -43,17 +43,16 @@ def for_sharing(sharing: Sharing, strength: float, start: Start = "erased") -> W
 
     Where every cell is sorted by itself, what is written is the range of its levels, and a square pulls hardest at the
     ends of it: towards the erased pair where an inference starts from there, else towards the mean of the cell. Where
-    an order serves many cells, it is the sum of all steps along that order. Distances within a range are about a fifth
-    of full scale, so their squares are weighed five times as much.
+    an order serves many cells, it is the sum of all steps along that order.
 
     Args:
         sharing: What decides when an input is due.
-        strength: As `WriteAware.strength`, of the sum of steps.
+        strength: As `WriteAware.strength`.
         start: What an inference finds in the cells.
     """
     if sharing == "row_private":
         reference: Literal["erased", "row_mean"] = "erased" if start == "erased" else "row_mean"
-        return WriteAware(strength=5 * strength, reference=reference, norm="l2", balance="cells")
+        return WriteAware(strength=strength, reference=reference, norm="l2", balance="cells")
     return WriteAware(strength=strength, reference="previous", norm="l1", balance="cells")
 
 
@@ -105,8 +104,8 @@ class WriteAwareTask:
         asked = Penalty(core.chip.block_size, core.groups, config.reference, config.norm, core.chip.start)
         if config.reference != "previous":
             return asked
-        plan = reorder(core, home)
-        core.place(plan)
+        core.place(reorder(core, home))
+        plan = core.schedule
         return asked._replace(rows=plan.rows, columns=plan.columns)
 
 

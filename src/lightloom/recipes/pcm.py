@@ -56,7 +56,7 @@ def digits(
         learn=TrainConfig(
             epochs=learn, batch_size=64, optimizer="sgd", nesterov=True, lr=0.02, weight_decay=1e-4, keep="last"
         ),
-        writes=for_sharing(sharing, 10.0),
+        writes=for_sharing(sharing, 20.0),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
-from lightloom.report import phasemaps, plots, units
+from lightloom.report import phasemaps, plots, units, wearplots, writing
+from lightloom.report.cards import cards
 from lightloom.report.read import Run, flatten
 from lightloom.report.svg import DARK, LIGHT, Plot, stage_roles
 
@@ -21,21 +22,15 @@ _ON = {
 }
 
 
-@dataclass(frozen=True)
-class Card:
-    """One key figure."""
-
-    label: str
-    value: str
-    note: str
-
-
 def draw(run: Run) -> dict[str, Plot]:
     """Every plot that the run has the figures for, by name, in the order of the page."""
     drawn = [
         plots.accuracy_plot(run),
         *plots.learning_plots(run),
         *phasemaps.phase_plots(run),
+        wearplots.levels_plot(run),
+        *plots.writes_plots(run),
+        *wearplots.wear_plots(run),
         plots.error_plot(run),
         plots.parts_plot(run),
         plots.boundaries_plot(run),
@@ -64,6 +59,9 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
         "points": units.points,
         "count": units.count,
         "duration": units.duration,
+        "factor": lambda value: f"{units.rounded(value)}{units.NO_BREAK}×" if value else units.ABSENT,
+        "pulses": writing.pulses,
+        "life": writing.life,
         "setting": setting,
         "svg": lambda plot: Markup(plot.inline()),  # escaped by matplotlib and by `Plot.inline`
     }
@@ -81,7 +79,8 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
             "phases": [plot for name, plot in drawn.items() if name.startswith("phases-")],
             "energy": [plot for name, plot in drawn.items() if name.startswith("energy-")],
         },
-        stage_roles=stage_roles(run.stages),
+        writes=_writes(run, drawn),
+        stage_roles=stage_roles(_states(run)),
         facts={
             f"Chip {run.chip.get('name', '')}".strip(): list(flatten(run.chip)),
             "Specimen": list(flatten(run.specimen)),
@@ -95,53 +94,47 @@ def story(run: Run) -> str:
     """The run in one sentence: the accuracy of each stage, in order."""
     seed = run.specimen.get("seed")
     chip = "the chip" if seed is None else f"specimen {seed}"
-    told = [
-        f"{units.percent(value)} {_place(stage, chip)}"
-        for stage, value in run.summary.accuracy.items()
-        if value is not None
-    ]
+    told: list[str] = []
+    before = None
+    for stage, value in run.summary.accuracy.items():
+        if value is None:
+            continue
+        unchanged = stage == "reordered" and value == before
+        told.append("unchanged by reordering" if unchanged else f"{units.percent(value)} {_place(stage, chip, run)}")
+        before = value
     return ", ".join(told) + "." if told else ""
 
 
-def _place(stage: str, chip: str) -> str:
+def _place(stage: str, chip: str, run: Run) -> str:
     if stage == "electronic":
         return "electronic"
     if stage == "learned":
-        return "after learning on the chip"
+        return "after training through the levels of the chip" if run.on_pcm else "after learning on the chip"
+    if stage == "reordered":
+        return "after reordering the writes"
     return f"{_ON[stage]} {chip}" if stage in _ON else f"after stage “{stage}”"
 
 
-def cards(run: Run) -> list[Card]:
-    """The key figures: accuracy, chip calls, energy with its boundary, latency."""
-    summary, cost = run.summary, run.cost
-    widest = cost.boundaries[-1] if cost.boundaries else None
-    energy = widest.energy_j if widest else summary.energy_j
-    latency = widest.latency_s if widest else summary.latency_s
-    inside = f"boundary: {widest.name}" if widest else "boundary not recorded"
-    calls = summary.chip_calls if summary.chip_calls is not None else cost.counts.get("calls")
-    learning = summary.learning.chip_calls
-    found = _accuracy_card(run)
-    if calls is not None:
-        note = f"and {units.count(learning)} spent once, on learning" if learning else ""
-        found.append(Card("Chip calls per inference", units.count(calls), note))
-    if energy is not None:
-        found.append(Card("Energy per inference", units.si(energy, "J"), inside))
-    if latency is not None:
-        found.append(Card("Latency per inference", units.si(latency, "s"), inside))
-    return found
+def _states(run: Run) -> tuple[str, ...]:
+    """Every state of the network that the page shows in a colour."""
+    written = [case.state for case in run.writes.cases] if run.writes else []
+    return tuple(dict.fromkeys([*run.stages, *written]))
 
 
-def _accuracy_card(run: Run) -> list[Card]:
-    known = {stage: value for stage, value in run.summary.accuracy.items() if value is not None}
-    if not known:
-        return []
-    last, reached = list(known.items())[-1]
-    lost = known.get("electronic", 0.0) - known.get("programmed", 1.0)
-    if lost <= 0 or reached <= known["programmed"]:
-        return [Card("Accuracy", units.percent(reached), last)]
-    regained = f"{100 * (reached - known['programmed']):.1f}{units.NO_BREAK}points"
-    note = f"of the {100 * lost:.1f} lost when programmed; now {units.percent(reached)}"
-    return [Card("Accuracy recovered", regained, note)]
+def _writes(run: Run, drawn: Mapping[str, Plot]) -> dict[str, Any] | None:
+    """What the section on writes tells, None where nothing was counted."""
+    if run.writes is None:
+        return None
+    return {
+        "story": writing.story(run.writes),
+        "notes": writing.notes(run.writes, run.chip),
+        "cards": writing.cards(run.writes),
+        "storage": writing.storage(run.writes),
+        "failures": list(writing.failures(run.writes, run.cost.counts.get("cells"))),
+        "rows": writing.rows(run.writes),
+        "reduction": writing.reduction,
+        "plots": [plot for name, plot in drawn.items() if name.startswith(("writes", "wear"))],
+    }
 
 
 def command(run: Run) -> str:

@@ -58,9 +58,15 @@ def tiles(phases: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[
     from matplotlib import colormaps
 
     rows, columns = (int(last) + 1 for last in positions.max(axis=0))
-    pixels = max(1, min(16, 640 // max(rows, columns)))
     cells = np.zeros((rows, columns, 4))
     cells[positions[:, 0], positions[:, 1]] = colormaps["twilight"](np.mod(phases, 2 * np.pi) / (2 * np.pi))
+    return mosaic(cells)
+
+
+def mosaic(cells: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """An RGBA picture of rounded tiles from colours [rows, columns, 4] in [0, 1]; a clear one is left out."""
+    rows, columns, _ = cells.shape
+    pixels = max(1, min(16, 640 // max(rows, columns)))
     picture = np.kron(cells, np.ones((pixels, pixels, 1)))
     inside = np.tile(_rounded(pixels, gap=2), (rows, columns))[..., None]
     picture[..., :3] = inside * picture[..., :3] + (1 - inside) * _RIM

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lightloom.report.read import Epoch, Layer, Run
 from lightloom.report.svg import COLOURS, Plot, drawing, shown, stage_roles, to_svg
-from lightloom.report.units import number, percent, si
+from lightloom.report.units import number, percent, rounded, si
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 4.4  # inch; at 72 points per inch about the width of a phone, so that text keeps its size there
 MOST_LAYERS = 16  # more bars than that are unreadable; the table beside the plot has every layer
+_SAID: dict[str, Callable[[float | None], str]] = {
+    "loss": number,
+    "validation accuracy": percent,
+    "levels written": rounded,
+}
 
 
 def accuracy_plot(run: Run) -> Plot | None:
@@ -29,7 +35,7 @@ def accuracy_plot(run: Run) -> Plot | None:
         figure = Figure(figsize=(WIDTH, 1.25 + 0.4 * len(accuracy)))
         axes = figure.subplots()
         texts = [percent(value) for value in accuracy.values()]
-        _bars(axes, accuracy, texts, [COLOURS[roles[stage]] for stage in accuracy])
+        bars(axes, accuracy, texts, [COLOURS[roles[stage]] for stage in accuracy])
         axes.set(xlim=(0, 1.17), xlabel="accuracy / %")
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
         if run.chance is not None:
@@ -53,21 +59,39 @@ def accuracy_plot(run: Run) -> Plot | None:
 def learning_plots(run: Run) -> list[Plot]:
     """Loss and validation accuracy over epochs, for each stage that trains for two epochs or more."""
     plots = []
-    for index, stage in enumerate(dict.fromkeys(epoch.stage for epoch in run.epochs)):
-        epochs = [epoch for epoch in run.epochs if epoch.stage == stage]
+    for index, (stage, epochs) in enumerate(_trainings(run).items()):
         losses = {
             "training": [epoch.loss for epoch in epochs],
             "validation": [epoch.validation_loss for epoch in epochs],
         }
         accuracy = {"validation": [epoch.validation_accuracy for epoch in epochs]}
-        for name, quantity, series in (
-            ("loss", "loss", losses),
-            ("validation", "validation accuracy", accuracy),
-        ):
-            known = {key: values for key, values in series.items() if any(value is not None for value in values)}
-            if known and len(epochs) >= 2:
-                plots.append(_curves(f"{name}-{index}", stage, quantity, epochs, known))
-    return plots
+        plots += [
+            _curves(f"loss-{index}", stage, "loss", epochs, losses),
+            _curves(f"validation-{index}", stage, "validation accuracy", epochs, accuracy),
+        ]
+    return [plot for plot in plots if plot is not None]
+
+
+def writes_plots(run: Run) -> list[Plot]:
+    """Levels that one inference writes over epochs, for each stage that trains a PCM chip for two epochs or more."""
+    plots = [
+        _curves(
+            f"writes-{index}",
+            stage,
+            "levels written",
+            epochs,
+            {"one inference": [epoch.validation_writes for epoch in epochs]},
+        )
+        for index, (stage, epochs) in enumerate(_trainings(run).items())
+    ]
+    caption = "Per inference, in the order that the training follows."
+    return [replace(plot, caption=caption) for plot in plots if plot is not None]
+
+
+def _trainings(run: Run) -> dict[str, list[Epoch]]:
+    """The epochs of each stage that trains."""
+    stages = dict.fromkeys(epoch.stage for epoch in run.epochs)
+    return {stage: [epoch for epoch in run.epochs if epoch.stage == stage] for stage in stages}
 
 
 def error_plot(run: Run) -> Plot | None:
@@ -128,7 +152,7 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
     with drawing():
         figure = Figure(figsize=(WIDTH, 0.5 + 0.4 * len(known)))
         axes = figure.subplots()
-        _bars(axes, known, texts, [colour] * len(known))
+        bars(axes, known, texts, [colour] * len(known))
         axes.set_xlim(0, (max(known.values()) or 1.0) * 1.35)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
@@ -137,7 +161,7 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
     return Plot(name, title, "", f"{label}: {told}.", source)
 
 
-def _bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
+def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
     """Horizontal bars, first on top, each with its value at its end."""
     axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
     for row, (value, text) in enumerate(zip(values.values(), texts, strict=True)):
@@ -162,7 +186,8 @@ def _grouped(axes: Axes, layers: Sequence[Layer], colours: Mapping[str, str]) ->
         for place, value in zip(places, values, strict=True):
             text = number(value, 2)
             axes.annotate(text, (value, place), (4, 0), textcoords="offset points", va="center", size=8.5)
-    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    within_decades = (1.0,) if most > 10 * floor else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=within_decades, numticks=5))
     axes.xaxis.set_major_formatter(lambda value, _: number(value, 1))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(floor, most * (most / floor) ** 0.28)
@@ -183,29 +208,34 @@ def _curves(
     quantity: str,
     epochs: Sequence[Epoch],
     series: Mapping[str, Sequence[float | None]],
-) -> Plot:
-    """Lines over epochs, named by a legend where there are two; a missing value leaves a gap."""
+) -> Plot | None:
+    """Lines over epochs, named by a legend where there are two; a missing value leaves a gap, one epoch is no line."""
+    known = {title: values for title, values in series.items() if any(value is not None for value in values)}
+    if not known or len(epochs) < 2:
+        return None
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    said = _SAID[quantity]
     steps = [epoch.epoch for epoch in epochs]
     with drawing():
         figure = Figure(figsize=(WIDTH, 2.7))
         axes = figure.subplots()
         styles = ((COLOURS["accent"], "-"), (COLOURS["other-1"], (0, (5, 2))))
-        for (title, values), (colour, dashes) in zip(series.items(), styles, strict=False):
+        for (title, values), (colour, dashes) in zip(known.items(), styles, strict=False):
             heights = [float("nan") if value is None else value for value in values]
             axes.plot(steps, heights, color=colour, linestyle=dashes, label=title)
-        axes.set(xlabel="epoch", ylabel=quantity if quantity == "loss" else f"{quantity} / %")
+        axes.set(xlabel="epoch", ylabel=f"{quantity} / %" if said is percent else quantity)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
-        if quantity != "loss":
+        if said is percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
-        if len(series) > 1:
+        elif said is rounded:
+            axes.yaxis.set_major_formatter(lambda value, _: rounded(value))
+        if len(known) > 1:
             axes.legend(loc="best")
         source = to_svg(figure)
-    said = number if quantity == "loss" else percent
-    told = ", ".join(_from_to(title, values, said) for title, values in series.items())
+    told = ", ".join(_from_to(title, values, said) for title, values in known.items())
     label = f"Line of {quantity} over {len(epochs)} epochs of {stage}: {told}."
     return Plot(name, f"{quantity.capitalize()} by epoch: {stage}", "", label, source)
 

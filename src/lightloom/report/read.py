@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from lightloom.common.errors import RequestError
-from lightloom.common.files import read_json, read_json_lines
+from lightloom.common.files import read_json_lines
+from lightloom.report.check import Amount, Fraction, Real, check, read_file
+from lightloom.report.read_writes import Wear, Writes, read_wear, read_writes
 
 KNOWN_FILES = (
     "summary.json",
@@ -27,19 +28,8 @@ KNOWN_FILES = (
     "specimen.json",
     "versions.json",
     "phases.safetensors",
+    "writes.json",
 )
-
-_Kind = TypeVar("_Kind")
-
-
-def _without_nan(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-# In all three, a number that is not finite counts as not there.
-Real = Annotated[float | None, BeforeValidator(_without_nan)]
-Amount = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_without_nan)]
-Fraction = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_without_nan)]
 
 
 class Learning(BaseModel):
@@ -73,10 +63,12 @@ class Epoch(BaseModel):
     loss: Real = None
     validation_loss: Real = None
     validation_accuracy: Fraction = None
+    validation_writes: Amount = None
+    """Levels that one inference writes, on a PCM chip."""
 
 
 class Layer(BaseModel):
-    """One layer of the network: on the chip in blocks of MZIs, or left electronic for a reason."""
+    """One layer of the network: on the chip in blocks of MZIs or PCM cells, or left electronic for a reason."""
 
     name: str
     kind: str = ""
@@ -86,6 +78,7 @@ class Layer(BaseModel):
     blocks: list[int] = []
     block_size: int | None = None
     mzis: int | None = None
+    cells: int | None = None
     weight_error: Amount = None
     errors: dict[str, Amount] = {}
 
@@ -106,6 +99,7 @@ class LayerCost(BaseModel):
     calls: int | None = None
     cores: int | None = None
     mzis: int | None = None
+    cells: int | None = None
     energy_j: Amount = None
     latency_s: Amount = None
 
@@ -153,12 +147,19 @@ class Run:
     specimen: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     phases: Phases | None = None
+    writes: Writes | None = None
+    wear: Wear = field(default_factory=dict)
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Every stage that has an accuracy or an error, in order of appearance."""
         names = [*self.summary.accuracy, *(stage for layer in self.layers for stage in layer.errors)]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def on_pcm(self) -> bool:
+        """Whether the chip is a crossbar of PCM cells, not a mesh of MZIs."""
+        return self.chip.get("technology") == "pcm" or self.writes is not None
 
     @property
     def chance(self) -> float | None:
@@ -193,34 +194,20 @@ def read_run(folder: Path) -> Run:
             f"`{folder}` holds no file of a run. A run folder has at least one of {expected}. "
             "Name the folder that `lightloom run` printed."
         )
-    layers = tuple(_read(folder / "layers.json", list[Layer], []))
+    layers = tuple(read_file(folder / "layers.json", list[Layer], []))
     return Run(
-        summary=_read(folder / "summary.json", Summary, Summary()),
+        summary=read_file(folder / "summary.json", Summary, Summary()),
         epochs=_read_epochs(folder / "metrics.jsonl"),
         layers=layers,
-        cost=_read(folder / "cost.json", Cost, Cost()),
+        cost=read_file(folder / "cost.json", Cost, Cost()),
         config=_read_config(folder / "config.yaml"),
-        chip=_read(folder / "chip.json", dict[str, Any], {}),
-        specimen=_read(folder / "specimen.json", dict[str, Any], {}),
-        versions=_read(folder / "versions.json", dict[str, Any], {}),
+        chip=read_file(folder / "chip.json", dict[str, Any], {}),
+        specimen=read_file(folder / "specimen.json", dict[str, Any], {}),
+        versions=read_file(folder / "versions.json", dict[str, Any], {}),
         phases=_read_phases(folder / "phases.safetensors", [layer.name for layer in layers]),
+        writes=read_writes(folder / "writes.json"),
+        wear=read_wear(folder / "wear.safetensors"),
     )
-
-
-def _read(path: Path, kind: type[_Kind], absent: _Kind) -> _Kind:
-    return _check(path, kind, read_json(path)) if path.is_file() else absent
-
-
-def _check(path: Path, kind: type[_Kind], content: object) -> _Kind:
-    try:
-        return TypeAdapter(kind).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise RequestError(
-            f"`{path}` does not hold what a run writes there: {where}: {first['msg']}. "
-            "Make it again with the verb that wrote it, or remove it to leave its section out."
-        ) from None
 
 
 def _read_epochs(path: Path) -> tuple[Epoch, ...]:
@@ -229,7 +216,7 @@ def _read_epochs(path: Path) -> tuple[Epoch, ...]:
         lines = list(read_json_lines(path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"`{path}` is not one JSON object per line: {error}.") from None
-    epochs = _check(path, list[Epoch], lines)
+    epochs = check(path, list[Epoch], lines)
     return tuple({(epoch.stage, epoch.epoch): epoch for epoch in epochs}.values())
 
 
@@ -242,7 +229,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"`{path}` is not YAML: {' '.join(str(error).split())}.") from None
-    return _check(path, dict[str, Any], content)
+    return check(path, dict[str, Any], content)
 
 
 def _read_phases(path: Path, order: list[str]) -> Phases | None:

@@ -31,6 +31,7 @@ LIGHT = {
     "calibrated": "#9a6d00",
     "mapped": "#8347a6",
     "learned": "#0b69b3",
+    "reordered": "#4a7a1e",
     "other-0": "#0c7d6f",
     "other-1": "#ad3f68",
 }
@@ -47,13 +48,14 @@ DARK = {
     "calibrated": "#e0b13f",
     "mapped": "#c79be0",
     "learned": "#62b4f2",
+    "reordered": "#9fce63",
     "other-0": "#42c3b0",
     "other-1": "#ea88ad",
 }
 COLOURS = {role: f"#0{index:x}0f0{index:x}" for index, role in enumerate(LIGHT)}
 """The sentinel of each role: what plots draw with."""
 
-_OF_STAGE = ("electronic", "programmed", "calibrated", "mapped", "learned")
+_OF_STAGE = ("electronic", "programmed", "calibrated", "mapped", "learned", "reordered")
 _SPARE = ("other-0", "other-1")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

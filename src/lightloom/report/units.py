@@ -70,6 +70,29 @@ def count(value: float | None) -> str:
     return f"{round(value):,}".replace(",", THIN) if _is_finite(value) else ABSENT
 
 
+def rounded(value: float | None, digits: int = 3) -> str:
+    """A number for a sentence, `digits` significant: `17857.1` gives `17 900`, `28.0` gives `28`.
+
+    Trailing zeros go. Powers of ten are written from a thousand million on, and below a thousandth.
+    """
+    if not _is_finite(value):
+        return ABSENT
+    near = float(f"{value:.{digits - 1}e}")
+    if near and not 1e-3 <= abs(near) < 1e9:
+        return _powers(f"{near:.{digits - 1}e}")
+    return count(near) if near.is_integer() else _signed(f"{near:.{digits}g}")
+
+
+def span(seconds: float | None) -> str:
+    """A time to wait for, three digits of it: in SI below a minute, then in minutes, hours, days and years."""
+    if not _is_finite(seconds):
+        return ABSENT
+    for size, unit in ((365.25 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{rounded(seconds / size)}{NO_BREAK}{unit}"
+    return si(seconds, "s")
+
+
 def duration(seconds: float | None) -> str:
     """Wall time: below a minute in SI, then minutes and seconds, then hours and minutes."""
     if not _is_finite(seconds):
