@@ -112,3 +112,16 @@ def test_the_last_epoch_is_kept_where_asked(tmp_path: Path) -> None:
 def test_a_model_without_cells_is_refused() -> None:
     with pytest.raises(ValueError, match="no layer on a PCM chip"):
         WriteAwareTask(Classify(), nn.Linear(2, 2), WriteAware())
+
+
+def test_the_strength_falls_to_nothing_over_the_last_part() -> None:
+    model = network()
+    task = WriteAwareTask(Classify(), model, WriteAware(strength=8.0, release=0.5))
+    strengths = []
+    for done in (0.0, 0.25, 0.5, 0.75, 1.0):
+        task.prepare(model, done)
+        strengths.append(task.strength)
+    assert strengths == [8.0, 8.0, 8.0, 4.0, 0.0]
+    steady = WriteAwareTask(Classify(), model, WriteAware(strength=8.0))
+    steady.prepare(model, 0.99)
+    assert steady.strength == 8.0

@@ -122,6 +122,11 @@ def test_the_story_and_the_key_figures(run_folder: Path) -> None:
     assert "lightloom run onchip/digits --seed 0" in text
 
 
+def test_more_may_be_recovered_than_was_lost(run_folder: Path, change: Callable[..., None]) -> None:
+    change("summary.json", accuracy={"electronic": 0.989, "programmed": 0.981, "learned": 0.995})
+    assert "1.4 points where 0.8 were lost when programmed; now 99.5 %" in said(page(run_folder))
+
+
 def test_the_tables_hold_the_numbers(run_folder: Path, made: SimpleNamespace) -> None:
     text = said(page(run_folder))
     for shown in (

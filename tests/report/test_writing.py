@@ -28,6 +28,22 @@ def test_the_story_of_training_and_reordering(made: SimpleNamespace) -> None:
     )
 
 
+def test_a_life_is_told_alike_everywhere(made: SimpleNamespace) -> None:
+    writes = told(made, ("programmed", "as it comes", 199.0, 100), ("learned", "reordered", 16.0, 10), inferences=9.0)
+    for case in writes.cases:
+        case.cells_failed = 0
+    assert [plain(writing.life(case.first_failure)) for case in writes.cases] == ["2 513", "31 250"]
+    assert "31 250 inferences instead of 2 513, which" in plain(writing.story(writes))
+    assert [plain(text) for text in (writing.cards(writes)[2].value, writing.cards(writes)[2].note)] == [
+        "31 250",
+        "2 513 before",
+    ]
+    assert [plain(text)[-23:] for _, text in writing.failures(writes, None)] == [
+        "after 2 513 inferences.",
+        "fter 31 250 inferences.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("last", "words"),
     [

@@ -73,7 +73,7 @@ def fit(
     device: str = "auto",
     augment: Callable[[Tensor], Tensor] | None = None,
     thin: Thin | None = None,
-    prepare: Callable[[nn.Module], None] | None = None,
+    prepare: Callable[[nn.Module, float], None] | None = None,
 ) -> Progress:
     """Train the parameters of `model` that require a gradient, and leave the best weights in it, or the last.
 
@@ -92,7 +92,8 @@ def fit(
         device: "auto" takes a GPU where there is one; "cpu" never does.
         augment: Changes the images of every training step; its randomness must come from torch's global generator.
         thin: Leaves out some of the numbered batches of an epoch, the same in every process.
-        prepare: Called with the model before every epoch; what it does must follow from the weights alone.
+        prepare: Called before every epoch with the model and the share of the training that is done; what it does must
+            follow from these alone.
 
     Raises:
         WorkError: The loss or a gradient is not finite, or the disk refuses.
@@ -118,14 +119,14 @@ class _Trainer:
         device: str,
         augment: Callable[[Tensor], Tensor] | None,
         thin: Thin | None,
-        prepare: Callable[[nn.Module], None] | None,
+        prepare: Callable[[nn.Module, float], None] | None,
     ) -> None:
         # `accelerate launch` says which devices and processes there are; plain `python` is one process
         self.hardware = Accelerator(cpu=on_cpu(device))
         self.task, self.config, self.place, self.seed = task, config, place, seed
         self.augment = augment
         self.thin: Thin = thin or (lambda batches, epoch: batches)
-        self.prepare = prepare or (lambda model: None)
+        self.prepare = prepare or (lambda model, done: None)
         self.model = model.to(self.hardware.device)
         self.validation = validation.to(self.hardware.device)
         images = train.to(self.hardware.device)
@@ -147,7 +148,7 @@ class _Trainer:
         with follow(self.place.stage, epochs, shown=self.hardware.is_main_process) as report:
             for epoch in range(self.progress.epoch + 1, epochs + 1):
                 started = time.perf_counter()
-                self.prepare(self.model)
+                self.prepare(self.model, (epoch - 1) / epochs)
                 loss = self._epoch(epoch)
                 figures = self.task.evaluate(self.model, self.validation)
                 self._record(epoch, loss, figures, time.perf_counter() - started)

@@ -23,12 +23,17 @@ from lightloom.physics.pcm.penalty import Penalty
 from lightloom.physics.pcm.schedule import Schedule, sequence
 from lightloom.physics.pcm.writes import Start
 
+_RELEASE = 0.6
+
 
 class WriteAware(Section):
     """What training pays for writes."""
 
     strength: float = Field(0.0, ge=0)
     """Factor of the penalty in the loss; 0 trains without."""
+    release: float = Field(0.0, ge=0, le=1)
+    """Share of the training, at its end, over which the strength falls to nothing, epoch by epoch: what was brought
+    together mostly stays, and the accuracy comes back."""
     reference: Literal["row_mean", "global_mean", "previous", "erased"] = "row_mean"
     """What a level is pulled to: the mean over the turns of its array row (published), the mean over all arrays and
     turns, the level of the turn before in the order that will be used, or the erased pair."""
@@ -43,17 +48,18 @@ def for_sharing(sharing: Sharing, strength: float, start: Start = "erased") -> W
 
     Where every cell is sorted by itself, what is written is the range of its levels, and a square pulls hardest at the
     ends of it: towards the erased pair where an inference starts from there, else towards the mean of the cell. Where
-    an order serves many cells, it is the sum of all steps along that order.
+    an order serves many cells, it is the sum of all steps along that order. Squares of
+    distances below one are small, hence twice the strength for them.
 
     Args:
         sharing: What decides when an input is due.
-        strength: As `WriteAware.strength`.
+        strength: As `WriteAware.strength`; it falls to nothing over the last 60 % of the training.
         start: What an inference finds in the cells.
     """
     if sharing == "row_private":
         reference: Literal["erased", "row_mean"] = "erased" if start == "erased" else "row_mean"
-        return WriteAware(strength=strength, reference=reference, norm="l2", balance="cells")
-    return WriteAware(strength=strength, reference="previous", norm="l1", balance="cells")
+        return WriteAware(strength=2 * strength, release=_RELEASE, reference=reference, norm="l2", balance="cells")
+    return WriteAware(strength=strength, release=_RELEASE, reference="previous", norm="l1", balance="cells")
 
 
 class WriteAwareTask:
@@ -70,6 +76,7 @@ class WriteAwareTask:
 
     def __init__(self, task: Task, model: nn.Module, config: WriteAware) -> None:
         self.task, self.config = task, config
+        self.strength = config.strength
         self.cores = cores(model, PCMCore)
         if not self.cores:
             raise ValueError("there are no cells to write: the model has no layer on a PCM chip; use `convert` first")
@@ -80,8 +87,15 @@ class WriteAwareTask:
         self.homes = {name: core.schedule_on_cpu() for name, core in self.cores.items()}
         self.shares = {name: count / total if every_cell else 1.0 for name, count in counts.items()}
 
-    def prepare(self, model: nn.Module) -> None:
-        """Find the order that the present levels would be written in, and ask for the penalty along it."""
+    def prepare(self, model: nn.Module, done: float = 0.0) -> None:
+        """Find the order that the present levels would be written in, and ask for the penalty along it.
+
+        Args:
+            model: As given before.
+            done: Share of the training that is done.
+        """
+        release = self.config.release
+        self.strength = self.config.strength * (min(1.0, (1 - done) / release) if release else 1.0)
         for name, core in self.cores.items():
             core.penalty = None if self.config.strength == 0 else self._penalty(core, self.homes[name])
 
@@ -90,7 +104,7 @@ class WriteAwareTask:
         loss = self.task.loss(outputs, targets)
         for name, core in self.cores.items():
             if core.paid is not None:
-                loss = loss + self.config.strength * self.shares[name] * core.paid
+                loss = loss + self.strength * self.shares[name] * core.paid
                 core.paid = None
         return loss
 

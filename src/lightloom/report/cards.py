@@ -45,6 +45,7 @@ def _accuracy_card(run: Run) -> list[Card]:
     lost = known.get("electronic", 0.0) - known.get("programmed", 1.0)
     if lost <= 0 or reached <= known["programmed"]:
         return [Card("Accuracy", units.percent(reached), last)]
-    regained = f"{100 * (reached - known['programmed']):.1f}{units.NO_BREAK}points"
-    note = f"of the {100 * lost:.1f} lost when programmed; now {units.percent(reached)}"
-    return [Card("Accuracy recovered", regained, note)]
+    regained = reached - known["programmed"]
+    whole = f"of the {100 * lost:.1f}" if regained <= lost else f"where {100 * lost:.1f} were"
+    note = f"{whole} lost when programmed; now {units.percent(reached)}"
+    return [Card("Accuracy recovered", f"{100 * regained:.1f}{units.NO_BREAK}points", note)]

@@ -71,7 +71,7 @@ def cards(writes: Writes) -> list[Card]:
             f"{pulses(first.worst_cell)} → {pulses(last.worst_cell)}" if compared else pulses(last.worst_cell),
             "pulses per inference",
         ),
-        Card("Inferences to the first failure", _inferences(last), earlier(_inferences(first))),
+        Card("Inferences to the first failure", life(last.first_failure), earlier(life(first.first_failure))),
     ]
     if writes.rate_hz is not None:
         rate = units.constant(writes.rate_hz, "Hz")
@@ -96,7 +96,7 @@ def pulses(value: float) -> str:
 
 
 def life(value: float | None) -> str:
-    """Inferences, in full; None is never."""
+    """Inferences until cells fail, four digits of them: the same wherever they are told; None is never."""
     return "never" if value is None else units.rounded(value, 4)
 
 
@@ -119,7 +119,7 @@ def failures(writes: Writes, cells: float | None) -> Iterator[tuple[str, str]]:
     if not writes.inferences:
         return
     for case in writes.cases:
-        failed, first = case.cells_failed, _inferences(case)
+        failed, first = case.cells_failed, life(case.first_failure)
         if failed:
             told = f"{units.count(failed)} of {units.count(cells)} cells have" if cells else _cells_have(failed)
             yield case.name, f"{told} failed, the first after {first} inferences."
@@ -167,11 +167,11 @@ def _cell(writes: Writes) -> str:
     before, after = first.first_failure, last.first_failure
     if before is None or after is None or after <= before:
         return f"{cell}. {_life(writes)}"
-    life = f"{_inferences(last)} inferences instead of {_inferences(first)}"
+    lasts = f"{life(last.first_failure)} inferences instead of {life(first.first_failure)}"
     if writes.rate_hz is not None:
         rate = units.constant(writes.rate_hz, "Hz")
-        life += f", which is {_time(writes, last)} at {rate} instead of {_time(writes, first)}"
-    return f"{cell} and lasts {units.rounded(after / before)} times longer: {life}."
+        lasts += f", which is {_time(writes, last)} at {rate} instead of {_time(writes, first)}"
+    return f"{cell} and lasts {units.rounded(after / before)} times longer: {lasts}."
 
 
 def _life(writes: Writes) -> str:
@@ -180,7 +180,7 @@ def _life(writes: Writes) -> str:
     time = ""
     if writes.rate_hz is not None:
         time = f", which is {_time(writes, writes.last)} at {units.constant(writes.rate_hz, 'Hz')}"
-    return f"The first cell fails after {_inferences(writes.last)} inferences{time}."
+    return f"The first cell fails after {life(writes.last.first_failure)} inferences{time}."
 
 
 def _pace(writes: Writes) -> str:
@@ -195,10 +195,6 @@ def _pace(writes: Writes) -> str:
     if last.first_failure is None:
         return f"{told}."
     return f"{told}; at that pace its first cell fails after {units.span(last.first_failure * last.latency_s)}."
-
-
-def _inferences(case: Case) -> str:
-    return "never" if case.first_failure is None else units.rounded(case.first_failure)
 
 
 def _time(writes: Writes, case: Case) -> str:
