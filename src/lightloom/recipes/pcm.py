@@ -28,7 +28,7 @@ _PUBLISHED = TrainConfig(
     milestones=(82, 122),
     warmup=0.0,
 )
-_STRENGTH = 50.0
+_STRENGTH = 25.0
 _QUICK = _PUBLISHED.replace(schedule="cosine", milestones=())
 
 
@@ -58,7 +58,7 @@ def digits(
         learn=TrainConfig(
             epochs=learn, batch_size=64, optimizer="sgd", nesterov=True, lr=0.02, weight_decay=1e-4, keep="last"
         ),
-        writes=for_sharing(sharing, 20.0),
+        writes=for_sharing(sharing, 10.0),
     )
 
 
@@ -72,7 +72,7 @@ def mnist(data: str = "mnist", bits: int = 4, sharing: Sharing = "row_private", 
         quick: 16 channels, 4,000 images, 3 and 3 epochs.
     """
     return _published(
-        "pcm/mnist", "cnn-l", data, bits, sharing, quick, strength=20.0, width=16, limit=4_000, epochs=(3, 3)
+        "pcm/mnist", "cnn-l", data, bits, sharing, quick, strength=10.0, width=16, limit=4_000, epochs=(3, 3)
     )
 
 
