@@ -107,7 +107,7 @@ def convert(
     answer(
         work,
         as_json,
-        lambda result: table(result["layers"], ("name", "kind", "shape", "blocks", "mzis", "reason")),
+        lambda result: table(result["layers"], ("name", "kind", "shape", "blocks", "mzis", "cells", "reason")),
     )
 
 
