@@ -10,6 +10,8 @@ same on two cores within minutes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from lightloom.chips import PCMChip, preset
 from lightloom.config import DataConfig, ModelConfig, RunConfig, StageName
 from lightloom.learn import TrainConfig, for_sharing
@@ -29,7 +31,6 @@ _PUBLISHED = TrainConfig(
     warmup=0.0,
 )
 _STRENGTH = 25.0
-_QUICK = _PUBLISHED.replace(schedule="cosine", milestones=())
 
 
 def digits(
@@ -71,9 +72,7 @@ def mnist(data: str = "mnist", bits: int = 4, sharing: Sharing = "row_private", 
         sharing: Of inputs: "row_private", "column_shared" or "block_shared".
         quick: 16 channels, 4,000 images, 3 and 3 epochs.
     """
-    return _published(
-        "pcm/mnist", "cnn-l", data, bits, sharing, quick, strength=10.0, width=16, limit=4_000, epochs=(3, 3)
-    )
+    return _published("pcm/mnist", "cnn-l", data, bits, sharing, _Small(16, 4_000, 3) if quick else None, strength=10.0)
 
 
 def cifar10_vgg8(
@@ -89,10 +88,8 @@ def cifar10_vgg8(
         sharing: Of inputs: "row_private", "column_shared" or "block_shared".
         quick: 16 channels at first, 4,000 images, 6 and 6 epochs, no augmentation.
     """
-    config = _published(
-        "pcm/cifar10-vgg8", "vgg8", data, bits, sharing, quick, strength=_STRENGTH, width=16, limit=4_000, epochs=(6, 6)
-    )
-    return _augmented(config, quick)
+    small = _Small(16, 4_000, 6) if quick else None
+    return _augmented(_published("pcm/cifar10-vgg8", "vgg8", data, bits, sharing, small))
 
 
 def cifar10_resnet18(
@@ -108,19 +105,8 @@ def cifar10_resnet18(
         sharing: Of inputs: "row_private", "column_shared" or "block_shared".
         quick: 8 channels at first, 2,000 images, 4 and 4 epochs, no augmentation.
     """
-    config = _published(
-        "pcm/cifar10-resnet18",
-        "resnet18",
-        data,
-        bits,
-        sharing,
-        quick,
-        strength=_STRENGTH,
-        width=8,
-        limit=2_000,
-        epochs=(4, 4),
-    )
-    return _augmented(config, quick)
+    small = _Small(8, 2_000, 4) if quick else None
+    return _augmented(_published("pcm/cifar10-resnet18", "resnet18", data, bits, sharing, small))
 
 
 def cifar100_vgg13(
@@ -136,19 +122,19 @@ def cifar100_vgg13(
         sharing: Of inputs: "row_private", "column_shared" or "block_shared".
         quick: 8 channels at first, 2,000 images, 4 and 4 epochs, no augmentation.
     """
-    config = _published(
-        "pcm/cifar100-vgg13",
-        "vgg13",
-        data,
-        bits,
-        sharing,
-        quick,
-        strength=_STRENGTH,
-        width=8,
-        limit=2_000,
-        epochs=(4, 4),
-    )
-    return _augmented(config, quick)
+    small = _Small(8, 2_000, 4) if quick else None
+    return _augmented(_published("pcm/cifar100-vgg13", "vgg13", data, bits, sharing, small))
+
+
+class _Small(NamedTuple):
+    """Size of a quick form."""
+
+    width: int
+    """Channels at first."""
+    limit: int
+    """Images."""
+    epochs: int
+    """Electronic, and on the chip."""
 
 
 def _published(
@@ -157,30 +143,29 @@ def _published(
     data: str,
     bits: int,
     sharing: Sharing,
-    quick: bool,
+    small: _Small | None,
     *,
-    strength: float,
-    width: int,
-    limit: int,
-    epochs: tuple[int, int],
+    strength: float = _STRENGTH,
 ) -> RunConfig:
-    """The common schedule; `width`, `limit` and `epochs` (electronic, on the chip) are those of the quick form."""
-    schedule = _QUICK if quick else _PUBLISHED
+    """The common schedule, or a quick form of it."""
+    schedule = _PUBLISHED
+    if small is not None:
+        schedule = schedule.replace(schedule="cosine", milestones=(), epochs=small.epochs)
     chip = preset("elight" if bits == 4 else f"elight-{bits}bit", PCMChip)
     return RunConfig(
         recipe=recipe,
         stages=_STAGES,
-        data=DataConfig(name=data, limit=limit if quick else None),
-        model=ModelConfig(name=model, width=width if quick else None),
-        train=schedule.replace(epochs=epochs[0]) if quick else schedule,
+        data=DataConfig(name=data, limit=small and small.limit),
+        model=ModelConfig(name=model, width=small and small.width),
+        train=schedule,
         chip=chip.replace(sharing=sharing),
-        learn=schedule.replace(epochs=epochs[1] if quick else schedule.epochs, keep="last"),
+        learn=schedule.replace(keep="last"),
         writes=for_sharing(sharing, strength),
     )
 
 
-def _augmented(config: RunConfig, quick: bool) -> RunConfig:
-    """Crops and mirrored images in training; a mirrored digit is another sign, so house numbers stay as they are."""
+def _augmented(config: RunConfig) -> RunConfig:
+    """Crops and mirrored images where nothing is cut short; a mirrored digit is another sign, so house numbers stay."""
     data = config.data
     size = 32 if data.name == "tinyimagenet" else data.size
-    return config.replace(data=data.replace(augment=not quick and data.name != "svhn", size=size))
+    return config.replace(data=data.replace(augment=data.limit is None and data.name != "svhn", size=size))
