@@ -1,11 +1,19 @@
-"""Same numbers in every run: derandomised properties, seeded torch, one thread per worker."""
+"""Same numbers in every run: derandomised properties, seeded torch, one thread per worker; and sets of few images."""
 
+import dataclasses
+import gzip
 import os
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+
+from lightloom.data import Card, cards, describe
+
+LEARNING, TEST = 50, 20
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("house")
@@ -17,3 +25,49 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def _seeded() -> Iterator[None]:
     torch.manual_seed(0)
     yield
+
+
+@pytest.fixture(scope="session")
+def small_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small sets of coloured noise in the official formats: the class decides the mean."""
+    root = tmp_path_factory.mktemp("data")
+    draw = torch.Generator().manual_seed(0)
+
+    def pixels(count: int, size: int, classes: int) -> tuple[list[int], list[bytes]]:
+        labels = [i % classes for i in range(count)]
+        noise = torch.randint(0, 90, (count, size), generator=draw)
+        bright = torch.tensor(labels)[:, None] * 160 // classes
+        return labels, [bytes(row) for row in (noise + bright).to(torch.uint8).tolist()]
+
+    for name in ("mnist", "fashion_mnist", "kmnist", "emnist_balanced"):
+        (root / name).mkdir()
+        emnist, classes = name.startswith("emnist"), len(describe(name).classes)
+        for part, count in (("train", LEARNING), ("test" if emnist else "t10k", TEST)):
+            labels, images = pixels(count, 784, classes)
+            stem = root / name / (f"emnist-balanced-{part}" if emnist else part)
+            _write_gz(Path(f"{stem}-images-idx3-ubyte.gz"), (count, 28, 28), b"".join(images))
+            _write_gz(Path(f"{stem}-labels-idx1-ubyte.gz"), (count,), bytes(labels))
+    ten, hundred = root / "cifar10" / "cifar-10-batches-bin", root / "cifar100" / "cifar-100-binary"
+    for folder in (ten, hundred):
+        folder.mkdir(parents=True)
+    for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
+        labels, images = pixels(TEST if name.startswith("test") else LEARNING // 5, 3072, 10)
+        (ten / name).write_bytes(b"".join(bytes([a]) + b for a, b in zip(labels, images, strict=True)))
+    for name, count in (("train.bin", LEARNING), ("test.bin", TEST)):
+        labels, images = pixels(count, 3072, 100)
+        (hundred / name).write_bytes(b"".join(bytes([a % 20, a]) + b for a, b in zip(labels, images, strict=True)))
+    return root
+
+
+def _write_gz(path: Path, sides: tuple[int, ...], body: bytes) -> None:
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, len(sides)]) + struct.pack(f">{len(sides)}I", *sides) + body))
+
+
+@pytest.fixture
+def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sets as they are known, but for their number of images."""
+
+    def small(card: Card) -> Card:
+        return dataclasses.replace(card, learning=LEARNING, test=TEST, validation=10)
+
+    monkeypatch.setattr(cards, "_CARDS", tuple(small(describe(name)) for name in cards.DATASETS))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import gzip
 import json
-import struct
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 
 from lightloom.common.errors import RequestError
-from lightloom.data import Card, cards, describe
 from lightloom.folder import RunFolder
 from lightloom.recipes import RECIPES, resolve
 from lightloom.run import run
@@ -22,51 +18,6 @@ from lightloom.stages import Work
 PUBLISHED = sorted(set(RECIPES) - {"onchip/digits", "pcm/digits"})
 L2IGHT = [recipe for recipe in PUBLISHED if recipe.startswith("onchip/")]
 ELIGHT = [recipe for recipe in PUBLISHED if recipe.startswith("pcm/")]
-LEARNING, TEST = 50, 20
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small sets of coloured noise in the official formats: the class decides the mean."""
-    root = tmp_path_factory.mktemp("data")
-    draw = torch.Generator().manual_seed(0)
-
-    def pixels(count: int, size: int, classes: int) -> tuple[list[int], list[bytes]]:
-        labels = [i % classes for i in range(count)]
-        noise = torch.randint(0, 90, (count, size), generator=draw)
-        bright = torch.tensor(labels)[:, None] * 160 // classes
-        return labels, [bytes(row) for row in (noise + bright).to(torch.uint8).tolist()]
-
-    for name in ("mnist", "fashion_mnist"):
-        (root / name).mkdir()
-        for part, count in (("train", LEARNING), ("t10k", TEST)):
-            labels, images = pixels(count, 784, 10)
-            write_gz(root / name / f"{part}-images-idx3-ubyte.gz", (count, 28, 28), b"".join(images))
-            write_gz(root / name / f"{part}-labels-idx1-ubyte.gz", (count,), bytes(labels))
-    ten, hundred = root / "cifar10" / "cifar-10-batches-bin", root / "cifar100" / "cifar-100-binary"
-    for folder in (ten, hundred):
-        folder.mkdir(parents=True)
-    for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
-        labels, images = pixels(TEST if name.startswith("test") else LEARNING // 5, 3072, 10)
-        (ten / name).write_bytes(b"".join(bytes([a]) + b for a, b in zip(labels, images, strict=True)))
-    for name, count in (("train.bin", LEARNING), ("test.bin", TEST)):
-        labels, images = pixels(count, 3072, 100)
-        (hundred / name).write_bytes(b"".join(bytes([a % 20, a]) + b for a, b in zip(labels, images, strict=True)))
-    return root
-
-
-def write_gz(path: Path, sides: tuple[int, ...], body: bytes) -> None:
-    path.write_bytes(gzip.compress(bytes([0, 0, 8, len(sides)]) + struct.pack(f">{len(sides)}I", *sides) + body))
-
-
-@pytest.fixture
-def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sets as they are known, but for their number of images."""
-
-    def small(card: Card) -> Card:
-        return dataclasses.replace(card, learning=LEARNING, test=TEST, validation=10)
-
-    monkeypatch.setattr(cards, "_CARDS", tuple(small(describe(name)) for name in cards.DATASETS))
 
 
 def shrunk(recipe: str, root: Path, width: int = 3) -> list[str]:
@@ -112,7 +63,7 @@ def test_quick_forms_do_less(recipe: str) -> None:
     assert quick.learn.epochs <= full.learn.epochs
     assert quick.model.name == full.model.name
     assert quick.data.name == full.data.name
-    assert quick.data.limit is not None or recipe in ("onchip/digits", "pcm/digits")
+    assert quick.data.limit is not None or quick.data.name == "digits"
 
 
 def test_switches_choose_what_follows_from_them() -> None:
@@ -130,10 +81,10 @@ def test_switches_choose_what_follows_from_them() -> None:
 
 @pytest.mark.parametrize("recipe", ELIGHT)
 @pytest.mark.usefixtures("small_cards")
-def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, files: Path, tmp_path: Path) -> None:
+def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, small_files: Path, tmp_path: Path) -> None:
     stuck = ["chip.block_size=16", "chip.stuck_fraction=0.05"]
     stages = "stages=[train,program,calibrate,map,learn,reorder,evaluate,cost,report]"
-    summary = run(resolve(recipe, [*shrunk(recipe, files), *stuck, stages]), tmp_path / "run")
+    summary = run(resolve(recipe, [*shrunk(recipe, small_files), *stuck, stages]), tmp_path / "run")
     assert list(summary["accuracy"]) == ["electronic", "programmed", "calibrated", "mapped", "learned", "reordered"]
     assert summary["accuracy"]["learned"] == summary["accuracy"]["reordered"]
     rows = [row for row in json.loads((tmp_path / "run/layers.json").read_text()) if row["converted"]]
@@ -152,8 +103,8 @@ def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, files: Path
 
 @pytest.mark.parametrize("recipe", sorted(set(L2IGHT) - {"onchip/transfer"}))
 @pytest.mark.usefixtures("small_cards")
-def test_a_tiny_form_runs_from_files_to_report(recipe: str, files: Path, tmp_path: Path) -> None:
-    config = resolve(recipe, [*shrunk(recipe, files), "data.augment=true"])
+def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, tmp_path: Path) -> None:
+    config = resolve(recipe, [*shrunk(recipe, small_files), "data.augment=true"])
     summary = run(config, tmp_path / "run")
     assert list(summary["accuracy"]) == ["electronic", "programmed", "calibrated", "mapped", "learned"]
     rows = json.loads((tmp_path / "run/layers.json").read_text())
@@ -167,8 +118,8 @@ def test_a_tiny_form_runs_from_files_to_report(recipe: str, files: Path, tmp_pat
 
 
 @pytest.mark.usefixtures("small_cards")
-def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(files: Path, tmp_path: Path) -> None:
-    changes = [*shrunk("onchip/transfer", files), "transfer.limit=32"]
+def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(small_files: Path, tmp_path: Path) -> None:
+    changes = [*shrunk("onchip/transfer", small_files), "transfer.limit=32"]
     summary = run(resolve("onchip/transfer", changes), tmp_path / "run")
     assert summary["chance"] == 0.1
     electronic, mapped, learned = (
@@ -190,7 +141,7 @@ def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(files: Path, tmp_path
 
 
 @pytest.mark.usefixtures("small_cards")
-def test_a_transfer_between_images_of_other_shapes_says_how_to_mend_it(files: Path, tmp_path: Path) -> None:
-    changes = [*shrunk("onchip/transfer", files), "transfer.size=16"]
+def test_a_transfer_between_images_of_other_shapes_says_how_to_mend_it(small_files: Path, tmp_path: Path) -> None:
+    changes = [*shrunk("onchip/transfer", small_files), "transfer.size=16"]
     with pytest.raises(RequestError, match=r"`cifar10` have the shape \(3, 16, 16\).*`transfer\.size=N`"):
         run(resolve("onchip/transfer", changes), tmp_path / "run")

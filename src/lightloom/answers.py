@@ -48,18 +48,30 @@ def _fail(message: str, code: int, as_json: bool) -> None:
 
 
 def show_summary(result: dict[str, Any]) -> None:
-    """A run in a few lines."""
-    for state, accuracy in result.get("accuracy", {}).items():
-        typer.echo(f"{state:12} {100 * accuracy:6.2f} % of the test images")
+    """A run in a few lines: one a state of the network, or one a case of a comparison."""
+    cases = result.get("sweep", {}).get("cases", [])
+    width = max([12, *(len(case["case"]) for case in cases)])
+    for case in cases:
+        typer.echo(f"{case['case']:{width}} {_mean(case)}")
+    for state, accuracy in ({} if cases else result.get("accuracy", {})).items():
+        typer.echo(f"{state:{width}} {100 * accuracy:6.2f} % of the test images")
     if "energy_j" in result:
         typer.echo(
-            f"{'inference':12} {result['chip_calls']} chip calls, {result['energy_j'] * 1e9:.3g} nJ "
+            f"{'inference':{width}} {result['chip_calls']} chip calls, {result['energy_j'] * 1e9:.3g} nJ "
             f"({result['boundary']}), {result['latency_s'] * 1e9:.3g} ns"
         )
-    typer.echo(f"{'run':12} {result['run']}")
+    typer.echo(f"{'run':{width}} {result['run']}")
     report = Path(result["run"]) / "report.html"
     if report.exists():
-        typer.echo(f"{'report':12} {report}")
+        typer.echo(f"{'report':{width}} {report}")
+
+
+def _mean(case: dict[str, Any]) -> str:
+    """Accuracy of one case on the test images, with its standard deviation where there is more than one seed."""
+    mean = f"{100 * case['accuracy']:6.2f}"
+    if case["seeds"] == 1:
+        return f"{mean} %, 1 seed"
+    return f"{mean} +- {100 * case['std']:.2f} %, {case['seeds']} seeds"
 
 
 def show_yaml(result: dict[str, Any]) -> None:

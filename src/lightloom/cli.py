@@ -83,6 +83,7 @@ _stage_verb("calibrate", "Identify the devices of the specimen, and program them
 _stage_verb("map", "Look at the programmed blocks and correct them.")
 _stage_verb("learn", "Learn on the chip again.")
 _stage_verb("reorder", "Find the order in which PCM cells are written least, and count the writes.")
+_stage_verb("sweep", "Train every case of a comparison again.")
 _stage_verb("evaluate", "Measure every state of the network on the test images.")
 _stage_verb("cost", "Count cores, calls, energy and time of one inference.")
 _stage_verb("report", "Write the report.")
@@ -131,19 +132,28 @@ def chips(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the chips, or show one with its constants and their sources."""
+    """List the chips and absorbers, or show one with its constants and their sources."""
 
     def work() -> dict[str, Any]:
-        from lightloom.chips import PRESETS, preset
+        from lightloom.chips import ABSORBERS, PRESETS
+        from lightloom.common.errors import RequestError, nearest
 
-        if name is not None:
-            return preset(name).model_dump(mode="json")
-        return {"chips": [chip.model_dump(mode="json", exclude={"devices"}) for chip in PRESETS.values()]}
+        if name is None:
+            details = {"table", "wavelength", "saturation_irradiance"}
+            cores = [chip.model_dump(mode="json", exclude={"devices"}) for chip in PRESETS.values()]
+            activations = [chip.model_dump(mode="json", exclude=chip.idle | details) for chip in ABSORBERS.values()]
+            return {"chips": [*cores, *activations]}
+        if name in ABSORBERS:
+            return ABSORBERS[name].model_dump(mode="json", exclude=ABSORBERS[name].idle)
+        if name in PRESETS:
+            return PRESETS[name].model_dump(mode="json")
+        raise RequestError(f"There is no chip `{name}`. {nearest(name, [*PRESETS, *ABSORBERS])}")
 
     shared = ("name", "block_size", "input_bits")
     columns = {
         "mesh": (*shared, "field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
         "pcm": (*shared, "levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
+        "absorber": ("name", "form", "encoding", "optical_depth", "saturation_intensity", "broadening", "residual"),
     }
 
     def show(result: dict[str, Any]) -> None:
@@ -152,7 +162,8 @@ def chips(
             return
         for technology, names in columns.items():
             typer.echo(f"{technology}:")
-            table([chip for chip in result["chips"] if chip["technology"] == technology], names)
+            unused = dict.fromkeys(names, "-")
+            table([unused | chip for chip in result["chips"] if chip["technology"] == technology], names)
 
     answer(work, as_json, show, out)
 
@@ -162,7 +173,8 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order`, `subspace`, `writes`, `reorder` or `pcm-train`."
+            help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order`, `subspace`, `writes`, `reorder`, `pcm-train`, "
+            "`absorber` or `optical-step`."
         ),
     ],
     blocks: Annotated[int | None, typer.Option(help="Blocks measured side by side.")] = None,

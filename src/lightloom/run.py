@@ -1,9 +1,9 @@
 """The main path: the stages of a run, in order.
 
-    recipe -> train -> program -> calibrate -> map -> learn -> reorder -> evaluate -> cost -> report
+    recipe -> train -> program -> calibrate -> map -> learn -> reorder -> sweep -> evaluate -> cost -> report
 
-Each stage (see `lightloom.stages`, `lightloom.bench_stages`, `lightloom.pcm_stages`) reads and writes the run folder,
-so any of them can be repeated or resumed.
+Each stage (see `lightloom.stages` and `bench_stages`, `pcm_stages`, `sweep_stages` beside it) reads and writes the run
+folder, so any of them can be repeated or resumed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lightloom import bench_stages, pcm_stages, stages
+from lightloom import bench_stages, pcm_stages, stages, sweep_stages
 from lightloom.chips import PCMChip
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
@@ -39,11 +39,12 @@ STAGES: dict[str, Stage] = {
     "map": _on_the_bench(bench_stages.map_weights, pcm_stages.map_weights),
     "learn": stages.learn,
     "reorder": pcm_stages.reorder,
+    "sweep": sweep_stages.sweep,
     "evaluate": stages.evaluate,
     "cost": stages.cost,
     "report": stages.report,
 }
-SHARED = ("train", "learn")
+SHARED = ("train", "learn", "sweep")
 """Stages that several processes share out."""
 
 

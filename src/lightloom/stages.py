@@ -20,9 +20,11 @@ from lightloom.common.seeds import named_seed
 from lightloom.config import DataConfig
 from lightloom.data import Batch, Splits, crop_and_flip, load
 from lightloom.folder import RunFolder
+from lightloom.networks import build_network, lit
 from lightloom.nn import MeshCore, PCMCore, convert, cores, install, optical_layers
 from lightloom.report import write_report
-from lightloom.tasks.classify import Classify, build, replace_head
+from lightloom.sweeps import summarise
+from lightloom.tasks.classify import Classify, replace_head
 
 STATES = {
     "electronic": "train",
@@ -45,7 +47,7 @@ class Work:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.config = folder.config
-        self.task = Classify()
+        self.task = Classify(criterion=self.config.criterion)
 
     @cached_property
     def splits(self) -> Splits:
@@ -67,13 +69,11 @@ class Work:
         return splits
 
     def _load(self, data: DataConfig) -> Splits:
-        return load(data.name, data.root, seed=self.config.seed, limit=data.limit, size=data.size)
+        return load(data.name, data.root, seed=self.config.seed, limit=data.limit, size=data.size, pixels=data.pixels)
 
     def new_network(self) -> nn.Module:
         """The electronic network with first weights drawn from the run's seed."""
-        torch.manual_seed(named_seed(self.config.seed, "model"))
-        wanted, splits = self.config.model, self.splits
-        return build(wanted.name, shape=splits.shape, classes=len(splits.classes), width=wanted.width)
+        return build_network(self.config, self.splits)
 
     def give_new_head(self, model: nn.Module) -> None:
         """Where the chip learns other images than the electronic network, draw a last layer for their classes."""
@@ -142,7 +142,7 @@ class Work:
 def train(work: Work) -> None:
     """Train the network electronically."""
     model = work.new_network()
-    work.fit(model, work.config.train, "train")
+    work.fit(lit(model, work.config), work.config.train, "train")
     if is_main():
         learning.save_weights(model, work.file("electronic"))
 
@@ -177,7 +177,7 @@ def learn(work: Work) -> None:
 def _learn_levels(work: Work, model: nn.Module) -> None:
     """Everything trains, through the levels of the cells, and pays for what is written."""
     task = learning.WriteAwareTask(work.task, model, work.config.writes)
-    work.fit(model, work.config.learn, "learn", task=task, prepare=task.prepare)
+    work.fit(lit(model, work.config), work.config.learn, "learn", task=task, prepare=task.prepare)
 
 
 def _learn_subspace(work: Work, model: nn.Module) -> None:
@@ -190,7 +190,7 @@ def _learn_subspace(work: Work, model: nn.Module) -> None:
     def thin(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
         return learning.thin(batches, sampling, named_seed(seed, "learn", "thin", epoch), teacher)
 
-    work.fit(model, work.config.learn, "learn", thin=thin)
+    work.fit(lit(model, work.config), work.config.learn, "learn", thin=thin)
 
 
 def evaluate(work: Work) -> None:
@@ -236,6 +236,10 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
     changes = [change for change in config.changes if not change.startswith("seed=")]
     summary: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "overrides": changes}
     evaluation, bill, bench = (folder.file(name) for name in ("evaluation.json", "cost.json", "bench.json"))
+    compared = folder.file("sweep.json")
+    if compared.exists():
+        summary["sweep"] = summarise(read_json(compared), config.sweep)
+        summary["accuracy"] = {case["case"]: case["accuracy"] for case in summary["sweep"]["cases"]}
     if bench.exists():
         summary["bench_calls"] = {state: figures["calls"] for state, figures in read_json(bench).items()}
     if evaluation.exists():

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 import torch
 
 from lightloom.common.errors import RequestError
-from lightloom.data import DATASETS, Card, Splits, describe, load
+from lightloom.data import DATASETS, Card, Splits, describe, load, sets
 from lightloom.data.files import local_files
 from lightloom.data.sets import read_files
+
+IdxBytes = Callable[[int, Sequence[int], bytes], bytes]
 
 DIGITS_TEST_SHA256 = "6c824efd295cdebb203be3002b25e9c348cd4e12b283419d64041144dde6619a"
 
@@ -119,6 +123,7 @@ def test_every_set_is_described() -> None:
         "mnist",
         "fashion_mnist",
         "kmnist",
+        "emnist_balanced",
         "cifar10",
         "cifar100",
         "svhn",
@@ -126,7 +131,7 @@ def test_every_set_is_described() -> None:
         "cifar10_jpeg",
     )
     assert known == DATASETS
-    counts = {"cifar100": 100, "tinyimagenet": 200}
+    counts = {"emnist_balanced": 47, "cifar100": 100, "tinyimagenet": 200}
     for name in DATASETS:
         card = describe(name)
         assert card.name == name
@@ -135,6 +140,72 @@ def test_every_set_is_described() -> None:
         assert card.source
         assert card.licence
     assert describe("digits").learning + describe("digits").test == 1797
+
+
+def test_unit_pixels_are_left_as_they_are() -> None:
+    plain, unit = load("digits", seed=3), load("digits", seed=3, pixels="unit")
+    assert (unit.mean, unit.std) == ((0.0,), (1.0,))
+    for part in ("train", "validation", "test"):
+        images = getattr(unit, part).images
+        assert torch.equal(images * 16, (images * 16).round())  # sixteenths, as they were written
+        torch.testing.assert_close(unstandardised(plain, part), images, atol=1e-6, rtol=0)
+        assert torch.equal(getattr(plain, part).labels, getattr(unit, part).labels)
+    assert (float(unit.train.images.min()), float(unit.train.images.max())) == (0, 1)
+    resized = load("digits", size=11, pixels="unit").test.images
+    assert float(resized.min()) >= 0
+    assert float(resized.max()) <= 1 + 1e-6
+
+
+def emnist(folder: Path, idx_bytes: IdxBytes, *, last: int = 46) -> Card:
+    """A folder with 94 + 47 images of 2 x 2 pixels, of which only the upper right one is white, and its card."""
+    card = dataclasses.replace(describe("emnist_balanced"), shape=(1, 2, 2), learning=94, test=47, validation=47)
+    folder.mkdir(parents=True)
+    stored = bytes([0, 0, 255, 0])  # transposed: white is at the lower left
+    for count, images, labels in ((94, *card.files[:2]), (47, *card.files[2:])):
+        classes = [*(i % 47 for i in range(count - 1)), last]
+        (folder / f"{images}.gz").write_bytes(gzip.compress(idx_bytes(8, (count, 2, 2), stored * count)))
+        (folder / labels).write_bytes(idx_bytes(8, (count,), bytes(classes)))
+    return card
+
+
+def test_emnist_is_turned_upright(idx_bytes: IdxBytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = emnist(tmp_path / "emnist_balanced", idx_bytes)
+    monkeypatch.setattr(sets, "describe", lambda _: card)
+    splits = load("emnist_balanced", tmp_path, pixels="unit")
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [47, 47, 47]
+    for part in (splits.train, splits.validation, splits.test):
+        assert part.images.is_contiguous()
+        assert all(image.tolist() == [[[0, 1], [0, 0]]] for image in part.images)
+        assert part.labels.sort().values.tolist() == list(range(47))
+    monkeypatch.setenv("LIGHTLOOM_DATA", str(tmp_path))
+    assert torch.equal(load("emnist_balanced", pixels="unit").test.images, splits.test.images)
+
+
+def test_emnist_classes_are_the_published_characters() -> None:
+    # of emnist-balanced-mapping.txt: label and ASCII code, here those at the ends of each run
+    published = {0: 48, 9: 57, 10: 65, 35: 90, 36: 97, 37: 98, 38: 100, 41: 103, 42: 104, 43: 110, 44: 113, 46: 116}
+    assert {label: ord(describe("emnist_balanced").classes[label]) for label in published} == published
+
+
+def test_emnist_is_brought_by_the_user(idx_bytes: IdxBytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIGHTLOOM_DATA", raising=False)
+    with pytest.raises(RequestError, match="EMNIST Balanced cannot be downloaded here: put its files into a folder"):
+        load("emnist_balanced")
+    with pytest.raises(RequestError, match=r"Missing: the folder `.*emnist_balanced`"):
+        load("emnist_balanced", tmp_path)
+    folder = tmp_path / "emnist_balanced"
+    card = emnist(folder, idx_bytes, last=47)
+    with pytest.raises(RequestError, match=r"EMNIST Balanced has \(94, 2, 3\) here"):
+        read_files(dataclasses.replace(card, shape=(1, 2, 3), classes=("x",) * 48), local_files(folder, card.files))
+    monkeypatch.setattr(sets, "describe", lambda _: card)
+    with pytest.raises(RequestError, match=r"label 47 at position 93 .*labels of 47 classes lie in 0 \.\.\. 46"):
+        load("emnist_balanced", tmp_path)
+    (folder / card.files[1]).unlink()
+    with pytest.raises(RequestError) as caught:
+        load("emnist_balanced", tmp_path)
+    assert "emnist-balanced-train-labels-idx1-ubyte.gz` (or the same without `.gz`)." in str(caught.value)
+    assert "test-labels" not in str(caught.value)
+    assert "download" not in str(caught.value)
 
 
 def test_images_are_resized_alike_in_every_split() -> None:

@@ -83,6 +83,16 @@ def test_standardised_by_the_training_images_alone() -> None:
         splits.name = "other"  # type: ignore[misc]
 
 
+def test_unit_pixels_may_be_constant() -> None:
+    black = torch.zeros(3, 2, 5, 5, dtype=torch.uint8), torch.arange(3)
+    splits = standardise(black, pixels(3), pixels(3), white=255, classes=("a", "b", "c"), name="night", scale="unit")
+    assert (splits.mean, splits.std) == ((0.0, 0.0), (1.0, 1.0))
+    assert float(splits.train.images.abs().max()) == 0
+    np.testing.assert_allclose(splits.test.images.numpy(), pixels(3)[0].numpy() / 255, rtol=1e-6)
+    with pytest.raises(RequestError, match="is constant"):
+        standardise(black, pixels(3), pixels(3), white=255, classes=("a", "b", "c"), name="night")
+
+
 def test_float_pixels_are_not_changed_in_place() -> None:
     images, labels = torch.rand(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
     before = images.clone()

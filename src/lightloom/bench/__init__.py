@@ -19,6 +19,8 @@ BENCHES = {
     "writes": "writes:writes",
     "reorder": "reorder:reorder",
     "pcm-train": "pcm_train:pcm_train",
+    "absorber": "absorber:absorber",
+    "optical-step": "optical_step:optical_step",
 }
 """Module and function of each, by name; a function takes a seed and what else it can vary, and returns plain values."""
 

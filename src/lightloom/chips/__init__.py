@@ -5,8 +5,11 @@
 >>> quieter = chip.replace(gamma_std=0.0, crosstalk=0.0)
 >>> specimen = chip.specimen(seed=7)  # one manufactured chip, with its own hidden errors
 >>> crossbar = chips.preset("elight", chips.PCMChip)  # another technology
+>>> activation = chips.absorber("vapour")  # what stands between matrix layers
 """
 
+from lightloom.chips.absorber import AbsorberChip
+from lightloom.chips.absorber_presets import ABSORBERS, absorber
 from lightloom.chips.devices import Constant, MeshDevices, PCMDevices, Peripherals
 from lightloom.chips.mesh import MeshChip
 from lightloom.chips.pcm import PCMChip
@@ -15,7 +18,9 @@ from lightloom.chips.specimen import Aged, MeshErrors, PCMErrors, Specimen
 from lightloom.chips.technology import AnyChip, Chip
 
 __all__ = [
+    "ABSORBERS",
     "PRESETS",
+    "AbsorberChip",
     "Aged",
     "AnyChip",
     "Chip",
@@ -28,5 +33,6 @@ __all__ = [
     "PCMErrors",
     "Peripherals",
     "Specimen",
+    "absorber",
     "preset",
 ]

@@ -13,6 +13,7 @@ TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
 TEST_IMAGES = "t10k-images-idx3-ubyte"
 TEST_LABELS = "t10k-labels-idx1-ubyte"
+IDX_NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Mirror:
     md5: Mapping[str, str]
 
 
-Form = Literal["embedded", "idx", "cifar", "svhn", "class folders", "packed folders"]
+Form = Literal["embedded", "idx", "transposed idx", "cifar", "svhn", "class folders", "packed folders"]
 """How a set is stored, which decides who reads it."""
 
 
@@ -49,6 +50,7 @@ class Card:
         form: How it is stored.
         mirror: Where its files are served with a checksum that is known; None where the user must bring them.
         folders: Number of classes where `classes` is empty.
+        files: Names of its IDX files, without `.gz`: images and labels to learn from, then those of the test.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Card:
     form: Form = "idx"
     mirror: Mirror | None = None
     folders: int = 0
+    files: tuple[str, str, str, str] = IDX_NAMES
 
     @property
     def class_count(self) -> int:
@@ -81,6 +84,8 @@ def _mirror(url: str, *, train_images: str, train_labels: str, test_images: str,
 
 
 _TEN_DIGITS = tuple("0123456789")
+# Small letters that are written as their capitals share the class of these.
+_EMNIST = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR100_NAMES = (
     "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
@@ -174,6 +179,25 @@ _CARDS = (
             train_labels="e144d726b3acfaa3e44228e80efcd344",
             test_images="5c965bf0a639b31b8f53240b1b52f4d7",
             test_labels="7320c461ea6c1c855c0b718fb2a4b134",
+        ),
+    ),
+    Card(
+        name="emnist_balanced",
+        title="EMNIST Balanced",
+        shape=(1, 28, 28),
+        classes=_EMNIST,
+        learning=112_800,
+        test=18_800,
+        validation=5_000,
+        source="G. Cohen, S. Afshar, J. Tapson, A. van Schaik, EMNIST: an extension of MNIST to handwritten letters, "
+        "arXiv:1702.05373 (2017), from NIST Special Database 19",
+        licence="no formal licence; cite the source",
+        form="transposed idx",
+        files=(
+            "emnist-balanced-train-images-idx3-ubyte",
+            "emnist-balanced-train-labels-idx1-ubyte",
+            "emnist-balanced-test-images-idx3-ubyte",
+            "emnist-balanced-test-labels-idx1-ubyte",
         ),
     ),
     Card(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data.cards import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Card, Mirror
+from lightloom.data.cards import IDX_NAMES, Card, Mirror
 
 _TIMEOUT_S = 30
 _CHUNK = 2**18
@@ -85,25 +85,36 @@ def required_folder(card: Card, root: Path | None = None) -> Path:
 
 def put_there(card: Card) -> str:
     """How to mend a missing file, for messages."""
-    download = ", or leave both away to download" if card.mirror is not None else ""
+    return _put_there(card.name, served=card.mirror is not None)
+
+
+def _put_there(folder: str, served: bool) -> str:
+    download = ", or leave both away to download" if served else ""
     return (
         "Put there what is missing, or name the folder that holds "
-        f"`{card.name}/` by `LIGHTLOOM_DATA` or `--data`{download}."
+        f"`{folder}/` by `LIGHTLOOM_DATA` or `--data`{download}."
     )
 
 
-def local_files(folder: Path) -> IdxFiles:
-    """The four files in `folder`, each with or without `.gz`; `RequestError` names those that are missing."""
+def local_files(folder: Path, names: tuple[str, str, str, str] = IDX_NAMES, *, served: bool = True) -> IdxFiles:
+    """Four IDX files of a folder, each with or without `.gz`.
+
+    Args:
+        folder: Where they are.
+        names: Without `.gz`, in the order of `IdxFiles`.
+        served: Whether they can be downloaded instead.
+
+    Raises:
+        RequestError: Some are missing; they are named.
+    """
     found, missing = [], []
-    for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
+    for name in names:
         paths = [path for path in (folder / f"{name}.gz", folder / name) if path.is_file()]
         found += paths[:1]
         missing += [] if paths else [f"`{folder / name}.gz`"]
     if missing:
         raise RequestError(
-            f"Missing: {', '.join(missing)} (or the same without `.gz`). Put there what is missing, name the "
-            f"folder that holds `{folder.name}/` by `LIGHTLOOM_DATA` or `--data`, "
-            "or leave both away to download."
+            f"Missing: {', '.join(missing)} (or the same without `.gz`). {_put_there(folder.name, served)}"
         )
     return IdxFiles(*found)
 
@@ -114,12 +125,7 @@ def download(mirror: Mirror, folder: Path) -> IdxFiles:
     Raises:
         WorkError: The mirror cannot be reached, serves other bytes, or the folder cannot be written to.
     """
-    return IdxFiles(
-        *(
-            fetch(f"{mirror.url}{name}.gz", mirror.md5[name], folder)
-            for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
-        )
-    )
+    return IdxFiles(*(fetch(f"{mirror.url}{name}.gz", mirror.md5[name], folder) for name in IDX_NAMES))
 
 
 def fetch(url: str, md5: str, folder: Path) -> Path:

@@ -12,10 +12,10 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_generator
 from lightloom.data.cards import Card, describe
 from lightloom.data.cifar import read_cifar
-from lightloom.data.files import IdxFiles, find_files
+from lightloom.data.files import IdxFiles, find_files, local_files, required_folder
 from lightloom.data.folders import read_class_folders, read_packed_folders
 from lightloom.data.idx import read_labelled
-from lightloom.data.splits import Pixels, Splits, standardise, stratified_draw
+from lightloom.data.splits import Pixels, Scale, Splits, standardise, stratified_draw
 from lightloom.data.svhn import read_svhn
 
 _BYTE_WHITE = 255.0
@@ -32,6 +32,7 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     size: int | None = None,
+    pixels: Scale = "standard",
 ) -> Splits:
     """A data set, split and standardised by the mean and standard deviation of its training images.
 
@@ -46,6 +47,7 @@ def load(
         seed: Draws which images go to validation and which a `limit` keeps; never touches the test split.
         limit: Keep at most so many training images, stratified; a larger limit keeps those of a smaller one.
         size: Resize the images to so many pixels on each side, bilinear and antialiased; None leaves them.
+        pixels: `unit` leaves them at 0 (black) ... 1 (white) in the place of standardising them.
 
     Raises:
         RequestError: The name is unknown, a number is out of range, or a file is missing or unfit.
@@ -69,7 +71,7 @@ def load(
     if size is not None:
         rest, validating, test = (_resized(part, size) for part in (rest, validating, test))
     white = _DIGITS_WHITE if card.form == "embedded" else _BYTE_WHITE
-    return standardise(rest, validating, test, white=white, classes=classes, name=name)
+    return standardise(rest, validating, test, white=white, classes=classes, name=name, scale=pixels)
 
 
 def _read(card: Card, root: Path | None) -> tuple[Pixels, Pixels, tuple[str, ...]]:
@@ -82,9 +84,11 @@ def _read(card: Card, root: Path | None) -> tuple[Pixels, Pixels, tuple[str, ...
         return (*read_cifar(card, root), card.classes)
     if card.form == "svhn":
         return (*read_svhn(card, root), card.classes)
-    if card.mirror is None:
+    if card.form == "embedded":
         return (*_digits(card), card.classes)
-    return (*read_files(card, find_files(card.name, card.mirror, root)), card.classes)
+    if card.mirror is not None:
+        return (*read_files(card, find_files(card.name, card.mirror, root)), card.classes)
+    return (*read_files(card, local_files(required_folder(card, root), card.files, served=False)), card.classes)
 
 
 def read_files(card: Card, files: IdxFiles) -> tuple[Pixels, Pixels]:
@@ -110,6 +114,8 @@ def _read_part(card: Card, images_path: Path, labels_path: Path, count: int) -> 
             f"`{images_path}` holds images of shape {tuple(images.shape)}; {card.title} has {expected} here. "
             "Is it the file of another data set or split?"
         )
+    if card.form == "transposed idx":
+        images = images.transpose(1, 2).contiguous()
     return images[:, None], labels
 
 

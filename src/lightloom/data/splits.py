@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ class ImageSet:
     """Images with one class each.
 
     Attributes:
-        images: float32 [n, c, h, w], standardised.
+        images: float32 [n, c, h, w], standardised or from 0 (black) to 1 (white).
         labels: int64 [n].
 
     Raises:
@@ -51,8 +52,9 @@ class Splits:
         test: What is reported.
         classes: Class names; label i means `classes[i]`.
         name: The data set's name.
-        mean: Per channel, of the training pixels before standardisation (0 is black, 1 is white).
-        std: Per channel, likewise; population standard deviation.
+        mean: Per channel, of the training pixels before standardisation (0 is black, 1 is white); 0 where they
+            were left as they are.
+        std: Per channel, likewise; population standard deviation, or 1 where they were left.
 
     Raises:
         RequestError: A label has no class, or the splits differ in image shape.
@@ -87,9 +89,19 @@ class Splits:
 Pixels = tuple[Tensor, Tensor]
 """Images as read, any real type [n, c, h, w], with int64 labels [n]."""
 
+Scale = Literal["standard", "unit"]
+"""Mean 0 and standard deviation 1 in every channel, or black at 0 and white at 1: light has no negative brightness."""
+
 
 def standardise(
-    train: Pixels, validation: Pixels, test: Pixels, *, white: float, classes: tuple[str, ...], name: str
+    train: Pixels,
+    validation: Pixels,
+    test: Pixels,
+    *,
+    white: float,
+    classes: tuple[str, ...],
+    name: str,
+    scale: Scale = "standard",
 ) -> Splits:
     """Splits with zero mean and unit standard deviation per channel, both measured on the training images.
 
@@ -100,9 +112,11 @@ def standardise(
         white: The pixel value that stands for white: 255 for bytes.
         classes: Class names in the order of the labels.
         name: What to call the set.
+        scale: `unit` only divides by `white`; mean 0 and deviation 1 are then recorded: nothing was taken away.
 
     Raises:
-        RequestError: There is no training image, a channel is constant, or shapes or labels do not fit.
+        RequestError: There is no training image, a channel is constant (and the scale is not `unit`), or shapes or
+            labels do not fit.
     """
     images = _scaled(train[0], white)
     if images.ndim != 4 or images.numel() == 0:
@@ -111,7 +125,10 @@ def standardise(
             "give at least one, as (images, channels, height, width)."
         )
     _check_same_shape(name, images, validation[0], test[0])
-    std, mean = torch.std_mean(images, dim=(0, 2, 3), correction=0)
+    if scale == "unit":
+        mean, std = torch.zeros(images.shape[1]), torch.ones(images.shape[1])
+    else:
+        std, mean = torch.std_mean(images, dim=(0, 2, 3), correction=0)
     if not bool((std > 0).all()):
         raise RequestError(f"A channel of the {len(images)} training images of `{name}` is constant; use more.")
 

@@ -3,6 +3,7 @@
 from lightloom.learn.checkpoint import load_weights, save_weights
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.engine import Task, Thin, fit
+from lightloom.learn.mismatch import gradient_angles
 from lightloom.learn.orders import load_orders, save_orders
 from lightloom.learn.sampling import Sampling, attach, sampling_preset, thin
 from lightloom.learn.study import gradient_study, sweep
@@ -22,6 +23,7 @@ __all__ = [
     "fit",
     "fit_zeroth",
     "for_sharing",
+    "gradient_angles",
     "gradient_study",
     "load_orders",
     "load_weights",

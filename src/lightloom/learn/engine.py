@@ -8,6 +8,7 @@ through, bit for bit on a CPU.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class Place:
 
     def checkpoint(self, which: str) -> Path:
         """The "last" or "best" checkpoint."""
-        return self.folder / "checkpoints" / f"{self.stage}-{which}.safetensors"
+        name = re.sub(r"[^\w.-]+", "-", self.stage)
+        return self.folder / "checkpoints" / f"{name}-{which}.safetensors"
 
 
 def fit(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.recipes import onchip, pcm
+from lightloom.recipes import onchip, optical, pcm
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -24,6 +24,16 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
     "pcm/cifar10-vgg8": pcm.cifar10_vgg8,
     "pcm/cifar10-resnet18": pcm.cifar10_resnet18,
     "pcm/cifar100-vgg13": pcm.cifar100_vgg13,
+    "optical/digits": optical.digits,
+    "optical/mnist-mlp": optical.mnist_mlp,
+    "optical/mnist-cnn": optical.mnist_cnn,
+    "optical/fmnist-cnn": optical.fmnist_cnn,
+    "optical/kmnist-cnn": optical.kmnist_cnn,
+    "optical/emnist-cnn": optical.emnist_cnn,
+    "optical/od-sweep": optical.od_sweep,
+    "optical/noise-sweep": optical.noise_sweep,
+    "optical/deep": optical.deep,
+    "optical/on-chip": optical.on_chip,
 }
 
 

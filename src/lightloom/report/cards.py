@@ -39,7 +39,7 @@ def cards(run: Run) -> list[Card]:
 
 def _accuracy_card(run: Run) -> list[Card]:
     known = {stage: value for stage, value in run.summary.accuracy.items() if value is not None}
-    if not known:
+    if not known or run.compares:
         return []
     last, reached = list(known.items())[-1]
     lost = known.get("electronic", 0.0) - known.get("programmed", 1.0)

@@ -18,10 +18,11 @@ def _without_nan(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# In all three, a number that is not finite counts as not there.
+# In all of them, a number that is not finite counts as not there.
 Real = Annotated[float | None, BeforeValidator(_without_nan)]
 Amount = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_without_nan)]
 Fraction = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_without_nan)]
+Degrees = Annotated[Annotated[float, Field(ge=0, le=180)] | None, BeforeValidator(_without_nan)]
 
 
 def read_file(path: Path, kind: type[_Kind], absent: _Kind) -> _Kind:

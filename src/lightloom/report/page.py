@@ -10,7 +10,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lightloom.report import phasemaps, plots, units, wearplots, writing
+from lightloom.report import (
+    absorberplots,
+    angleplots,
+    comparing,
+    phasemaps,
+    plots,
+    sweepplots,
+    units,
+    wearplots,
+    writing,
+)
 from lightloom.report.cards import cards
 from lightloom.report.read import Run, flatten
 from lightloom.report.svg import DARK, LIGHT, Plot, stage_roles
@@ -26,7 +36,10 @@ def draw(run: Run) -> dict[str, Plot]:
     """Every plot that the run has the figures for, by name, in the order of the page."""
     drawn = [
         plots.accuracy_plot(run),
+        *sweepplots.sweep_plots(run),
         *plots.learning_plots(run),
+        *absorberplots.absorber_plots(run),
+        *angleplots.angle_plots(run),
         *phasemaps.phase_plots(run),
         wearplots.levels_plot(run),
         *plots.writes_plots(run),
@@ -57,6 +70,7 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
         "number": units.number,
         "percent": units.percent,
         "points": units.points,
+        "plus_minus": lambda case: units.plus_minus(case.mean, case.std),
         "count": units.count,
         "duration": units.duration,
         "factor": lambda value: f"{units.rounded(value)}{units.NO_BREAK}×" if value else units.ABSENT,
@@ -69,16 +83,20 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
         run=run,
         title=run.summary.recipe or "A run",
         story=story(run),
-        cards=cards(run),
+        cards=[*(comparing.cards(run.sweep) if run.sweep else []), *cards(run)],
         command=command(run),
         light=LIGHT,
         dark=DARK,
         plots=drawn,
         groups={
             "curves": [plot for name, plot in drawn.items() if name.startswith(("loss-", "validation-"))],
+            "absorber": [plot for name, plot in drawn.items() if name.startswith(("response-", "gradients-"))],
+            "angles": [plot for name, plot in drawn.items() if name.startswith("angle")],
             "phases": [plot for name, plot in drawn.items() if name.startswith("phases-")],
             "energy": [plot for name, plot in drawn.items() if name.startswith("energy-")],
         },
+        compared=comparing.facts(run),
+        angles=comparing.angle_facts(run),
         writes=_writes(run, drawn),
         stage_roles=stage_roles(_states(run)),
         facts={
@@ -91,7 +109,9 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
 
 
 def story(run: Run) -> str:
-    """The run in one sentence: the accuracy of each stage, in order."""
+    """The run in one sentence: the accuracy of each stage in order, or the best case of a comparison."""
+    if run.compares:
+        return comparing.story(run.sweep) if run.sweep else ""
     seed = run.specimen.get("seed")
     chip = "the chip" if seed is None else f"specimen {seed}"
     told: list[str] = []

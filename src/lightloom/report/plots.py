@@ -26,7 +26,7 @@ _SAID: dict[str, Callable[[float | None], str]] = {
 def accuracy_plot(run: Run) -> Plot | None:
     """Bars of accuracy by stage, with the level of a blind guess where it is known."""
     accuracy = {stage: value for stage, value in run.summary.accuracy.items() if value is not None}
-    if not accuracy:
+    if not accuracy or run.compares:
         return None
     from matplotlib.figure import Figure
 
@@ -89,7 +89,9 @@ def writes_plots(run: Run) -> list[Plot]:
 
 
 def _trainings(run: Run) -> dict[str, list[Epoch]]:
-    """The epochs of each stage that trains."""
+    """The epochs of each stage that trains; those of a comparison are no stages."""
+    if run.compares:
+        return {}
     stages = dict.fromkeys(epoch.stage for epoch in run.epochs)
     return {stage: [epoch for epoch in run.epochs if epoch.stage == stage] for stage in stages}
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json_lines
 from lightloom.report.check import Amount, Fraction, Real, check, read_file
+from lightloom.report.read_sweep import Angle, Asked, Curve, Sweep, read_angles, read_curves, read_sweep
 from lightloom.report.read_writes import Wear, Writes, read_wear, read_writes
 
 KNOWN_FILES = (
@@ -29,6 +30,9 @@ KNOWN_FILES = (
     "versions.json",
     "phases.safetensors",
     "writes.json",
+    "sweep.json",
+    "curves.json",
+    "angles.json",
 )
 
 
@@ -53,6 +57,8 @@ class Summary(BaseModel):
     """Calls that calibration and mapping took, by the stage they left; one measures all blocks side by side."""
     seconds: dict[str, Amount] = {}
     overrides: list[str] = []
+    sweep: Asked | None = None
+    """Of a run that compares cases; `accuracy` then goes by case, not by stage."""
 
 
 class Epoch(BaseModel):
@@ -149,12 +155,20 @@ class Run:
     phases: Phases | None = None
     writes: Writes | None = None
     wear: Wear = field(default_factory=dict)
+    sweep: Sweep | None = None
+    curves: tuple[Curve, ...] = ()
+    angles: tuple[Angle, ...] = ()
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Every stage that has an accuracy or an error, in order of appearance."""
         names = [*self.summary.accuracy, *(stage for layer in self.layers for stage in layer.errors)]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def compares(self) -> bool:
+        """Whether this is a comparison: its accuracies are of cases, its trainings are of cases with a seed."""
+        return self.sweep is not None or self.summary.sweep is not None
 
     @property
     def on_pcm(self) -> bool:
@@ -195,8 +209,9 @@ def read_run(folder: Path) -> Run:
             "Name the folder that `lightloom run` printed."
         )
     layers = tuple(read_file(folder / "layers.json", list[Layer], []))
+    summary = read_file(folder / "summary.json", Summary, Summary())
     return Run(
-        summary=read_file(folder / "summary.json", Summary, Summary()),
+        summary=summary,
         epochs=_read_epochs(folder / "metrics.jsonl"),
         layers=layers,
         cost=read_file(folder / "cost.json", Cost, Cost()),
@@ -207,6 +222,9 @@ def read_run(folder: Path) -> Run:
         phases=_read_phases(folder / "phases.safetensors", [layer.name for layer in layers]),
         writes=read_writes(folder / "writes.json"),
         wear=read_wear(folder / "wear.safetensors"),
+        sweep=read_sweep(folder / "sweep.json", summary.sweep),
+        curves=read_curves(folder / "curves.json"),
+        angles=read_angles(folder / "angles.json"),
     )
 
 

@@ -57,10 +57,12 @@ COLOURS = {role: f"#0{index:x}0f0{index:x}" for index, role in enumerate(LIGHT)}
 
 _OF_STAGE = ("electronic", "programmed", "calibrated", "mapped", "learned", "reordered")
 _SPARE = ("other-0", "other-1")
+_FONT = "DejaVu Sans"
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lightloom",
-    "font.family": "DejaVu Sans",
+    "font.family": _FONT,
     "font.size": 10,
     "text.parse_math": False,
     "text.color": COLOURS["ink"],
@@ -107,9 +109,10 @@ class Plot:
     source: str
 
     def standalone(self) -> str:
-        """The file `plots/NAME.svg`: light palette on a surface of its own."""
-        body = _in_tags(self.source, lambda tag: _recolour(tag, LIGHT.__getitem__))
-        return body.replace("<svg ", f'<svg style="background: {LIGHT["surface"]}" ', 1)
+        """The file `plots/NAME.svg`: light palette on a surface of its own, in a font that every reader has."""
+        body = _in_tags(self.source, lambda tag: _recolour(tag, LIGHT.__getitem__).replace(f"'{_FONT}'", _FONTS))
+        named = f'role="img" aria-label="{escape(self.label)}"'
+        return body.replace("<svg ", f'<svg {named} style="background: {LIGHT["surface"]}" ', 1)
 
     def inline(self) -> str:
         """An `<svg>` element for the page: CSS colours, ids of its own, a name for screen readers."""

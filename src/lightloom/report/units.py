@@ -57,6 +57,12 @@ def percent(fraction: float | None) -> str:
     return f"{100 * fraction:.1f}{NO_BREAK}%" if _is_finite(fraction) else ABSENT
 
 
+def plus_minus(mean: float, std: float | None) -> str:
+    """A mean and its standard deviation, both fractions, in percent with two decimals: `98.02 ± 0.06 %`."""
+    spread = f"{NO_BREAK}±{NO_BREAK}{100 * std:.2f}" if _is_finite(std) else ""
+    return f"{100 * mean:.2f}{spread}{NO_BREAK}%"
+
+
 def points(difference: float | None) -> str:
     """A difference of two fractions in percentage points, with its sign: `-0.87` gives `−87.0`."""
     if not _is_finite(difference):

@@ -1,0 +1,162 @@
+"""The groups of fields of a run's config: which images, which network, what is on the bench, what is compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from lightloom.chips import AbsorberChip, absorber
+from lightloom.common.config import Section
+from lightloom.common.errors import nearest
+from lightloom.data import describe
+from lightloom.nn import OpticalPass
+from lightloom.tasks.classify import MODELS
+
+Activation = Literal["relu", "tanh", "sigmoid", "linear", "absorber"]
+Gradient = Literal["exact", "probe", "zero", "identity", "negative"]
+
+
+class DataConfig(Section):
+    """Which images."""
+
+    name: str = "digits"
+    """Data set."""
+    limit: int | None = Field(None, ge=1)
+    """Train on at most so many images; None is all."""
+    size: int | None = Field(None, ge=1)
+    """Resize the images to so many pixels a side; None leaves them."""
+    augment: bool = False
+    """Crop and mirror the images of a training step at random."""
+    pixels: Literal["standard", "unit"] = "standard"
+    """standard: mean 0 and deviation 1 over the training images; unit: 0 is black and 1 is white, as light is."""
+    root: Path | None = None
+    """Folder with the sets' folders; None is `LIGHTLOOM_DATA`, else a checked download."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        describe(name)
+        return name
+
+
+class ModelConfig(Section):
+    """Which network."""
+
+    name: str = "cnn"
+    """Model."""
+    width: int | None = Field(None, ge=1)
+    """Channels or units of its first layer, the others in proportion; None is the model's own."""
+    depth: int | None = Field(None, ge=1)
+    """Hidden layers of an MLP or convolutions of a CNN, of models that take it; None is the model's own."""
+    activation: Activation | None = None
+    """Nonlinearity, of models that take it; absorber is that of `optics`, None the model's own."""
+    brightness: float = Field(1.0, gt=0)
+    """Factor of the pixels, of models that take it: how bright the light is that carries them."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in MODELS:
+            raise ValueError(f"there is no model `{name}`. {nearest(name, MODELS)}")
+        return name
+
+
+class BenchConfig(Section):
+    """How a chip is measured on the bench."""
+
+    readout_std: float = Field(0.001, ge=0)
+    """Noise of each measured value, relative to full scale."""
+    accuracy: float = Field(0.005, gt=0)
+    """Calibration measures until phases are known to this, in rad."""
+    budget: int | None = Field(None, ge=1)
+    """Calls that calibration may take; None is 4 per waveguide and another 256."""
+    looks: int = Field(1, ge=0)
+    """Calls that mapping takes to look at the programmed blocks and correct them."""
+
+
+class WearConfig(Section):
+    """How a PCM chip is used."""
+
+    rate: float = Field(50.0, gt=0)
+    """Inferences per second."""
+    inferences: float = Field(0.0, ge=0)
+    """Inferences that the chip is to serve: the report says what has failed by then."""
+
+
+class OpticsConfig(Section):
+    """Saturable absorbers between the layers of a network, and the light that trains it."""
+
+    absorber: AbsorberChip = absorber("aonn")
+    """The medium; a preset's name stands for the preset."""
+    gradient: Gradient = "exact"
+    """What a gradient is multiplied by on its way back through an absorber: the exact derivative, what a weak probe
+    sees there, or nothing, one or minus one for comparison."""
+    trainable: tuple[Literal["optical_depth", "saturation_intensity"], ...] = ()
+    """What of the absorbers trains beside the weights."""
+    settle: float | None = Field(None, gt=0)
+    """Scale the first weights so that the field at each absorber is so many times that of half transmission; None keeps
+    them as published."""
+    weight_range: tuple[float, float] | None = None
+    """Least and greatest weight that a modulator can show."""
+    weight_norm: Literal["l1", "l2"] | None = None
+    """Norm that the weights of a layer may have no more than 1 of: a modulator passes light and does not amplify it."""
+    light: OpticalPass = OpticalPass()
+    """What the light of the backward pass goes through; where nothing is on, gradients are those of autograd."""
+    on_chip: bool = False
+    """Train the network on the tensor cores of `chip`, from the first step on."""
+
+    @field_validator("absorber", mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        return absorber(given) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _weights_have_one_holder(self) -> Self:
+        if self.on_chip and (self.weight_range or self.weight_norm):
+            raise ValueError(
+                "a chip limits its weights itself; leave `weight_range` and `weight_norm` out with `on_chip`"
+            )
+        if self.weight_range is not None and not self.weight_range[0] < self.weight_range[1]:
+            raise ValueError(f"`weight_range` goes from the least to the greatest weight, not {self.weight_range}")
+        return self
+
+
+class Case(Section):
+    """One training of a comparison."""
+
+    name: str
+    """Unique in the comparison."""
+    series: str = ""
+    """Cases of one series are joined in a plot; "" is a series of its own."""
+    x: float | None = None
+    """Where in the plot; None has no place, as a baseline."""
+    changes: tuple[str, ...] = ()
+    """How its config differs from the run's, as `key=value`."""
+
+
+class SweepConfig(Section):
+    """Trainings that are compared with each other, each with the same seeds."""
+
+    cases: tuple[Case, ...] = ()
+    seeds: Annotated[int, Field(ge=1)] = 1
+    """Trainings of each case, with seeds from the run's on: other first weights, order and validation images."""
+    x: str = ""
+    """What changes along a series."""
+    scale: Literal["linear", "log"] = "linear"
+    """Of that axis."""
+    baseline: str = ""
+    """Case that the others are measured by."""
+    angles: bool = False
+    """Compare the gradient of light with the exact one before every epoch."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [case.name for case in self.cases]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"two cases are called `{doubled[0]}`; name each case once")
+        if self.baseline and self.baseline not in names:
+            raise ValueError(f"there is no case `{self.baseline}` to be the baseline. {nearest(self.baseline, names)}")
+        return self

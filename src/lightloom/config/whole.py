@@ -1,0 +1,97 @@
+"""The whole of a run in one frozen description."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from lightloom.chips import AnyChip, MeshChip, PCMChip, preset
+from lightloom.common.config import Section
+from lightloom.config.parts import BenchConfig, DataConfig, ModelConfig, OpticsConfig, SweepConfig, WearConfig
+from lightloom.learn import Sampling, TrainConfig, WriteAware, sampling_preset
+
+StageName = Literal["train", "program", "calibrate", "map", "learn", "reorder", "sweep", "evaluate", "cost", "report"]
+
+
+class RunConfig(Section):
+    """Everything that decides the outcome of a run."""
+
+    recipe: str
+    """Recipe that this comes from."""
+    changes: tuple[str, ...] = ()
+    """What was changed from the recipe, as it was written; for the record only."""
+    seed: int = Field(0, ge=0)
+    """Seed of the training: first weights, order of the images, validation split."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto takes a GPU where there is one."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; None leaves torch's choice. More threads add in another order, so last digits differ."""
+    stages: tuple[StageName, ...] = ("train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report")
+    """What is done, in order."""
+    data: DataConfig = DataConfig()
+    transfer: DataConfig | None = None
+    """Images that the chip learns and is measured on, with a new last layer; None is those of `data`.
+
+    Its `root` is that of `data` where it has none.
+    """
+    model: ModelConfig = ModelConfig()
+    optics: OpticsConfig = OpticsConfig()
+    """Saturable absorbers, and training with light."""
+    criterion: Literal["cross_entropy", "mse"] = "cross_entropy"
+    """Loss of every training; mse is the mean square of outputs minus one-hot targets, over images and classes."""
+    train: TrainConfig = TrainConfig()
+    """Electronic training, and that of each case of a comparison."""
+    chip: AnyChip = preset("l2ight")
+    """Hardware; a preset's name stands for the preset."""
+    specimen: int = Field(0, ge=0)
+    """Which manufactured chip."""
+    electronic: tuple[str, ...] = ()
+    """Layers to keep off the chip, by name or glob."""
+    bench: BenchConfig = BenchConfig()
+    """Calibration and mapping."""
+    learn: TrainConfig = TrainConfig()
+    """Learning on the chip."""
+    sampling: Sampling = Sampling()
+    """Which part of the learning is measured; a preset's name stands for the preset."""
+    writes: WriteAware = WriteAware()
+    """What learning on a PCM chip pays for writes."""
+    wear: WearConfig = WearConfig()
+    """How long the cells of a PCM chip are to last."""
+    sweep: SweepConfig = SweepConfig()
+    """What the stage `sweep` compares."""
+
+    @field_validator("chip", mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        return preset(given) if isinstance(given, str) else given
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _sampling_preset(cls, given: Any) -> Any:
+        return sampling_preset(given) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _fits_the_technology(self) -> Self:
+        chip = self.chip
+        if "reorder" in self.stages and not isinstance(chip, PCMChip):
+            raise ValueError(f"`reorder` is for PCM chips, and `{chip.name}` is not; leave it out of `stages`")
+        if isinstance(chip, MeshChip) and self.writes.strength > 0:
+            raise ValueError(
+                f"meshes such as `{chip.name}` are not written, so there is nothing to pay for by `writes`"
+            )
+        if self.optics.light.active and self.sampling != Sampling():
+            raise ValueError(
+                "`sampling` thins gradients that a mesh measures one by one; leave it out with `optics.light`"
+            )
+        if not isinstance(chip, MeshChip):
+            if self.sampling != Sampling():
+                raise ValueError(f"`sampling` is for gradients measured on meshes, and `{chip.name}` has none")
+            return self
+        if {"calibrate", "map"} & set(self.stages) and (chip.field != "real" or chip.layout == "butterfly"):
+            rest = ",".join(stage for stage in self.stages if stage not in ("calibrate", "map"))
+            raise ValueError(
+                f"calibration identifies real meshes of a universal layout, not a {chip.field} {chip.layout}; "
+                f"leave it out with `stages=[{rest}]`"
+            )
+        return self

@@ -1,0 +1,78 @@
+"""The network that a config asks for, before it has learnt anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import nn
+
+from lightloom.common.seeds import named_seed
+from lightloom.config import RunConfig
+from lightloom.data import Splits
+from lightloom.nn import AllOptical, SaturableAbsorber, convert, install, limit_weights
+from lightloom.tasks.classify import build, settle
+
+_SETTLING = 512
+_ELECTRONIC: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "linear": nn.Identity,
+}
+
+
+def build_network(config: RunConfig, splits: Splits) -> nn.Module:
+    """The network of a config with first weights drawn from its seed: electronic, with absorbers, or made for light.
+
+    Args:
+        config: Of the run, or of one case of it.
+        splits: The images, for shapes, classes and the brightness that absorbers find.
+    """
+    torch.manual_seed(named_seed(config.seed, "model"))
+    wanted, optics = config.model, config.optics
+    model = build(
+        wanted.name,
+        shape=splits.shape,
+        classes=len(splits.classes),
+        width=wanted.width,
+        depth=wanted.depth,
+        activation=_activation(config),
+        brightness=wanted.brightness,
+    )
+    if optics.settle is not None:
+        settle(_row(model), splits.train.images[:_SETTLING], optics.settle)
+    _limit(model, config)
+    if optics.on_chip:
+        model = convert(model, config.chip, skip=config.electronic, inplace=True).model
+        install(model, config.chip.specimen(config.specimen))
+    return model
+
+
+def lit(model: nn.Module, config: RunConfig) -> nn.Module:
+    """The network as it trains: the backward pass is that of light where the config asks for it."""
+    light = config.optics.light
+    return AllOptical(_row(model), light) if light.active else model
+
+
+def _row(model: nn.Module) -> nn.Sequential:
+    return cast(nn.Sequential, model)  # who takes it says what is wrong where it is none
+
+
+def _activation(config: RunConfig) -> Callable[[], nn.Module] | None:
+    name, optics = config.model.activation, config.optics
+    if name is None:
+        return None
+    if name != "absorber":
+        return _ELECTRONIC[name]
+    return lambda: SaturableAbsorber.of(optics.absorber, optics.gradient, optics.trainable)
+
+
+def _limit(model: nn.Module, config: RunConfig) -> None:
+    optics = config.optics
+    if optics.weight_range is None and optics.weight_norm is None:
+        return
+    for layer in list(model.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            limit_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)

@@ -1,0 +1,252 @@
+"""Saturable absorbers as activations: light that sets its own transmission, and gradients as light would carry them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.common.errors import nearest
+from lightloom.physics.absorber import (
+    Broadening,
+    Encoding,
+    Form,
+    Medium,
+    Response,
+    check,
+    log_transmission,
+    parameter_slopes,
+    respond,
+)
+from lightloom.physics.absorber.curves import Curve, evaluate, secant
+
+if TYPE_CHECKING:
+    from lightloom.chips import AbsorberChip
+
+Gradient = Literal["exact", "probe", "zero", "identity", "negative"]
+"""What the light of the backward pass is multiplied by: the derivative; the transmission, which is all that a weak beam
+from the other side is left with; or, to see how much of either is needed, 0, 1 or -1."""
+
+Trained = Literal["optical_depth", "saturation_intensity"]
+
+_CONSTANTS = {"zero": 0.0, "identity": 1.0, "negative": -1.0}
+_KNEE_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64)
+
+
+class SaturableAbsorber(nn.Module):
+    """A saturable absorber or amplifier behind every output of the layer before.
+
+    Forwards one tensor is kept, backwards it is multiplied by. Where the medium itself trains, the input is kept too,
+    and the medium's gradients are exact whatever `gradient` is.
+
+    Args:
+        optical_depth: Of intensity, unsaturated; below 0 the medium amplifies.
+        saturation_intensity: Above 0, in units of the light.
+        form: Whether the light that enters sets the absorption ("thin"), or the light at every depth ("propagated").
+        encoding: Whether a value is a signed field or an intensity, 0 or above.
+        broadening: Of the line.
+        residual: Optical depth that never saturates.
+        curve: A measured element instead of all of these but `encoding`.
+        gradient: What is multiplied by backwards; may be changed at any time.
+        trainable: Which of the medium's numbers train. Their logarithms are the parameters, so that a step is a share
+            of the number and its sign is kept.
+
+    Raises:
+        ValueError: There is no such medium, encoding, gradient or trainable number, or a number that is to train has
+            no logarithm or belongs to a curve.
+    """
+
+    def __init__(
+        self,
+        optical_depth: float = 10.0,
+        saturation_intensity: float = 1.0,
+        *,
+        form: Form = "thin",
+        encoding: Encoding = "amplitude",
+        broadening: Broadening = "homogeneous",
+        residual: float = 0.0,
+        curve: Curve | None = None,
+        gradient: Gradient = "exact",
+        trainable: Collection[Trained] = (),
+    ) -> None:
+        super().__init__()
+        self._fixed = Medium(float(optical_depth), float(saturation_intensity), float(residual), form, broadening)
+        check(self._fixed)
+        _check_name("an encoding", encoding, get_args(Encoding))
+        self.encoding = encoding
+        self.curve = curve
+        self.gradient = gradient
+        for name in trainable:
+            _check_name("a trainable number of an absorber", name, get_args(Trained))
+        if trainable and (curve is not None or optical_depth == 0):
+            which = "a measured curve" if curve is not None else "an optical depth of 0, which has no sign to keep,"
+            raise ValueError(f"{which} cannot train; leave `trainable` empty, or give another medium")
+        self.log_depth = self._parameter(abs(optical_depth), "optical_depth" in trainable)
+        self.log_saturation = self._parameter(saturation_intensity, "saturation_intensity" in trainable)
+
+    @classmethod
+    def of(
+        cls, chip: AbsorberChip, gradient: Gradient = "exact", trainable: Collection[Trained] = ()
+    ) -> SaturableAbsorber:
+        """The activation that this hardware is."""
+        if chip.table is not None:
+            return cls(encoding=chip.encoding, curve=chip.curve(), gradient=gradient, trainable=trainable)
+        depth, saturation, residual, form, broadening = chip.medium()
+        return cls(
+            float(depth),
+            float(saturation),
+            form=form,
+            encoding=chip.encoding,
+            broadening=broadening,
+            residual=residual,
+            gradient=gradient,
+            trainable=trainable,
+        )
+
+    @property
+    def gradient(self) -> Gradient:
+        """What is multiplied by backwards."""
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, name: Gradient) -> None:
+        _check_name("a gradient of an absorber", name, get_args(Gradient))
+        self._gradient = name
+
+    def medium(self) -> Medium:
+        """What the light meets, as trained so far; numbers that train are tensors [].
+
+        Raises:
+            ValueError: The element is a measured one.
+        """
+        if self.curve is not None:
+            raise ValueError("a measured absorber has no optical depth; take its `curve`")
+        medium = self._fixed
+        if self.log_depth is not None:
+            sign = math.copysign(1.0, float(medium.optical_depth))
+            medium = medium._replace(optical_depth=sign * self.log_depth.exp())
+        if self.log_saturation is not None:
+            medium = medium._replace(saturation=self.log_saturation.exp())
+        return medium
+
+    def respond(self, x: Tensor, probe: Tensor | float = 0.0) -> Response:
+        """What leaves, and what backward light is multiplied by, without a graph.
+
+        Args:
+            x: [...] fields or intensities.
+            probe: Intensity of light that enters from the other side at the same time.
+
+        Raises:
+            TypeError: `x` is not of real floating-point numbers.
+            ValueError: There is NaN or a negative intensity in it, or a probe meets a measured element.
+        """
+        if self.curve is None:
+            slope: Literal["exact", "probe"] = "exact" if self.gradient == "exact" else "probe"
+            made = respond(x, self.medium(), self.encoding, slope, probe)
+        else:
+            made = self._measured(x, self.curve, probe)
+        if self.gradient not in _CONSTANTS:
+            return made
+        return Response(made.output, x.new_full((), _CONSTANTS[self.gradient]).expand_as(x))
+
+    @property
+    def knee(self) -> float:
+        """The value at which light begins to pass.
+
+        Half of the field (or intensity) then passes, of what the residual loss lets through; it is at least the
+        saturation field (or intensity). Of a measured element it is where the output reaches half of its largest.
+        """
+        with torch.no_grad():
+            return self._curve_knee(self.curve) if self.curve is not None else self._medium_knee()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] fields or intensities that leave, of those that enter."""
+        medium = None if self.curve is not None else self.medium()
+        trained = (None, None) if medium is None else (medium.optical_depth, medium.saturation)
+        return _Absorb.apply(x, *trained, self)  # type: ignore[no-untyped-call, no-any-return]
+
+    def extra_repr(self) -> str:
+        """Everything that was asked for."""
+        if self.curve is not None:
+            what = f"curve of {len(self.curve.knots)} points, encoding={self.encoding!r}"
+        else:
+            with torch.no_grad():
+                depth, saturation, residual, form, broadening = self.medium()
+            what = (
+                f"optical_depth={float(depth):g}, saturation_intensity={float(saturation):g}, form={form!r}, "
+                f"encoding={self.encoding!r}, broadening={broadening!r}, residual={residual:g}"
+            )
+        return f"{what}, gradient={self.gradient!r}"
+
+    def _parameter(self, value: float, trains: bool) -> nn.Parameter | None:
+        return nn.Parameter(torch.tensor(math.log(value))) if trains else None
+
+    def _measured(self, x: Tensor, curve: Curve, probe: Tensor | float) -> Response:
+        if isinstance(probe, Tensor) or probe != 0:
+            raise ValueError(
+                "a measured curve says nothing about a second beam; leave `probe` at 0, or take an absorber of known "
+                "optical depth"
+            )
+        if self.encoding == "intensity" and bool((x < 0).any()):
+            raise ValueError('an intensity is 0 or above; encode signed values as fields (encoding="amplitude")')
+        output, slope = evaluate(x, curve)
+        return Response(output, slope if self.gradient == "exact" else secant(x, output, curve))
+
+    def _medium_knee(self) -> float:
+        medium = self.medium()
+        half = math.log(4) if self.encoding == "amplitude" else math.log(2)
+        missing = -half - medium.residual - log_transmission(_KNEE_GRID, medium._replace(saturation=1.0))
+        first = int((missing <= 0).int().argmax())
+        s = float(_KNEE_GRID[first])
+        if first > 0:
+            before, after = (float(value) for value in missing[first - 1 : first + 1])
+            s *= float(_KNEE_GRID[1]) ** (after / (before - after))
+        power = 0.5 if self.encoding == "amplitude" else 1.0
+        return float((s * float(medium.saturation)) ** power)
+
+    def _curve_knee(self, curve: Curve) -> float:
+        grid = torch.linspace(0, float(curve.knots[-1]), 4001, dtype=torch.float64)
+        output = evaluate(grid, curve)[0].abs()
+        return float(grid[int((output >= output.max() / 2).int().argmax())])
+
+
+class _Absorb(torch.autograd.Function):
+    """The response forwards; backwards its factor, and the closed-form slopes of what trains."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, depth: Tensor | float | None, saturation: Tensor | float | None, layer: SaturableAbsorber
+    ) -> Tensor:
+        output, factor = layer.respond(x)
+        ctx.layer = layer if any(ctx.needs_input_grad[1:3]) else None
+        if ctx.layer is None:
+            ctx.save_for_backward(factor)
+        else:
+            ctx.medium = layer.medium()
+            ctx.save_for_backward(factor, x)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        if torch.is_grad_enabled():  # without this a second derivative would silently come out as 0
+            raise RuntimeError(
+                "a saturable absorber has first derivatives only; leave `create_graph` out, or replace the absorber by "
+                "another activation"
+            )
+        factor = ctx.saved_tensors[0]
+        through = grad * factor if ctx.needs_input_grad[0] else None
+        if ctx.layer is None:
+            return through, None, None, None
+        slopes = parameter_slopes(ctx.saved_tensors[1], ctx.medium, ctx.layer.encoding)
+        wide = torch.promote_types(grad.dtype, torch.float32)
+        sums = [(grad * slope).sum(dtype=wide) for slope in slopes]
+        by_depth, by_saturation = (s if n else None for s, n in zip(sums, ctx.needs_input_grad[1:3], strict=True))
+        return through, by_depth, by_saturation, None
+
+
+def _check_name(what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise ValueError(f"`{name}` is not {what}. {nearest(name, known)}")

@@ -1,0 +1,61 @@
+"""Gradients of weights as a camera sees them: the interference of forward and backward light.
+
+At a weight the forward field a and the error field b meet. Two exposures, the second with the error light turned by pi,
+differ by |a + b|^2 - |a - b|^2 = 4 a b: the outer product of which the gradient is the sum over examples and positions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lightloom.nn.all_optical.config import OpticalPass
+from lightloom.nn.all_optical.steps import WeightStep
+
+
+def measure(step: WeightStep, signals: Tensor, beam: Tensor, light: OpticalPass, saturation: float) -> Tensor:
+    """The gradient of the weight, in units of the error field, with the noise of its exposures.
+
+    Args:
+        step: The weight layer.
+        signals: Forward field [batch, ...] that meets the weights.
+        beam: Error field that meets them from the other side.
+        light: What is imperfect.
+        saturation: Saturation intensity that `light` is given in.
+    """
+    gradient = step.meet(signals, beam)
+    if light.noisy:
+        gradient += variance(step, signals, beam, light, saturation).sqrt_() * torch.randn_like(gradient)
+    return gradient
+
+
+def variance(step: WeightStep, signals: Tensor, beam: Tensor, light: OpticalPass, saturation: float) -> Tensor:
+    """Variance of the measured gradient, shaped as the weight.
+
+    An exposure of intensity I, in saturation intensities, has the variance I / photons + detector_std^2. Both exposures
+    together have 2 (a^2 + b^2) / photons + 2 detector_std^2, and a quarter of their difference a sixteenth of that.
+    Arguments are those of `measure`.
+    """
+    ones = torch.ones_like(signals), torch.ones_like(beam)
+    made = torch.zeros((), device=beam.device, dtype=beam.dtype)
+    if light.photons is not None:
+        powers = step.meet(signals.square(), ones[1]) + step.meet(ones[0], beam.square())
+        made = powers.mul_(saturation / (8 * light.photons))
+    if light.detector_std > 0:
+        made = made + step.meet(*ones) * ((light.detector_std * saturation) ** 2 / 8)
+    return made
+
+
+def read(field: Tensor, light: OpticalPass, saturation: float) -> Tensor:
+    """Outputs read by homodyne detection.
+
+    Against a strong local oscillator a field has the shot noise of the vacuum, 1 / (2 sqrt(photons)) in roots of the
+    saturation intensity, whatever its own strength. Arguments are those of `measure`.
+    """
+    if not light.noisy:
+        return field
+    shot = 0.0 if light.photons is None else 1 / (4 * light.photons)
+    std = math.sqrt(saturation * (shot + light.detector_std**2))
+    return field + std * torch.randn_like(field)

@@ -1,0 +1,125 @@
+"""Light on its way through a network, forwards and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightloom.nn.all_optical.config import OpticalPass
+from lightloom.nn.all_optical.steps import AbsorberStep, DropoutStep, FieldStep, Step, WeightStep, transpose
+from lightloom.physics import converters
+
+
+class Optics(NamedTuple):
+    """What light meets, the same both ways."""
+
+    steps: tuple[Step, ...]
+    """In the order of the forward light."""
+    weights: Mapping[int, Tensor]
+    """What the modulators show, by step."""
+    light: OpticalPass
+    """What is imperfect."""
+    saturation: float
+    """Saturation intensity that `light` is given in."""
+
+
+def send(
+    x: Tensor, optics: Optics, probes: Mapping[int, Tensor] | None = None, before: Sequence[Tensor] | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """The forward light.
+
+    Args:
+        x: Field that enters the network [batch, ...].
+        optics: What it meets.
+        probes: Intensity of the error light that enters absorbers from the other side, by step.
+        before: What an earlier forward light of this pass left, with the dropout masks that hold again.
+
+    Returns:
+        The field that leaves, and one tensor per step for the way back: the signals at weights; at absorbers what they
+        do to a weak beam, or the field that entered where that is not all; masks of dropout; of other operations a
+        dark field of the shape that entered, which takes no memory.
+    """
+    field, kept = x, []
+    for index, step in enumerate(optics.steps):
+        if isinstance(step, WeightStep):
+            kept.append(step.enter(field))
+            field = step.leave(_lose(step.multiply(kept[-1], optics.weights[index]), optics.light))
+        elif isinstance(step, AbsorberStep):
+            output, factor = step.layer.respond(field, 0.0 if probes is None else probes.get(index, 0.0))
+            kept.append(field if step.keeps_field else factor)
+            field = output
+        elif isinstance(step, DropoutStep):
+            kept.append(step.mask(field) if before is None else before[index])
+            field = field * kept[-1]
+        else:
+            kept.append(field.new_zeros(()).expand(field.shape))
+            field = step.layer(field)
+    return field, kept
+
+
+def launch(error: Tensor, optics: Optics) -> tuple[Tensor, Tensor | None]:
+    """The error field that enters at the end of the network, and how many times the error it is; None is once."""
+    light, scale = optics.light, None
+    if light.probe_intensity > 0:
+        peak = error.abs().amax()
+        scale = (light.probe_intensity * optics.saturation) ** 0.5 / torch.where(peak > 0, peak, 1)
+        error = error * scale
+    return quantise(error, light.error_bits), scale
+
+
+def quantise(values: Tensor, bits: int | None) -> Tensor:
+    """What a modulator shows of all these values, full scale at the largest of them."""
+    return values if bits is None else converters.convert(values.unsqueeze(0), bits).squeeze(0)
+
+
+def come_back(beam: Tensor, optics: Optics, kept: Sequence[Tensor], last: int) -> Iterator[tuple[int, Tensor]]:
+    """The error light on its way back, as it meets step after step from behind.
+
+    Args:
+        beam: Field that enters at the end.
+        optics: What it meets.
+        kept: What the forward light left, see `send`.
+        last: Where to stop, a step or -1 for the entrance of the network.
+
+    Yields:
+        Steps, and the field that meets each; -1 and the field that leaves.
+    """
+    steps = optics.steps
+    for index in range(len(steps) - 1, last - 1, -1):
+        if index + 1 < len(steps):
+            beam = _through(index + 1, beam, optics, kept[index + 1])
+        if index >= 0 and isinstance(steps[index], WeightStep):
+            beam = _lose(beam, optics.light)
+        yield index, beam
+
+
+def settle(x: Tensor, beam: Tensor, optics: Optics, kept: list[Tensor]) -> list[Tensor]:
+    """Let forward and backward light come to agree where both saturate the absorbers.
+
+    In every round the forward light meets the error light of the round before. Arguments are those of `send` and
+    `come_back`; returned is what the last forward light leaves.
+    """
+    crossed = [index for index, step in enumerate(optics.steps) if isinstance(step, AbsorberStep) and step.crossed]
+    if crossed:
+        for _ in range(optics.light.sweeps - 1):
+            met = come_back(beam, optics, kept, crossed[0])
+            probes = {index: field.square() for index, field in met if index in crossed}
+            _, kept = send(x, optics, probes, kept)
+    return kept
+
+
+def _through(index: int, beam: Tensor, optics: Optics, kept: Tensor) -> Tensor:
+    """The beam in front of a step, of the beam behind it."""
+    step = optics.steps[index]
+    if isinstance(step, WeightStep):
+        return step.transposed(beam, optics.weights[index], kept)
+    if isinstance(step, AbsorberStep):
+        return beam * (step.layer.respond(kept, step.probe(beam)).factor if step.keeps_field else kept)
+    return transpose(step.layer, kept, beam) if isinstance(step, FieldStep) else beam * kept
+
+
+def _lose(field: Tensor, light: OpticalPass) -> Tensor:
+    return field if light.loss_db == 0 else field * light.transmission

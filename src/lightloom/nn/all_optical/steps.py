@@ -1,0 +1,226 @@
+"""The steps that light takes through a network: weights, absorbers, and linear operations on the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+from lightloom.common.errors import RequestError
+from lightloom.nn.absorber import SaturableAbsorber
+from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear
+from lightloom.nn.sampled import Geometry
+from lightloom.physics import converters
+from lightloom.physics.absorber import parameter_slopes
+
+WeightLayer = nn.Linear | nn.Conv2d | OpticalLinear | OpticalConv2d
+_FIELD_OPERATIONS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Identity)
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+
+
+class WeightStep:
+    """A linear layer: the field times W, back the error times W^T.
+
+    Args:
+        layer: Holds the weight and the converters, if there are any.
+    """
+
+    def __init__(self, layer: WeightLayer) -> None:
+        self.layer = layer
+
+    def operands(self) -> tuple[Tensor, ...]:
+        """The weight as the layer makes it now, with its graph."""
+        return (self.layer.weight,)
+
+    def enter(self, field: Tensor) -> Tensor:
+        """What is modulated onto the light that meets the weights."""
+        if not isinstance(self.layer, OpticalLayer):
+            return field
+        return converters.convert(field, self.layer.chip.input_bits, intensity=self.layer.core.intensity)
+
+    def leave(self, field: Tensor) -> Tensor:
+        """What is read of the light behind the weights."""
+        return converters.convert(field, self.layer.chip.output_bits) if isinstance(self.layer, OpticalLayer) else field
+
+    def multiply(self, signals: Tensor, weight: Tensor) -> Tensor:
+        """W x for signals [..., inputs]."""
+        return F.linear(signals, weight)
+
+    def transposed(self, beam: Tensor, weight: Tensor, signals: Tensor) -> Tensor:
+        """W^T b, in the shape of the signals."""
+        return beam @ weight
+
+    def meet(self, signals: Tensor, beam: Tensor) -> Tensor:
+        """At each weight, the sum over examples and positions of its signal times its error: shaped as the weight."""
+        return beam.reshape(-1, beam.shape[-1]).t() @ signals.reshape(-1, signals.shape[-1])
+
+
+class ConvolutionStep(WeightStep):
+    """A convolution; see `WeightStep`. Signals are [batch, channels, h, w]."""
+
+    def __init__(self, layer: nn.Conv2d | OpticalConv2d) -> None:
+        super().__init__(layer)
+        have = layer.geometry if isinstance(layer, OpticalConv2d) else vars(layer)
+        self.widths: list[int] | None = None
+        padding = have["padding"]
+        if have["padding_mode"] != "zeros" or isinstance(padding, str):
+            widths = layer._pad_widths if isinstance(layer, OpticalConv2d) else layer._reversed_padding_repeated_twice
+            self.widths, padding = list(widths), (0, 0)
+        self.mode = have["padding_mode"].replace("zeros", "constant")
+        self.geometry = Geometry(have["kernel_size"], have["stride"], padding, have["dilation"], have["groups"])
+
+    def pad(self, signals: Tensor) -> Tensor:
+        """The image with the borders that the convolution does not make itself."""
+        return signals if self.widths is None else F.pad(signals, self.widths, mode=self.mode)
+
+    def multiply(self, signals: Tensor, weight: Tensor) -> Tensor:
+        """[batch, channels, h, w] -> [batch, outputs, h', w']."""
+        return F.conv2d(self.pad(signals), weight, None, *self.geometry[1:])
+
+    def transposed(self, beam: Tensor, weight: Tensor, signals: Tensor) -> Tensor:
+        """[batch, outputs, h', w'] -> [batch, channels, h, w]."""
+        padded = self.pad(signals).shape
+        back: Tensor = conv2d_input(padded, weight, beam, *self.geometry[1:])  # type: ignore[no-untyped-call]
+        return back if self.widths is None else transpose(self.pad, signals, back)
+
+    def meet(self, signals: Tensor, beam: Tensor) -> Tensor:
+        """[outputs, channels / groups, height, width]."""
+        shape = (beam.shape[1], signals.shape[1] // self.geometry.groups, *self.geometry.kernel)
+        met: Tensor = conv2d_weight(self.pad(signals), shape, beam, *self.geometry[1:])  # type: ignore[no-untyped-call]
+        return met
+
+
+class AbsorberStep:
+    """A saturable absorber, which the error passes as `layer.gradient` says.
+
+    Args:
+        layer: The absorber.
+        crossed: Whether the error light saturates it too.
+    """
+
+    def __init__(self, layer: SaturableAbsorber, crossed: bool) -> None:
+        self.layer = layer
+        self.crossed = crossed
+        self.medium = None if layer.curve is not None else layer.medium()
+        numbers = () if self.medium is None else self.medium[:2]
+        trains = any(isinstance(number, Tensor) for number in numbers)
+        self._operands = numbers if trains else ()
+        self.keeps_field = crossed or trains
+        """Whether the way back needs the field that entered, not only what it does to a weak beam."""
+
+    def operands(self) -> tuple[Tensor | float, ...]:
+        """Optical depth and saturation intensity where one of them trains; else nothing."""
+        return self._operands
+
+    @property
+    def saturation(self) -> float:
+        """Intensity at which it saturates; of a measured one, at which half of its largest field leaves."""
+        if self.medium is None:
+            return self.layer.knee**2
+        return float(torch.as_tensor(self.medium.saturation).detach())
+
+    def probe(self, beam: Tensor) -> Tensor | float:
+        """Intensity by which error light of this field saturates it."""
+        return beam.square() if self.crossed else 0.0
+
+    def slopes(self, field: Tensor, beam: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of the error times what the output owes to optical depth and saturation intensity."""
+        assert self.medium is not None
+        by_depth, by_saturation = parameter_slopes(field, self.medium, "amplitude", self.probe(beam))
+        return (by_depth * beam).sum(), (by_saturation * beam).sum()
+
+
+class DropoutStep(NamedTuple):
+    """Dropout: a mask that light meets both ways."""
+
+    layer: nn.Module
+
+    def mask(self, field: Tensor) -> Tensor:
+        """What the field is multiplied by; in evaluation 1."""
+        mask: Tensor = self.layer(torch.ones_like(field)) if self.layer.training else field.new_ones(())
+        return mask
+
+
+class FieldStep(NamedTuple):
+    """A fixed linear operation on the field."""
+
+    layer: nn.Module
+
+
+Step = WeightStep | AbsorberStep | DropoutStep | FieldStep
+
+
+def transpose(operation: Callable[[Tensor], Tensor], like: Tensor, beam: Tensor) -> Tensor:
+    """The transposed of a linear operation that takes fields shaped `like`, on a beam shaped as what it makes."""
+    with torch.enable_grad():
+        dark = like.new_zeros(()).expand(like.shape).requires_grad_()
+        (back,) = torch.autograd.grad(operation(dark), dark, beam)
+    return back
+
+
+def parse(model: nn.Sequential, crossed: bool) -> tuple[Step, ...]:
+    """The steps of a network in the order of the light, nested sequences opened.
+
+    Args:
+        model: Weight layers without bias, absorbers of fields, linear operations on the field, dropout.
+        crossed: Whether the error light is strong enough to saturate absorbers.
+
+    Raises:
+        RequestError: A layer is something else.
+    """
+    return tuple(_step(name, layer, crossed) for name, layer in _layers(model))
+
+
+def is_sequence(layer: object) -> TypeGuard[nn.Sequential]:
+    """Whether light passes the layers of this in turn, and nothing else happens in it."""
+    return isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
+
+
+def _layers(model: nn.Sequential, before: str = "") -> Iterator[tuple[str, nn.Module]]:
+    for name, layer in model._modules.items():  # `named_children` leaves out a layer that comes a second time
+        if is_sequence(layer):
+            yield from _layers(layer, f"{before}{name}.")
+        elif layer is not None:
+            yield f"{before}{name}", layer
+
+
+def _step(name: str, layer: nn.Module, crossed: bool) -> Step:
+    if isinstance(layer, WeightLayer):
+        if layer.bias is not None:
+            raise RequestError(f"Layer `{name}` has a bias, which light does not carry; make it with `bias=False`.")
+        if isinstance(layer, OpticalLayer) and layer.sampler is not None:
+            raise RequestError(
+                f"Layer `{name}` samples its gradient, which here light measures; set its `sampler` to None."
+            )
+        return ConvolutionStep(layer) if isinstance(layer, nn.Conv2d | OpticalConv2d) else WeightStep(layer)
+    if isinstance(layer, SaturableAbsorber):
+        return _absorber(name, layer, crossed)
+    if isinstance(layer, _DROPOUTS):
+        return DropoutStep(layer)
+    if isinstance(layer, _FIELD_OPERATIONS) or getattr(layer, "linear_field", False) is True:
+        if any(parameter.requires_grad for parameter in layer.parameters()):
+            raise RequestError(f"Layer `{name}` ({type(layer).__name__}) trains; here only weights and absorbers do.")
+        return FieldStep(layer)
+    raise RequestError(
+        f"Layer `{name}` is a {type(layer).__name__}, which light does not do. An all-optical network is a sequence of "
+        "`Linear`, `Conv2d`, `OpticalLinear` and `OpticalConv2d` without bias, `SaturableAbsorber`, average pooling, "
+        "`Flatten`, `Dropout`, `Identity`, and modules whose attribute `linear_field` is True."
+    )
+
+
+def _absorber(name: str, layer: SaturableAbsorber, crossed: bool) -> AbsorberStep:
+    if layer.encoding != "amplitude":
+        raise RequestError(
+            f'Absorber `{name}` takes intensities; light that interferes has an amplitude: set `encoding="amplitude"`.'
+        )
+    crossed = crossed and layer.gradient == "probe"
+    if crossed and layer.curve is not None:
+        raise RequestError(
+            f"Absorber `{name}` is a measured curve, which says nothing about a second beam; set `probe_intensity` to "
+            "0, or take an absorber of known optical depth."
+        )
+    return AbsorberStep(layer, crossed)

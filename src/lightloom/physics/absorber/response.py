@@ -1,0 +1,184 @@
+"""Light through a saturable medium: what leaves it, and what the light of the backward pass is multiplied by."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightloom.physics.absorber import kernels
+from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
+from lightloom.physics.absorber.passage import Passage, passage
+
+Encoding = Literal["amplitude", "intensity"]
+"""A value is a real field, signed (phase 0 or pi), or an intensity, 0 or above."""
+
+Slope = Literal["exact", "probe"]
+"""The derivative of the output, or what a weak beam from the other side is left with: the transmission."""
+
+
+class Response(NamedTuple):
+    """What a medium does to light."""
+
+    output: Tensor
+    """Field or intensity that leaves, shaped as what entered."""
+    factor: Tensor
+    """What the backward light is multiplied by, same shape."""
+
+
+def log_transmission(intensity: Tensor, medium: Medium, probe: Tensor | float = 0.0) -> Tensor:
+    """Logarithm of the share of the intensity that leaves.
+
+    Two beams that run against each other through a propagated medium keep the product of their intensities, from which
+    follows on a homogeneous line without residual loss that both see exactly the transmission of a single beam of the
+    sum of both intensities where they enter. For other media this sum is taken, too. There it is an approximation, on
+    the dark side for absorbers: with beams of equal strength on an inhomogeneous line ln T is off by up to 0.001 at
+    depth 1, 0.7 at depth 10 and 4 at depth 30; a probe of 5 % at depth 10 by up to 0.12. To weak probes all are exact.
+
+    Args:
+        intensity: [...] 0 or above.
+        medium: What the light meets.
+        probe: Intensity, 0 or above, that enters from the other side at the same time; broadcastable.
+
+    Raises:
+        TypeError: `intensity` is not of real floating-point numbers.
+        ValueError: An intensity is negative or NaN, or there is no such medium (`media.check`).
+    """
+    check(medium)
+    _check_dtype(intensity)
+    _check_light(intensity, "intensity")
+    _check_probe(probe)
+    with torch.no_grad():
+        _, _, passed = _meet(_widened(intensity), medium, "intensity", probe)
+        return passed.log_share.to(intensity.dtype)
+
+
+def respond(
+    x: Tensor,
+    medium: Medium,
+    encoding: Encoding = "amplitude",
+    slope: Slope = "exact",
+    probe: Tensor | float = 0.0,
+) -> Response:
+    """Send light through a medium. No gradient flows: `factor` is there for that.
+
+    A field is multiplied by sqrt(T), an intensity by T. The derivative of the output is that times
+    1 + d ln T / d ln I; a weak probe finds the medium as the light has set it and is only multiplied by sqrt(T) or T.
+
+    Args:
+        x: [...] fields or intensities; float16 and bfloat16 are computed in float32. Infinite light passes as it is.
+        medium: What the light meets.
+        encoding: What `x` is.
+        slope: What `factor` is.
+        probe: As in `log_transmission`: light from the other side that is not weak; an intensity in both encodings.
+
+    Raises:
+        TypeError: `x` is not of real floating-point numbers.
+        ValueError: There is NaN in `x`, a negative intensity, or no such medium (`media.check`).
+    """
+    check(medium)
+    _check_dtype(x)
+    _check_probe(probe)
+    wide = _widened(x)
+    if kernels.usable(wide, medium):
+        output, factor, (missing, negative) = kernels.respond(
+            wide, medium, encoding == "amplitude", slope == "exact", probe
+        )
+        _refuse(missing, negative)
+        made = Response(output, factor)
+    else:
+        _check_light(wide, encoding)
+        with torch.no_grad():
+            made = _respond(wide, medium, encoding, slope, probe)
+    return made if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in made))
+
+
+def parameter_slopes(
+    x: Tensor, medium: Medium, encoding: Encoding = "amplitude", probe: Tensor | float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """How the output of `respond` changes with the optical depth and with the saturation intensity.
+
+    Arguments and errors are those of `respond`.
+
+    Returns:
+        d output / d optical_depth and d output / d saturation, both shaped as `x`.
+    """
+    check(medium)
+    _check_dtype(x)
+    _check_light(x, encoding)
+    _check_probe(probe)
+    with torch.no_grad():
+        wide = _widened(x)
+        power, _, passed = _meet(wide, medium, encoding, probe)
+        output = wide * (power * passed.log_share).exp()
+        bright = wide.isinf()  # passes whatever the medium
+        by_depth = power * output * passed.by_depth
+        by_saturation = -power * output * passed.rise / medium.saturation
+        return tuple(value.masked_fill(bright, 0).to(x.dtype) for value in (by_depth, by_saturation))  # type: ignore[return-value]
+
+
+def _respond(x: Tensor, medium: Medium, encoding: Encoding, slope: Slope, probe: Tensor | float) -> Response:
+    power, share, passed = _meet(x, medium, encoding, probe)
+    kept = (power * passed.log_share).exp()
+    return Response(x * kept, kept * (1 + share * passed.rise) if slope == "exact" else kept)
+
+
+def _meet(
+    x: Tensor, medium: Medium, encoding: Encoding, probe: Tensor | float
+) -> tuple[float, Tensor | float, Passage]:
+    """The power of T that a value is multiplied by, the light's own share of all light, and what that meets."""
+    depth, saturation, other = (
+        torch.as_tensor(value, dtype=x.dtype, device=x.device)
+        for value in (medium.optical_depth, medium.saturation, probe)
+    )
+    inverse = saturation.reciprocal()
+    own = ((x.square() if encoding == "amplitude" else x) * inverse).clamp(max=BRIGHTEST)
+    power = 0.5 if encoding == "amplitude" else 1.0
+    if not isinstance(probe, Tensor) and probe == 0:
+        return power, 1.0, passage(own, depth, medium)
+    total = own + (other.expand(x.shape) * inverse).clamp(max=BRIGHTEST)
+    share = own / total.clamp(min=torch.finfo(x.dtype).tiny)
+    return power, share, passage(total, depth, medium)
+
+
+def _widened(x: Tensor) -> Tensor:
+    x = x.detach()
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def _narrowed(value: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Half precision; what an amplifier makes too large for it becomes its largest number."""
+    largest = torch.finfo(dtype).max
+    return torch.where(x.isinf(), value, value.clamp(-largest, largest)).to(dtype)
+
+
+def _check_dtype(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise TypeError(f"light is given as real floating-point numbers, got {x.dtype}; convert with `x.float()`")
+
+
+def _check_light(x: Tensor, encoding: Encoding) -> None:
+    if x.numel():
+        low = float(x.detach().amin())
+        _refuse(math.isnan(low), encoding == "intensity" and low < 0)
+
+
+def _refuse(missing: bool, negative: bool) -> None:
+    if missing:
+        raise ValueError(
+            "there is NaN in the light that enters a saturable medium; look for the training step that diverged"
+        )
+    if negative:
+        raise ValueError(
+            "an intensity is 0 or above, and a negative one entered a saturable medium; "
+            'encode signed values as fields (encoding="amplitude")'
+        )
+
+
+def _check_probe(probe: Tensor | float) -> None:
+    if isinstance(probe, Tensor):
+        probe = float(probe.detach().amin()) if probe.numel() else 0.0
+    if not probe >= 0:
+        raise ValueError(f"the intensity of a probe is 0 or above, got {probe:g}; square a field to get its intensity")

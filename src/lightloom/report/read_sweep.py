@@ -1,0 +1,218 @@
+"""What a comparison says of itself: `sweep.json`, `curves.json` and `angles.json`, read, checked and grouped."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from lightloom.report.check import Amount, Degrees, Fraction, Real, read_file
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Asked(BaseModel):
+    """What a comparison set out to compare, as the summary has it."""
+
+    x: str = ""
+    """Name of what is varied."""
+    scale: Literal["linear", "log"] = "linear"
+    baseline: str | None = None
+    """The case that the others are held against, or a series of such cases."""
+
+
+class Training(BaseModel):
+    """One line of `sweep.json`: one case, trained and tested with one seed."""
+
+    case: str
+    series: str = ""
+    x: Real = None
+    seed: int = 0
+    accuracy: Fraction = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    seconds: Amount = None
+
+    @property
+    def stage(self) -> str:
+        """As `metrics.jsonl` names it."""
+        return f"{self.case}, seed {self.seed}"
+
+
+class Curve(BaseModel):
+    """The response of one absorber: output, exact derivative and what a probe sees, at each x."""
+
+    name: str
+    encoding: Literal["amplitude", "intensity"] = "amplitude"
+    x: list[Finite] = Field(min_length=2)
+    output: list[Finite]
+    exact: list[Finite]
+    probe: list[Finite]
+
+    @model_validator(mode="after")
+    def _is_a_function(self) -> Curve:
+        lengths = {name: len(getattr(self, name)) for name in ("x", "output", "exact", "probe")}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{length} in `{name}`" for name, length in lengths.items())
+            raise ValueError(f"a curve has one value for each x; found {told}")
+        if any(after <= before for before, after in pairwise(self.x)):
+            raise ValueError("the x of a curve ascend; found one that does not")
+        return self
+
+
+class Curves(BaseModel):
+    """The whole of `curves.json`."""
+
+    curves: list[Curve] = []
+
+
+class Angle(BaseModel):
+    """How far the gradient of one layer, measured in one way, is from the exact one."""
+
+    case: str
+    x: Real = None
+    seed: int = 0
+    epoch: int
+    kind: str = "probe"
+    layer: str
+    angle_deg: Degrees = None
+    norm_ratio: Amount = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a comparison, over its seeds; it has been tested with one at least."""
+
+    name: str
+    series: str
+    x: float | None
+    trainings: tuple[Training, ...]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Of each seed that was tested."""
+        return [training.accuracy for training in self.trainings if training.accuracy is not None]
+
+    @property
+    def mean(self) -> float:
+        """Accuracy, over the seeds."""
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation of the accuracy over the seeds, of the sample; None for one seed."""
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+
+    @property
+    def best_epoch(self) -> float | None:
+        """Epoch of the weights that were kept, mean over the seeds."""
+        return _mean(training.best_epoch for training in self.trainings)
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of the longest training."""
+        return max((training.epochs for training in self.trainings if training.epochs is not None), default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of one training, mean over the seeds."""
+        return _mean(training.seconds for training in self.trainings)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A comparison: what was asked and what came of it so far."""
+
+    asked: Asked
+    cases: tuple[Case, ...]
+
+    @property
+    def along(self) -> tuple[Case, ...]:
+        """The cases that differ in x."""
+        return tuple(case for case in self.cases if case.x is not None)
+
+    @property
+    def levels(self) -> tuple[Case, ...]:
+        """The cases without x."""
+        return tuple(case for case in self.cases if case.x is None)
+
+    @property
+    def places(self) -> list[float]:
+        """Every x, ascending; a line needs two."""
+        return sorted({case.x for case in self.along if case.x is not None})
+
+    @property
+    def baselines(self) -> tuple[Case, ...]:
+        """The cases that the others are held against."""
+        name = self.asked.baseline
+        named = tuple(case for case in self.cases if case.name == name)
+        return named or tuple(case for case in self.cases if case.series == name)
+
+    @property
+    def baseline(self) -> Case | None:
+        """The best of `baselines`."""
+        return max(self.baselines, key=lambda case: case.mean, default=None)
+
+    @property
+    def best(self) -> Case:
+        """The case of greatest mean accuracy that is no baseline; a baseline where there is nothing else."""
+        others = [case for case in self.cases if case not in self.baselines]
+        return max(others or self.cases, key=lambda case: case.mean)
+
+
+def read_sweep(path: Path, asked: Asked | None) -> Sweep | None:
+    """The comparison in `sweep.json`, None where none was tested.
+
+    Args:
+        path: Of the file; it need not be there.
+        asked: What the summary says of the comparison.
+
+    Raises:
+        RequestError: The file cannot be read.
+    """
+    rows = read_file(path, list[Training], [])
+    latest = {(row.case, row.seed): row for row in rows}.values()
+    names = dict.fromkeys(row.case for row in latest if row.accuracy is not None)
+    cases = (_case(name, [row for row in latest if row.case == name]) for name in names)
+    found = tuple(cases)
+    return Sweep(asked or Asked(), found) if found else None
+
+
+def read_curves(path: Path) -> tuple[Curve, ...]:
+    """The responses in `curves.json`, none where the file is absent.
+
+    Raises:
+        RequestError: The file cannot be read.
+    """
+    return tuple(read_file(path, Curves, Curves()).curves)
+
+
+def read_angles(path: Path) -> tuple[Angle, ...]:
+    """The lines of `angles.json` that hold an angle, none where the file is absent.
+
+    Raises:
+        RequestError: The file cannot be read.
+    """
+    return tuple(angle for angle in read_file(path, list[Angle], []) if angle.angle_deg is not None)
+
+
+def by_series(cases: Iterable[Case]) -> dict[str, list[Case]]:
+    """Cases under the name of their series, in order of appearance; those with x by ascending x."""
+    grouped: dict[str, list[Case]] = {}
+    for case in cases:
+        grouped.setdefault(case.series, []).append(case)
+    return {series: sorted(found, key=lambda case: case.x or 0.0) for series, found in grouped.items()}
+
+
+def _case(name: str, rows: Sequence[Training]) -> Case:
+    return Case(name, rows[0].series or name, rows[0].x, tuple(rows))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

@@ -1,0 +1,76 @@
+"""Comparisons: the trainings that a config asks for, and what came of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from lightloom.common.errors import RequestError
+from lightloom.config import Case, RunConfig, SweepConfig, override
+
+
+class Training(NamedTuple):
+    """One case with one seed."""
+
+    case: Case
+    seed: int
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """As `metrics.jsonl` names it."""
+        return f"{self.case.name}, seed {self.seed}"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from the others."""
+        return self.case.name, self.seed
+
+
+def trainings(config: RunConfig) -> list[Training]:
+    """Every case with every seed: all cases with the first seed, then with the next.
+
+    Raises:
+        RequestError: There is no case, or the changes of one do not fit; the case is named.
+    """
+    if not config.sweep.cases:
+        raise RequestError("There is nothing to compare: `sweep.cases` is empty. See `lightloom recipes` for some.")
+    plain = config.replace(sweep=SweepConfig())
+    cases = [(case, _changed(plain, case)) for case in config.sweep.cases]
+    seeds = range(config.seed, config.seed + config.sweep.seeds)
+    return [Training(case, seed, own.replace(seed=seed)) for seed in seeds for case, own in cases]
+
+
+def _changed(config: RunConfig, case: Case) -> RunConfig:
+    try:
+        return override(config, case.changes)
+    except RequestError as error:
+        raise RequestError(f"The case `{case.name}` of the comparison: {error}") from None
+
+
+def summarise(rows: Sequence[dict[str, Any]], sweep: SweepConfig) -> dict[str, Any]:
+    """What a comparison has found so far, for `summary.json`.
+
+    Args:
+        rows: As in `sweep.json`.
+        sweep: What was asked for.
+
+    Returns:
+        `x`, `scale`, `baseline` and, in `cases`, mean and standard deviation (of the sample; 0 for one seed) of the
+        test accuracy of each case, in its order.
+    """
+    return {
+        "x": sweep.x,
+        "scale": sweep.scale,
+        "baseline": sweep.baseline,
+        "cases": list(_by_case(rows, [case.name for case in sweep.cases])),
+    }
+
+
+def _by_case(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for name in names:
+        found = [row["accuracy"] for row in rows if row["case"] == name]
+        if found:
+            spread = statistics.stdev(found) if len(found) > 1 else 0.0
+            yield {"case": name, "accuracy": statistics.fmean(found), "std": spread, "seeds": len(found)}
