@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from lightloom.common.errors import nearest
+from lightloom.common.errors import RequestError, nearest
 from lightloom.physics.absorber import (
     Broadening,
     Encoding,
@@ -141,13 +141,12 @@ class SaturableAbsorber(nn.Module):
 
         Raises:
             TypeError: `x` is not of real floating-point numbers.
-            ValueError: There is NaN or a negative intensity in it, or a probe meets a measured element.
+            RequestError: There is NaN or a negative intensity in it, or a probe meets a measured element.
         """
-        if self.curve is None:
-            slope: Literal["exact", "probe"] = "exact" if self.gradient == "exact" else "probe"
-            made = respond(x, self.medium(), self.encoding, slope, probe)
-        else:
-            made = self._measured(x, self.curve, probe)
+        try:
+            made = self._respond(x, probe)
+        except ValueError as problem:
+            raise RequestError(f"A saturable absorber refuses its light: {problem}.") from problem
         if self.gradient not in _CONSTANTS:
             return made
         return Response(made.output, x.new_full((), _CONSTANTS[self.gradient]).expand_as(x))
@@ -184,6 +183,12 @@ class SaturableAbsorber(nn.Module):
     def _parameter(self, value: float, trains: bool) -> nn.Parameter | None:
         return nn.Parameter(torch.tensor(math.log(value))) if trains else None
 
+    def _respond(self, x: Tensor, probe: Tensor | float) -> Response:
+        if self.curve is not None:
+            return self._measured(x, self.curve, probe)
+        slope: Literal["exact", "probe"] = "exact" if self.gradient == "exact" else "probe"
+        return respond(x, self.medium(), self.encoding, slope, probe)
+
     def _measured(self, x: Tensor, curve: Curve, probe: Tensor | float) -> Response:
         if isinstance(probe, Tensor) or probe != 0:
             raise ValueError(
@@ -191,7 +196,10 @@ class SaturableAbsorber(nn.Module):
                 "optical depth"
             )
         if self.encoding == "intensity" and bool((x < 0).any()):
-            raise ValueError('an intensity is 0 or above; encode signed values as fields (encoding="amplitude")')
+            raise ValueError(
+                "an intensity is 0 or above, and a negative one entered a measured element; keep weights at 0 or "
+                'above, or encode signed values as fields (encoding="amplitude")'
+            )
         output, slope = evaluate(x, curve)
         return Response(output, slope if self.gradient == "exact" else secant(x, output, curve))
 

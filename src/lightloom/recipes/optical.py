@@ -145,7 +145,12 @@ def od_sweep(
 
 _NOISES: dict[str, tuple[str, str, Literal["log", "linear"], tuple[float, ...]]] = {
     "photons": ("photons", "photons of an exposure", "log", (1e1, 1e2, 1e3, 1e4, 1e5, 1e6)),
-    "probe": ("probe_intensity", "intensity of the error light over saturation", "log", (1e-3, 1e-2, 1e-1, 1, 10, 100)),
+    "probe": (
+        "probe_intensity",
+        "intensity of the error light over saturation",
+        "log",
+        (1e-3, 1e-2, 1e-1, 1, 10, 100, 1000),
+    ),
     "detector": ("detector_std", "detector noise over saturation intensity", "log", (1e-3, 1e-2, 1e-1, 1.0)),
     "loss": ("loss_db", "loss between two layers / dB", "linear", (0.0, 1.0, 2.0, 3.0, 6.0)),
     "weight-bits": ("weight_bits", "bits of the weights", "linear", (1, 2, 3, 4, 6, 8)),

@@ -172,7 +172,7 @@ def _refuse(missing: bool, negative: bool) -> None:
         )
     if negative:
         raise ValueError(
-            "an intensity is 0 or above, and a negative one entered a saturable medium; "
+            "an intensity is 0 or above, and a negative one entered a saturable medium; keep weights at 0 or above, or "
             'encode signed values as fields (encoding="amplitude")'
         )
 
