@@ -17,11 +17,12 @@ CNNS = {"optical/mnist-cnn": 30, "optical/fmnist-cnn": 40, "optical/kmnist-cnn":
 
 @pytest.mark.parametrize("recipe", ["optical/mnist-mlp", "optical/od-sweep", *CNNS])
 def test_full_forms_have_the_published_schedule(recipe: str) -> None:
-    config = resolve(recipe)
+    config = resolve(recipe, ["schedule=published"])
     train = config.train
     assert (train.batch_size, train.lr, train.weight_decay, train.schedule) == (64, 5e-4, 0, "constant")
     assert train.epochs == CNNS.get(recipe, 50)
     assert (config.criterion, config.data.pixels, config.sweep.seeds) == ("mse", "unit", 5)
+    assert resolve(recipe).train.epochs < train.epochs
     # one thing changes at a time: every case has the same loss, but where the loss is the case
     assert all("cross-entropy" in case.name for case in config.sweep.cases if "criterion" in " ".join(case.changes))
 
@@ -52,9 +53,19 @@ def test_the_noise_sweep_goes_over_one_imperfection(over: str) -> None:
     assert all(light.probe_intensity > 0 for light in moved)
 
 
-def test_an_unknown_imperfection_is_answered_by_the_nearest() -> None:
-    with pytest.raises(RequestError, match="`photons`"):
-        resolve("optical/noise-sweep", ["over=photon"])
+@pytest.mark.parametrize(
+    ("recipe", "wrong", "near"),
+    [
+        ("optical/noise-sweep", "over=photon", "photons"),
+        ("optical/od-sweep", "medium=thick", "thin"),
+        ("optical/mnist-mlp", "schedule=publish", "published"),
+        ("optical/mnist-cnn", "schedule=shrt", "short"),
+        ("optical/deep", "network=cn", "cnn"),
+    ],
+)
+def test_an_unknown_value_of_a_switch_is_answered_by_the_nearest(recipe: str, wrong: str, near: str) -> None:
+    with pytest.raises(RequestError, match=f"`{wrong}`.*`{near}`"):
+        resolve(recipe, [wrong])
 
 
 @pytest.mark.parametrize("recipe", COMPARISONS)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.recipes import onchip, optical, pcm
+from lightloom.recipes import onchip, optical, optical_sweeps, pcm
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -30,9 +30,9 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
     "optical/fmnist-cnn": optical.fmnist_cnn,
     "optical/kmnist-cnn": optical.kmnist_cnn,
     "optical/emnist-cnn": optical.emnist_cnn,
-    "optical/od-sweep": optical.od_sweep,
-    "optical/noise-sweep": optical.noise_sweep,
-    "optical/deep": optical.deep,
+    "optical/od-sweep": optical_sweeps.od_sweep,
+    "optical/noise-sweep": optical_sweeps.noise_sweep,
+    "optical/deep": optical_sweeps.deep,
     "optical/on-chip": optical.on_chip,
 }
 
