@@ -95,3 +95,6 @@ def test_light_trains_a_manufactured_mesh(tmp_path: Path) -> None:
     assert list(found) == ["electronic", "programmed", "calibrated", "mapped", "learned"]
     assert found["programmed"] < 0.5 < found["mapped"]
     assert found["learned"] > 0.5
+    losses = json.loads((tmp_path / "run/evaluation.json").read_text())["states"]
+    last = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()][-1]
+    assert losses["learned"]["loss"] == pytest.approx(last["validation_loss"], rel=0.3)

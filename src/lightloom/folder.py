@@ -119,12 +119,14 @@ class RunFolder:
     def forget(self, stages: list[str]) -> None:
         """Note that stages are to be done again, from their beginning."""
         write_json(self.file("stages.json"), {k: v for k, v in self.done.items() if k not in stages})
-        stale = [self.file("checkpoints").glob(f"{stage}-*.safetensors") for stage in stages]
-        if "sweep" in stages and "sweep" in self.config.stages:  # its trainings have the names of its cases
-            stale += [self.file("checkpoints").glob("*.safetensors"), self.path.glob("sweep.json")]
-            stale += [self.path.glob("angles.json")]
-        for path in {path for paths in stale for path in paths}:
-            path.unlink()
+        for stage in stages:
+            for checkpoint in self.file("checkpoints").glob(f"{stage}-*.safetensors"):
+                checkpoint.unlink()
+
+    def forget_comparison(self) -> None:
+        """Note that every case of a comparison is to be trained again; its trainings have the names of its cases."""
+        for path in (self.file("sweep.json"), self.file("angles.json"), *self.file("checkpoints").glob("*.*")):
+            path.unlink(missing_ok=True)
 
     def _write_description(self) -> None:
         write_json(self.file("versions.json"), versions())

@@ -42,7 +42,8 @@ def build_network(config: RunConfig, splits: Splits) -> nn.Module:
         brightness=wanted.brightness,
     )
     if optics.settle is not None:
-        settle(_row(model), splits.train.images[:_SETTLING], optics.settle)
+        images = splits.train.images[:_SETTLING]
+        settle(_row(model), images, optics.settle, transmission=optics.light.transmission)
     _limit(model, config)
     if optics.on_chip:
         model = convert(model, config.chip, skip=config.electronic, inplace=True).model

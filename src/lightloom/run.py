@@ -87,13 +87,23 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
     Raises:
         RequestError: There is no run in `path`, a stage before it is missing, or a change does not fit.
     """
-    folder = RunFolder.open(path) if out is None else RunFolder.open(path).copy(out)
+    folder = RunFolder.open(path)
+    config = override(folder.config, changes).replace(changes=(*folder.config.changes, *changes))
+    compares = "sweep" in config.stages
+    if compares != (stage == "sweep") and stage != "report":
+        other = "compares trainings, so it has the stages" if compares else "compares nothing; it has the stages"
+        raise RequestError(f"The run in `{path}` {other} {', '.join(f'`{name}`' for name in config.stages)}.")
+    if stage == "sweep":
+        sweep_stages.rehearse(config)  # before anything is forgotten
+    folder = folder if out is None else folder.copy(out)
     if changes:
-        config = override(folder.config, changes)
-        folder.change(config.replace(changes=(*folder.config.changes, *changes)))
+        folder.change(config)
+    if stage == "sweep":
+        folder.forget_comparison()
     order = list(STAGES)
+    partial = stage == "report" and folder.file("sweep.json").exists()
     missing = [name for name in order[: order.index(stage)] if name in folder.config.stages and name not in folder.done]
-    if missing:
+    if missing and not partial:
         raise RequestError(
             f"The run in `{path}` has not finished `{missing[0]}`, which comes before `{stage}`. "
             f"Go on with that run first: `lightloom run {folder.config.recipe} --out {path} --resume`."
@@ -108,8 +118,11 @@ def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
     Where several processes work together, all of them train and the first does the rest.
     """
     work, device, main = stages.Work(folder), folder.config.device, processes.is_main()
-    waiting = [name for name in names if name not in folder.done]
+    first = next((place for place, name in enumerate(names) if name not in folder.done), len(names))
+    waiting = names[first:]
     processes.wait(device)  # everybody has read what is done before anybody adds to it
+    if main and set(waiting) & set(folder.done):  # a report of what there was so far is out of date
+        folder.forget(list(waiting))
     with _threads(folder.config.threads):
         for name in waiting:
             started = time.perf_counter()

@@ -194,14 +194,13 @@ def _learn_subspace(work: Work, model: nn.Module) -> None:
 
 
 def evaluate(work: Work) -> None:
-    """Measure every state of the network on the test images of what it was trained for."""
-    figures = {
-        state: work.task.evaluate(
-            work.network(state), (work.splits if state == "electronic" else work.chip_splits).test
-        )
-        for state, stage in STATES.items()
-        if stage in work.folder.done
-    }
+    """Measure every state of the network on the test images of what it was trained for, and with the same light."""
+    figures = {}
+    for state, stage in STATES.items():
+        if stage in work.folder.done:
+            splits = work.splits if state == "electronic" else work.chip_splits
+            torch.manual_seed(named_seed(work.config.seed, "evaluate", state))  # what is read may be noisy
+            figures[state] = work.task.evaluate(lit(work.network(state), work.config), splits.test)
     write_json(work.folder.file("evaluation.json"), {"chance": 1 / len(work.chip_splits.classes), "states": figures})
 
 

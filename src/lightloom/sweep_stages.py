@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from lightloom import learn as learning
+from lightloom.common.errors import LightloomError, RequestError
 from lightloom.common.files import read_json, write_json
 from lightloom.common.processes import is_main
-from lightloom.common.progress import follow
+from lightloom.common.progress import console, follow
+from lightloom.common.seeds import named_seed
+from lightloom.config import DataConfig, RunConfig
 from lightloom.data import Splits, crop_and_flip, load
 from lightloom.folder import RunFolder
 from lightloom.learn.mismatch import Kind
 from lightloom.networks import build_network, lit
 from lightloom.nn import AllOptical, SaturableAbsorber
 from lightloom.stages import Work
-from lightloom.sweeps import Training, trainings
+from lightloom.sweeps import Training, overruled, trainings
 from lightloom.tasks.classify import Classify
 
 _PROBED = 256  # training images on which gradients are compared
+_TRIED = 2  # images that every network is shown before the first is trained
 _POINTS, _REACH = 161, 4.0  # of a drawn response: points, and field over that of half transmission
 
 
@@ -33,13 +36,15 @@ def sweep(work: Work) -> None:
     asked = trainings(work.config)
     rows = _rows(work.folder, "sweep.json")
     done = {(row["case"], row["seed"]) for row in rows}
-    read = lru_cache(maxsize=1)(_load)
+    if not done:
+        rehearse(work.config)
+    if is_main():
+        for notice in overruled(work.config):
+            console().print(notice)
     with follow("sweep", len(asked), shown=is_main()) as report:
         for number, training in enumerate(asked, 1):
             if training.key not in done:
-                data = training.config.data
-                splits = read(data.name, data.root, training.seed, data.limit, data.size, data.pixels)
-                rows.append(_train(work, training, splits))
+                rows.append(_train(work, training, _read(training.config.data, training.seed)))
                 if is_main():
                     write_json(work.folder.file("sweep.json"), rows)
             report(number, training.name)
@@ -47,10 +52,28 @@ def sweep(work: Work) -> None:
         write_json(work.folder.file("curves.json"), {"curves": list(_curves(asked))})
 
 
-def _load(
-    name: str, root: Path | None, seed: int, limit: int | None, size: int | None, pixels: Literal["standard", "unit"]
-) -> Splits:
-    return load(name, root, seed=seed, limit=limit, size=size, pixels=pixels)
+def rehearse(config: RunConfig) -> None:
+    """Build the network of every case and show it two images, before anything is trained.
+
+    Raises:
+        RequestError: There is no case, or one cannot be built or seen through; the case is named.
+    """
+    asked = trainings(config)
+    for training in asked[: len(config.sweep.cases)]:
+        own = training.config
+        splits = _read(own.data, training.seed)
+        try:
+            model = lit(build_network(own, splits), own).eval()
+            with torch.no_grad():
+                model(splits.train.images[:_TRIED])
+        except LightloomError as problem:
+            raise RequestError(f"The case `{training.case.name}` of the comparison cannot be: {problem}") from None
+
+
+@lru_cache(maxsize=1)
+def _read(data: DataConfig, seed: int) -> Splits:
+    """The images of a training; they stay for the next one, which mostly has the same."""
+    return load(data.name, data.root, seed=seed, limit=data.limit, size=data.size, pixels=data.pixels)
 
 
 def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
@@ -58,6 +81,7 @@ def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
     config, started = training.config, time.perf_counter()
     task = Classify(criterion=config.criterion)
     model = lit(build_network(config, splits), config)
+    angles = _Angles(work.folder, training, splits, task) if work.config.sweep.angles else None
     progress = learning.fit(
         model,
         splits.train,
@@ -69,9 +93,12 @@ def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
         seed=training.seed,
         device=config.device,
         augment=crop_and_flip if config.data.augment else None,
-        prepare=_watch(work.folder, training, splits, task) if work.config.sweep.angles else None,
+        prepare=None if angles is None else angles.watch,
     )
+    torch.manual_seed(named_seed(training.seed, training.name, "test"))  # what is read may be noisy
     figures = task.evaluate(model, splits.test.to(next(model.parameters()).device))
+    if angles is not None:
+        angles.keep()
     return {
         "case": training.case.name,
         "series": training.case.series or training.case.name,
@@ -87,22 +114,42 @@ def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
     }
 
 
-def _watch(folder: RunFolder, training: Training, splits: Splits, task: Classify) -> Callable[[nn.Module, float], None]:
-    """What to do before every epoch: note how far the gradient of light is from the exact one."""
+class _Angles:
+    """How far the gradient of light is from the exact one, noted before every epoch of one training.
 
-    def watch(model: nn.Module, done: float) -> None:
+    What the training has found so far lies beside its checkpoints; `angles.json` gets it in the end.
+    """
+
+    def __init__(self, folder: RunFolder, training: Training, splits: Splits, task: Classify) -> None:
+        self.folder, self.training, self.task = folder, training, task
+        self.images, self.labels = splits.train.images[:_PROBED], splits.train.labels[:_PROBED]
+        self.here = {"case": training.case.name, "x": training.case.x, "seed": training.seed}
+        self.rows = [row for row in _rows(folder, "checkpoints/angles.json") if self._mine(row)]
+
+    def watch(self, model: nn.Module, done: float) -> None:
+        """As `learn.fit` calls it; where there is no absorber, both gradients are one."""
         if not is_main() or not any(isinstance(module, SaturableAbsorber) for module in model.modules()):
             return
         device = next(model.parameters()).device
-        images, labels = splits.train.images[:_PROBED].to(device), splits.train.labels[:_PROBED].to(device)
         kinds: list[Kind] = ["light" if isinstance(model, AllOptical) else "probe"]
-        name, epoch = training.case.name, round(done * training.config.train.epochs)
-        here = {"case": name, "x": training.case.x, "seed": training.seed, "epoch": epoch}
-        found = [here | row for row in learning.gradient_angles(model, images, labels, task.loss, kinds)]
-        kept = [row for row in _rows(folder, "angles.json") if any(row[key] != value for key, value in here.items())]
-        write_json(folder.file("angles.json"), kept + found)
+        epoch = round(done * self.training.config.train.epochs)
+        with torch.random.fork_rng():
+            torch.manual_seed(named_seed(self.training.seed, self.training.name, "angles", epoch))
+            found = learning.gradient_angles(
+                model, self.images.to(device), self.labels.to(device), self.task.loss, kinds
+            )
+        before = [row for row in self.rows if row["epoch"] < epoch]
+        self.rows = [*before, *({**self.here, "epoch": epoch, **row} for row in found)]
+        write_json(self.folder.file("checkpoints/angles.json"), self.rows)
 
-    return watch
+    def keep(self) -> None:
+        """Add what this training found to that of the others."""
+        if is_main() and self.rows:
+            others = [row for row in _rows(self.folder, "angles.json") if not self._mine(row)]
+            write_json(self.folder.file("angles.json"), others + self.rows)
+
+    def _mine(self, row: dict[str, Any]) -> bool:
+        return all(row[key] == value for key, value in self.here.items())
 
 
 def _rows(folder: RunFolder, name: str) -> list[dict[str, Any]]:
@@ -113,14 +160,17 @@ def _rows(folder: RunFolder, name: str) -> list[dict[str, Any]]:
 
 def _curves(asked: list[Training]) -> Iterator[dict[str, Any]]:
     """The response of every absorber in the comparison: output, exact derivative, and what a probe sees."""
-    chips = {t.config.optics.absorber: None for t in asked if t.config.model.activation == "absorber"}
+    chips = dict.fromkeys(t.config.optics.absorber for t in asked if t.config.model.activation == "absorber")
+    names: list[str] = []
     for chip in chips:
+        names.append(chip.name if chip.table is not None else f"{chip.name}, depth {chip.optical_depth:g}")
+        alike = names.count(names[-1])
         medium = SaturableAbsorber.of(chip)
         x = torch.linspace(0, _REACH * medium.knee, _POINTS, dtype=torch.float64)
         exact = medium.respond(x)
         medium.gradient = "probe"
         yield {
-            "name": chip.name if chip.optical_depth is None else f"{chip.name}, depth {chip.optical_depth:g}",
+            "name": names[-1] if alike == 1 else f"{names[-1]} ({alike})",
             "encoding": chip.encoding,
             "x": x.tolist(),
             "output": exact.output.tolist(),

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig, SweepConfig, override
 
+_OF_THE_WHOLE = ("recipe", "changes", "seed", "device", "threads", "stages", "sweep")
+
 
 class Training(NamedTuple):
     """One case with one seed."""
@@ -42,7 +44,28 @@ def trainings(config: RunConfig) -> list[Training]:
     return [Training(case, seed, own.replace(seed=seed)) for seed in seeds for case, own in cases]
 
 
+def overruled(config: RunConfig) -> Iterator[str]:
+    """One notice for each change of the user's that some cases do not take, since they set the same themselves."""
+    for key in dict.fromkeys(change.partition("=")[0] for change in config.changes):
+        cases = [case.name for case in config.sweep.cases if any(_covers(change, key) for change in case.changes)]
+        if cases:
+            names = ", ".join(f"`{name}`" for name in cases)
+            yield f"`{key}` has no effect where a case sets it itself: {names}."
+
+
+def _covers(change: str, key: str) -> bool:
+    own = change.partition("=")[0]
+    return key == own or key.startswith(f"{own}.") or own.startswith(f"{key}.")
+
+
 def _changed(config: RunConfig, case: Case) -> RunConfig:
+    for change in case.changes:
+        key = change.partition("=")[0].partition(".")[0]
+        if key in _OF_THE_WHOLE:
+            raise RequestError(
+                f"The case `{case.name}` of the comparison changes `{key}`, which all cases share; "
+                "change it for the run."
+            )
     try:
         return override(config, case.changes)
     except RequestError as error:

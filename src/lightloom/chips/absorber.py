@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lightloom.chips.devices import Constant
 from lightloom.common.config import Section
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightloom.physics.absorber.curves import Curve
 
 _MEDIUM = ("optical_depth", "saturation_intensity", "broadening", "residual")
+_OF_MEDIUM = {"optical_depth": "optical_depth", "saturation_intensity": "saturation", "residual": "residual"}
 
 
 class AbsorberChip(Section):
@@ -50,11 +51,23 @@ class AbsorberChip(Section):
     saturation_irradiance: Constant | None = None
     """What `saturation_intensity` is in physical units."""
 
+    @field_validator("optical_depth", "saturation_intensity", "residual")
+    @classmethod
+    def _is_of_a_medium(cls, value: float, info: ValidationInfo) -> float:
+        from lightloom.physics.absorber import Medium, check
+
+        if info.data.get("form") != "measured":
+            check(Medium()._replace(**{_OF_MEDIUM[str(info.field_name)]: value}))
+        return value
+
     @model_validator(mode="after")
     def _is_a_medium_or_a_table(self) -> Self:
         if (self.table is not None) != (self.form == "measured"):
             raise ValueError('a `table` and `form="measured"` go together; give both, or neither')
         if self.table is None:
+            from lightloom.physics.absorber import check
+
+            check(self.medium())  # its numbers together
             return self
         given = [name for name in _MEDIUM if getattr(self, name) != type(self).model_fields[name].default]
         if given:

@@ -12,10 +12,10 @@ from lightloom.common.config import Section
 from lightloom.common.errors import nearest
 from lightloom.data import describe
 from lightloom.nn import OpticalPass
+from lightloom.nn.absorber import Gradient, Trained
 from lightloom.tasks.classify import MODELS
 
 Activation = Literal["relu", "tanh", "sigmoid", "linear", "absorber"]
-Gradient = Literal["exact", "probe", "zero", "identity", "negative"]
 
 
 class DataConfig(Section):
@@ -93,7 +93,7 @@ class OpticsConfig(Section):
     gradient: Gradient = "exact"
     """What a gradient is multiplied by on its way back through an absorber: the exact derivative, what a weak probe
     sees there, or nothing, one or minus one for comparison."""
-    trainable: tuple[Literal["optical_depth", "saturation_intensity"], ...] = ()
+    trainable: tuple[Trained, ...] = ()
     """What of the absorbers trains beside the weights."""
     settle: float | None = Field(None, gt=0)
     """Scale the first weights so that the field at each absorber is so many times that of half transmission; None keeps
@@ -118,6 +118,11 @@ class OpticsConfig(Section):
             raise ValueError(
                 "a chip limits its weights itself; leave `weight_range` and `weight_norm` out with `on_chip`"
             )
+        if self.trainable and (self.absorber.table is not None or self.absorber.optical_depth == 0):
+            raise ValueError(
+                f"nothing of `{self.absorber.name}` can train: a measured curve has no optical depth, and one of 0 has "
+                "no sign to keep; leave `trainable` empty"
+            )
         if self.weight_range is not None and not self.weight_range[0] < self.weight_range[1]:
             raise ValueError(f"`weight_range` goes from the least to the greatest weight, not {self.weight_range}")
         return self
@@ -126,7 +131,7 @@ class OpticsConfig(Section):
 class Case(Section):
     """One training of a comparison."""
 
-    name: str
+    name: str = Field(min_length=1)
     """Unique in the comparison."""
     series: str = ""
     """Cases of one series are joined in a plot; "" is a series of its own."""
@@ -158,5 +163,8 @@ class SweepConfig(Section):
         if doubled:
             raise ValueError(f"two cases are called `{doubled[0]}`; name each case once")
         if self.baseline and self.baseline not in names:
-            raise ValueError(f"there is no case `{self.baseline}` to be the baseline. {nearest(self.baseline, names)}")
+            known = nearest(self.baseline, names) if names else "There are no cases at all."
+            raise ValueError(f"there is no case `{self.baseline}` to be the baseline. {known}")
+        if self.scale == "log" and any(case.x is not None and case.x <= 0 for case in self.cases):
+            raise ValueError("a logarithmic axis has no place for 0 or less; give `x` above 0, or `scale: linear`")
         return self

@@ -72,6 +72,27 @@ class RunConfig(Section):
         return sampling_preset(given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
+    def _optics_have_somebody_to_serve(self) -> Self:
+        optics, plain = self.optics, OpticsConfig()
+        if "program" in self.stages:
+            if optics.on_chip:
+                raise ValueError("`optics.on_chip` trains on the chip from the start; leave `program` out of `stages`")
+            if optics.weight_range or optics.weight_norm:
+                raise ValueError(
+                    "a chip limits its weights itself; leave `optics.weight_range` and `optics.weight_norm` out, or "
+                    "`program` and what follows out of `stages`"
+                )
+        unused = [
+            name for name in ("absorber", "gradient", "trainable") if getattr(optics, name) != getattr(plain, name)
+        ]
+        if unused and self.model.activation != "absorber" and "sweep" not in self.stages:
+            raise ValueError(
+                f"`optics.{unused[0]}` is for absorbers and the network has none; add `model.activation=absorber` with "
+                "`model.name=optical-mlp` or `optical-cnn`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fits_the_technology(self) -> Self:
         chip = self.chip
         if "reorder" in self.stages and not isinstance(chip, PCMChip):

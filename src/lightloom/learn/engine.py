@@ -7,6 +7,7 @@ through, bit for bit on a CPU.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -30,6 +31,9 @@ from lightloom.learn.finite import check_gradients, check_loss
 
 Thin = Callable[[Iterable[tuple[int, Batch]], int], Iterable[tuple[int, Batch]]]
 """Takes the numbered batches of an epoch, and the epoch, and gives those to learn from."""
+
+
+_LONGEST_NAME = 80
 
 
 class Task(Protocol):
@@ -58,8 +62,13 @@ class Place:
 
     def checkpoint(self, which: str) -> Path:
         """The "last" or "best" checkpoint."""
-        name = re.sub(r"[^\w.-]+", "-", self.stage)
-        return self.folder / "checkpoints" / f"{name}-{which}.safetensors"
+        return self.folder / "checkpoints" / f"{_file_name(self.stage)}-{which}.safetensors"
+
+
+def _file_name(stage: str) -> str:
+    """The stage where it can name a file; else what is left of it, with a hash that keeps it apart from others."""
+    plain = re.sub(r"[^\w.-]+", "-", stage)[:_LONGEST_NAME]
+    return plain if plain == stage else f"{plain}-{hashlib.sha256(stage.encode()).hexdigest()[:8]}"
 
 
 def fit(
@@ -232,10 +241,15 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ValueError("no parameter of the model requires a gradient, so there is nothing to train")
+    groups: list[dict[str, Any]] = [{"params": [parameter for parameter in trained if parameter.ndim > 0]}]
+    # a single number, such as the depth of a medium, is a property of something and no weight to keep small
+    numbers = [parameter for parameter in trained if parameter.ndim == 0]
+    if numbers:
+        groups.append({"params": numbers, "weight_decay": 0.0})
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
-        trained, lr=config.lr, weight_decay=config.weight_decay, momentum=0.9, nesterov=config.nesterov
+        groups, lr=config.lr, weight_decay=config.weight_decay, momentum=0.9, nesterov=config.nesterov
     )
 
 

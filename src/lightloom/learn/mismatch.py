@@ -39,7 +39,7 @@ def gradient_angles(
 
     Args:
         model: A model with `SaturableAbsorber`s, or an `AllOptical` around one; its kinds but "light" are those of a
-            backward pass without imperfections, after the same forward light.
+            backward pass without imperfections, after the same forward light and outputs read without noise.
         inputs: One batch [n, ...].
         targets: Its targets.
         loss: Mean loss of outputs and targets.

@@ -3,7 +3,7 @@
 Networks and schedules follow Guo, Barrett, Wang and Lvovsky, "Backpropagation through nonlinear units for the
 all-optical training of neural networks" (Photonics Research 9, B71, 2021) and its code: images of 0 ... 1, no biases,
 Adam at 5e-4, batches of 64, mean square error, five seeds. Two things differ: the epoch that is kept is chosen on
-validation images out of the training set, and every network of a comparison has the same loss, so that one thing
+validation images out of the training set, and networks that are compared have the same loss, so that one thing
 changes at a time. Propagation through the medium is ours; published is the thin form.
 
 The usual schedule is ours as well: a cosine from 1e-3 reaches in a third of the epochs what the published one does, and
@@ -29,22 +29,25 @@ from lightloom.recipes.optical_cases import (
     vapour,
 )
 
-_REAL_LIGHT = ("probe_intensity=0.1", "photons=10000", "weight_bits=8", "error_bits=8", "loss_db=1")
-"""What the light of a training is taken to be where all of it is: assumed, every value can be changed."""
 
-
-def digits(quick: bool = False) -> RunConfig:
+def digits(
+    probe: float = 0.1, photons: float = 1e4, loss_db: float = 1.0, bits: int = 8, quick: bool = False
+) -> RunConfig:
     """Optical and exact training side by side on the embedded digits, from a thin medium to light that does it all.
 
+    What real light brings is assumed; nobody has built the whole of it.
+
     Args:
+        probe: Intensity of the error light over that of saturation, where light does it all.
+        photons: Of an exposure at the saturation intensity.
+        loss_db: Between two layers.
+        bits: Of weights and error signal.
         quick: One seed in the place of three, and fewer epochs.
     """
-    light = ("model.activation=absorber", "optics.gradient=probe", *(f"optics.light.{key}" for key in _REAL_LIGHT))
-    mesh = (
-        "optics.on_chip=true",
-        "optics.light.weight_bits=null",
-        "train.lr=5e-3",
-    )  # its phases have bits of their own
+    real = {"probe_intensity": probe, "photons": photons, "loss_db": loss_db, "weight_bits": bits, "error_bits": bits}
+    light = ("model.activation=absorber", "optics.gradient=probe", *(f"optics.light.{k}={v}" for k, v in real.items()))
+    # a mesh has bits of its own
+    mesh = ("optics.on_chip=true", "optics.light.weight_bits=null", "train.lr=5e-3")
     cases = (
         *electronic(("relu", "linear")),
         *absorbing("thin", ("model.brightness=3",)),
@@ -129,7 +132,7 @@ def on_chip(data: str = "digits", quick: bool = False) -> RunConfig:
         quick: Fewer epochs and, on the larger sets, 10,000 images.
     """
     embedded = data == "digits"
-    light = OpticalPass.parse(dict(setting.split("=") for setting in _REAL_LIGHT)).replace(weight_bits=None)
+    light = OpticalPass(probe_intensity=0.1, photons=1e4, loss_db=1.0, error_bits=8)  # assumed, as in `digits`
     train = ADAM.replace(epochs=40, batch_size=32, lr=2e-3) if embedded else SHORT
     learn = train.replace(epochs=10, lr=1e-3)
     return RunConfig(

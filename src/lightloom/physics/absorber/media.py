@@ -17,6 +17,12 @@ Broadening = Literal["homogeneous", "inhomogeneous"]
 MOST_GAIN = 80.0
 """Of intensity, as an exponent: e^80 still is a number in single precision. No amplifier gets there."""
 
+THICKEST = 1e30
+"""Optical depth; in single precision it is a number, too."""
+
+MOST_INTEGRATED = 1100.0
+"""Optical and residual depth together where propagation is integrated: 15 s for a million values on one core."""
+
 BRIGHTEST = 1e18
 """Brighter light, over the saturation intensity, passes as this does: there is nothing left to saturate."""
 
@@ -44,20 +50,21 @@ def check(medium: Medium) -> None:
     """Refuse a medium that cannot be.
 
     Raises:
-        ValueError: The optical depth is not finite or below -80, the saturation intensity outside `SATURATION`, the
-            residual depth negative or not finite, or form or broadening unknown.
+        ValueError: The optical depth is outside -80 ... 1e30, the saturation intensity outside `SATURATION`, the
+            residual depth negative or not finite, form or broadening unknown, or the medium deeper than propagation
+            with residual loss is followed.
     """
-    low, high = _ends(medium.optical_depth)
-    if not (low >= -MOST_GAIN and math.isfinite(high)):
+    thinnest, thickest = _ends(medium.optical_depth)
+    if not (thinnest >= -MOST_GAIN and thickest <= THICKEST):
         raise ValueError(
-            f"the optical depth is a finite number, at least {-MOST_GAIN:g} (below 0 the medium amplifies), got "
-            f"{_told(low, high)}; look for the training step that diverged, or give a smaller gain"
+            f"the optical depth is a finite number, {-MOST_GAIN:g} ... {THICKEST:g} (below 0 the medium amplifies), got "
+            f"{_told(thinnest, thickest)}; give a smaller gain or depth, or look for the training step that diverged"
         )
-    low, high = _ends(medium.saturation)
-    least, largest = SATURATION
-    if not (low >= least and high <= largest):
+    least, largest = _ends(medium.saturation)
+    if not (least >= SATURATION[0] and largest <= SATURATION[1]):
         raise ValueError(
-            f"the saturation intensity is above 0, within {least:g} ... {largest:g}, got {_told(low, high)}; "
+            "the saturation intensity is above 0, "
+            f"within {SATURATION[0]:g} ... {SATURATION[1]:g}, got {_told(least, largest)}; "
             "give it in the unit of the light, and where nothing saturates take a weight instead"
         )
     if not (medium.residual >= 0 and math.isfinite(medium.residual)):
@@ -69,6 +76,14 @@ def check(medium: Medium) -> None:
         raise ValueError(f"the form of a medium is `thin` or `propagated`, got `{medium.form}`")
     if medium.broadening not in ("homogeneous", "inhomogeneous"):
         raise ValueError(f"a line is broadened `homogeneous` or `inhomogeneous`, got `{medium.broadening}`")
+    if medium.form == "propagated" and medium.residual > 0:
+        deepest = max(-thinnest, thickest) + medium.residual
+        if deepest > MOST_INTEGRATED:
+            raise ValueError(
+                f"propagation with residual loss is followed in steps, up to {MOST_INTEGRATED:g} of optical and "
+                f"residual depth together, got {deepest:g}; give a smaller `optical_depth` or `residual`, or take "
+                '`residual=0` or `form="thin"`, which are solved at any depth'
+            )
 
 
 def absorption(total: Tensor, broadening: Broadening) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,19 @@ def log_transmission(intensity: Tensor, medium: Medium, probe: Tensor | float = 
     Two beams that run against each other through a propagated medium keep the product of their intensities, from which
     follows on a homogeneous line without residual loss that both see exactly the transmission of a single beam of the
     sum of both intensities where they enter. For other media this sum is taken, too. There it is an approximation, on
-    the dark side for absorbers: with beams of equal strength on an inhomogeneous line ln T is off by up to 0.001 at
-    depth 1, 0.7 at depth 10 and 4 at depth 30; a probe of 5 % at depth 10 by up to 0.12. To weak probes all are exact.
+    the dark side for absorbers and exact for weak probes. At the worst of all intensities ln T of a propagated medium
+    is off by up to
+
+    | line          | optical depth | residual depth | beams of equal strength | one of 5 % of the other |
+    | ------------- | ------------- | -------------- | ----------------------- | ----------------------- |
+    | inhomogeneous | 1             | 0              | 0.0011                  | 0.0002                  |
+    | inhomogeneous | 10            | 0              | 0.66                    | 0.18                    |
+    | inhomogeneous | 30            | 0              | 4.8                     | 1.9                     |
+    | inhomogeneous | 10            | 0.5            | 0.86                    | 0.25                    |
+    | homogeneous   | 1             | 1              | 0.018                   | 0.0035                  |
+    | homogeneous   | 10            | 0.5            | 0.37                    | 0.072                   |
+    | homogeneous   | 10            | 2              | 1.4                     | 0.36                    |
+    | homogeneous   | 30            | 1              | 3.6                     | 0.83                    |
 
     Args:
         intensity: [...] 0 or above.
@@ -76,9 +87,10 @@ def respond(
 
     Raises:
         TypeError: `x` is not of real floating-point numbers.
-        ValueError: There is NaN in `x`, a negative intensity, or no such medium (`media.check`).
+        ValueError: There is NaN in `x`, a negative intensity, or no such medium (`media.check`), encoding or slope.
     """
     check(medium)
+    _check_names(encoding, slope)
     _check_dtype(x)
     _check_probe(probe)
     wide = _widened(x)
@@ -106,6 +118,7 @@ def parameter_slopes(
         d output / d optical_depth and d output / d saturation, both shaped as `x`.
     """
     check(medium)
+    _check_names(encoding)
     _check_dtype(x)
     _check_light(x, encoding)
     _check_probe(probe)
@@ -122,7 +135,8 @@ def parameter_slopes(
 def _respond(x: Tensor, medium: Medium, encoding: Encoding, slope: Slope, probe: Tensor | float) -> Response:
     power, share, passed = _meet(x, medium, encoding, probe)
     kept = (power * passed.log_share).exp()
-    return Response(x * kept, kept * (1 + share * passed.rise) if slope == "exact" else kept)
+    output = torch.where(x.isinf(), x, x * kept)  # infinity times what underflowed would be NaN
+    return Response(output, kept * (1 + share * passed.rise) if slope == "exact" else kept)
 
 
 def _meet(
@@ -152,6 +166,13 @@ def _narrowed(value: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
     """Half precision; what an amplifier makes too large for it becomes its largest number."""
     largest = torch.finfo(dtype).max
     return torch.where(x.isinf(), value, value.clamp(-largest, largest)).to(dtype)
+
+
+def _check_names(encoding: str, slope: str = "exact") -> None:
+    if encoding not in ("amplitude", "intensity"):
+        raise ValueError(f"light is encoded as `amplitude` or `intensity`, got `{encoding}`")
+    if slope not in ("exact", "probe"):
+        raise ValueError(f"the slope of a medium is `exact` or `probe`, got `{slope}`")
 
 
 def _check_dtype(x: Tensor) -> None:

@@ -158,7 +158,7 @@ int64_t respond(const Medium<T>& medium, const T* x, const T* probes, T* output,
         const Passage<T> passed = pass<T, form>(total, medium);
         const Vector<T> exponent = passed.t * -power;
         const Vector<T> kept = exponent < Wide<T>::deepest ? decay<T>(exponent) : 0;
-        store<T>(in * kept, output + i, count);
+        store<T>(in - in == 0 ? in * kept : in, output + i, count);  // infinity times 0 would be NaN
         if (medium.exact) {
             const Vector<T> share = total > own ? own / total : all(T(1));
             store<T>(kept * (1 + share * passed.rise), factor + i, count);

@@ -24,7 +24,7 @@ Segment = tuple[list[Named], SaturableAbsorber | None]
 
 
 @torch.no_grad()
-def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0) -> dict[str, float]:
+def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0, *, transmission: float = 1.0) -> dict[str, float]:
     """Scale the weights so that each absorber gets light that opens it by half.
 
     From the first layer to the last, the weight before each `SaturableAbsorber` is multiplied by one number, so that
@@ -37,6 +37,7 @@ def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0) -> dict[st
         model: Layers in a row, which may hold such rows.
         images: One batch [n, c, h, w] of what the model is to learn.
         factor: More than 1 opens the absorbers wider.
+        transmission: Share of the field that is left behind each weight layer, where light is lost on the way.
 
     Returns:
         What each weight (or brightness) was multiplied by, by layer name.
@@ -53,17 +54,17 @@ def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0) -> dict[st
     was_training = model.training
     model.eval()
     try:
-        return _settle(segments, images, factor)
+        return _settle(segments, images, factor, transmission)
     finally:
         model.train(was_training)
 
 
-def _settle(segments: list[Segment], field: Tensor, factor: float) -> dict[str, float]:
+def _settle(segments: list[Segment], field: Tensor, factor: float, transmission: float) -> dict[str, float]:
     gains: dict[str, float] = {}
     for layers, absorber in segments:
         aim = _OUTPUT_RMS if absorber is None else factor * absorber.knee
-        gains |= _scale(layers, field, aim)
-        field = _through(layers, field)
+        gains |= _scale(layers, field, aim, transmission)
+        field = _through(layers, field, transmission)
         field = field if absorber is None else absorber(field)
     return gains
 
@@ -90,19 +91,21 @@ def _row(model: nn.Module, prefix: str = "") -> Iterator[Named]:
             yield f"{prefix}{name}", layer
 
 
-def _through(layers: list[Named], field: Tensor) -> Tensor:
+def _through(layers: list[Named], field: Tensor, transmission: float) -> Tensor:
     for _, layer in layers:
         field = layer(field)
+        if transmission != 1 and getattr(layer, "weight", None) is not None:
+            field = field * transmission
     return field
 
 
-def _scale(layers: list[Named], field: Tensor, aim: float) -> dict[str, float]:
+def _scale(layers: list[Named], field: Tensor, aim: float, transmission: float) -> dict[str, float]:
     """Scale what can be for a root mean square of `aim` after `layers`; that there is nothing is no harm."""
     chosen = _scalable(layers)
     if chosen is None:
         return {}
     name, tensors = chosen
-    found = _rms(_through(layers, field))
+    found = _rms(_through(layers, field, transmission))
     if not 0 < found < math.inf:
         raise RequestError(
             f"The light after `{name}` has a root mean square of {found}; give images with finite pixels that are not "
@@ -110,7 +113,7 @@ def _scale(layers: list[Named], field: Tensor, aim: float) -> dict[str, float]:
         )
     for tensor in tensors:
         tensor.mul_(aim / found)
-    reached = _rms(_through(layers, field))
+    reached = _rms(_through(layers, field, transmission))
     if abs(reached - aim) > _TOLERANCE * aim:
         raise RequestError(
             f"A larger `{name}` does not make more light in proportion ({reached:.3g} for {aim:.3g}); "
