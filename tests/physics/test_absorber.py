@@ -156,6 +156,31 @@ def test_limits(form: Form) -> None:
     assert all(slope.isfinite().all() and slope[0] == slope[-1] == 0 for slope in slopes)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.usefixtures("backend")
+def test_infinite_light_passes_as_it_is_where_all_else_goes_out(encoding: Encoding, dtype: torch.dtype) -> None:
+    x = torch.tensor([0.0, 2.0, math.inf, -math.inf], dtype=dtype)[: 4 if encoding == "amplitude" else 3]
+    for form, broadening in product(get_args(Form), get_args(Broadening)):
+        opaque = [Medium(10.0, 1.0, 300.0, form, broadening)]
+        opaque += [Medium(depth, 1.0, 0.0, form, broadening) for depth in (1e5, 1e20, 1e30)]
+        opaque += [Medium(10.0, 1.0, 1e6, form, broadening)] if form == "thin" else []
+        for medium, slope in product(opaque, ("exact", "probe")):
+            output, factor = respond(x, medium, encoding, slope)
+            assert torch.equal(output[2:], x[2:])
+            assert output[0] == 0 and float(output[1]) < 1e-60
+            assert factor.isfinite().all()
+
+
+@pytest.mark.usefixtures("backend")
+def test_bright_light_bleaches_the_deepest_media() -> None:
+    # of light far beyond a^2, an inhomogeneous line takes a / sqrt(S), a homogeneous one a / S
+    x = torch.logspace(8, 17, 10)
+    for form, (broadening, power) in product(get_args(Form), (("homogeneous", 1.0), ("inhomogeneous", 0.5))):
+        medium = Medium(1e3, 1.0, 0.0, form, broadening)  # type: ignore[arg-type]
+        torch.testing.assert_close(log_transmission(x, medium), -1e3 / x**power, rtol=0.06, atol=2e-6)
+
+
 @pytest.mark.usefixtures("backend")
 def test_half_precision_is_single_precision_rounded() -> None:
     x = torch.randn(200) * 4
@@ -263,6 +288,10 @@ def test_light_that_is_none_is_refused() -> None:
         (Medium(1.0, torch.tensor([1.0, 0.0])), r"got 0 \.\.\. 1"),
         (Medium(1.0, 1.0, -0.1), "residual optical depth.*got -0.1"),
         (Medium(1.0, 1.0, math.inf), "residual optical depth"),
+        (Medium(1e31), r"-80 \.\.\. 1e\+30.*got 1e\+31"),
+        (Medium(1e8, 1.0, 0.1, "propagated"), "up to 1100 of optical and residual depth together, got 1e"),
+        (Medium(torch.tensor([1.0, 1100.0]), 1.0, 0.1, "propagated", "inhomogeneous"), "`residual=0`"),
+        (Medium(-1.0, 1.0, 1100.0, "propagated"), "got 1101; give a smaller `optical_depth` or `residual`"),
         (Medium(form="thick"), "got `thick`"),
         (Medium(broadening="wide"), "got `wide`"),
     ],
@@ -271,3 +300,22 @@ def test_media_that_cannot_be_are_refused(medium: Medium, reason: str) -> None:
     for ask in (respond, log_transmission, parameter_slopes):
         with pytest.raises(ValueError, match=reason):
             ask(torch.ones(3), medium)
+
+
+@pytest.mark.usefixtures("backend")
+def test_names_that_nobody_knows_are_refused() -> None:
+    for ask in (respond, parameter_slopes):
+        with pytest.raises(ValueError, match="`amplitude` or `intensity`, got `amplitud`"):
+            ask(torch.ones(3), Medium(), "amplitud")
+    with pytest.raises(ValueError, match="`exact` or `probe`, got `exakt`"):
+        respond(torch.ones(3), Medium(), "amplitude", "exakt")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("backend")
+def test_the_deepest_media_that_are_integrated() -> None:
+    x = torch.tensor([0.0, 1.0, 1e9])
+    for medium in (Medium(1000.0, 1.0, 0.4, "propagated"), Medium(-80.0, 1.0, 1020.0, "propagated", "inhomogeneous")):
+        output, factor = respond(x, medium, "intensity")
+        assert output.isfinite().all() and factor.isfinite().all()
+        least = math.exp(-medium.residual)
+        torch.testing.assert_close(output[2], 1e9 * torch.tensor(least), rtol=1e-4, atol=0)

@@ -136,9 +136,55 @@ def test_a_weak_probe_finds_the_medium_as_the_light_has_set_it(broadening: Broad
     assert alone == pytest.approx(math.exp(forward), rel=2e-5)
 
 
-def test_two_beams_elsewhere_are_off_by_what_is_said() -> None:
-    for depth, most in ((1.0, 0.0011), (10.0, 0.7)):
-        medium = Medium(depth, 1.0, 0.0, "propagated", "inhomogeneous")
-        for light in (1.0, 10.0):
-            made = float(log_transmission(torch.tensor([light], dtype=torch.float64), medium, light))
-            assert -most < made - two_beams(light, light, medium)[0] < 0
+def two_beams_everywhere(forward: NDArray[np.float64], ratio: float, medium: Medium) -> NDArray[np.float64]:
+    """ln T of beams [n] against beams of `ratio` times as much, from I_forward I_backward = constant.
+
+    With that constant the total is known wherever the forward beam is, and the way through the medium, 1, is the
+    integral of d ln I / k over its logarithm: a bisection finds the ln T with which it is.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    darkest, brightest = (np.full_like(forward, -end) for end in (medium.optical_depth + medium.residual, 0))
+    for _ in range(45):
+        t = (darkest + brightest) / 2
+        along = forward[:, None] * np.exp(t[:, None] * (1 + nodes) / 2)
+        against = (ratio * forward**2 * np.exp(t))[:, None] / along
+        k = medium.optical_depth * left(along + against, medium.broadening) + medium.residual
+        beyond = -t * (weights / (2 * k)).sum(1) > 1
+        darkest, brightest = np.where(beyond, t, darkest), np.where(beyond, brightest, t)
+    return (darkest + brightest) / 2
+
+
+@pytest.mark.parametrize(
+    ("broadening", "depth", "residual", "equal", "unequal"),
+    [
+        ("inhomogeneous", 1, 0, 0.0011, 0.0002),
+        ("inhomogeneous", 10, 0, 0.66, 0.18),
+        ("inhomogeneous", 30, 0, 4.8, 1.9),
+        ("inhomogeneous", 10, 0.5, 0.86, 0.25),
+        ("homogeneous", 1, 1, 0.018, 0.0035),
+        ("homogeneous", 10, 0.5, 0.37, 0.072),
+        ("homogeneous", 10, 2, 1.4, 0.36),
+        ("homogeneous", 30, 1, 3.6, 0.83),
+    ],
+)
+def test_two_beams_elsewhere_are_off_by_what_is_said(
+    broadening: Broadening, depth: float, residual: float, equal: float, unequal: float
+) -> None:
+    medium = Medium(depth, 1.0, residual, "propagated", broadening)
+    light = np.logspace(-2, 4, 241)
+    for ratio, most in ((1.0, equal), (0.05, unequal), (20.0, unequal)):
+        made = log_transmission(torch.from_numpy(light), medium, torch.from_numpy(ratio * light)).numpy()
+        off = made - two_beams_everywhere(light, ratio, medium)
+        worst = int(off.argmin())
+        assert 0 < worst < len(light) - 1
+        assert -most < off[worst] < -0.9 * most
+        assert off.max() < 2e-5
+
+
+def test_two_beams_are_the_same_by_both_ways_to_find_them() -> None:
+    for broadening, depth, residual in (("inhomogeneous", 10.0, 0.0), ("homogeneous", 10.0, 0.5)):
+        medium = Medium(depth, 1.0, residual, "propagated", broadening)  # type: ignore[arg-type]
+        for light, ratio in ((9.0, 1.0), (19.0, 0.05)):
+            found = two_beams_everywhere(np.array([light]), ratio, medium)[0]
+            for beam in two_beams(light, ratio * light, medium):
+                assert beam == pytest.approx(found, rel=1e-6)

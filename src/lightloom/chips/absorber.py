@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lightloom.physics.absorber.curves import Curve
 
 _MEDIUM = ("optical_depth", "saturation_intensity", "broadening", "residual")
-_OF_MEDIUM = {"optical_depth": "optical_depth", "saturation_intensity": "saturation", "residual": "residual"}
 
 
 class AbsorberChip(Section):
@@ -57,7 +56,12 @@ class AbsorberChip(Section):
         from lightloom.physics.absorber import Medium, check
 
         if info.data.get("form") != "measured":
-            check(Medium()._replace(**{_OF_MEDIUM[str(info.field_name)]: value}))
+            alone = {
+                "optical_depth": Medium(optical_depth=value),
+                "saturation_intensity": Medium(saturation=value),
+                "residual": Medium(residual=value),
+            }
+            check(alone[str(info.field_name)])
         return value
 
     @model_validator(mode="after")

@@ -48,7 +48,8 @@ def od_sweep(
 
     Args:
         data: As of `optical/mnist-mlp`, or "digits".
-        medium: Which form of the absorber; propagation starts from settled weights.
+        medium: Which form of the absorber; propagation, and the thin form beyond a depth of 30, start from settled
+            weights.
         schedule: "short" (10 epochs) or "published" (50).
         quick: Five depths, one seed, 2 epochs, 10,000 images.
     """
@@ -57,7 +58,9 @@ def od_sweep(
     cases = [*electronic(("relu", "linear"))]
     for depth in depths:
         if medium != "propagated":
-            cases += absorbing("thin", (f"optics.absorber.optical_depth={depth}",), depth)
+            # published: other first weights beyond a depth of 30, as the usual ones learn nothing there
+            first = (FIELD_AT_HALF,) if depth > 30 else ()
+            cases += absorbing("thin", (*first, f"optics.absorber.optical_depth={depth}"), depth)
         if medium != "thin":
             cases += absorbing("propagated", (FIELD_AT_HALF, *vapour(depth)), depth)
     return comparison(

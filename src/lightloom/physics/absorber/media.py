@@ -57,8 +57,8 @@ def check(medium: Medium) -> None:
     thinnest, thickest = _ends(medium.optical_depth)
     if not (thinnest >= -MOST_GAIN and thickest <= THICKEST):
         raise ValueError(
-            f"the optical depth is a finite number, {-MOST_GAIN:g} ... {THICKEST:g} (below 0 the medium amplifies), got "
-            f"{_told(thinnest, thickest)}; give a smaller gain or depth, or look for the training step that diverged"
+            f"the optical depth is a finite number, {-MOST_GAIN:g} ... {THICKEST:g} (below 0 the medium amplifies), "
+            f"got {_told(thinnest, thickest)}; give a smaller gain or depth, or look for the step that diverged"
         )
     least, largest = _ends(medium.saturation)
     if not (least >= SATURATION[0] and largest <= SATURATION[1]):

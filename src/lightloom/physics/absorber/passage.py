@@ -104,10 +104,12 @@ def _even_guess(total: Tensor, depth: Tensor) -> Tensor:
 def _uneven(t: Tensor, total: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The same on an inhomogeneous line."""
     gained = total * torch.expm1(t)
-    entering, leaving = (1 + total).sqrt(), (1 + total + gained).sqrt()
+    out = total + gained
+    entering, leaving = (1 + total).sqrt(), (1 + out).sqrt()
     more = gained / (entering + leaving)  # leaving - entering, without cancellation
-    bend = 0.5 * (total + gained) / leaving
-    return t + 2 * (more - torch.log1p(more / (1 + entering))), leaving, bend, -more
+    bend = 0.5 * out / leaving
+    # of the ratio's two sides the one that stays well above -1, however deep the medium
+    return t + 2 * (more + torch.log1p(-more / (1 + leaving))), leaving, bend, -more
 
 
 def _uneven_guess(total: Tensor, depth: Tensor) -> Tensor:
