@@ -164,7 +164,6 @@ def test_infinite_light_passes_as_it_is_where_all_else_goes_out(encoding: Encodi
     for form, broadening in product(get_args(Form), get_args(Broadening)):
         opaque = [Medium(10.0, 1.0, 300.0, form, broadening)]
         opaque += [Medium(depth, 1.0, 0.0, form, broadening) for depth in (1e5, 1e20, 1e30)]
-        opaque += [Medium(10.0, 1.0, 1e6, form, broadening)] if form == "thin" else []
         for medium, slope in product(opaque, ("exact", "probe")):
             output, factor = respond(x, medium, encoding, slope)
             assert torch.equal(output[2:], x[2:])
@@ -317,5 +316,4 @@ def test_the_deepest_media_that_are_integrated() -> None:
     for medium in (Medium(1000.0, 1.0, 0.4, "propagated"), Medium(-80.0, 1.0, 1020.0, "propagated", "inhomogeneous")):
         output, factor = respond(x, medium, "intensity")
         assert output.isfinite().all() and factor.isfinite().all()
-        least = math.exp(-medium.residual)
-        torch.testing.assert_close(output[2], 1e9 * torch.tensor(least), rtol=1e-4, atol=0)
+        torch.testing.assert_close(output[2], torch.tensor(1e9 * math.exp(-medium.residual)), rtol=1e-4, atol=0)
