@@ -108,17 +108,26 @@ def mnist_cnn(data: str = "mnist", schedule: Schedule = "short", quick: bool = F
 
 
 def fmnist_cnn(data: str = "fashion_mnist", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
-    """The same on Fashion-MNIST, 10 epochs (published schedule: 40); arguments as of `optical/mnist-cnn`."""
+    """The network of `optical/mnist-cnn` on Fashion-MNIST, which is not published; 10 epochs, or 40 in that schedule.
+
+    Arguments are those of `mnist_cnn`.
+    """
     return _cnn("optical/fmnist-cnn", data, 40, schedule, quick)
 
 
 def kmnist_cnn(data: str = "kmnist", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
-    """The same on KMNIST. Published (40 epochs): probe 95.4, exact 96.3, ReLU 96.1, linear 69.6 %."""
+    """The network of `optical/mnist-cnn` on KMNIST.
+
+    Published (40 epochs): probe 95.4, exact 96.3, ReLU 96.1, linear 69.6 %. Arguments are those of `mnist_cnn`.
+    """
     return _cnn("optical/kmnist-cnn", data, 40, schedule, quick)
 
 
 def emnist_cnn(data: str = "emnist_balanced", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
-    """The same on EMNIST (balanced). Published (40 epochs): probe 87.9, exact 88.1, ReLU 88.6, linear 67.8 %."""
+    """The network of `optical/mnist-cnn` on EMNIST (balanced).
+
+    Published (40 epochs): probe 87.9, exact 88.1, ReLU 88.6, linear 67.8 %. Arguments are those of `mnist_cnn`.
+    """
     return _cnn("optical/emnist-cnn", data, 40, schedule, quick)
 
 
