@@ -113,7 +113,7 @@ class OpticsConfig(Section):
         return absorber(given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
-    def _weights_have_one_holder(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.on_chip and (self.weight_range or self.weight_norm):
             raise ValueError(
                 "a chip limits its weights itself; leave `weight_range` and `weight_norm` out with `on_chip`"
