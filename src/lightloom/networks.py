@@ -1,4 +1,4 @@
-"""The network that a config asks for, before it has learnt anything."""
+"""The images and the network that a config asks for, before it has learnt anything."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from lightloom.common.seeds import named_seed
-from lightloom.config import RunConfig
-from lightloom.data import Splits
+from lightloom.config import DataConfig, RunConfig
+from lightloom.data import Splits, load
 from lightloom.nn import AllOptical, SaturableAbsorber, convert, install, limit_weights
 from lightloom.tasks.classify import build, settle
 
@@ -21,6 +21,11 @@ _ELECTRONIC: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "linear": nn.Identity,
 }
+
+
+def read_images(data: DataConfig, seed: int) -> Splits:
+    """The images that a config asks for; the seed divides them into training and validation."""
+    return load(data.name, data.root, seed=seed, limit=data.limit, size=data.size, pixels=data.pixels)
 
 
 def build_network(config: RunConfig, splits: Splits) -> nn.Module:

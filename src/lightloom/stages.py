@@ -17,10 +17,9 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, write_bytes, write_json
 from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
-from lightloom.config import DataConfig
-from lightloom.data import Batch, Splits, crop_and_flip, load
+from lightloom.data import Batch, Splits, crop_and_flip
 from lightloom.folder import RunFolder
-from lightloom.networks import build_network, lit
+from lightloom.networks import build_network, lit, read_images
 from lightloom.nn import MeshCore, PCMCore, convert, cores, install, optical_layers
 from lightloom.report import write_report
 from lightloom.sweeps import summarise
@@ -52,7 +51,7 @@ class Work:
     @cached_property
     def splits(self) -> Splits:
         """The images of the electronic training, read once."""
-        return self._load(self.config.data)
+        return read_images(self.config.data, self.config.seed)
 
     @cached_property
     def chip_splits(self) -> Splits:
@@ -60,16 +59,14 @@ class Work:
         transfer = self.config.transfer
         if transfer is None:
             return self.splits
-        splits = self._load(transfer if transfer.root else transfer.replace(root=self.config.data.root))
+        data = transfer if transfer.root else transfer.replace(root=self.config.data.root)
+        splits = read_images(data, self.config.seed)
         if splits.shape != self.splits.shape:
             raise RequestError(
                 f"The images of `{splits.name}` have the shape {splits.shape}, those of `{self.splits.name}` have "
                 f"{self.splits.shape}; make them one by `transfer.size=N` or `data.size=N`."
             )
         return splits
-
-    def _load(self, data: DataConfig) -> Splits:
-        return load(data.name, data.root, seed=self.config.seed, limit=data.limit, size=data.size, pixels=data.pixels)
 
     def new_network(self) -> nn.Module:
         """The electronic network with first weights drawn from the run's seed."""

@@ -16,15 +16,18 @@ from lightloom.common.files import read_json, write_json
 from lightloom.common.processes import is_main
 from lightloom.common.progress import console, follow
 from lightloom.common.seeds import named_seed
-from lightloom.config import DataConfig, RunConfig
-from lightloom.data import Splits, crop_and_flip, load
+from lightloom.config import RunConfig
+from lightloom.data import Splits, crop_and_flip
 from lightloom.folder import RunFolder
 from lightloom.learn.mismatch import Kind
-from lightloom.networks import build_network, lit
+from lightloom.networks import build_network, lit, read_images
 from lightloom.nn import AllOptical, SaturableAbsorber
 from lightloom.stages import Work
 from lightloom.sweeps import Training, overruled, trainings
 from lightloom.tasks.classify import Classify
+
+# the images of a training stay for the next one, which mostly has the same
+_read = lru_cache(maxsize=1)(read_images)
 
 _PROBED = 256  # training images on which gradients are compared
 _TRIED = 2  # images that every network is shown before the first is trained
@@ -68,12 +71,6 @@ def rehearse(config: RunConfig) -> None:
                 model(splits.train.images[:_TRIED])
         except LightloomError as problem:
             raise RequestError(f"The case `{training.case.name}` of the comparison cannot be: {problem}") from None
-
-
-@lru_cache(maxsize=1)
-def _read(data: DataConfig, seed: int) -> Splits:
-    """The images of a training; they stay for the next one, which mostly has the same."""
-    return load(data.name, data.root, seed=seed, limit=data.limit, size=data.size, pixels=data.pixels)
 
 
 def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:

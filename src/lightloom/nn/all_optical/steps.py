@@ -172,7 +172,7 @@ def parse(model: nn.Sequential, crossed: bool) -> tuple[Step, ...]:
     Raises:
         RequestError: A layer is something else.
     """
-    return tuple(_step(name, layer, crossed) for name, layer in _layers(model))
+    return tuple(_step(name, layer, crossed) for name, layer in layers_in_turn(model))
 
 
 def is_sequence(layer: object) -> TypeGuard[nn.Sequential]:
@@ -180,10 +180,11 @@ def is_sequence(layer: object) -> TypeGuard[nn.Sequential]:
     return isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
 
 
-def _layers(model: nn.Sequential, before: str = "") -> Iterator[tuple[str, nn.Module]]:
+def layers_in_turn(model: nn.Sequential, before: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Names and layers as light passes them, nested sequences opened; one that stands there twice comes twice."""
     for name, layer in model._modules.items():  # `named_children` leaves out a layer that comes a second time
         if is_sequence(layer):
-            yield from _layers(layer, f"{before}{name}.")
+            yield from layers_in_turn(layer, f"{before}{name}.")
         elif layer is not None:
             yield f"{before}{name}", layer
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.nn import SaturableAbsorber
+from lightloom.nn.all_optical.steps import is_sequence, layers_in_turn
 from lightloom.tasks.classify.models.optical import Brightness
 
 _OUTPUT_RMS = 0.3  # that of a 1 among nine zeros
@@ -72,23 +73,15 @@ def _settle(segments: list[Segment], field: Tensor, factor: float, transmission:
 def _segments(model: nn.Module) -> Iterator[Segment]:
     """Layers up to each absorber, and those after the last one with None."""
     layers: list[Named] = []
-    for name, layer in _row(model):
+    if not is_sequence(model):
+        raise RequestError(f"A {type(model).__name__} is no row of layers; settle a `torch.nn.Sequential`.")
+    for name, layer in layers_in_turn(model):
         if isinstance(layer, SaturableAbsorber):
             yield layers, layer
             layers = []
         else:
             layers.append((name, layer))
     yield layers, None
-
-
-def _row(model: nn.Module, prefix: str = "") -> Iterator[Named]:
-    if not isinstance(model, nn.Sequential):
-        raise RequestError(f"A {type(model).__name__} is no row of layers; settle a `torch.nn.Sequential`.")
-    for name, layer in model._modules.items():  # `named_children` leaves out what stands there twice
-        if isinstance(layer, nn.Sequential):
-            yield from _row(layer, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", layer
 
 
 def _through(layers: list[Named], field: Tensor, transmission: float) -> Tensor:
