@@ -1,7 +1,7 @@
 """Readers and embedded sets; every reader checks what it reads."""
 
-from lightloom.data.augment import crop_and_flip
-from lightloom.data.batches import Batch, Batches
+from lightloom.data.augment import crop_and_flip, on_images
+from lightloom.data.batches import Batch, Batches, Indexed, Samples
 from lightloom.data.cards import DATASETS, Card, describe
 from lightloom.data.idx import read_idx, read_images, read_labelled, read_labels
 from lightloom.data.sets import load
@@ -13,10 +13,13 @@ __all__ = [
     "Batches",
     "Card",
     "ImageSet",
+    "Indexed",
+    "Samples",
     "Splits",
     "crop_and_flip",
     "describe",
     "load",
+    "on_images",
     "read_idx",
     "read_images",
     "read_labelled",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -38,3 +40,8 @@ def crop_and_flip(images: Tensor) -> Tensor:
     picked = padded[sample, :, rows.to(images.device).unsqueeze(2), columns.to(images.device).unsqueeze(1)]
     # indexing by three tensors around a slice puts the channels last
     return picked.permute(0, 3, 1, 2).contiguous()
+
+
+def on_images(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """A change of images alone, in the form that the training engine takes: their targets stay."""
+    return lambda images, targets: (change(images), targets)

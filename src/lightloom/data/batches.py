@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_generator
+
+
+class Indexed(Protocol):
+    """Samples that are taken by number: a tensor, or what reads a file when it is asked for."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are, or arrive."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Tensor:
+        """The samples with these numbers, int64 [k] on `device`."""
+        ...
+
+
+class Samples(Protocol):
+    """Inputs and targets to learn from, of one image each."""
+
+    @property
+    def images(self) -> Indexed:
+        """Inputs [n, ...]."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """Targets [n, ...]."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def to(self, device: torch.device) -> Samples:
+        """The same on a device."""
+        ...
 
 
 class Batch(NamedTuple):
@@ -50,7 +85,7 @@ class Batches:
 
     def __init__(
         self,
-        images: Tensor,
+        images: Indexed,
         labels: Tensor,
         *,
         batch_size: int,

@@ -1,0 +1,43 @@
+"""Images with boxes: readers, a synthetic set, framing, and augmentation that keeps boxes on their pixels."""
+
+from lightloom.data.detection.augment import Augment, AugmentConfig, augmentation, colour, compose, flip, mosaic, zoom
+from lightloom.data.detection.coco import read_coco
+from lightloom.data.detection.frame import GRAY, FramedSet, LazyImages, frame, framed, read_pixels
+from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws, Problem, Record
+from lightloom.data.detection.sets import DETECTION_SETS, load_detection
+from lightloom.data.detection.shapes import SHAPES, shapes
+from lightloom.data.detection.voc import read_voc
+from lightloom.data.detection.write import write_coco, write_voc, write_yolo
+from lightloom.data.detection.yolo import read_yolo
+
+__all__ = [
+    "DETECTION_SETS",
+    "GRAY",
+    "SHAPES",
+    "Augment",
+    "AugmentConfig",
+    "DetectionSet",
+    "DetectionSplits",
+    "Flaws",
+    "FramedSet",
+    "LazyImages",
+    "Problem",
+    "Record",
+    "augmentation",
+    "colour",
+    "compose",
+    "flip",
+    "frame",
+    "framed",
+    "load_detection",
+    "mosaic",
+    "read_coco",
+    "read_pixels",
+    "read_voc",
+    "read_yolo",
+    "shapes",
+    "write_coco",
+    "write_voc",
+    "write_yolo",
+    "zoom",
+]

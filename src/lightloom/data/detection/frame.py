@@ -1,0 +1,187 @@
+"""Images of any size brought into one frame, in memory where they fit, with their boxes as padded targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lightloom.common.errors import RequestError, WorkError
+from lightloom.data.detection.checks import BOMBS
+from lightloom.data.detection.records import DetectionSet, Record
+from lightloom.data.detection.threads import in_threads
+
+GRAY = (124, 116, 104)
+"""What lies outside an image: the mean of ImageNet's pixels, so that it is 0 once standardised as usual."""
+
+_MOST_IN_MEMORY = 1_500_000_000  # bytes
+
+
+class LazyImages:
+    """Framed images that are decoded each time they are asked for.
+
+    Args:
+        records: What to read.
+        height: Of the frame.
+        width: Likewise.
+        device: Where the decoded images go.
+    """
+
+    dtype = torch.uint8
+
+    def __init__(self, records: Sequence[Record], height: int, width: int, device: torch.device | None = None) -> None:
+        self._records, self._height, self._width = records, height, width
+        self.device = device or torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(images, 3, height, width)."""
+        return len(self), 3, self._height, self._width
+
+    def __getitem__(self, index: Tensor | slice) -> Tensor:
+        """Decode some images, in threads.
+
+        Args:
+            index: int64 [k] on any device, or a slice.
+
+        Returns:
+            uint8 [k, 3, H, W] on `device`.
+
+        Raises:
+            WorkError: A file cannot be decoded.
+        """
+        chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
+        return _decoded([self._records[i] for i in chosen], self._height, self._width, None).to(self.device)
+
+    def to(self, device: torch.device) -> LazyImages:
+        """The same images, to be delivered on a device."""
+        return LazyImages(self._records, self._height, self._width, device)
+
+
+@dataclass(frozen=True, eq=False)
+class FramedSet:
+    """What a detector trains on: images of one size and padded targets.
+
+    Attributes:
+        images: uint8 [n, 3, H, W], RGB, held in memory or decoded when indexed.
+        labels: float32 [n, most, 5]: x0, y0, x1, y1 in pixels of the frame, and the label; -1 where there is no box.
+            Crowds are left out.
+        scales: float32 [n]: pixels of the frame per pixel of the image.
+        source: Where they come from.
+    """
+
+    images: Tensor | LazyImages
+    labels: Tensor
+    scales: Tensor
+    source: DetectionSet
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> FramedSet:
+        """The same set on a device."""
+        return FramedSet(self.images.to(device), self.labels.to(device), self.scales.to(device), self.source)
+
+
+def frame(source: DetectionSet, height: int, width: int, *, memory: bool | None = None) -> FramedSet:
+    """Bring every image into a frame of `height` x `width`.
+
+    An image keeps its ratio of sides: it is resized (bilinear, antialiased) to the largest size that fits, put into
+    the top left corner, and the rest is `GRAY`. An orientation tag of a file is not applied: boxes are in pixels as
+    they are stored.
+
+    Args:
+        source: Images and boxes.
+        height: Pixels.
+        width: Pixels.
+        memory: Hold the images in memory, or decode them when indexed; by default held up to 1.5 GB.
+
+    Raises:
+        RequestError: The set is empty or the frame has no area.
+        WorkError: A file cannot be decoded; it is named.
+    """
+    if len(source) == 0:
+        raise RequestError(f"`{source.name}` has no image to frame; give at least one.")
+    if min(height, width) < 1:
+        raise RequestError(f"The frame is {height} x {width}; give at least 1 x 1 pixel.")
+    records = source.records
+    scales = torch.tensor([_scale(record, height, width) for record in records])
+    held = memory if memory is not None else len(records) * 3 * height * width <= _MOST_IN_MEMORY
+    images = _decoded(records, height, width, "Reading images") if held else LazyImages(records, height, width)
+    return FramedSet(images, _targets(records, scales), scales, source)
+
+
+def framed(record: Record, height: int, width: int) -> Tensor:
+    """One image in its frame, uint8 [3, H, W]. Raises `WorkError` where the file cannot be decoded."""
+    scale = _scale(record, height, width)
+    size = (_side(record.width * scale, width), _side(record.height * scale, height))
+    made = np.empty((height, width, 3), np.uint8)
+    made[:] = GRAY
+    made[: size[1], : size[0]] = np.asarray(_picture(record, size).resize(size, Image.Resampling.BILINEAR))
+    return torch.from_numpy(made).permute(2, 0, 1)
+
+
+def read_pixels(record: Record) -> Tensor:
+    """One image as it is stored, uint8 [3, h, w]. Raises `WorkError` where the file cannot be decoded."""
+    return torch.from_numpy(np.array(_picture(record, None))).permute(2, 0, 1).contiguous()
+
+
+def _picture(record: Record, wanted: tuple[int, int] | None) -> Image.Image:
+    """The image in RGB; of a JPEG, at least twice the size that is wanted."""
+    if record.pixels is not None:
+        return Image.fromarray(record.pixels.permute(1, 2, 0).contiguous().numpy())
+    try:
+        with Image.open(record.image) as image:
+            if image.size != (record.width, record.height):
+                raise WorkError(
+                    f"`{record.image}` is {image.size[0]} x {image.size[1]} and was {record.width} x {record.height} "
+                    "when the set was read; read the set again."
+                )
+            if wanted is not None:
+                image.draft("RGB", (2 * wanted[0], 2 * wanted[1]))  # decodes fewer frequencies, which is far quicker
+            if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
+                return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8)).convert("RGB")
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, *BOMBS) as error:
+        raise WorkError(
+            f"Cannot decode the image `{record.image}`: {error}. Replace it, or read the set with `decode=True`, "
+            "which leaves such images out."
+        ) from error
+
+
+def _decoded(records: Sequence[Record], height: int, width: int, label: str | None) -> Tensor:
+    images = torch.empty(len(records), 3, height, width, dtype=torch.uint8)
+
+    def fill(place: int) -> None:
+        images[place] = framed(records[place], height, width)
+
+    for _ in in_threads(fill, range(len(records)), label):
+        pass
+    return images
+
+
+def _scale(record: Record, height: int, width: int) -> float:
+    return min(height / record.height, width / record.width)
+
+
+def _side(exact: float, most: int) -> int:
+    return min(max(round(exact), 1), most)
+
+
+def _targets(records: Sequence[Record], scales: Tensor) -> Tensor:
+    kept = [~record.crowd for record in records]
+    most = max(1, *(int(keep.sum()) for keep in kept))
+    targets = torch.zeros(len(records), most, 5)
+    targets[..., 4] = -1
+    for row, record, keep, scale in zip(targets, records, kept, scales, strict=True):
+        count = int(keep.sum())
+        row[:count, :4] = record.boxes[keep] * scale
+        row[:count, 4] = record.labels[keep].float()
+    return targets

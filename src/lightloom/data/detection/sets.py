@@ -1,0 +1,190 @@
+"""Detection sets by name, in three splits: the synthetic one, known ones on disk, and the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+from lightloom.common.errors import RequestError, nearest
+from lightloom.common.seeds import named_generator, named_seed
+from lightloom.data.detection.coco import read_coco
+from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws
+from lightloom.data.detection.shapes import shapes
+from lightloom.data.detection.voc import read_voc, voc_classes, voc_splits
+from lightloom.data.detection.yolo import read_yolo, yolo_splits
+from lightloom.data.files import given_folder
+
+DETECTION_SETS: Mapping[str, str] = MappingProxyType(
+    {
+        "shapes": "Shapes (synthetic)",
+        "bccd": "BCCD: blood cells under a microscope (MIT)",
+        "coco": "COCO 2017 (annotations CC BY 4.0)",
+        "coco_tiny": "80 + 80 images of COCO 2017",
+        "nuscenes2d": "nuScenes, boxes in the images (CC BY-NC-SA 4.0)",
+    }
+)
+"""What `load_detection` knows by name, and what each is called. `voc:PATH`, `yolo:PATH`, `coco:PATH` are one's own."""
+
+_BCCD = ("RBC", "WBC", "Platelets")
+_FORMS = ("voc", "yolo", "coco")
+_HELD_BACK = 5  # one in so many images becomes validation, or test, where the set has none
+_MOST_HELD_BACK = 5000
+_TEST_SEED = 0  # the test images are the same in every run
+_COCO_FILES = (
+    "annotations/instances_{0}2017.json",
+    "annotations/instances_{0}.json",
+    "annotations/{0}.json",
+    "{0}.json",
+    "{0}/_annotations.coco.json",
+)
+_COCO_IMAGES = ("{0}2017", "{0}", "images/{0}", "images", ".")
+
+Parts = dict[str, DetectionSet]
+"""What a set brings: `train`, and perhaps `val` and `test`."""
+
+
+def load_detection(
+    name: str,
+    root: Path | None = None,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    flaws: Flaws = "skip",
+    count: int = 1000,
+    size: int | tuple[int, int] = 128,
+) -> DetectionSplits:
+    """A detection set in three splits.
+
+    Where a set has no test split, its validation split is the test and validation is drawn from the training images
+    (a fifth, at most 5000), as is usual for COCO; where it has neither, both are drawn.
+
+    Args:
+        name: One of `DETECTION_SETS`, or `voc:PATH`, `yolo:PATH` or `coco:PATH` for a folder of one's own.
+        root: Folder that holds the sets' folders (`bccd/`, ...); else `LIGHTLOOM_DATA`.
+        seed: Draws what goes to validation and what a `limit` keeps, and the shapes; never the test images.
+        limit: Keep at most so many training images; a larger limit keeps those of a smaller one.
+        flaws: What to do with flawed images and annotations: drop or mend them and note it, or fail.
+        count: Training images of `shapes`; a fifth as many are added for validation and for the test.
+        size: Of the images of `shapes`: pixels on each side, or (height, width).
+
+    Raises:
+        RequestError: The name is unknown, a number is out of range, or files are missing or unfit.
+    """
+    if limit is not None and limit < 1:
+        raise RequestError(f"`limit` is {limit}; keep at least 1 training image.")
+    if name == "shapes":
+        parts = _shapes(count, size, seed)
+    else:
+        form, folder = _find(name, root)
+        parts = _READERS[form](folder, flaws)
+    if "train" not in parts:
+        raise RequestError(
+            f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}."
+        )
+    return _divided(name, parts, seed, limit)
+
+
+def _find(name: str, root: Path | None) -> tuple[str, Path]:
+    """Form and folder of a set that is on disk."""
+    form, colon, path = name.partition(":")
+    if colon and form in _FORMS:
+        folder = Path(path).expanduser()
+        if not path or not folder.is_dir():
+            raise RequestError(f"`{name}` names the folder `{folder}`, which is missing. Give `{form}:` and its path.")
+        return form, folder
+    if name not in DETECTION_SETS:
+        known = (*DETECTION_SETS, *(f"{own}:PATH" for own in _FORMS))
+        raise RequestError(f"There is no detection set `{name}`. {nearest(name, known)}")
+    place = given_folder(name, root)
+    if place is None:
+        raise RequestError(
+            f"{DETECTION_SETS[name]} is read from a folder `{name}/`, and no folder that holds it is named: set "
+            "`LIGHTLOOM_DATA` or `data.root`, or give `--data`."
+        )
+    if not place.is_dir():
+        raise RequestError(
+            f"{DETECTION_SETS[name]} was looked for in `{place}`, which is missing. Put its files there, or name "
+            f"the folder that holds `{name}/` by `LIGHTLOOM_DATA`, `data.root` or `--data`."
+        )
+    return ("bccd" if name == "bccd" else "coco"), place
+
+
+def _shapes(count: int, size: int | tuple[int, int], seed: int) -> Parts:
+    held_back = -(-count // _HELD_BACK)
+    return {
+        "train": shapes(count, size, named_seed(seed, "data", "shapes", "train")),
+        "val": shapes(held_back, size, named_seed(seed, "data", "shapes", "validation")),
+        "test": shapes(held_back, size, named_seed(_TEST_SEED, "data", "shapes", "test")),
+    }
+
+
+def _bccd(folder: Path, flaws: Flaws) -> Parts:
+    return {split: read_voc(folder, split, classes=_BCCD, flaws=flaws) for split in ("train", "val", "test")}
+
+
+def _voc(folder: Path, flaws: Flaws) -> Parts:
+    lists, classes = voc_splits(folder), voc_classes(folder)
+    names: dict[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+    if "train" not in lists and "trainval" in lists:
+        names = {"train": ("trainval",), "val": (), "test": ("test",)}  # its validation images are among the others
+    parts: Parts = {}
+    for part, known in names.items():
+        found = next((name for name in known if name in lists), None)
+        if found is not None:
+            parts[part] = read_voc(folder, found, classes=classes, flaws=flaws)
+    return parts
+
+
+def _yolo(folder: Path, flaws: Flaws) -> Parts:
+    return {split: read_yolo(folder, split, flaws=flaws) for split in yolo_splits(folder)}
+
+
+def _coco(folder: Path, flaws: Flaws) -> Parts:
+    parts: Parts = {}
+    for split in ("train", "val", "test"):
+        spellings = (split, "valid") if split == "val" else (split,)
+        files = [folder / form.format(spelling) for spelling in spellings for form in _COCO_FILES]
+        path = next((path for path in files if path.is_file()), None)
+        if path is None:
+            continue
+        places = [folder / form.format(spelling) for spelling in spellings for form in _COCO_IMAGES]
+        images = next(place for place in places if place.is_dir())
+        classes = parts["train"].classes if "train" in parts else None
+        parts[split] = read_coco(path, images, classes=classes, flaws=flaws)
+    if not parts:
+        raise RequestError(f"`{folder}` has no annotations: `{folder / _COCO_FILES[0].format('train')}` is missing.")
+    return parts
+
+
+_READERS: Mapping[str, Callable[[Path, Flaws], Parts]] = {"bccd": _bccd, "voc": _voc, "yolo": _yolo, "coco": _coco}
+
+
+def _divided(name: str, parts: Parts, seed: int, limit: int | None) -> DetectionSplits:
+    train, validation, test = parts["train"], parts.get("val"), parts.get("test")
+    if test is None and validation is not None:
+        validation, test = None, validation
+    if test is None:
+        test, train = _drawn(train, named_generator(_TEST_SEED, "data", name, "test"))
+    if validation is None:
+        validation, train = _drawn(train, named_generator(seed, "data", name, "validation"))
+    if limit is not None and limit < len(train):
+        order = torch.randperm(len(train), generator=named_generator(seed, "data", name, "limit"))
+        train = _part(train, order[:limit])
+    return DetectionSplits(name, train.classes, train, validation, test)
+
+
+def _drawn(whole: DetectionSet, generator: torch.Generator) -> tuple[DetectionSet, DetectionSet]:
+    """A fifth of the images, and the rest with the problems of the whole."""
+    count = min(max(len(whole) // _HELD_BACK, 1), _MOST_HELD_BACK)
+    if len(whole) <= count:
+        raise RequestError(f"`{whole.name}` has {len(whole)} images; at least 2 are needed to hold one back.")
+    order = torch.randperm(len(whole), generator=generator)
+    return whole.subset(order[:count].sort().values.tolist()), _part(whole, order[count:])
+
+
+def _part(whole: DetectionSet, places: torch.Tensor) -> DetectionSet:
+    return replace(whole.subset(places.sort().values.tolist()), problems=whole.problems)
