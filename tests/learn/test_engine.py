@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data import Batch, ImageSet, crop_and_flip
+from lightloom.data import Batch, ImageSet, crop_and_flip, on_images
 from lightloom.learn import Sampling, TrainConfig, fit, load_weights, save_weights, thin
 from lightloom.tasks.classify import Classify
 
-Augment = Callable[[torch.Tensor], torch.Tensor]
+Augment = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 CONFIG = TrainConfig(epochs=4, batch_size=10, lr=1e-2)
 
 
@@ -109,9 +109,9 @@ def test_random_crops_change_the_training_alone_and_resume_exactly(
 ) -> None:
     for name in ("whole", "killed", "plain"):
         (tmp_path / name).mkdir()
-    expected = train(tmp_path / "whole", augment=crop_and_flip)
-    interrupted(tmp_path / "killed", 3, monkeypatch, crop_and_flip)
-    resumed = train(tmp_path / "killed", augment=crop_and_flip).state_dict()
+    expected = train(tmp_path / "whole", augment=on_images(crop_and_flip))
+    interrupted(tmp_path / "killed", 3, monkeypatch, on_images(crop_and_flip))
+    resumed = train(tmp_path / "killed", augment=on_images(crop_and_flip)).state_dict()
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in expected.state_dict().items())
     plain = train(tmp_path / "plain").state_dict()
     assert not torch.equal(plain["1.weight"], resumed["1.weight"])

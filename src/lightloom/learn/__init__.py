@@ -1,8 +1,9 @@
-"""Training: the engine, its checkpoints, and learning in the subspace of a chip."""
+"""Training: the engine, its checkpoints, and learning in the subspace of a chip or from a teacher."""
 
-from lightloom.learn.checkpoint import load_weights, save_weights
+from lightloom.learn.checkpoint import load_weights, read_tensors, save_weights, write_tensors
 from lightloom.learn.config import TrainConfig
-from lightloom.learn.engine import Task, Thin, fit
+from lightloom.learn.distil import Distil, DistilConfig, Pupil
+from lightloom.learn.engine import Task, Thin, file_name, fit
 from lightloom.learn.mismatch import gradient_angles
 from lightloom.learn.orders import load_orders, save_orders
 from lightloom.learn.sampling import Sampling, attach, sampling_preset, thin
@@ -12,6 +13,9 @@ from lightloom.learn.write_aware import WriteAware, WriteAwareTask, for_sharing
 from lightloom.learn.zeroth import ZerothConfig, fit_zeroth
 
 __all__ = [
+    "Distil",
+    "DistilConfig",
+    "Pupil",
     "Sampling",
     "Task",
     "Thin",
@@ -20,6 +24,7 @@ __all__ = [
     "WriteAwareTask",
     "ZerothConfig",
     "attach",
+    "file_name",
     "fit",
     "fit_zeroth",
     "for_sharing",
@@ -27,10 +32,12 @@ __all__ = [
     "gradient_study",
     "load_orders",
     "load_weights",
+    "read_tensors",
     "sampling_preset",
     "save_orders",
     "save_weights",
     "sweep",
     "thin",
     "train_only_subspace",
+    "write_tensors",
 ]

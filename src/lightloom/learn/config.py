@@ -31,6 +31,8 @@ class TrainConfig(Section):
     """Epochs after which a learning rate in steps falls."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps over which the learning rate first rises from 0."""
+    evaluate_every: int = Field(1, ge=1)
+    """Epochs between two looks at the validation images; the last epoch always has one."""
     keep: Literal["best", "last"] = "best"
     """Which weights are left in the end: those of the best epoch by validation accuracy, or of the last, as where the
     loss asks for more than accuracy."""

@@ -24,7 +24,7 @@ from lightloom.common.files import append_json_line, read_json_lines, write_text
 from lightloom.common.processes import on_cpu
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
-from lightloom.data import Batch, Batches, ImageSet
+from lightloom.data import Batch, Batches, Samples
 from lightloom.learn.checkpoint import Progress, load_training, load_weights, save_training, save_weights
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.finite import check_gradients, check_loss
@@ -32,6 +32,8 @@ from lightloom.learn.finite import check_gradients, check_loss
 Thin = Callable[[Iterable[tuple[int, Batch]], int], Iterable[tuple[int, Batch]]]
 """Takes the numbered batches of an epoch, and the epoch, and gives those to learn from."""
 
+Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes the inputs and the targets of a batch, and gives changed ones."""
 
 _LONGEST_NAME = 80
 
@@ -43,7 +45,7 @@ class Task(Protocol):
         """Mean loss over the batch, a scalar."""
         ...
 
-    def evaluate(self, model: nn.Module, images: ImageSet) -> Mapping[str, float]:
+    def evaluate(self, model: nn.Module, images: Any) -> Mapping[str, float]:
         """Figures of a model on a set; `loss` and `accuracy` among them."""
         ...
 
@@ -62,19 +64,19 @@ class Place:
 
     def checkpoint(self, which: str) -> Path:
         """The "last" or "best" checkpoint."""
-        return self.folder / "checkpoints" / f"{_file_name(self.stage)}-{which}.safetensors"
+        return self.folder / "checkpoints" / f"{file_name(self.stage)}-{which}.safetensors"
 
 
-def _file_name(stage: str) -> str:
-    """The stage where it can name a file; else what is left of it, with a hash that keeps it apart from others."""
+def file_name(stage: str) -> str:
+    """The name of a stage where it can name a file; else what is left of it, with a hash that keeps it apart."""
     plain = re.sub(r"[^\w.-]+", "-", stage)[:_LONGEST_NAME]
     return plain if plain == stage else f"{plain}-{hashlib.sha256(stage.encode()).hexdigest()[:8]}"
 
 
 def fit(
     model: nn.Module,
-    train: ImageSet,
-    validation: ImageSet,
+    train: Samples,
+    validation: Samples,
     task: Task,
     config: TrainConfig,
     *,
@@ -82,7 +84,7 @@ def fit(
     stage: str,
     seed: int,
     device: str = "auto",
-    augment: Callable[[Tensor], Tensor] | None = None,
+    augment: Augment | None = None,
     thin: Thin | None = None,
     prepare: Callable[[nn.Module, float], None] | None = None,
 ) -> Progress:
@@ -92,7 +94,8 @@ def fit(
     the first epoch that reaches it counts.
 
     Args:
-        model: Trained in place; it ends on the device of the training.
+        model: Trained in place; it ends on the device of the training. One with a true `takes_targets` is called with
+            inputs and targets while it trains, any other with inputs.
         train: Training images.
         validation: Decides which epoch is best.
         task: Loss and figures.
@@ -101,7 +104,8 @@ def fit(
         stage: Name of this training in the run.
         seed: Of the run.
         device: "auto" takes a GPU where there is one; "cpu" never does.
-        augment: Changes the images of every training step; its randomness must come from torch's global generator.
+        augment: Changes inputs and targets of every training step; its randomness must come from torch's global
+            generator.
         thin: Leaves out some of the numbered batches of an epoch, the same in every process.
         prepare: Called before every epoch with the model and the share of the training that is done; what it does must
             follow from these alone.
@@ -121,14 +125,14 @@ class _Trainer:
     def __init__(
         self,
         model: nn.Module,
-        train: ImageSet,
-        validation: ImageSet,
+        train: Samples,
+        validation: Samples,
         task: Task,
         config: TrainConfig,
         place: Place,
         seed: int,
         device: str,
-        augment: Callable[[Tensor], Tensor] | None,
+        augment: Augment | None,
         thin: Thin | None,
         prepare: Callable[[nn.Module, float], None] | None,
     ) -> None:
@@ -161,9 +165,10 @@ class _Trainer:
                 started = time.perf_counter()
                 self.prepare(self.model, (epoch - 1) / epochs)
                 loss = self._epoch(epoch)
-                figures = self.task.evaluate(self.model, self.validation)
+                due = epoch % self.config.evaluate_every == 0 or epoch == epochs
+                figures = self.task.evaluate(self.model, self.validation) if due else {}
                 self._record(epoch, loss, figures, time.perf_counter() - started)
-                report(epoch, f"loss {loss:.4f}  accuracy {100 * figures['accuracy']:.2f} %")
+                report(epoch, f"loss {loss:.4f}" + (f"  accuracy {100 * figures['accuracy']:.2f} %" if due else ""))
         self.hardware.wait_for_everyone()
         if self.config.keep == "best":
             load_weights(self.model, self.place.checkpoint("best"))
@@ -180,17 +185,20 @@ class _Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.learning_rate(step, self.config.epochs * per_epoch)
             where = f"stage `{self.place.stage}`, epoch {epoch}, step {step}"
-            inputs = batch.inputs if self.augment is None else self.augment(batch.inputs)
-            total += self._step(inputs, batch.targets, batch.share, where)
+            inputs, targets = batch.inputs, batch.targets
+            if self.augment is not None:
+                inputs, targets = self.augment(inputs, targets)
+            total += self._step(inputs, targets, batch.share, where)
             taken += 1
         mean: Tensor = self.hardware.reduce(total / taken, "mean")
         return float(mean)
 
     def _step(self, inputs: Tensor, targets: Tensor, share: float, where: str) -> Tensor:
         half = self.config.precision == "bfloat16"
+        given = (inputs, targets) if getattr(self.model, "takes_targets", False) else (inputs,)
         with torch.autocast(self.hardware.device.type, torch.bfloat16, enabled=half):
-            loss = self.task.loss(self.parallel(inputs), targets)
-        check_loss(loss, self.model, inputs, lambda: self.model(inputs), where)
+            loss = self.task.loss(self.parallel(*given), targets)
+        check_loss(loss, self.model, inputs, lambda: self.model(*given), where)
         # with its share, the mean over processes is the mean over the whole batch
         loss = loss * share
         self.optimizer.zero_grad(set_to_none=True)
@@ -203,10 +211,11 @@ class _Trainer:
 
     def _record(self, epoch: int, loss: float, figures: Mapping[str, float], seconds: float) -> None:
         """First the metrics, then the checkpoints: what a kill in between leaves is cut off when resuming."""
-        better = figures["accuracy"] > self.progress.best
+        reached = figures.get("accuracy", -1.0)
+        better = reached > self.progress.best
         self.progress = Progress(
             epoch,
-            figures["accuracy"] if better else self.progress.best,
+            reached if better else self.progress.best,
             epoch if better else self.progress.best_epoch,
         )
         if not self.hardware.is_main_process:

@@ -1,0 +1,173 @@
+"""Student and teacher as one module, which any training loop trains like the student alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lightloom.common.errors import RequestError, nearest
+from lightloom.learn.distil.adapters import Adapters, Stage
+from lightloom.learn.distil.config import DistilConfig
+from lightloom.learn.distil.response import Response, check_heads, features_of, response_of
+
+
+class PupilOutput(NamedTuple):
+    """What one forward pass of a `Pupil` gives.
+
+    Attributes:
+        student: The student's outputs as its task knows them.
+        teacher: The teacher's response, without gradients; None where nothing is distilled.
+        response: The student's response; None where nothing is distilled.
+        stages: Features of both, comparable; empty where no term compares features.
+    """
+
+    student: Any
+    teacher: Response | None = None
+    response: Response | None = None
+    stages: tuple[Stage, ...] = ()
+
+
+class Pupil(nn.Module):
+    """A student with its teacher at its side.
+
+    The teacher is no submodule: it has no part in parameters, weights on disk or `train()`, yet follows the pupil to
+    another device or type. It is frozen in place (no copy is made): in eval mode from now on, its parameters without
+    gradients, and every call of it under `no_grad`. The adapters are new parameters, drawn from torch's generator.
+
+    Args:
+        student: Trained. Where it `takes_targets`, so does the pupil, and hands them on.
+        teacher: Shares no parameter with the student.
+        sample: Inputs of a batch, however small, on the device of both models: both run on it once, in eval mode, to
+            see their shapes.
+        config: What will be compared; the same as the task's.
+        layers: Layers of the student whose outputs are its stages; empty where its outputs have `features`.
+        teacher_layers: Likewise of the teacher.
+        for_teacher: Makes the teacher's inputs of the student's, as where the teacher sees a larger image.
+
+    Raises:
+        RequestError: The teacher shares parameters, a layer is not there, or stages, class scores or boxes do not
+            match; the stage or level is named.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        sample: Any,
+        config: DistilConfig,
+        *,
+        layers: Sequence[str] = (),
+        teacher_layers: Sequence[str] = (),
+        for_teacher: Callable[[Any], Any] = lambda inputs: inputs,
+    ) -> None:
+        super().__init__()
+        _refuse_shared(student, teacher)
+        self.student, self.config = student, config
+        self.layers, self.teacher_layers, self.for_teacher = tuple(layers), tuple(teacher_layers), for_teacher
+        self.takes_targets = bool(getattr(student, "takes_targets", False))
+        self.distils = True
+        self.frozen: tuple[str, ...] = ()
+        # within a tuple, so that it is not registered
+        self._teacher = (teacher.eval().requires_grad_(False),)
+        self.adapters = self._make_adapters(sample, config)
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The teacher, frozen."""
+        return self._teacher[0]
+
+    def forward(self, inputs: Any, targets: Any = None) -> PupilOutput:
+        """Run the student and, where distillation is on, the teacher."""
+        arguments = (inputs,) if targets is None else (inputs, targets)
+        outputs, response = _ask(self.student, self.layers, arguments, self._held())
+        if not self.distils:
+            return PupilOutput(outputs)
+        known = self._ask_teacher(inputs)
+        stages = () if self.adapters is None else self.adapters(known.features, response.features)
+        return PupilOutput(outputs, known, response, stages)
+
+    def freeze(self, names: Sequence[str]) -> None:
+        """Hold these submodules of the student still, and no others.
+
+        They stay in eval mode, so running statistics stay too, and their parameters take no part in the graph: their
+        gradient stays None, which an optimiser skips, weight decay and momentum with it. `requires_grad` is left alone,
+        so that an optimiser made at any time has all parameters. Gradients still pass through to what comes before.
+
+        Args:
+            names: As in `student.named_modules()`; an empty sequence holds nothing.
+
+        Raises:
+            RequestError: The student has no such part.
+        """
+        parts = dict(self.student.named_modules())
+        for name in names:
+            if name not in parts or not name:
+                raise RequestError(f"The student has no part `{name}` to freeze. {nearest(name, filter(None, parts))}")
+        self.frozen = tuple(names)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but what is frozen stays in eval mode."""
+        super().train(mode)
+        for name in self.frozen:
+            self.student.get_submodule(name).eval()
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _held(self) -> dict[str, Tensor]:
+        """The frozen parameters, by name in the student, cut off from the graph."""
+        return {
+            f"{name}.{inner}": parameter.detach()
+            for name in self.frozen
+            for inner, parameter in self.student.get_submodule(name).named_parameters()
+        }
+
+    @torch.no_grad()
+    def _ask_teacher(self, inputs: Any) -> Response:
+        # someone may have called `train` on the module that was handed over
+        self.teacher.eval()
+        return _ask(self.teacher, self.teacher_layers, (self.for_teacher(inputs),))[1]
+
+    @torch.no_grad()
+    def _make_adapters(self, sample: Any, config: DistilConfig) -> Adapters | None:
+        modes = [(module, module.training) for module in self.student.modules()]
+        self.student.eval()
+        response = _ask(self.student, self.layers, (sample,))[1]
+        for module, mode in modes:
+            module.training = mode
+        known = self._ask_teacher(sample)
+        terms = set(config.terms)
+        check_heads(known, response, logits="logits" in terms, boxes="boxes" in terms)
+        if not terms & {"features", "attention", "channels"}:
+            return None
+        return Adapters(known.features, response.features, config.stages, adapt=bool(terms & {"features", "channels"}))
+
+
+def _ask(
+    model: nn.Module, layers: Sequence[str], arguments: tuple[Any, ...], held: Mapping[str, Tensor] | None = None
+) -> tuple[Any, Response]:
+    """A model's outputs, and its response."""
+    with features_of(model, layers) as found:
+        outputs = functional_call(model, dict(held), arguments) if held else model(*arguments)
+    silent = [name for name in layers if name not in found]
+    if silent:
+        raise RequestError(f"Layer `{silent[0]}` did not run, so it gives no features; name another layer.")
+    return outputs, response_of(outputs, tuple(found[name] for name in layers))
+
+
+def _refuse_shared(student: nn.Module, teacher: nn.Module) -> None:
+    own = {id(parameter): name for name, parameter in student.named_parameters()}
+    for name, parameter in teacher.named_parameters():
+        if id(parameter) in own:
+            raise RequestError(
+                f"Teacher and student share a parameter, `{name}` and `{own[id(parameter)]}`, and the teacher will be "
+                "frozen; hand over a `copy.deepcopy` of it."
+            )
