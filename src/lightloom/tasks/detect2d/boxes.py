@@ -1,0 +1,70 @@
+"""Boxes in pixels, (x0, y0, x1, y1) with the far edges outside: overlap, and one detection where there were many."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Detections(NamedTuple):
+    """What was found in one image, the most certain first."""
+
+    boxes: Tensor
+    """[n, 4] in pixels."""
+    scores: Tensor
+    """[n] in 0 ... 1."""
+    labels: Tensor
+    """[n] class numbers."""
+
+    def above(self, threshold: float) -> Detections:
+        """Those with at least this score."""
+        kept = self.scores >= threshold
+        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept])
+
+    def scaled(self, factor: float) -> Detections:
+        """The same in an image whose pixels are `factor` times as many along each side."""
+        return self._replace(boxes=self.boxes * factor)
+
+
+def area(boxes: Tensor) -> Tensor:
+    """Area of boxes [..., 4]; 0 where a box is inside out."""
+    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
+
+
+def iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of each of [n, 4] with each of [m, 4], as [n, m]; 0 where both are empty."""
+    near = torch.maximum(one[:, None, :2], other[None, :, :2])
+    far = torch.minimum(one[:, None, 2:], other[None, :, 2:])
+    shared = (far - near).clamp(min=0).prod(-1)
+    union = area(one)[:, None] + area(other)[None] - shared
+    return torch.where(union > 0, shared / union.clamp(min=torch.finfo(union.dtype).tiny), 0)
+
+
+def nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """Non-maximum suppression within each class: which boxes stay, the most certain first.
+
+    Going down the scores, a box goes where one of its class that stays overlaps it by more than `threshold`. All rows
+    of the overlap matrix are settled together: a box that stays can only change what it suppresses, so the decision
+    spreads down every chain of overlaps by one box in a round, and the rounds end when nothing changes.
+
+    Args:
+        boxes: [n, 4].
+        scores: [n].
+        labels: [n].
+        threshold: Intersection over union.
+
+    Returns:
+        Indices [m].
+    """
+    order = scores.argsort(descending=True, stable=True)
+    boxes, labels = boxes[order], labels[order]
+    rivals = (iou(boxes, boxes) > threshold) & (labels[:, None] == labels)
+    beaten_by = rivals.triu(1).to(torch.float32)  # row beats column
+    stays = torch.ones(len(order), dtype=torch.bool, device=boxes.device)
+    while True:
+        settled = stays.to(torch.float32) @ beaten_by == 0
+        if torch.equal(settled, stays):
+            return order[stays]
+        stays = settled
