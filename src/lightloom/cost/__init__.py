@@ -1,20 +1,29 @@
 """What a network on a chip takes: cores, calls, energy, time, each with its boundary named."""
 
 from lightloom.cost.account import Cost, account
+from lightloom.cost.electronics import EDGE_PEAK, GPU_BATCH_1, ElectronicProfile
+from lightloom.cost.hybrid import HybridCost, hybrid_cost, hybrid_file, published_accounting
 from lightloom.cost.learning import LearningCost, learning_cost
 from lightloom.cost.trace import LayerUse, trace
 from lightloom.cost.writes import LayerWrites, ModelWrites, count_writes, index_bits, wear_maps, weight_bits
 
 __all__ = [
+    "EDGE_PEAK",
+    "GPU_BATCH_1",
     "Cost",
+    "ElectronicProfile",
+    "HybridCost",
     "LayerUse",
     "LayerWrites",
     "LearningCost",
     "ModelWrites",
     "account",
     "count_writes",
+    "hybrid_cost",
+    "hybrid_file",
     "index_bits",
     "learning_cost",
+    "published_accounting",
     "trace",
     "wear_maps",
     "weight_bits",

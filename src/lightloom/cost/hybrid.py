@@ -1,0 +1,238 @@
+"""The cost of a network that is partly light, in two accounts.
+
+The published one (PHOENIX, 2025) is what is left of the electronic backbone, its stem and the stages before the first
+optical one: light costs nothing there, and neither does what it takes to get in and out of it, or what follows. The
+other one counts it all, boundary by boundary, each of which holds the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict
+
+from torch import Tensor, nn
+
+from lightloom.common.errors import RequestError
+from lightloom.cost import diffraction
+from lightloom.cost.account import Boundary
+from lightloom.cost.diffraction import LightCost, light_cost
+from lightloom.cost.electronics import GPU_BATCH_1, ElectronicProfile
+from lightloom.cost.macs import Work, count_work
+
+ASSUMPTIONS = (
+    "One image at a time; stages, the frames of an optical layer, and electronics follow one another.",
+    "Electronics takes the same energy and time for every multiply-add, although wide convolutions, such as those of a "
+    "head, run better than the grouped ones of a backbone.",
+    "Batch norms are folded into the weights or sums before them; activations, shortcut sums, pooling, resampling and "
+    "the choice of boxes are not counted.",
+)
+
+
+class Published(TypedDict):
+    """What the published account holds."""
+
+    parameters: int
+    macs: int
+    stages: int
+    """Electronic stages that are counted."""
+    energy_j: float
+    latency_s: float
+    note: str
+
+
+@dataclass(frozen=True)
+class HybridCost:
+    """What one image takes."""
+
+    published: Published
+    electronic_parameters: int
+    """Weights of the whole model that are not phases of masks."""
+    optical_parameters: int
+    """Phases of all masks."""
+    optical_paths: int
+    frames: int
+    """Of all optical layers, one after the other."""
+    boundaries: list[Boundary]
+    """From the electronics that remain to the whole model; each holds the one before."""
+    parts: dict[str, float]
+    """J of the widest boundary."""
+    latencies: dict[str, float]
+    """Of the widest boundary in s, for the fewest and the most paths side by side."""
+    constants: list[dict[str, Any]]
+    assumptions: list[str]
+
+    @property
+    def total(self) -> Boundary:
+        """The widest boundary."""
+        return self.boundaries[-1]
+
+    def as_dict(self, case: str = "hybrid") -> dict[str, Any]:
+        """Plain values: the entry of a case in `hybrid.json`.
+
+        Args:
+            case: What to call it.
+        """
+        return {"case": case, **{key: value for key, value in asdict(self).items() if key != "constants"}}
+
+
+def hybrid_cost(
+    model: nn.Module,
+    sample: Tensor,
+    *,
+    electronic: ElectronicProfile = GPU_BATCH_1,
+    parallel_paths: int | None = 1,
+) -> HybridCost:
+    """Cost of one image.
+
+    Args:
+        model: A detector, a backbone, or any other network, with optical layers or without.
+        sample: One image [1, ...], as the model takes it.
+        electronic: The machine that runs what is not optical.
+        parallel_paths: Optical paths of a layer that exist side by side: from 1, where all take turns on one modulator,
+            one row of masks and one camera, to None, where each has its own.
+
+    Raises:
+        ValueError: The sample is more than one image.
+        RequestError: `parallel_paths` is below 1, or a map is larger than the grid of its chip.
+    """
+    if parallel_paths is not None and parallel_paths < 1:
+        raise RequestError(f"`parallel_paths` is {parallel_paths}; give 1 or more, or None for all side by side.")
+    work = count_work(model, sample)
+    light = [light_cost(use, parallel_paths) for use in work.uses]
+    phases = sum(use.layer.optical_parameters for use in work.uses)
+    boundaries = _boundaries(work, light, electronic)
+    return HybridCost(
+        published=_published(work, electronic),
+        electronic_parameters=sum(parameter.numel() for parameter in model.parameters()) - phases,
+        optical_parameters=phases,
+        optical_paths=sum(use.layer.optical_paths for use in work.uses),
+        frames=sum(cost.frames for cost in light),
+        boundaries=boundaries,
+        parts=_parts(work, light, electronic),
+        latencies={
+            name: boundaries[-1].latency_s
+            + sum(light_cost(use, paths).time for use in work.uses)
+            - sum(cost.time for cost in light)
+            for name, paths in (("one path at a time", 1), ("all paths side by side", None))
+        },
+        constants=_constants(work, electronic),
+        assumptions=_assumptions(work),
+    )
+
+
+def published_accounting(
+    backbone: nn.Module, sample: Tensor, *, electronic: ElectronicProfile = GPU_BATCH_1
+) -> Published:
+    """Parameters, multiply-adds, energy and latency as published: of the electronic stages that remain, alone.
+
+    These are the stem and the stages before the first optical one. Light, its converters, the electronics of optical
+    stages, later stages, neck and head count as nothing.
+
+    Args:
+        backbone: A backbone, or a model that holds one.
+        sample: One image [1, ...].
+        electronic: The machine that runs it.
+
+    Raises:
+        ValueError: The sample is more than one image.
+        RequestError: A map is larger than the grid of its chip.
+    """
+    return _published(count_work(backbone, sample), electronic)
+
+
+def hybrid_file(costs: Mapping[str, HybridCost]) -> dict[str, Any]:
+    """The content of `hybrid.json`: every case, and the constants of all of them, each once.
+
+    Args:
+        costs: By case.
+    """
+    rows = [row for cost in costs.values() for row in cost.constants]
+    unique = [row for number, row in enumerate(rows) if row not in rows[:number]]
+    return {"cases": [cost.as_dict(case) for case, cost in costs.items()], "constants": unique}
+
+
+def _published(work: Work, electronic: ElectronicProfile) -> Published:
+    stages, count = work.before_light, len(work.stage_macs)
+    macs = work.stem_macs + sum(work.stage_macs[:stages])
+    note = (
+        f"Stem and {stages} of {count} stages, those before the first optical one; light, converters, electronics of "
+        "optical stages, neck and head count as nothing."
+    )
+    return Published(
+        parameters=work.stem_parameters + sum(work.stage_parameters[:stages]),
+        macs=macs,
+        stages=stages,
+        energy_j=electronic.spend(macs).energy_j,
+        latency_s=electronic.spend(macs).latency_s,
+        note=note if count else "All electronic layers: the model has no stages.",
+    )
+
+
+def _parts(work: Work, light: list[LightCost], electronic: ElectronicProfile) -> dict[str, float]:
+    around = sum(work.stage_macs[stage] for stage in work.optical_stages)
+    macs = {
+        "electronic stages": work.backbone_macs - around,
+        "electronics of optical stages": around,
+        "sums over channels": sum(use.sums for use in work.uses),
+        "neck and head": work.whole_macs - work.backbone_macs,
+    }
+    optics = {
+        "laser light": sum(cost.light for cost in light),
+        "masks": sum(cost.masks for cost in light),
+        "modulators": sum(cost.modulators for cost in light),
+        "cameras": sum(cost.cameras for cost in light),
+        "laser wall plug": sum(cost.laser_overhead for cost in light),
+    }
+    spent = {name: electronic.spend(count).energy_j for name, count in macs.items()}
+    return {**{name: spent[name] for name in list(spent)[:3]}, **optics, "neck and head": spent["neck and head"]}
+
+
+def _boundaries(work: Work, light: list[LightCost], electronic: ElectronicProfile) -> list[Boundary]:
+    parts = _parts(work, light, electronic)
+    remaining = electronic.spend(work.backbone_macs + sum(use.sums for use in work.uses)).latency_s
+    masks, frames = sum(cost.mask_time for cost in light), sum(cost.time for cost in light)
+    ends = electronic.spend(work.whole_macs - work.backbone_macs).latency_s
+    steps = (
+        (
+            "electronics that remain",
+            "stem, electronic stages, convolutions beside the light, sums over channels",
+            ("electronic stages", "electronics of optical stages", "sums over channels"),
+            remaining,
+        ),
+        ("+ optics", "and laser light, masks", ("laser light", "masks"), remaining + masks),
+        ("+ converters", "and modulators, cameras", ("modulators", "cameras"), remaining + frames),
+        (
+            "+ laser wall plug",
+            "and the electricity that the laser turns into heat",
+            ("laser wall plug",),
+            remaining + frames,
+        ),
+        ("+ neck and head", "and all other layers of the model", ("neck and head",), remaining + frames + ends),
+    )
+    boundaries, energy = [], 0.0
+    for name, includes, added, latency in steps:
+        energy += sum(parts[part] for part in added)
+        boundaries.append(Boundary(name, includes, energy, latency))
+    return boundaries
+
+
+def _constants(work: Work, electronic: ElectronicProfile) -> list[dict[str, Any]]:
+    """The constants of the electronics and of every chip in use, each once."""
+    chips = {use.layer.chip.name: use.layer.chip for use in work.uses}
+    rows = [
+        {"chip": electronic.name, "name": name, **constant.model_dump()}
+        for name, constant in (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
+    ]
+    return rows + [
+        {"chip": chip.name, "name": name, **constant.model_dump()}
+        for chip in chips.values()
+        for name, constant in chip.devices
+    ]
+
+
+def _assumptions(work: Work) -> list[str]:
+    if not work.uses:
+        return list(ASSUMPTIONS)
+    fields = any(use.layer.chip.detector == "field" for use in work.uses)
+    return [*ASSUMPTIONS, *diffraction.ASSUMPTIONS, *((diffraction.HOMODYNE,) if fields else ())]

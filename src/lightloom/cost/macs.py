@@ -1,0 +1,208 @@
+"""One watched forward pass of a hybrid network: the multiply-adds of its parts, and the maps that light takes.
+
+Multiply-adds are those of convolutions and matrix products, attention's among them, as torch counts them where they are
+executed. The optics are not simulated: a layer of light is a map of zeros meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from lightloom.common.errors import RequestError
+from lightloom.nn.backbones.trace import stages_of
+from lightloom.nn.diffractive import DiffractiveConv2d
+
+
+@dataclass(frozen=True)
+class LightUse:
+    """One diffractive layer, and the maps that it takes for one image."""
+
+    name: str
+    layer: DiffractiveConv2d
+    maps: tuple[tuple[int, int], ...]
+    """Rows and columns, one for each time that it is called."""
+
+    @property
+    def pixels(self) -> int:
+        """Samples of one path, all calls together."""
+        return sum(rows * columns for rows, columns in self.maps)
+
+    @property
+    def sums(self) -> int:
+        """Electronic multiply-adds that weight what was detected, and add it up over input channels."""
+        return self.layer.weight.numel() * self.pixels
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one image takes. Multiply-adds leave out the sums over channels of optical layers."""
+
+    stem_macs: int
+    stem_parameters: int
+    stage_macs: tuple[int, ...]
+    stage_parameters: tuple[int, ...]
+    """Phases of masks among them."""
+    optical_stages: tuple[int, ...]
+    """Which of the stages hold light."""
+    backbone_macs: int
+    """Stem, stages, and what else the backbone has."""
+    whole_macs: int
+    """The backbone, a neck and a head."""
+    uses: tuple[LightUse, ...]
+
+    @property
+    def before_light(self) -> int:
+        """Stages before the first that holds light."""
+        return min(self.optical_stages, default=len(self.stage_macs))
+
+
+@torch.no_grad()
+def count_work(model: nn.Module, sample: Tensor) -> Work:
+    """Multiply-adds and optical maps of one image.
+
+    A backbone is the first module with `stages` or `encoder.stages`; in a model without one, all is backbone and stem.
+
+    Args:
+        model: Any network; it is left as it was found.
+        sample: One image [1, ...], as the model takes it.
+
+    Raises:
+        ValueError: The sample is more than one image.
+        RequestError: A map is larger than the grid of its chip.
+    """
+    if sample.shape[0] != 1:
+        raise ValueError(f"costs are those of one image; got a batch of {sample.shape[0]}, give `sample[:1]`")
+    backbone, stages = _find_backbone(model)
+    maps: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    layers = {name: part for name, part in model.named_modules() if isinstance(part, DiffractiveConv2d)}
+    watch = _Watch(backbone, stages)
+    with ExitStack() as stack:
+        stack.enter_context(_evaluated(model))
+        stack.enter_context(_countable_attention())
+        for name, layer in layers.items():
+            stack.enter_context(_dark(layer, name, maps[name]))
+        stack.enter_context(watch.hooks())
+        stack.enter_context(watch.counter)
+        model(sample)
+    held = {id(parameter) for stage in stages for parameter in stage.parameters()}
+    stem = {id(p): p.numel() for part in watch.early for p in part.parameters() if id(p) not in held}
+    return Work(
+        stem_macs=watch.macs["stem"],
+        stem_parameters=sum(stem.values()),
+        stage_macs=tuple(watch.macs[stage] for stage in stages),
+        stage_parameters=tuple(sum(p.numel() for p in stage.parameters()) for stage in stages),
+        optical_stages=tuple(number for number, stage in enumerate(stages) if _has_light(stage)),
+        backbone_macs=watch.macs[backbone],
+        whole_macs=watch.total(),
+        uses=tuple(LightUse(name, layer, tuple(maps[name])) for name, layer in layers.items()),
+    )
+
+
+class _Watch:
+    """Multiply-adds between the beginning and the end of the backbone, its stem and its stages."""
+
+    def __init__(self, backbone: nn.Module, stages: list[nn.Module]) -> None:
+        self.counter = FlopCounterMode(display=False)
+        self.macs: dict[Any, int] = defaultdict(int)
+        self.early: list[nn.Module] = []
+        """Children of the backbone that ran before its first stage."""
+        self._backbone, self._stages = backbone, stages
+        self._begun: dict[nn.Module, int] = {}
+
+    def total(self) -> int:
+        """Multiply-adds so far."""
+        return int(self.counter.get_total_flops()) // 2
+
+    @contextmanager
+    def hooks(self) -> Iterator[None]:
+        handles = [part.register_forward_pre_hook(self._begin) for part in (self._backbone, *self._stages)]
+        handles += [part.register_forward_hook(self._end) for part in (self._backbone, *self._stages)]
+        handles += [part.register_forward_pre_hook(self._note) for part in self._backbone.children()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+        if not self._stages:
+            self.early, self.macs["stem"] = [self._backbone], self.macs[self._backbone]
+
+    def _begin(self, part: nn.Module, given: Any) -> None:
+        self._begun[part] = self.total()
+        if self._stages and part is self._stages[0]:
+            self.macs["stem"] += self.total() - self._begun[self._backbone]
+
+    def _end(self, part: nn.Module, given: Any, made: Any) -> None:
+        self.macs[part] += self.total() - self._begun[part]
+
+    def _note(self, child: nn.Module, given: Any) -> None:
+        if not self._stages or self._stages[0] not in self._begun:
+            self.early.append(child)
+
+
+def _find_backbone(model: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
+    for part in model.modules():
+        try:
+            return part, list(stages_of(part))
+        except RequestError:
+            continue
+    return model, []
+
+
+def _has_light(stage: nn.Module) -> bool:
+    return any(isinstance(part, DiffractiveConv2d) for part in stage.modules())
+
+
+@contextmanager
+def _evaluated(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def _countable_attention() -> Iterator[None]:
+    """Attention as matrix products: fused kernels of a CPU are not counted."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _dark(layer: DiffractiveConv2d, name: str, maps: list[tuple[int, int]]) -> Iterator[None]:
+    """The layer gives zeros and writes down what it was given."""
+    layer.__dict__["forward"] = _stand_in(layer, name, maps)
+    try:
+        yield
+    finally:
+        del layer.__dict__["forward"]
+
+
+def _stand_in(layer: DiffractiveConv2d, name: str, maps: list[tuple[int, int]]) -> Callable[[Tensor], Tensor]:
+    def forward(x: Tensor) -> Tensor:
+        rows, columns = x.shape[-2:]
+        if max(rows, columns) > layer.chip.grid:
+            raise RequestError(
+                f"The map of {rows} x {columns} at `{name}` is larger than the grid of {layer.chip.grid} of its chip "
+                f"`{layer.chip.name}`; give a larger grid, or smaller images."
+            )
+        maps.append((rows, columns))
+        return x.new_zeros(x.shape[0], layer.out_channels, rows, columns)
+
+    return forward
