@@ -21,6 +21,7 @@ BENCHES = {
     "pcm-train": "pcm_train:pcm_train",
     "absorber": "absorber:absorber",
     "optical-step": "optical_step:optical_step",
+    "diffraction": "diffraction:diffraction",
 }
 """Module and function of each, by name; a function takes a seed and what else it can vary, and returns plain values."""
 

@@ -16,7 +16,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.cost import ModelWrites, count_writes, index_bits, weight_bits
-from lightloom.data import crop_and_flip
+from lightloom.data import crop_and_flip, on_images
 from lightloom.folder import RunFolder
 from lightloom.learn import WriteAware, WriteAwareTask, fit, for_sharing
 from lightloom.nn import PCMCore, convert, cores, reorder
@@ -100,7 +100,7 @@ class _Trained:
             stage=name,
             seed=config.seed,
             device=config.device,
-            augment=crop_and_flip if config.data.augment else None,
+            augment=on_images(crop_and_flip) if config.data.augment else None,
             prepare=task.prepare,
         )
         self.accuracy = work.task.evaluate(self.model, work.splits.test)["accuracy"]

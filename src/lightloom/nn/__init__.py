@@ -9,6 +9,7 @@ from lightloom.nn.absorber import SaturableAbsorber
 from lightloom.nn.all_optical import AllOptical, OpticalPass
 from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
 from lightloom.nn.core import Counts, Mode, TensorCore
+from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
 from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, cores, install, optical_layers, switch
 from lightloom.nn.limits import limit_weights
 from lightloom.nn.mesh_core import MeshCore
@@ -19,6 +20,8 @@ __all__ = [
     "AllOptical",
     "Conversion",
     "Counts",
+    "DiffractiveConv2d",
+    "DiffractiveNetwork",
     "LayerReport",
     "MeshCore",
     "Mode",
@@ -33,6 +36,7 @@ __all__ = [
     "cores",
     "install",
     "limit_weights",
+    "misalign",
     "optical_layers",
     "reorder",
     "switch",
