@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` and `plots/*.svg` into a run folder.
+    """Write `report.html`, and its plots and pictures into `plots`, into a run folder.
 
     Whatever the run did not write is left out: a run that only trained still gets a page.
 
@@ -20,17 +20,22 @@ def write_report(folder: Path) -> Path:
         RequestError: The folder holds no file of a run, or one of its files is unreadable.
         WorkError: The disk refuses the page.
     """
-    from lightloom.common.files import make_folder, write_text
+    from lightloom.common.files import make_folder, write_bytes, write_text
+    from lightloom.report.hybrids import hybrids
     from lightloom.report.page import draw, render
     from lightloom.report.read import read_run
 
     run = read_run(folder)
     plots = draw(run)
-    html = render(run, plots)
-    if plots:
+    hybrid = hybrids(run)
+    html = render(run, plots, hybrid)
+    pictures = dict(hybrid.files()) if hybrid is not None else {}
+    if plots or pictures:
         make_folder(folder / "plots")
     for plot in plots.values():
         write_text(folder / "plots" / f"{plot.name}.svg", plot.standalone())
+    for name, content in pictures.items():
+        write_bytes(folder / "plots" / name, content)
     page = folder / "report.html"
     write_text(page, html)
     return page

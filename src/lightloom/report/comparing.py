@@ -7,11 +7,11 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from lightloom.report import units
+from lightloom.report import measures, units
 from lightloom.report.angleplots import WHOLE, Point, watched
 from lightloom.report.cards import Card
 from lightloom.report.read import Run
-from lightloom.report.read_sweep import Case, Sweep, by_series
+from lightloom.report.read_sweep import ACCURACY, Case, Sweep, by_series
 
 MOST_SERIES = 8  # columns of the table by x, before it is wider than the page
 
@@ -37,11 +37,13 @@ def story(sweep: Sweep) -> str:
     """The best case in one sentence, and how it stands to the baseline."""
     best, baseline = sweep.best, sweep.baseline
     seeds = len(best.accuracies)
-    told = f"“{best.name}” does best: {units.plus_minus(best.mean, best.std)}"
+    beside = "" if baseline is None or best.mean >= baseline.mean else f"Beside “{baseline.name}”, "
+    told = f"{beside}“{best.name}” does best: {measures.named(sweep)}{units.plus_minus(best.mean, best.std)}"
     told += f" over {seeds} seeds" if seeds > 1 else ""
     if baseline is None or baseline is best:
         return f"{told}."
-    return f"{told}, {_against(best, baseline)}."
+    share = f"; that is {measures.share(sweep, best)} of it" if sweep.measure != ACCURACY else ""
+    return f"{told}, {_against(best, baseline)}{share}."
 
 
 def cards(sweep: Sweep) -> list[Card]:
@@ -49,9 +51,15 @@ def cards(sweep: Sweep) -> list[Card]:
     best, baseline = sweep.best, sweep.baseline
     runs = sum(len(case.trainings) for case in sweep.cases)
     spread = f", ±{units.NO_BREAK}{100 * best.std:.2f}" if best.std is not None else ""
-    found = [Card("Best case", units.percent(best.mean), f"{best.name}{spread}")]
+    found = [
+        Card(
+            f"Best {sweep.measure if sweep.measure != ACCURACY else 'case'}",
+            units.percent(best.mean),
+            f"{best.name}{spread}",
+        )
+    ]
     if baseline is not None and baseline is not best:
-        note = f"which reaches {units.plus_minus(baseline.mean, baseline.std)}"
+        note = f"which reaches {measures.named(sweep)}{units.plus_minus(baseline.mean, baseline.std)}"
         found.append(Card(f"Against {baseline.name}", f"{_points(best, baseline)}{units.NO_BREAK}points", note))
     found.append(Card("Trainings", units.count(runs), _shape(sweep)))
     times = [training.seconds for case in sweep.cases for training in case.trainings if training.seconds is not None]
@@ -72,6 +80,9 @@ def facts(run: Run) -> dict[str, Any] | None:
         "series": series,
         "rows": by_x(sweep) if len(sweep.places) > 1 and len(series) <= MOST_SERIES else [],
         "cases": sweep.cases,
+        "measure": sweep.measure,
+        "figures": measures.table(sweep),
+        "classes": measures.class_rows(sweep) if len(sweep.cases) <= MOST_SERIES else [],
         "baseline": sweep.baseline,
         "difference": lambda case: units.points(case.mean - sweep.baseline.mean) if sweep.baseline else units.ABSENT,
     }

@@ -14,14 +14,17 @@ from lightloom.report import (
     absorberplots,
     angleplots,
     comparing,
+    costplots,
     phasemaps,
     plots,
+    prplots,
     sweepplots,
     units,
     wearplots,
     writing,
 )
 from lightloom.report.cards import cards
+from lightloom.report.hybrids import Hybrids
 from lightloom.report.read import Run, flatten
 from lightloom.report.svg import DARK, LIGHT, Plot, stage_roles
 
@@ -37,6 +40,8 @@ def draw(run: Run) -> dict[str, Plot]:
     drawn = [
         plots.accuracy_plot(run),
         *sweepplots.sweep_plots(run),
+        *prplots.precision_plots(run),
+        *costplots.cost_plots(run),
         *plots.learning_plots(run),
         *absorberplots.absorber_plots(run),
         *angleplots.angle_plots(run),
@@ -51,7 +56,7 @@ def draw(run: Run) -> dict[str, Plot]:
     return {plot.name: plot for plot in drawn if plot is not None}
 
 
-def render(run: Run, drawn: Mapping[str, Plot]) -> str:
+def render(run: Run, drawn: Mapping[str, Plot], hybrid: Hybrids | None) -> str:
     """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -69,7 +74,14 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
         "constant": units.constant,
         "number": units.number,
         "percent": units.percent,
+        "rounded": units.rounded,
         "points": units.points,
+        "capital": units.capital,
+        "spread": lambda figure: (
+            units.ABSENT
+            if figure.mean is None
+            else units.plus_minus(figure.mean, figure.std).removesuffix(f"{units.NO_BREAK}%")
+        ),
         "plus_minus": lambda case: units.plus_minus(case.mean, case.std),
         "count": units.count,
         "duration": units.duration,
@@ -88,11 +100,14 @@ def render(run: Run, drawn: Mapping[str, Plot]) -> str:
         light=LIGHT,
         dark=DARK,
         plots=drawn,
+        hybrid=hybrid,
         groups={
             "curves": [plot for name, plot in drawn.items() if name.startswith(("loss-", "validation-"))],
             "absorber": [plot for name, plot in drawn.items() if name.startswith(("response-", "gradients-"))],
             "angles": [plot for name, plot in drawn.items() if name.startswith("angle")],
             "phases": [plot for name, plot in drawn.items() if name.startswith("phases-")],
+            "precision": [plot for name, plot in drawn.items() if name.startswith("precision-")],
+            "costs": [plot for name, plot in drawn.items() if name.startswith("cost-")],
             "energy": [plot for name, plot in drawn.items() if name.startswith("energy-")],
         },
         compared=comparing.facts(run),

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json_lines
 from lightloom.report.check import Amount, Fraction, Real, check, read_file
+from lightloom.report.read_detection import Detections, Precision, read_detections, read_precisions
+from lightloom.report.read_hybrid import Hybrid, Optics, read_hybrid, read_optics
 from lightloom.report.read_sweep import Angle, Asked, Curve, Sweep, read_angles, read_curves, read_sweep
 from lightloom.report.read_writes import Wear, Writes, read_wear, read_writes
 
@@ -33,6 +35,10 @@ KNOWN_FILES = (
     "sweep.json",
     "curves.json",
     "angles.json",
+    "detections.json",
+    "pr.json",
+    "optics.safetensors",
+    "hybrid.json",
 )
 
 
@@ -158,6 +164,10 @@ class Run:
     sweep: Sweep | None = None
     curves: tuple[Curve, ...] = ()
     angles: tuple[Angle, ...] = ()
+    detections: Detections | None = None
+    precisions: tuple[Precision, ...] = ()
+    optics: Optics = field(default_factory=Optics)
+    hybrid: Hybrid = field(default_factory=Hybrid)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -225,6 +235,10 @@ def read_run(folder: Path) -> Run:
         sweep=read_sweep(folder / "sweep.json", summary.sweep),
         curves=read_curves(folder / "curves.json"),
         angles=read_angles(folder / "angles.json"),
+        detections=read_detections(folder / "detections.json"),
+        precisions=read_precisions(folder / "pr.json"),
+        optics=read_optics(folder / "optics.safetensors"),
+        hybrid=read_hybrid(folder / "hybrid.json"),
     )
 
 

@@ -9,11 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from lightloom.report.check import Amount, Degrees, Fraction, Real, read_file
 
+ACCURACY = "accuracy"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+# COCO writes -1 where there is nothing to find
+Figure = Annotated[Fraction, BeforeValidator(lambda value: None if value == -1 else value)]
 
 
 class Asked(BaseModel):
@@ -34,6 +37,14 @@ class Training(BaseModel):
     x: Real = None
     seed: int = 0
     accuracy: Fraction = None
+    """The figure that cases are compared by, whatever `measure` calls it."""
+    measure: str = ACCURACY
+    figures: dict[str, Figure] = {}
+    """Other figures of the same test, by name."""
+    per_class: dict[str, Figure] = {}
+    """The same figure for each class alone."""
+    teacher: str = ""
+    """The case, or whoever else, that this one was taught by; empty where by nobody."""
     epochs: int | None = None
     best_epoch: int | None = None
     seconds: Amount = None
@@ -85,6 +96,20 @@ class Angle(BaseModel):
 
 
 @dataclass(frozen=True)
+class Spread:
+    """A figure over seeds: its mean, None where no seed has it, and its deviation, of the sample; None for one seed."""
+
+    mean: float | None
+    std: float | None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread:
+        """From the value of each seed, None where a seed has none."""
+        known = [value for value in values if value is not None]
+        return cls(statistics.fmean(known) if known else None, statistics.stdev(known) if len(known) > 1 else None)
+
+
+@dataclass(frozen=True)
 class Case:
     """One case of a comparison, over its seeds; it has been tested with one at least."""
 
@@ -109,6 +134,19 @@ class Case:
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
 
     @property
+    def teacher(self) -> str:
+        """Who taught it; empty where nobody did."""
+        return self.trainings[0].teacher
+
+    def figure(self, name: str) -> Spread:
+        """Another figure of the same tests, over the seeds."""
+        return Spread.of(training.figures.get(name) for training in self.trainings)
+
+    def of_class(self, name: str) -> Spread:
+        """The figure that cases are compared by, of one class alone, over the seeds."""
+        return Spread.of(training.per_class.get(name) for training in self.trainings)
+
+    @property
     def best_epoch(self) -> float | None:
         """Epoch of the weights that were kept, mean over the seeds."""
         return _mean(training.best_epoch for training in self.trainings)
@@ -130,6 +168,11 @@ class Sweep:
 
     asked: Asked
     cases: tuple[Case, ...]
+
+    @property
+    def measure(self) -> str:
+        """What the figure is called that cases are compared by."""
+        return self.cases[0].trainings[0].measure
 
     @property
     def along(self) -> tuple[Case, ...]:
@@ -209,10 +252,15 @@ def by_series(cases: Iterable[Case]) -> dict[str, list[Case]]:
     return {series: sorted(found, key=lambda case: case.x or 0.0) for series, found in grouped.items()}
 
 
+def ranked(sweep: Sweep | None, names: Iterable[str]) -> list[str]:
+    """Names of cases in the order of the comparison; those that it does not have come last, in their own order."""
+    ranks = {case.name: rank for rank, case in enumerate(sweep.cases)} if sweep else {}
+    return sorted(dict.fromkeys(names), key=lambda name: ranks.get(name, len(ranks)))
+
+
 def _case(name: str, rows: Sequence[Training]) -> Case:
     return Case(name, rows[0].series or name, rows[0].x, tuple(rows))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
+    return Spread.of(values).mean

@@ -11,7 +11,7 @@ from lightloom.report.plots import WIDTH
 from lightloom.report.read import Run
 from lightloom.report.read_sweep import Case, Sweep, by_series
 from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
-from lightloom.report.units import percent, plus_minus, rounded
+from lightloom.report.units import capital, percent, plus_minus, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def _along(sweep: Sweep) -> Plot:
     series = by_series(sweep.along)
     drawn = strokes(series)
     kept = [case for name in drawn for case in series[name]]
-    name = sweep.asked.x or "x"
+    name, measure = sweep.asked.x or "x", sweep.measure
     with drawing():
         figure = Figure(figsize=(WIDTH, 3.4 + legend_height(drawn)))
         axes = figure.subplots()
@@ -49,7 +49,7 @@ def _along(sweep: Sweep) -> Plot:
         shown_values = [value for case in kept for value in case.accuracies] + [case.mean for case in sweep.levels]
         stretched = accuracy_axis(axes, "y", shown_values)
         _across(axes, sweep.levels, [series[title] for title in drawn])
-        axes.set(xlabel=name, ylabel="accuracy / %")
+        axes.set(xlabel=name, ylabel=f"{measure} / %")
         axes.tick_params(length=0, which="both")
         source = to_svg(figure)
     told = "; ".join(f"{title}: {_told(cases, name)}" for title, cases in series.items())
@@ -58,9 +58,9 @@ def _along(sweep: Sweep) -> Plot:
     notes = (_seeds(kept), _STRETCHED if stretched else "", left_out)
     return Plot(
         "sweep",
-        f"Accuracy by {name}",
+        f"{capital(measure)} by {name}",
         " ".join(note for note in notes if note),
-        f"Lines of accuracy by {name}. {told}.{across}",
+        f"Lines of {measure} by {name}. {told}.{across}",
         source,
     )
 
@@ -117,7 +117,7 @@ def _rows(sweep: Sweep) -> Plot:
         stretched = accuracy_axis(axes, "x", [value for case in cases for value in (*case.accuracies, *_ends(case))])
         for row, case in enumerate(cases):
             _row(axes, row, case, colours[case.series], sweep.baseline)
-        axes.set(ylim=(len(cases) - 0.5, -0.6), xlabel="accuracy / %")
+        axes.set(ylim=(len(cases) - 0.5, -0.6), xlabel=f"{sweep.measure} / %")
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.tick_params(length=0, which="both")
@@ -128,9 +128,9 @@ def _rows(sweep: Sweep) -> Plot:
     left_out = f"The first {len(cases)} of {len(sweep.cases)} cases." if len(cases) < len(sweep.cases) else ""
     spread = "Dots: single seeds; tick: their mean; bar: one standard deviation either way."
     notes = (spread if any(case.std for case in cases) else "", against, _STRETCHED if stretched else "", left_out)
-    return Plot(
-        "sweep", "Accuracy of each case", " ".join(filter(None, notes)), f"Accuracy by case: {told}. {against}", source
-    )
+    measure = capital(sweep.measure)
+    caption, label = " ".join(filter(None, notes)), f"{measure} by case: {told}. {against}"
+    return Plot("sweep", f"{measure} of each case", caption, label, source)
 
 
 def _colours(sweep: Sweep) -> Mapping[str, str]:
@@ -180,7 +180,7 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
             lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every)
         legend(figure, lines)
         stretched = accuracy_axis(axes, "y", [value for line in learnt.values() for value in line.values()])
-        axes.set(xlabel="epoch", ylabel="validation accuracy / %")
+        axes.set(xlabel="epoch", ylabel=f"validation {sweep.measure} / %")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0, which="both")
         source = to_svg(figure)
@@ -190,8 +190,8 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
     )
     means = any(len(case.trainings) > 1 for case in sweep.cases)
     caption = " ".join(("Mean over the seeds of each case.",) * means + (_STRETCHED,) * stretched)
-    title = "Validation accuracy by epoch"
-    return Plot("sweep-learning", title, caption, f"Lines of validation accuracy by epoch: {told}.", source)
+    title = f"Validation {sweep.measure} by epoch"
+    return Plot("sweep-learning", title, caption, f"Lines of validation {sweep.measure} by epoch: {told}.", source)
 
 
 def _validations(run: Run, sweep: Sweep) -> dict[str, dict[int, float]]:

@@ -63,6 +63,11 @@ def plus_minus(mean: float, std: float | None) -> str:
     return f"{100 * mean:.2f}{spread}{NO_BREAK}%"
 
 
+def capital(words: str) -> str:
+    """Words as a heading begins with them: `accuracy` gives `Accuracy`, `AP` stays."""
+    return words[:1].upper() + words[1:]
+
+
 def points(difference: float | None) -> str:
     """A difference of two fractions in percentage points, with its sign: `-0.87` gives `−87.0`."""
     if not _is_finite(difference):
