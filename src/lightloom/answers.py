@@ -74,6 +74,16 @@ def _mean(case: dict[str, Any]) -> str:
     return f"{mean} +- {100 * case['std']:.2f} %, {case['seeds']} seeds"
 
 
+def show_detections(result: dict[str, Any]) -> None:
+    """How many objects of each class are in each image, and which images could not be read."""
+    for image in result["images"]:
+        names = [found["class"] for found in image["found"]]
+        told = ", ".join(f"{names.count(name)} {name}" for name in result["classes"] if name in names)
+        typer.echo(f"{image['file']}  {told or 'nothing'}")
+    for failure in result["failed"]:
+        typer.echo(f"not read: {failure['why']}", err=True)
+
+
 def show_yaml(result: dict[str, Any]) -> None:
     """Any result, as YAML."""
     import yaml

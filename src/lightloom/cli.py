@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_summary, show_yaml, table
+from lightloom.answers import answer, show_detections, show_summary, show_yaml, table
 
 app = typer.Typer(
     help="Put neural networks on photonic chips.",
@@ -113,6 +113,27 @@ def convert(
 
 
 @app.command()
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", metavar="IMAGE...")],
+    model: Annotated[Path, typer.Option(help="Folder of a run that detects, such as of `hybrid/shapes`.")],
+    case: Annotated[str, typer.Option(help="Which of its cases looks; the last one by default.")] = "",
+    threshold: Annotated[float, typer.Option(help="Least score of what is shown.")] = 0.3,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find objects in images: writes annotated copies and `detections.json`, to `detections/` by default."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.detecting import detect_images
+
+        return detect_images(images, model, out or Path("detections"), case=case, threshold=threshold)
+
+    answer(work, as_json, show_detections)
+
+
+@app.command()
 def recipes(out: Out = None, seed: Seed = None, device: Device = None, as_json: AsJson = False) -> None:
     """List the recipes."""
 
@@ -132,28 +153,31 @@ def chips(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the chips and absorbers, or show one with its constants and their sources."""
+    """List the chips, absorbers and diffractive optics, or show one with its constants and their sources."""
 
     def work() -> dict[str, Any]:
-        from lightloom.chips import ABSORBERS, PRESETS
+        from lightloom.chips import ABSORBERS, DIFFRACTIVE, PRESETS
         from lightloom.common.errors import RequestError, nearest
 
         if name is None:
             details = {"table", "wavelength", "saturation_irradiance"}
             cores = [chip.model_dump(mode="json", exclude={"devices"}) for chip in PRESETS.values()]
             activations = [chip.model_dump(mode="json", exclude=chip.idle | details) for chip in ABSORBERS.values()]
-            return {"chips": [*cores, *activations]}
+            layers = [chip.model_dump(mode="json", exclude={"devices"}) for chip in DIFFRACTIVE.values()]
+            return {"chips": [*cores, *activations, *layers]}
         if name in ABSORBERS:
             return ABSORBERS[name].model_dump(mode="json", exclude=ABSORBERS[name].idle)
-        if name in PRESETS:
-            return PRESETS[name].model_dump(mode="json")
-        raise RequestError(f"There is no chip `{name}`. {nearest(name, [*PRESETS, *ABSORBERS])}")
+        others = PRESETS | DIFFRACTIVE
+        if name in others:
+            return others[name].model_dump(mode="json")
+        raise RequestError(f"There is no chip `{name}`. {nearest(name, [*others, *ABSORBERS])}")
 
     shared = ("name", "block_size", "input_bits")
     columns = {
         "mesh": (*shared, "field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
         "pcm": (*shared, "levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
         "absorber": ("name", "form", "encoding", "optical_depth", "saturation_intensity", "broadening", "residual"),
+        "diffractive": ("name", "wavelength", "pixel", "grid", "mask", "layers", "detector", "phase_bits"),
     }
 
     def show(result: dict[str, Any]) -> None:
@@ -174,7 +198,7 @@ def bench(
         str,
         typer.Argument(
             help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order`, `subspace`, `writes`, `reorder`, `pcm-train`, "
-            "`absorber` or `optical-step`."
+            "`absorber`, `optical-step` or `diffraction`."
         ),
     ],
     blocks: Annotated[int | None, typer.Option(help="Blocks measured side by side.")] = None,

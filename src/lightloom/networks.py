@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from lightloom.common.seeds import named_seed
-from lightloom.config import DataConfig, RunConfig
+from lightloom.config import DIFFRACTIVE_NETWORK, DataConfig, RunConfig
 from lightloom.data import Splits, load
-from lightloom.nn import AllOptical, SaturableAbsorber, convert, install, limit_weights
+from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber, convert, install, limit_weights, misalign
 from lightloom.tasks.classify import build, settle
 
 _SETTLING = 512
@@ -37,6 +37,10 @@ def build_network(config: RunConfig, splits: Splits) -> nn.Module:
     """
     torch.manual_seed(named_seed(config.seed, "model"))
     wanted, optics = config.model, config.optics
+    if wanted.name == DIFFRACTIVE_NETWORK:
+        light = DiffractiveNetwork(splits.shape, len(splits.classes), optics.diffraction)
+        misalign(light, config.specimen)
+        return light
     model = build(
         wanted.name,
         shape=splits.shape,

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lightloom import bench_stages, pcm_stages, stages, sweep_stages
+from lightloom import bench_stages, detect_stages, pcm_stages, stages, sweep_stages
 from lightloom.chips import PCMChip
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
@@ -32,6 +32,11 @@ def _on_the_bench(meshes: Stage, crossbars: Stage) -> Stage:
     return lambda work: (crossbars if isinstance(work.config.chip, PCMChip) else meshes)(work)
 
 
+def _by_task(classify: Stage, detect: Stage) -> Stage:
+    """A stage that is another one where objects are detected."""
+    return lambda work: (detect if work.config.task == "detect" else classify)(work)
+
+
 STAGES: dict[str, Stage] = {
     "train": stages.train,
     "program": stages.program,
@@ -40,8 +45,8 @@ STAGES: dict[str, Stage] = {
     "learn": stages.learn,
     "reorder": pcm_stages.reorder,
     "sweep": sweep_stages.sweep,
-    "evaluate": stages.evaluate,
-    "cost": stages.cost,
+    "evaluate": _by_task(stages.evaluate, detect_stages.evaluate),
+    "cost": _by_task(stages.cost, detect_stages.cost),
     "report": stages.report,
 }
 SHARED = ("train", "learn", "sweep")
@@ -90,7 +95,7 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
     folder = RunFolder.open(path)
     config = override(folder.config, changes).replace(changes=(*folder.config.changes, *changes))
     compares = "sweep" in config.stages
-    if compares != (stage == "sweep") and stage != "report":
+    if compares != (stage == "sweep") and stage not in ("report", *config.stages):
         other = "compares trainings, so it has the stages" if compares else "compares nothing; it has the stages"
         raise RequestError(f"The run in `{path}` {other} {', '.join(f'`{name}`' for name in config.stages)}.")
     if stage == "sweep":

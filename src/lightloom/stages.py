@@ -17,7 +17,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, write_bytes, write_json
 from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
-from lightloom.data import Batch, Splits, crop_and_flip
+from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.folder import RunFolder
 from lightloom.networks import build_network, lit, read_images
 from lightloom.nn import MeshCore, PCMCore, convert, cores, install, optical_layers
@@ -131,7 +131,7 @@ class Work:
             stage=stage,
             seed=self.config.seed,
             device=self.config.device,
-            augment=crop_and_flip if data.augment else None,
+            augment=on_images(crop_and_flip) if data.augment else None,
             **more,
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
 
+from lightloom import detect_cases
 from lightloom import learn as learning
 from lightloom.common.errors import LightloomError, RequestError
 from lightloom.common.files import read_json, write_json
@@ -17,11 +18,12 @@ from lightloom.common.processes import is_main
 from lightloom.common.progress import console, follow
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
-from lightloom.data import Splits, crop_and_flip
+from lightloom.data import Splits, crop_and_flip, on_images
 from lightloom.folder import RunFolder
 from lightloom.learn.mismatch import Kind
+from lightloom.light_pictures import look
 from lightloom.networks import build_network, lit, read_images
-from lightloom.nn import AllOptical, SaturableAbsorber
+from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber
 from lightloom.stages import Work
 from lightloom.sweeps import Training, overruled, trainings
 from lightloom.tasks.classify import Classify
@@ -47,11 +49,11 @@ def sweep(work: Work) -> None:
     with follow("sweep", len(asked), shown=is_main()) as report:
         for number, training in enumerate(asked, 1):
             if training.key not in done:
-                rows.append(_train(work, training, _read(training.config.data, training.seed)))
+                rows.append(_row(work, training, asked))
                 if is_main():
                     write_json(work.folder.file("sweep.json"), rows)
             report(number, training.name)
-    if is_main():
+    if is_main() and work.config.task == "classify":
         write_json(work.folder.file("curves.json"), {"curves": list(_curves(asked))})
 
 
@@ -63,18 +65,31 @@ def rehearse(config: RunConfig) -> None:
     """
     asked = trainings(config)
     for training in asked[: len(config.sweep.cases)]:
-        own = training.config
-        splits = _read(own.data, training.seed)
         try:
-            model = lit(build_network(own, splits), own).eval()
-            with torch.no_grad():
-                model(splits.train.images[:_TRIED])
+            if training.config.task == "detect":
+                detect_cases.rehearse_case(training, asked)
+            else:
+                _rehearse_network(training)
         except LightloomError as problem:
             raise RequestError(f"The case `{training.case.name}` of the comparison cannot be: {problem}") from None
 
 
-def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
+def _rehearse_network(training: Training) -> None:
+    config = training.config
+    splits = _read(config.data, training.seed)
+    model = lit(build_network(config, splits), config).eval()
+    with torch.no_grad():
+        model(splits.train.images[:_TRIED])
+
+
+def _row(work: Work, training: Training, asked: Sequence[Training]) -> dict[str, Any]:
     """One training; the row of it in `sweep.json`."""
+    if training.config.task == "detect":
+        return detect_cases.train_case(work.folder, training, asked)
+    return _train(work, training, _read(training.config.data, training.seed))
+
+
+def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
     config, started = training.config, time.perf_counter()
     task = Classify(criterion=config.criterion)
     model = lit(build_network(config, splits), config)
@@ -89,13 +104,15 @@ def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
         stage=training.name,
         seed=training.seed,
         device=config.device,
-        augment=crop_and_flip if config.data.augment else None,
+        augment=on_images(crop_and_flip) if config.data.augment else None,
         prepare=None if angles is None else angles.watch,
     )
     torch.manual_seed(named_seed(training.seed, training.name, "test"))  # what is read may be noisy
     figures = task.evaluate(model, splits.test.to(next(model.parameters()).device))
     if angles is not None:
         angles.keep()
+    if isinstance(model, DiffractiveNetwork) and training.seed == work.config.seed and is_main():
+        _keep_light(work.folder, training, model, splits)
     return {
         "case": training.case.name,
         "series": training.case.series or training.case.name,
@@ -109,6 +126,14 @@ def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 3),
         "parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
     }
+
+
+def _keep_light(folder: RunFolder, training: Training, model: nn.Module, splits: Splits) -> None:
+    """Add masks and light of a diffractive network to those of the others."""
+    path = folder.file("optics.safetensors")
+    tensors, notes = learning.read_tensors(path) if path.exists() else ({}, {})
+    seen = look(training.case.name, model, splits.test.images[:1].to(next(model.parameters()).device))
+    learning.write_tensors(path, tensors | seen.tensors, notes | seen.notes)
 
 
 class _Angles:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig, SweepConfig, override
 
-_OF_THE_WHOLE = ("recipe", "changes", "seed", "device", "threads", "stages", "sweep")
+_OF_THE_WHOLE = ("recipe", "changes", "seed", "device", "threads", "task", "stages", "sweep")
 
 
 class Training(NamedTuple):

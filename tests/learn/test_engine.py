@@ -295,3 +295,33 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_validation_images_are_looked_at_as_often_as_asked(tmp_path: Path) -> None:
+    config = CONFIG.replace(epochs=5, evaluate_every=2, keep="last")
+    train(tmp_path, config)
+    records = lines(tmp_path)
+    assert [record["epoch"] for record in records if "validation_accuracy" in record] == [2, 4, 5]
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4, 5]
+
+
+class Asking(nn.Module):
+    """Needs its targets while it trains, as detectors that pair them with queries do."""
+
+    takes_targets = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = model()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, inputs: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+        if targets is not None:
+            self.seen.append(targets)
+        return self.inner(inputs)
+
+
+def test_targets_go_to_a_model_that_takes_them_as_the_augmentation_left_them(tmp_path: Path) -> None:
+    network = Asking()
+    train(tmp_path, CONFIG.replace(epochs=1), network, augment=lambda inputs, targets: (inputs, targets * 0))
+    assert network.seen and all((targets == 0).all() for targets in network.seen)

@@ -1,16 +1,31 @@
 """The whole of a run in one frozen description, and `key=value` to change any field of it."""
 
 from lightloom.config.changes import from_yaml, override, read_value, to_yaml
-from lightloom.config.parts import BenchConfig, Case, DataConfig, ModelConfig, OpticsConfig, SweepConfig, WearConfig
+from lightloom.config.detection import BackboneConfig, DetectConfig, HybridConfig, ScenesConfig
+from lightloom.config.parts import (
+    DIFFRACTIVE_NETWORK,
+    BenchConfig,
+    Case,
+    DataConfig,
+    ModelConfig,
+    OpticsConfig,
+    SweepConfig,
+    WearConfig,
+)
 from lightloom.config.whole import RunConfig, StageName
 
 __all__ = [
+    "DIFFRACTIVE_NETWORK",
+    "BackboneConfig",
     "BenchConfig",
     "Case",
     "DataConfig",
+    "DetectConfig",
+    "HybridConfig",
     "ModelConfig",
     "OpticsConfig",
     "RunConfig",
+    "ScenesConfig",
     "StageName",
     "SweepConfig",
     "WearConfig",

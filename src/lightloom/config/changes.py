@@ -8,13 +8,18 @@ from typing import Any
 
 import yaml
 
-from lightloom.chips import absorber, preset
+from lightloom.chips import absorber, diffractive, preset
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config.whole import RunConfig
 from lightloom.learn import sampling_preset
 
-_NAMED: dict[str, Callable[[str], Section]] = {"chip": preset, "sampling": sampling_preset, "absorber": absorber}
+_NAMED: dict[str, Callable[[str], Section]] = {
+    "chip": preset,
+    "sampling": sampling_preset,
+    "absorber": absorber,
+    "diffraction": diffractive,
+}
 """Groups of fields that a preset's name may stand for."""
 
 

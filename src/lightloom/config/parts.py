@@ -7,13 +7,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lightloom.chips import AbsorberChip, absorber
+from lightloom.chips import AbsorberChip, DiffractiveChip, absorber, diffractive
 from lightloom.common.config import Section
 from lightloom.common.errors import nearest
 from lightloom.data import describe
 from lightloom.nn import OpticalPass
 from lightloom.nn.absorber import Gradient, Trained
 from lightloom.tasks.classify import MODELS
+
+DIFFRACTIVE_NETWORK = "d2nn"
+"""The model that is a diffractive network, on the chip `optics.diffraction`."""
 
 Activation = Literal["relu", "tanh", "sigmoid", "linear", "absorber"]
 
@@ -58,9 +61,21 @@ class ModelConfig(Section):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in MODELS:
-            raise ValueError(f"there is no model `{name}`. {nearest(name, MODELS)}")
+        known = (*MODELS, DIFFRACTIVE_NETWORK)
+        if name not in known:
+            raise ValueError(f"there is no model `{name}`. {nearest(name, known)}")
         return name
+
+    @model_validator(mode="after")
+    def _light_has_sizes_of_its_own(self) -> Self:
+        given = [key for key in ("width", "depth", "activation") if getattr(self, key) is not None]
+        given += ["brightness"] if self.brightness != 1 else []
+        if self.name == DIFFRACTIVE_NETWORK and given:
+            raise ValueError(
+                f"`{DIFFRACTIVE_NETWORK}` takes no `{given[0]}`: its sizes are those of the chip; set "
+                "`optics.diffraction.layers`, `.mask` or `.grid`"
+            )
+        return self
 
 
 class BenchConfig(Section):
@@ -86,8 +101,11 @@ class WearConfig(Section):
 
 
 class OpticsConfig(Section):
-    """Saturable absorbers between the layers of a network, and the light that trains it."""
+    """Optics outside tensor cores: diffractive layers, absorbers, and the light that trains a network."""
 
+    diffraction: DiffractiveChip = diffractive("phoenix")
+    """Hardware of diffractive networks and of the optical stages of a detector; a preset's name stands for the preset.
+    """
     absorber: AbsorberChip = absorber("aonn")
     """The medium; a preset's name stands for the preset."""
     gradient: Gradient = "exact"
@@ -106,6 +124,11 @@ class OpticsConfig(Section):
     """What the light of the backward pass goes through; where nothing is on, gradients are those of autograd."""
     on_chip: bool = False
     """Train the network on the tensor cores of `chip`, from the first step on."""
+
+    @field_validator("diffraction", mode="before")
+    @classmethod
+    def _diffractive_preset(cls, given: Any) -> Any:
+        return diffractive(given) if isinstance(given, str) else given
 
     @field_validator("absorber", mode="before")
     @classmethod

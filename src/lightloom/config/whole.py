@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lightloom.chips import AnyChip, MeshChip, PCMChip, preset
 from lightloom.common.config import Section
+from lightloom.config.detection import DetectConfig
 from lightloom.config.parts import BenchConfig, DataConfig, ModelConfig, OpticsConfig, SweepConfig, WearConfig
 from lightloom.learn import Sampling, TrainConfig, WriteAware, sampling_preset
 
@@ -27,6 +28,8 @@ class RunConfig(Section):
     """auto takes a GPU where there is one."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None leaves torch's choice. More threads add in another order, so last digits differ."""
+    task: Literal["classify", "detect"] = "classify"
+    """classify images, or detect objects in them as `detect` describes."""
     stages: tuple[StageName, ...] = ("train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report")
     """What is done, in order."""
     data: DataConfig = DataConfig()
@@ -36,6 +39,8 @@ class RunConfig(Section):
     Its `root` is that of `data` where it has none.
     """
     model: ModelConfig = ModelConfig()
+    detect: DetectConfig = DetectConfig()
+    """Scenes, detector and teacher, for the task `detect`."""
     optics: OpticsConfig = OpticsConfig()
     """Saturable absorbers, and training with light."""
     criterion: Literal["cross_entropy", "mse"] = "cross_entropy"
@@ -89,6 +94,16 @@ class RunConfig(Section):
             raise ValueError(
                 f"`optics.{unused[0]}` is for absorbers and the network has none; add `model.activation=absorber` with "
                 "`model.name=optical-mlp` or `optical-cnn`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _detectors_are_compared(self) -> Self:
+        foreign = [stage for stage in self.stages if stage not in ("sweep", "evaluate", "cost", "report")]
+        if self.task == "detect" and foreign:
+            raise ValueError(
+                f"detectors are trained as cases of a comparison, so `{foreign[0]}` is no stage of theirs; "
+                "take `stages=[sweep,evaluate,cost,report]`"
             )
         return self
 

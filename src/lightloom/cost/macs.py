@@ -164,12 +164,16 @@ def _has_light(stage: nn.Module) -> bool:
 @contextmanager
 def _evaluated(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
-    model.eval()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    # the counter hooks what has a gradient, and a weight that is handed to a module has none of its own yet
+    model.eval().requires_grad_(False)
     try:
         yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.recipes import onchip, optical, optical_sweeps, pcm
+from lightloom.recipes import hybrid, onchip, optical, optical_sweeps, pcm
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -34,6 +34,11 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
     "optical/noise-sweep": optical_sweeps.noise_sweep,
     "optical/deep": optical_sweeps.deep,
     "optical/on-chip": optical.on_chip,
+    "hybrid/shapes": hybrid.shapes,
+    "hybrid/bccd": hybrid.bccd,
+    "hybrid/coco": hybrid.coco,
+    "hybrid/nuscenes2d": hybrid.nuscenes2d,
+    "hybrid/d2nn-mnist": hybrid.d2nn_mnist,
 }
 
 

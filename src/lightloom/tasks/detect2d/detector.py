@@ -15,6 +15,7 @@ from lightloom.tasks.detect2d.targets import assign, fcos_loss
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WHITE = 255.0
+_CANDIDATES = 2000  # of an image, over levels and classes: what all pairs of are compared
 
 
 class DetectorOutput(NamedTuple):
@@ -99,8 +100,7 @@ class Detector(nn.Module):
         """Pixels as the backbone takes them: mean 0 and deviation 1 over photographs."""
         if images.dtype == torch.uint8:
             images = images.to(self.mean.dtype) / _WHITE
-        # the order in which convolutions of a CPU are fastest
-        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return (images - self.mean) / self.std
 
     def places(self, shapes: list[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
         """Points [P, 2], strides [P] and reach [P, 2] of all levels, in pixels."""
@@ -140,6 +140,8 @@ class Detector(nn.Module):
 
     def _settle(self, levels: list[Detections], frame: tuple[int, int]) -> Detections:
         boxes, scores, labels = (torch.cat(part) for part in zip(*levels, strict=True))
+        best = scores.topk(min(_CANDIDATES, len(scores))).indices
+        boxes, scores, labels = boxes[best], scores[best], labels[best]
         height, width = frame
         boxes = torch.stack(
             (boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height), boxes[:, 2].clamp(0, width),

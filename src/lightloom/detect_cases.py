@@ -1,0 +1,191 @@
+"""The detectors of a comparison: each trained, perhaps by one before it, kept, and found again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from lightloom import learn as learning
+from lightloom.common.errors import RequestError, nearest
+from lightloom.common.files import make_folder
+from lightloom.common.processes import is_main
+from lightloom.common.seeds import named_seed
+from lightloom.config import RunConfig
+from lightloom.data.detection import augmentation
+from lightloom.detectors import AnyDetector, Scenes, build_detector, read_scenes
+from lightloom.folder import RunFolder
+from lightloom.learn import Distil, Pupil
+from lightloom.sweeps import Training, trainings
+from lightloom.tasks.detect2d import Detect2D
+
+_TRIED = 2  # images that every detector is shown before the first is trained
+_FROZEN = ("neck", "head")  # while distillation trains alone, as published
+
+# the scenes of a training stay for the next one, which mostly has the same
+_read = lru_cache(maxsize=1)(read_scenes)
+
+
+def scenes_of(config: RunConfig) -> Scenes:
+    """The framed images of a config, kept until others are asked for."""
+    return _read(config.detect.scenes, config.data.root, config.seed)
+
+
+def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
+    """Build the detector of a case and show it, and its teacher, two images.
+
+    Raises:
+        RequestError: It cannot be built or seen through, or there is no such teacher.
+    """
+    scenes = scenes_of(training.config)
+    detector = build_detector(training.config, len(scenes.classes)).eval()
+    sample = scenes.train.images[torch.arange(min(_TRIED, len(scenes.train)))]
+    with torch.no_grad():
+        detector(sample)
+    wanted = training.config.detect
+    if wanted.distil.teacher:
+        config = _source(wanted.distil.teacher, training, asked).config
+        Pupil(detector, build_detector(config, len(scenes.classes)), sample, wanted.distil)
+
+
+def train_case(folder: RunFolder, training: Training, asked: Sequence[Training]) -> dict[str, Any]:
+    """Train and measure one detector; the row of it in `sweep.json`."""
+    config, started = training.config, time.perf_counter()
+    wanted, scenes = config.detect, scenes_of(config)
+    detector = build_detector(config, len(scenes.classes))
+    model, task, prepare = _lesson(folder, training, asked, detector)
+    progress = learning.fit(
+        model,
+        scenes.train,
+        scenes.validation,
+        task,
+        config.train,
+        folder=folder.path,
+        stage=training.name,
+        seed=training.seed,
+        device=config.device,
+        augment=augmentation(wanted.scenes.augment),
+        prepare=prepare,
+    )
+    torch.manual_seed(named_seed(training.seed, training.name, "test"))  # what is read may be noisy
+    precision, _ = Detect2D(detector).measure(detector, scenes.test)
+    if is_main():
+        make_folder(folder.file("models"))
+        learning.save_weights(detector, weights_of(folder, training), classes=json.dumps(scenes.classes))
+    return {
+        "case": training.case.name,
+        "series": training.case.series or training.case.name,
+        "x": training.case.x,
+        "seed": training.seed,
+        "measure": "AP",
+        "accuracy": precision.figures["AP"],
+        "figures": precision.figures,
+        "per_class": precision.per_class,
+        "teacher": wanted.distil.teacher,
+        "epochs": progress.epoch,
+        "seconds": round(time.perf_counter() - started, 3),
+        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
+    }
+
+
+def _lesson(
+    folder: RunFolder, training: Training, asked: Sequence[Training], detector: AnyDetector
+) -> tuple[nn.Module, learning.Task, Callable[[nn.Module, float], None] | None]:
+    """What trains, what for, and what is prepared before each epoch: the detector itself, or with its teacher."""
+    task, wanted = Detect2D(detector), training.config.detect
+    if not wanted.distil.teacher:
+        return detector, task, None
+    scenes = scenes_of(training.config)
+    teacher = _teacher(folder, training, asked, scenes)
+    if wanted.start == "teacher":
+        _start_from(detector, teacher)
+    distil = Distil(task, wanted.distil, _FROZEN if wanted.distil.strategy == "two" else ())
+    sample = scenes.train.images[torch.arange(min(_TRIED, len(scenes.train)))]
+    return Pupil(detector, teacher, sample, wanted.distil), distil, distil.prepare
+
+
+def weights_of(folder: RunFolder, training: Training) -> Path:
+    """Where the weights of a trained case are."""
+    return folder.file(f"models/{learning.file_name(training.name)}.safetensors")
+
+
+class Trained(NamedTuple):
+    """A detector as it was trained, in eval mode, and what it tells apart."""
+
+    detector: AnyDetector
+    classes: tuple[str, ...]
+
+
+def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | None = None) -> Trained:
+    """The detector of a case as it was trained.
+
+    Args:
+        folder: Of the run.
+        training: The case.
+        classes: What it is to tell apart, in this order; None takes what it knows.
+
+    Raises:
+        RequestError: It was not trained yet, or for other classes.
+    """
+    path = weights_of(folder, training)
+    if not path.exists():
+        raise RequestError(
+            f"The case `{training.name}` of `{folder.path}` has no weights yet; go on with that run first: "
+            f"`lightloom run {folder.config.recipe} --out {folder.path} --resume`."
+        )
+    known = tuple(json.loads(learning.read_tensors(path)[1]["classes"]))
+    if classes is not None and known != tuple(classes):
+        raise RequestError(
+            f"The class list does not match: `{path}` knows {list(known)}, and the images have {list(classes)}; give "
+            "the same in the same order."
+        )
+    detector = build_detector(training.config, len(known))
+    learning.load_weights(detector, path)
+    return Trained(detector.eval(), known)
+
+
+def case_of(folder: RunFolder, name: str = "") -> Training:
+    """A case of a run with its first seed; without a name the last one.
+
+    Raises:
+        RequestError: The run detects nothing, or has no such case.
+    """
+    if folder.config.task != "detect":
+        raise RequestError(f"The run in `{folder.path}` does not detect objects; run a recipe such as `hybrid/shapes`.")
+    first = trainings(folder.config)[: len(folder.config.sweep.cases)]
+    by_name = {training.case.name: training for training in first}
+    if name and name not in by_name:
+        raise RequestError(f"The run in `{folder.path}` has no case `{name}`. {nearest(name, by_name)}")
+    return by_name[name] if name else first[-1]
+
+
+def _source(teacher: str, training: Training, asked: Sequence[Training]) -> Training:
+    """The case that teaches: of the same seed in this comparison, or of another run, `FOLDER` or `FOLDER:CASE`."""
+    before = {other.case.name: other for other in asked[: asked.index(training)] if other.seed == training.seed}
+    if teacher in before:
+        return before[teacher]
+    path, _, case = teacher.partition(":")
+    if (Path(path) / "config.yaml").exists():
+        return case_of(RunFolder.open(Path(path)), case)
+    known = nearest(teacher, before) if before else "None comes before it."
+    raise RequestError(f"The teacher `{teacher}` is no case that comes before, and no folder of a run. {known}")
+
+
+def _teacher(folder: RunFolder, training: Training, asked: Sequence[Training], scenes: Scenes) -> AnyDetector:
+    teacher = training.config.detect.distil.teacher
+    source = _source(teacher, training, asked)
+    home = folder if source in asked else RunFolder.open(Path(teacher.partition(":")[0]))
+    return load_case(home, source, scenes.classes).detector
+
+
+def _start_from(detector: AnyDetector, teacher: AnyDetector) -> None:
+    """Take what fits of the teacher's weights."""
+    own = detector.state_dict()
+    known = {name: value for name, value in teacher.state_dict().items() if name in own}
+    detector.load_state_dict(own | {name: value for name, value in known.items() if value.shape == own[name].shape})

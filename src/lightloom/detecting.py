@@ -1,0 +1,121 @@
+"""Objects in images of one's own, found by a detector of a run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.files import make_folder, write_bytes, write_json
+from lightloom.common.progress import follow
+from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
+from lightloom.data.detection.checks import read_header
+from lightloom.detect_cases import Trained, case_of, load_case
+from lightloom.folder import RunFolder
+from lightloom.report.pictures import annotate
+from lightloom.sweeps import Training
+from lightloom.tasks.detect2d import Detections
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_JPEG = 92
+
+
+def detect_images(
+    given: Sequence[Path], model: Path, out: Path, *, case: str = "", threshold: float = 0.3
+) -> dict[str, Any]:
+    """Find objects in images; writes `detections.json` and an annotated copy of each image.
+
+    Args:
+        given: Image files, or folders of them.
+        model: Folder of a run that detects.
+        out: Folder to write to.
+        case: Which of its cases looks, with its first seed; "" is the last one.
+        threshold: Least score of what is told.
+
+    Returns:
+        As in `detections.json`: `classes`, `case`, `images` with `file`, `annotated` and `found`, and `failed` with
+        the files that could not be read, and why.
+
+    Raises:
+        RequestError: There is no such run, case or file, or the threshold is not 0 ... 1.
+        WorkError: No image at all could be read.
+    """
+    if not 0 <= threshold <= 1:
+        raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
+    folder = RunFolder.open(model)
+    training = case_of(folder, case)
+    trained = load_case(folder, training)
+    paths = list(_files(given))
+    make_folder(out)
+    images: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    names = _names(paths)
+    with follow("detect", len(paths)) as report:
+        for number, path in enumerate(paths, 1):
+            try:
+                images.append(_one(trained, training, path, out / names[path], threshold))
+            except WorkError as error:
+                failed.append({"file": str(path), "why": str(error)})
+            report(number, path.name)
+    result = {"classes": list(trained.classes), "case": training.case.name, "images": images, "failed": failed}
+    write_json(out / "detections.json", result)
+    if not images:
+        raise WorkError(f"None of the {len(failed)} images could be read. The first: {failed[0]['why']}")
+    return result
+
+
+def _files(given: Sequence[Path]) -> Iterator[Path]:
+    for path in given:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS)
+            if not inside:
+                raise RequestError(f"The folder `{path}` holds no image; known are {', '.join(_ENDINGS)}.")
+            yield from inside
+        elif path.is_file():
+            yield path
+        else:
+            raise RequestError(f"There is no file `{path}`.")
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A name of its own for each annotated copy."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path in dict.fromkeys(paths):
+        alike = sum(other.stem == path.stem for other in names)
+        name = f"{path.stem}-{alike + 1}" if f"{path.stem}.jpg" in taken else path.stem
+        names[path] = f"{name}.jpg"
+        taken.add(names[path])
+    return names
+
+
+def _one(trained: Trained, training: Training, path: Path, to: Path, threshold: float) -> dict[str, Any]:
+    """Look at one image, write it with what was found, and say it."""
+    scenes, record = training.config.detect.scenes, _record(path)
+    framed = frame(DetectionSet("given", trained.classes, (record,)), scenes.height, scenes.width)
+    detector = trained.detector
+    with torch.no_grad():
+        output = detector(framed.images[torch.tensor([0])].to(detector.mean.device))
+    seen = detector.detect(output, (scenes.height, scenes.width))[0].scaled(1 / float(framed.scales[0]))
+    found = Detections(*(part.cpu() for part in seen)).above(threshold)
+    pixels = read_pixels(record).numpy()
+    labels, scores = found.labels.tolist(), found.scores.tolist()
+    stream = io.BytesIO()
+    annotate(pixels, found.boxes.numpy(), labels, scores, trained.classes).save(stream, "JPEG", quality=_JPEG)
+    write_bytes(to, stream.getvalue())
+    rows = zip(found.boxes.tolist(), labels, scores, strict=True)
+    told = [{"box": box, "class": trained.classes[label], "label": label, "score": score} for box, label, score in rows]
+    return {"file": str(path), "annotated": to.name, "width": record.width, "height": record.height, "found": told}
+
+
+def _record(path: Path) -> Record:
+    """An image without boxes. Raises `WorkError` where it cannot be read."""
+    header = read_header(path)
+    if header.trouble is not None:
+        raise WorkError(f"`{path}`: {header.trouble[1]} ({header.trouble[0]}).")
+    none = torch.zeros(0, dtype=torch.int64)
+    return Record(path, 1, path.stem, header.width, header.height, torch.zeros(0, 4), none, none.bool())

@@ -1,0 +1,85 @@
+"""Masks, light and features of networks that are partly light, for the pictures of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.chips import DiffractiveChip
+from lightloom.nn import DiffractiveConv2d, DiffractiveNetwork
+
+_MASKS = 16  # paths whose masks are shown
+
+
+class Seen(NamedTuple):
+    """What goes into `optics.safetensors`."""
+
+    tensors: dict[str, Tensor]
+    """`CASE|LAYER|masks`, `|light`, `|image` and `CASE|features|STAGE`."""
+    notes: dict[str, str]
+    """`CASE|LAYER`: pixel, wavelength, distances, mixing and number of paths, as JSON."""
+
+
+@torch.no_grad()
+def look(case: str, model: nn.Module, image: Tensor) -> Seen:
+    """Send one image through a model and note what its optics make of it.
+
+    Args:
+        case: What to call it.
+        model: A detector, or any network with diffractive layers, or a diffractive network; left in eval mode.
+        image: [1, ...], as the model takes it.
+    """
+    seen = Seen({}, {})
+    handles = [
+        part.register_forward_hook(_watch(f"{case}|{name or 'network'}", seen))
+        for name, part in model.named_modules()
+        if isinstance(part, DiffractiveConv2d | DiffractiveNetwork)
+    ]
+    try:
+        output = model.eval()(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for stage, features in enumerate(getattr(output, "features", ())):
+        seen.tensors[f"{case}|features|stage {stage}"] = features[0].mean(0)
+    return seen
+
+
+def _watch(key: str, seen: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any], None]:
+    def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Any) -> None:
+        if isinstance(layer, DiffractiveNetwork):
+            light, mixing, paths = layer.fields(given[0])[:, 0, 0], "network", layer.shape[0]
+            size, turns = (layer.chip.mask, layer.chip.mask), layer.turns[None]
+        else:
+            assert isinstance(layer, DiffractiveConv2d)
+            light, mixing, paths = _brightest(layer, given[0]), layer.mixing, layer.optical_paths
+            size, turns = (given[0].shape[-2], given[0].shape[-1]), layer.turns
+        seen.tensors[f"{key}|light"] = light
+        seen.tensors[f"{key}|image"] = _middle(light[-1], *size)
+        seen.tensors[f"{key}|masks"] = turns.detach().remainder(1).reshape(-1, *turns.shape[-3:])[:_MASKS]
+        seen.notes[key] = json.dumps({**_geometry(layer.chip), "mixing": mixing, "paths": paths})
+
+    return keep
+
+
+def _brightest(layer: DiffractiveConv2d, x: Tensor) -> Tensor:
+    """Light [planes, M, M] of the path whose input is the brightest, of those to the first output."""
+    path = int(x[0].square().sum((-2, -1)).argmax()) if layer.optical_paths == layer.in_channels else 0
+    return layer.fields(x, path + 1)[:, 0, path]
+
+
+def _middle(plane: Tensor, rows: int, columns: int) -> Tensor:
+    top, left = (plane.shape[0] - rows) // 2, (plane.shape[1] - columns) // 2
+    return plane[top : top + rows, left : left + columns]
+
+
+def _geometry(chip: DiffractiveChip) -> dict[str, Any]:
+    return {
+        "pixel": chip.pixel,
+        "wavelength": chip.wavelength,
+        "distances": [chip.distance_in, *[chip.distance] * chip.layers],
+    }
