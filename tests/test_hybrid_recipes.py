@@ -197,7 +197,8 @@ def test_the_published_forms_have_the_published_sizes() -> None:
             for part in build_detector(trainings(config)[1].config.replace(recipe="one"), 80).modules()
             if isinstance(part, DiffractiveConv2d)
         ]
-    assert phases == [2 * 288 * 672 * 40 * 40]
+    assert phases == [2 * 288 * 256 * 40 * 40]
+    assert last.detect.hybrid.channels == (96, 96, 96)
 
 
 def test_recipes_read_real_files(tmp_path: Path) -> None:

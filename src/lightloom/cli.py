@@ -117,7 +117,7 @@ def detect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", metavar="IMAGE...")],
     model: Annotated[Path, typer.Option(help="Folder of a run that detects, such as of `hybrid/shapes`.")],
     case: Annotated[str, typer.Option(help="Which of its cases looks; the last one by default.")] = "",
-    threshold: Annotated[float, typer.Option(help="Least score of what is shown.")] = 0.3,
+    threshold: Annotated[float, typer.Option(help="Least score of what is shown.")] = 0.25,
     out: Out = None,
     seed: Seed = None,
     device: Device = None,

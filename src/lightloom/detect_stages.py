@@ -21,7 +21,7 @@ from lightloom.stages import Work
 from lightloom.sweeps import Training, trainings
 from lightloom.tasks.detect2d import Detect2D, Detections, Precision
 
-_LISTED = 0.3  # least score of a detection that is shown
+_LISTED = 0.25  # least score of a detection that is shown
 _JPEG = 90
 _MASKS = 16  # paths whose masks are shown
 

@@ -25,7 +25,7 @@ _JPEG = 92
 
 
 def detect_images(
-    given: Sequence[Path], model: Path, out: Path, *, case: str = "", threshold: float = 0.3
+    given: Sequence[Path], model: Path, out: Path, *, case: str = "", threshold: float = 0.25
 ) -> dict[str, Any]:
     """Find objects in images; writes `detections.json` and an annotated copy of each image.
 

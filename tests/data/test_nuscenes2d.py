@@ -16,6 +16,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 from scipy.spatial.transform import Rotation
 
 from lightloom.common.errors import RequestError
+from lightloom.data.detection import load_detection
 from lightloom.data.detection.coco import read_coco
 from lightloom.data.nuscenes import CLASSES, TABLES, class_of, export_2d, read_tables, scene_splits
 from lightloom.data.nuscenes.export2d import box_2d
@@ -252,6 +253,33 @@ def test_the_files_can_be_read_back_with_their_images(toy: Path, tmp_path: Path)
     assert read_back.records[0].labels.tolist() == [row["category_id"] for row in first]
     x, y, width, height = first[0]["bbox"]
     assert read_back.records[0].boxes[0].tolist() == pytest.approx([x, y, x + width, y + height], abs=1e-4)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_set_is_read_as_it_is_downloaded(writable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables and images below `nuscenes/`; what was computed is kept beside them, or in the cache."""
+    root = write(tables(samples=3), tmp_path / "nuscenes", "v1.0-toy")
+    (root / "v1.0-toy" / "splits.json").write_text(json.dumps(SPLITS))
+    for row in tables(samples=3)["sample_data"]:
+        (root / row["filename"]).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (W, H)).save(root / row["filename"])
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("LIGHTLOOM_CACHE", str(cache))
+    if not writable:
+        (root / "boxes2d").write_text("a file where the folder would be")
+    splits = load_detection("nuscenes2d", tmp_path)
+    assert (len(splits.train) + len(splits.validation), len(splits.test)) == (3, 3)
+    assert splits.classes == CLASSES and splits.test.box_count > 0
+    kept = (root / "boxes2d" / "v1.0-toy" if writable else next(cache.iterdir()) / "v1.0-toy") / "val.json"
+    before = kept.stat().st_mtime_ns
+    assert load_detection(f"nuscenes:{root}").test.box_count == splits.test.box_count
+    assert kept.stat().st_mtime_ns == before, "computed once"
+
+
+def test_a_set_without_tables_says_what_it_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "nuscenes").mkdir()
+    with pytest.raises(RequestError, match=r"no tables of nuScenes.*v1\.0-mini"):
+        load_detection("nuscenes2d", tmp_path)
 
 
 def test_visibility_can_be_asked_for(toy: Path, tmp_path: Path) -> None:

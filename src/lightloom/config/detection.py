@@ -17,7 +17,7 @@ class ScenesConfig(Section):
     """Which images with boxes, and the frame they are brought into. Where their folders are, `data.root` says."""
 
     name: str = "shapes"
-    """Data set, or `coco:PATH`, `voc:PATH` or `yolo:PATH` for your own."""
+    """Data set, or `coco:PATH`, `voc:PATH`, `yolo:PATH` or `nuscenes:PATH` for your own."""
     limit: int | None = Field(None, ge=1)
     """Train on at most so many images; None is all."""
     count: int = Field(1000, ge=2)

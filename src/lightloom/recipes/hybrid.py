@@ -23,12 +23,12 @@ from lightloom.config import (
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn import DistilConfig, TrainConfig
 from lightloom.nn.diffractive import Mixing
-from lightloom.recipes.hybrid_cases import BASELINE, Ablation, cases, diffractive_networks
+from lightloom.recipes.hybrid_cases import BASELINE, PUBLISHED_WIDTHS, Ablation, cases, diffractive_networks
 from lightloom.tasks.detect2d import FCOSConfig
 
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")
 _SHORT = TrainConfig(batch_size=8, lr=2e-3, weight_decay=0.05, clip_norm=10.0, keep="last", evaluate_every=10)
-_TINY_WIDTH, _FULL_WIDTH = 192, 672  # channels of the last stage of `regnetx-tiny` and `regnetx-800mf`
+_TINY_WIDTH, _FULL_WIDTH = 192, 256  # channels of the last stage: of `regnetx-tiny`, and as published
 _PUBLISHED = TrainConfig(
     epochs=12,
     batch_size=16,
@@ -119,8 +119,8 @@ def nuscenes2d(
 ) -> RunConfig:
     """The front camera of nuScenes with its 3D boxes drawn into the image, else as `hybrid/coco`.
 
-    Published AP: electronic 20.3, one optical stage 18.9, two 16.2, three 10.4, one distilled 19.8. Its json files are
-    made by `lightloom.data.nuscenes.export_2d`.
+    Published AP: electronic 20.3, one optical stage 18.9, two 16.2, three 10.4, one distilled 19.8. The set is read
+    from `nuscenes/` as it is downloaded.
 
     Args:
         data: As for `hybrid/coco`.
@@ -171,7 +171,7 @@ def _published(
         recipe,
         ScenesConfig(name=data, height=416, width=704, augment=AugmentConfig(flip=0.5, scale=0.0, colour=0.0)),
         _PUBLISHED,
-        SweepConfig(cases=cases(optical, ablation, _FULL_WIDTH)),
+        SweepConfig(cases=cases(optical, ablation, _FULL_WIDTH, PUBLISHED_WIDTHS)),
         mixing,
         backbone=BackboneConfig(name="regnetx-800mf", pretrained=pretrained, frozen=1 if pretrained else None),
         fit="published",

@@ -12,24 +12,29 @@ Ablation = Literal["none", "nonlinearity", "layers", "blocks", "channels", "nois
 
 BASELINE = "electronic"
 TAUGHT = f"detect.distil.teacher={BASELINE}"
+PUBLISHED_WIDTHS = {1: (256,), 2: (160, 256), 3: (96, 96, 96)}
+"""Channels of the optical stages of RegNetX-800MF, by how many there are."""
 _COUNTS = {1: "one optical stage", 2: "two optical stages", 3: "three optical stages"}
 _LAST = "detect.hybrid.stages=[3]"
 _DETECTOR = "optics.diffraction.detector"
 
 
-def optical(count: int) -> tuple[str, ...]:
+def _optical(count: int, widths: dict[int, tuple[int, ...]]) -> tuple[str, ...]:
     """Changes that make the last `count` of four stages optical."""
-    return (f"detect.hybrid.stages={list(range(4 - count, 4))}",)
+    stages = f"detect.hybrid.stages={list(range(4 - count, 4))}"
+    return (stages, f"detect.hybrid.channels={list(widths[count])}") if widths else (stages,)
 
 
-def cases(most: int, ablation: Ablation, width: int, start: str = "scratch") -> tuple[Case, ...]:
+def cases(
+    most: int, ablation: Ablation, width: int, widths: dict[int, tuple[int, ...]] | None = None
+) -> tuple[Case, ...]:
     """The electronic detector, and hybrids of it: with 1 ... `most` optical stages, each alone and distilled.
 
     Args:
         most: Optical stages of the last hybrid.
         ablation: What is varied in the hybrid with one optical stage instead.
-        width: Channels of the last stage.
-        start: Where a distilled hybrid starts from.
+        width: Channels of the last stage, of which an ablation takes fractions.
+        widths: Channels of the optical stages, by how many there are; None keeps those of the electronic ones.
 
     Raises:
         RequestError: There is no such number or ablation.
@@ -40,10 +45,10 @@ def cases(most: int, ablation: Ablation, width: int, start: str = "scratch") -> 
         return (Case(name=BASELINE), *_ABLATIONS[ablation](width))
     found = [Case(name=BASELINE)]
     for count in range(1, most + 1):
-        taught = (*optical(count), TAUGHT, f"detect.start={start}")
+        changes = _optical(count, widths or {})
         found += [
-            Case(name=_COUNTS[count], series="hybrid", x=count, changes=optical(count)),
-            Case(name=f"{_COUNTS[count]}, distilled", series="distilled", x=count, changes=taught),
+            Case(name=_COUNTS[count], series="hybrid", x=count, changes=changes),
+            Case(name=f"{_COUNTS[count]}, distilled", series="distilled", x=count, changes=(*changes, TAUGHT)),
         ]
     return tuple(found)
 

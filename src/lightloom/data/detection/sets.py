@@ -12,6 +12,7 @@ import torch
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.seeds import named_generator, named_seed
 from lightloom.data.detection.coco import read_coco
+from lightloom.data.detection.nuscenes2d import read_nuscenes2d
 from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws
 from lightloom.data.detection.shapes import shapes
 from lightloom.data.detection.voc import read_voc, voc_classes, voc_splits
@@ -30,7 +31,7 @@ DETECTION_SETS: Mapping[str, str] = MappingProxyType(
 """What `load_detection` knows by name, and what each is called. `voc:PATH`, `yolo:PATH`, `coco:PATH` are one's own."""
 
 _BCCD = ("RBC", "WBC", "Platelets")
-_FORMS = ("voc", "yolo", "coco")
+_FORMS = ("voc", "yolo", "coco", "nuscenes")
 _HELD_BACK = 5  # one in so many images becomes validation, or test, where the set has none
 _MOST_HELD_BACK = 5000
 _TEST_SEED = 0  # the test images are the same in every run
@@ -100,6 +101,9 @@ def _find(name: str, root: Path | None) -> tuple[str, Path]:
         known = (*DETECTION_SETS, *(f"{own}:PATH" for own in _FORMS))
         raise RequestError(f"There is no detection set `{name}`. {nearest(name, known)}")
     place = given_folder(name, root)
+    tables = given_folder("nuscenes", root) if name == "nuscenes2d" else None
+    if tables is not None and tables.is_dir() and place is not None and not place.is_dir():
+        return "nuscenes", tables
     if place is None:
         raise RequestError(
             f"{DETECTION_SETS[name]} is read from a folder `{name}/`, and no folder that holds it is named: set "
@@ -160,7 +164,13 @@ def _coco(folder: Path, flaws: Flaws) -> Parts:
     return parts
 
 
-_READERS: Mapping[str, Callable[[Path, Flaws], Parts]] = {"bccd": _bccd, "voc": _voc, "yolo": _yolo, "coco": _coco}
+_READERS: Mapping[str, Callable[[Path, Flaws], Parts]] = {
+    "bccd": _bccd,
+    "voc": _voc,
+    "yolo": _yolo,
+    "coco": _coco,
+    "nuscenes": read_nuscenes2d,
+}
 
 
 def _divided(name: str, parts: Parts, seed: int, limit: int | None) -> DetectionSplits:
