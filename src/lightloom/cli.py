@@ -128,7 +128,8 @@ def detect(
     def work() -> dict[str, Any]:
         from lightloom.detecting import detect_images
 
-        return detect_images(images, model, out or Path("detections"), case=case, threshold=threshold)
+        place = out or Path("detections")
+        return detect_images(images, model, place, case=case, threshold=threshold, device=device or "auto")
 
     answer(work, as_json, show_detections)
 

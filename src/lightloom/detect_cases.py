@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightloom import learn as learning
+from lightloom.common import processes
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import make_folder
 from lightloom.common.processes import is_main
@@ -22,11 +23,11 @@ from lightloom.data.detection import augmentation
 from lightloom.detectors import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.folder import RunFolder
 from lightloom.learn import Distil, Pupil
+from lightloom.nn.backbones import SIZES
 from lightloom.sweeps import Training, trainings
 from lightloom.tasks.detect2d import Detect2D
 
 _TRIED = 2  # images that every detector is shown before the first is trained
-_FROZEN = ("neck", "head")  # while distillation trains alone, as published
 
 # the scenes of a training stay for the next one, which mostly has the same
 _read = lru_cache(maxsize=1)(read_scenes)
@@ -41,17 +42,37 @@ def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
     """Build the detector of a case and show it, and its teacher, two images.
 
     Raises:
-        RequestError: It cannot be built or seen through, or there is no such teacher.
+        RequestError: It cannot be built or seen through, it looks at other scenes than the first case, or there is no
+            such teacher.
     """
+    _check_scenes(training.config, asked[0].config)
     scenes = scenes_of(training.config)
     detector = build_detector(training.config, len(scenes.classes)).eval()
-    sample = scenes.train.images[torch.arange(min(_TRIED, len(scenes.train)))]
     with torch.no_grad():
-        detector(sample)
+        detector(_sample(scenes))
     wanted = training.config.detect
     if wanted.distil.teacher:
-        config = _source(wanted.distil.teacher, training, asked).config
-        Pupil(detector, build_detector(config, len(scenes.classes)), sample, wanted.distil)
+        home, source = _source(wanted.distil.teacher, training, asked)
+        if home is None:
+            teacher = build_detector(source.config, len(scenes.classes))
+        else:
+            teacher = load_case(home, source, scenes.classes).detector
+        pupil, _, prepare = _lesson(detector, teacher, training.config, scenes)
+        prepare(pupil, 0.0)
+
+
+def _check_scenes(config: RunConfig, first: RunConfig) -> None:
+    own, shared = (each.detect.scenes.model_dump(exclude={"augment", "limit"}) for each in (config, first))
+    other = [key for key in own if own[key] != shared[key]]
+    if other:
+        raise RequestError(
+            f"It looks at other scenes than the first case (`detect.scenes.{other[0]}`), so their figures could not be "
+            "compared; change the scenes of the run."
+        )
+
+
+def _sample(scenes: Scenes) -> Tensor:
+    return scenes.train.images[torch.arange(min(_TRIED, len(scenes.train)))]
 
 
 def train_case(folder: RunFolder, training: Training, asked: Sequence[Training]) -> dict[str, Any]:
@@ -59,7 +80,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     config, started = training.config, time.perf_counter()
     wanted, scenes = config.detect, scenes_of(config)
     detector = build_detector(config, len(scenes.classes))
-    model, task, prepare = _lesson(folder, training, asked, detector)
+    model, task, prepare = _plan(folder, training, asked, detector)
     progress = learning.fit(
         model,
         scenes.train,
@@ -73,11 +94,12 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
         augment=augmentation(wanted.scenes.augment),
         prepare=prepare,
     )
-    torch.manual_seed(named_seed(training.seed, training.name, "test"))  # what is read may be noisy
+    torch.manual_seed(noise_seed(training))  # what is read may be noisy
     precision, _ = Detect2D(detector).measure(detector, scenes.test)
     if is_main():
         make_folder(folder.file("models"))
         learning.save_weights(detector, weights_of(folder, training), classes=json.dumps(scenes.classes))
+    processes.wait(config.device)  # the next case may learn from this one, in every process
     return {
         "case": training.case.name,
         "series": training.case.series or training.case.name,
@@ -94,20 +116,36 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     }
 
 
-def _lesson(
+Prepare = Callable[[nn.Module, float], None]
+
+
+def _plan(
     folder: RunFolder, training: Training, asked: Sequence[Training], detector: AnyDetector
-) -> tuple[nn.Module, learning.Task, Callable[[nn.Module, float], None] | None]:
+) -> tuple[nn.Module, learning.Task, Prepare | None]:
     """What trains, what for, and what is prepared before each epoch: the detector itself, or with its teacher."""
-    task, wanted = Detect2D(detector), training.config.detect
-    if not wanted.distil.teacher:
-        return detector, task, None
-    scenes = scenes_of(training.config)
-    teacher = _teacher(folder, training, asked, scenes)
-    if wanted.start == "teacher":
+    config = training.config
+    if not config.detect.distil.teacher:
+        return detector, Detect2D(detector), None
+    scenes = scenes_of(config)
+    home, source = _source(config.detect.distil.teacher, training, asked)
+    teacher = load_case(home or folder, source, scenes.classes).detector
+    if config.detect.start == "teacher":
         _start_from(detector, teacher)
-    distil = Distil(task, wanted.distil, _FROZEN if wanted.distil.strategy == "two" else ())
-    sample = scenes.train.images[torch.arange(min(_TRIED, len(scenes.train)))]
-    return Pupil(detector, teacher, sample, wanted.distil), distil, distil.prepare
+    return _lesson(detector, teacher, config, scenes)
+
+
+def _lesson(
+    detector: AnyDetector, teacher: AnyDetector, config: RunConfig, scenes: Scenes
+) -> tuple[Pupil, Distil, Prepare]:
+    """A detector with its teacher. What follows the backbone waits while distillation trains alone, as published."""
+    wanted = config.detect.distil
+    distil = Distil(Detect2D(detector), wanted, detector.later_parts if wanted.strategy == "two" else ())
+    return Pupil(detector, teacher, _sample(scenes), wanted), distil, distil.prepare
+
+
+def noise_seed(training: Training) -> int:
+    """Of the noise under which a case is measured."""
+    return named_seed(training.seed, training.name, "test")
 
 
 def weights_of(folder: RunFolder, training: Training) -> Path:
@@ -145,7 +183,7 @@ def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | No
             f"The class list does not match: `{path}` knows {list(known)}, and the images have {list(classes)}; give "
             "the same in the same order."
         )
-    detector = build_detector(training.config, len(known))
+    detector = build_detector(_without_checkpoint(training.config), len(known))
     learning.load_weights(detector, path)
     return Trained(detector.eval(), known)
 
@@ -165,23 +203,25 @@ def case_of(folder: RunFolder, name: str = "") -> Training:
     return by_name[name] if name else first[-1]
 
 
-def _source(teacher: str, training: Training, asked: Sequence[Training]) -> Training:
-    """The case that teaches: of the same seed in this comparison, or of another run, `FOLDER` or `FOLDER:CASE`."""
+def _without_checkpoint(config: RunConfig) -> RunConfig:
+    """The same without pretrained weights, where a named size says the shapes: the weights to come are others."""
+    wanted = config.detect
+    if wanted.kind != "fcos" or wanted.backbone.name not in SIZES:
+        return config
+    return config.replace(detect=wanted.replace(backbone=wanted.backbone.replace(pretrained=None)))
+
+
+def _source(teacher: str, training: Training, asked: Sequence[Training]) -> tuple[RunFolder | None, Training]:
+    """The case that teaches and the run it is of: `FOLDER` or `FOLDER:CASE`, or None, one before with the same seed."""
     before = {other.case.name: other for other in asked[: asked.index(training)] if other.seed == training.seed}
     if teacher in before:
-        return before[teacher]
+        return None, before[teacher]
     path, _, case = teacher.partition(":")
     if (Path(path) / "config.yaml").exists():
-        return case_of(RunFolder.open(Path(path)), case)
+        folder = RunFolder.open(Path(path))
+        return folder, case_of(folder, case)
     known = nearest(teacher, before) if before else "None comes before it."
     raise RequestError(f"The teacher `{teacher}` is no case that comes before, and no folder of a run. {known}")
-
-
-def _teacher(folder: RunFolder, training: Training, asked: Sequence[Training], scenes: Scenes) -> AnyDetector:
-    teacher = training.config.detect.distil.teacher
-    source = _source(teacher, training, asked)
-    home = folder if source in asked else RunFolder.open(Path(teacher.partition(":")[0]))
-    return load_case(home, source, scenes.classes).detector
 
 
 def _start_from(detector: AnyDetector, teacher: AnyDetector) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor
 from lightloom import cost as costs
 from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_bytes, write_json
+from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import FramedSet, read_pixels
-from lightloom.detect_cases import load_case, scenes_of
+from lightloom.detect_cases import load_case, noise_seed, scenes_of
 from lightloom.light_pictures import look
 from lightloom.stages import Work
 from lightloom.sweeps import Training, trainings
@@ -23,24 +24,25 @@ from lightloom.tasks.detect2d import Detect2D, Detections, Precision
 
 _LISTED = 0.25  # least score of a detection that is shown
 _JPEG = 90
-_MASKS = 16  # paths whose masks are shown
 
 
 def evaluate(work: Work) -> None:
     """Look at the test images with every case of the first seed: precision, detections, masks, light."""
-    scenes, first = scenes_of(work.config), _first(work)
+    first = _first(work)
+    scenes, device = scenes_of(first[0].config), best_device(work.config.device)
     shown = _shown(len(scenes.test), work.config.detect.pictures)
     images, curves = list(_pictures(work, scenes.test, shown)), list[dict[str, Any]]()
     tensors, notes = dict[str, Tensor](), dict[str, str]()
     with follow("evaluate", len(first)) as report:
         for number, training in enumerate(first, 1):
-            detector = load_case(work.folder, training, scenes.classes).detector
+            detector = load_case(work.folder, training, scenes.classes).detector.to(device)
+            torch.manual_seed(noise_seed(training))  # the same noise as when it was trained
             precision, found = Detect2D(detector).measure(detector, scenes.test)
             curves += list(_curves(training.case.name, precision))
             for image, place in zip(images, shown, strict=True):
                 image["cases"][training.case.name] = _listed(found[place].above(_LISTED))
             if shown:
-                seen = look(training.case.name, detector, scenes.test.images[torch.tensor(shown[:1])])
+                seen = look(training.case.name, detector, scenes.test.images[torch.tensor(shown[:1])].to(device))
                 tensors |= seen.tensors
                 notes |= seen.notes
             report(number, training.case.name)
@@ -53,10 +55,11 @@ def evaluate(work: Work) -> None:
 
 def cost(work: Work) -> None:
     """Count what one image takes in every case: as published, and as a whole."""
-    scenes = scenes_of(work.config)
+    first = _first(work)
+    scenes = scenes_of(first[0].config)
     sample = scenes.test.images[torch.tensor([0])]
     bills = {}
-    for training in _first(work):
+    for training in first:
         detector = load_case(work.folder, training, scenes.classes).detector
         bills[training.case.name] = costs.hybrid_cost(detector, sample)
     write_json(work.folder.file("hybrid.json"), costs.hybrid_file(bills))

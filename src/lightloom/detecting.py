@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
-from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.errors import RequestError, WorkError, nearest
 from lightloom.common.files import make_folder, write_bytes, write_json
+from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
 from lightloom.data.detection.checks import read_header
@@ -22,10 +27,21 @@ from lightloom.tasks.detect2d import Detections
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _JPEG = 92
+_DEVICES = ("auto", "cpu")
+_ORIENTATION = 0x0112  # tag of EXIF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def detect_images(
-    given: Sequence[Path], model: Path, out: Path, *, case: str = "", threshold: float = 0.25
+    given: Sequence[Path], model: Path, out: Path, *, case: str = "", threshold: float = 0.25, device: str = "auto"
 ) -> dict[str, Any]:
     """Find objects in images; writes `detections.json` and an annotated copy of each image.
 
@@ -35,25 +51,31 @@ def detect_images(
         out: Folder to write to.
         case: Which of its cases looks, with its first seed; "" is the last one.
         threshold: Least score of what is told.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
 
     Returns:
         As in `detections.json`: `classes`, `case`, `images` with `file`, `annotated` and `found`, and `failed` with
         the files that could not be read, and why.
 
     Raises:
-        RequestError: There is no such run, case or file, or the threshold is not 0 ... 1.
+        RequestError: There is no such run, case, device or file, the threshold is not 0 ... 1, or an annotated copy
+            would take the place of an image that was given.
         WorkError: No image at all could be read.
     """
     if not 0 <= threshold <= 1:
         raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
+    if device not in _DEVICES:
+        raise RequestError(f"There is no device `{device}`. {nearest(device, _DEVICES)}")
     folder = RunFolder.open(model)
     training = case_of(folder, case)
     trained = load_case(folder, training)
-    paths = list(_files(given))
+    trained.detector.to(best_device(device))
+    paths = list(dict.fromkeys(_files(given)))
+    names = _names(paths)
+    _spare(paths, [out / name for name in names.values()])
     make_folder(out)
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    names = _names(paths)
     with follow("detect", len(paths)) as report:
         for number, path in enumerate(paths, 1):
             try:
@@ -84,13 +106,20 @@ def _files(given: Sequence[Path]) -> Iterator[Path]:
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
     """A name of its own for each annotated copy."""
     names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for path in dict.fromkeys(paths):
-        alike = sum(other.stem == path.stem for other in names)
-        name = f"{path.stem}-{alike + 1}" if f"{path.stem}.jpg" in taken else path.stem
-        names[path] = f"{name}.jpg"
-        taken.add(names[path])
+    for path in paths:
+        numbered = (f"{path.stem}-{number}.jpg" for number in count(2))
+        names[path] = next(name for name in chain([f"{path.stem}.jpg"], numbered) if name not in names.values())
     return names
+
+
+def _spare(given: Sequence[Path], copies: Sequence[Path]) -> None:
+    """Refuse to write over what was given."""
+    originals = {path.resolve(): path for path in given}
+    for copy in copies:
+        if copy.resolve() in originals:
+            raise RequestError(
+                f"The annotated copy `{copy}` would take the place of that image; choose another folder with `--out`."
+            )
 
 
 def _one(trained: Trained, training: Training, path: Path, to: Path, threshold: float) -> dict[str, Any]:
@@ -100,8 +129,9 @@ def _one(trained: Trained, training: Training, path: Path, to: Path, threshold: 
     detector = trained.detector
     with torch.no_grad():
         output = detector(framed.images[torch.tensor([0])].to(detector.mean.device))
-    seen = detector.detect(output, (scenes.height, scenes.width))[0].scaled(1 / float(framed.scales[0]))
+    seen = detector.detect(output, (scenes.height, scenes.width))[0]
     found = Detections(*(part.cpu() for part in seen)).above(threshold)
+    found = found.within(float(framed.scales[0]), record.width, record.height)
     pixels = read_pixels(record).numpy()
     labels, scores = found.labels.tolist(), found.scores.tolist()
     stream = io.BytesIO()
@@ -113,9 +143,16 @@ def _one(trained: Trained, training: Training, path: Path, to: Path, threshold: 
 
 
 def _record(path: Path) -> Record:
-    """An image without boxes. Raises `WorkError` where it cannot be read."""
+    """An image without boxes, turned as its camera says. Raises `WorkError` where it cannot be read."""
     header = read_header(path)
     if header.trouble is not None:
         raise WorkError(f"`{path}`: {header.trouble[1]} ({header.trouble[0]}).")
     none = torch.zeros(0, dtype=torch.int64)
-    return Record(path, 1, path.stem, header.width, header.height, torch.zeros(0, 4), none, none.bool())
+    stored = Record(path, 1, path.stem, header.width, header.height, torch.zeros(0, 4), none, none.bool())
+    with Image.open(path) as opened:
+        turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
+    if turn is None:
+        return stored
+    upright = Image.fromarray(read_pixels(stored).permute(1, 2, 0).numpy()).transpose(turn)
+    pixels = torch.from_numpy(np.array(upright)).permute(2, 0, 1).contiguous()
+    return replace(stored, width=upright.width, height=upright.height, pixels=pixels)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lightloom.chips import DiffractiveChip, diffractive
+from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig, ScenesConfig
 from lightloom.data.detection import FramedSet, Problem, frame, load_detection
@@ -49,11 +50,24 @@ def read_scenes(wanted: ScenesConfig, root: Path | None, seed: int) -> Scenes:
     """
     size = (wanted.height, wanted.width)
     splits = load_detection(
-        wanted.name, root, seed=seed, limit=wanted.limit, flaws=wanted.flaws, count=wanted.count, size=size
+        wanted.name,
+        root,
+        seed=seed,
+        limit=wanted.limit,
+        flaws=wanted.flaws,
+        decode=wanted.decode,
+        count=wanted.count,
+        size=size,
     )
     train, validation, test = (
         frame(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)
     )
+    for part in (train, validation, test):
+        if not (part.labels[..., 4] >= 0).any():
+            raise RequestError(
+                f"No image of `{part.source.name}` has a box, so there is nothing to learn or to measure there; "
+                "mend its annotations, or leave that split away."
+            )
     return Scenes(train, validation, test, splits.classes, splits.problems)
 
 
@@ -74,9 +88,9 @@ def build_detector(config: RunConfig, classes: int) -> AnyDetector:
         misalign(found, config.specimen)
         return found
     backbone = build_backbone(wanted.name, pretrained=wanted.pretrained)
-    _make_optical(backbone, config)
-    if wanted.frozen is not None:
+    if wanted.frozen is not None:  # before there are optical stages, which have everything to learn
         backbone.freeze(wanted.frozen, norms=wanted.pretrained is not None)
+    _make_optical(backbone, config)
     detector = Detector(backbone, classes, config.detect.head)
     misalign(detector, config.specimen)
     return detector
@@ -113,6 +127,12 @@ def _make_optical(backbone: nn.Module, config: RunConfig) -> None:
 def _make_blocks_optical(backbone: VisionTransformer, config: RunConfig, shared: dict[str, Any]) -> None:
     """The blocks that are named become one optical block, as published."""
     light, chip = config.detect.hybrid, config.optics.diffraction
+    several = light.channels is not None and len(set(light.channels)) > 1
+    if light.blocks != 1 or not light.before_downsample or several:
+        raise RequestError(
+            "Blocks of a ViT become one optical block without a stride: leave `detect.hybrid.blocks` and "
+            "`.before_downsample` as they are, and give all `.channels` the same number."
+        )
     if light.fit == "published":
         size = diffractive("phoenix-vit")
         chip = chip.replace(grid=size.grid, mask=size.mask, layers=size.layers)

@@ -16,7 +16,7 @@ from lightloom.common.files import clear_parts, make_folder, read_json, write_js
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, from_yaml, to_yaml
 
-_COMPARED = ("sweep.json", "angles.json", "optics.safetensors")
+_COMPARED = ("sweep.json", "angles.json", "optics.safetensors", "detections.json", "pr.json", "hybrid.json")
 ROOT = Path("runs")
 """Where runs go that are given no folder."""
 
@@ -126,7 +126,11 @@ class RunFolder:
 
     def forget_comparison(self) -> None:
         """Note that every case of a comparison is to be trained again; its trainings have the names of its cases."""
-        for path in (*(self.file(name) for name in _COMPARED), *self.file("checkpoints").glob("*.*")):
+        for path in (
+            *(self.file(name) for name in _COMPARED),
+            *self.path.glob("checkpoints/*.*"),
+            *self.path.glob("models/*.*"),
+        ):
             path.unlink(missing_ok=True)
 
     def _write_description(self) -> None:

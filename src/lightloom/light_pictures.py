@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightloom.chips import DiffractiveChip
 from lightloom.nn import DiffractiveConv2d, DiffractiveNetwork
+from lightloom.physics import diffraction
 
 _MASKS = 16  # paths whose masks are shown
 
@@ -53,13 +54,16 @@ def _watch(key: str, seen: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any
     def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Any) -> None:
         if isinstance(layer, DiffractiveNetwork):
             light, mixing, paths = layer.fields(given[0])[:, 0, 0], "network", layer.shape[0]
-            size, turns = (layer.chip.mask, layer.chip.mask), layer.turns[None]
+            size, turns, detector = (layer.chip.mask, layer.chip.mask), layer.turns[None], "intensity"
         else:
             assert isinstance(layer, DiffractiveConv2d)
             light, mixing, paths = _brightest(layer, given[0]), layer.mixing, layer.optical_paths
-            size, turns = (given[0].shape[-2], given[0].shape[-1]), layer.turns
+            size = (given[0].shape[-2], given[0].shape[-1])
+            turns, detector = layer.turns, layer.chip.detector
         seen.tensors[f"{key}|light"] = light
-        seen.tensors[f"{key}|image"] = _middle(light[-1], *size)
+        if detector != "field":  # which has a sign that intensities have not
+            image = diffraction.crop(light[-1], *size)
+            seen.tensors[f"{key}|image"] = image if detector == "intensity" else image.sqrt()
         seen.tensors[f"{key}|masks"] = turns.detach().remainder(1).reshape(-1, *turns.shape[-3:])[:_MASKS]
         seen.notes[key] = json.dumps({**_geometry(layer.chip), "mixing": mixing, "paths": paths})
 
@@ -67,14 +71,10 @@ def _watch(key: str, seen: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any
 
 
 def _brightest(layer: DiffractiveConv2d, x: Tensor) -> Tensor:
-    """Light [planes, M, M] of the path whose input is the brightest, of those to the first output."""
-    path = int(x[0].square().sum((-2, -1)).argmax()) if layer.optical_paths == layer.in_channels else 0
+    """Light [planes, M, M] of the path of the brightest input, among those to the first output."""
+    inputs = layer.in_channels // layer.groups  # a path of the first output each, whatever the mixing
+    path = int(x[0, :inputs].square().sum((-2, -1)).argmax())
     return layer.fields(x, path + 1)[:, 0, path]
-
-
-def _middle(plane: Tensor, rows: int, columns: int) -> Tensor:
-    top, left = (plane.shape[0] - rows) // 2, (plane.shape[1] - columns) // 2
-    return plane[top : top + rows, left : left + columns]
 
 
 def _geometry(chip: DiffractiveChip) -> dict[str, Any]:

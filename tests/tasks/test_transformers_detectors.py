@@ -52,13 +52,13 @@ def test_an_optical_detector_learns_from_boxes(family: Family) -> None:
     assert light.turns.grad.abs().sum() > 0
     assert [tuple(made.shape[2:]) for made in output.features] == [(24, 24), (12, 12), (6, 6), (3, 3)]
     assert tuple(made.shape[1] for made in output.features) == detector.channels
-    assert output.logits.shape == (2, 50, 3)
+    assert output.query_logits.shape == (2, 50, 3)
     assert detector(images, targets * 0 - 1).loss.isfinite()
     detector.eval()
     whole = detector(images[:1])
     assert whole.loss is None
     as_floats = detector(images[:1].float() / 255)
-    torch.testing.assert_close(as_floats.logits, whole.logits)
+    torch.testing.assert_close(as_floats.query_logits, whole.query_logits)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -107,12 +107,12 @@ def test_a_saved_folder_is_read_again_with_its_classes_or_with_new_ones(family: 
     with torch.no_grad():
         expected = detector(images)
         again = build_transformers_detector(family, 3, pretrained=str(tmp_path)).eval()
-        torch.testing.assert_close(again(images).logits, expected.logits)
+        torch.testing.assert_close(again(images).query_logits, expected.query_logits)
         with pytest.raises(RequestError, match="tells 3 classes apart and 5"):
             build_transformers_detector(family, 5, pretrained=str(tmp_path))
         other = build_transformers_detector(family, 5, pretrained=str(tmp_path), rehead=True).eval()
         made = other(images)
-    assert made.logits.shape == (2, 50, 5)
+    assert made.query_logits.shape == (2, 50, 5)
     torch.testing.assert_close(made.features, expected.features)
     assert any(part.requires_grad for part in other.backbone.get_submodule("encoder.stages.1").parameters())
 

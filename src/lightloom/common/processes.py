@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def world() -> int:
@@ -20,6 +24,14 @@ def on_cpu(device: str) -> bool:
     import torch
 
     return device == "cpu" or not torch.accelerator.is_available()
+
+
+def best_device(device: str) -> torch.device:
+    """Where to work: an accelerator where there is one and it was not ruled out."""
+    import torch
+
+    found = None if on_cpu(device) else torch.accelerator.current_accelerator()
+    return found or torch.device("cpu")
 
 
 def wait(device: str) -> None:

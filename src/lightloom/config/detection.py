@@ -28,6 +28,9 @@ class ScenesConfig(Section):
     """Of the frame in pixels."""
     flaws: Literal["skip", "fail"] = "skip"
     """What becomes of a box or an image that cannot be as it is written: left out and reported, or an error."""
+    decode: bool = True
+    """Decode every image once when the set is read, which finds torn ones; false looks at headers alone, for sets of a
+    hundred thousand images."""
     augment: AugmentConfig = AugmentConfig()
     """What is changed at random in the images of a training step."""
 

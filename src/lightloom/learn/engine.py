@@ -212,7 +212,8 @@ class _Trainer:
     def _record(self, epoch: int, loss: float, figures: Mapping[str, float], seconds: float) -> None:
         """First the metrics, then the checkpoints: what a kill in between leaves is cut off when resuming."""
         reached = figures.get("accuracy", -1.0)
-        better = reached > self.progress.best
+        # the first look counts whatever it finds, so that there always is a best
+        better = reached > self.progress.best or ("accuracy" in figures and self.progress.best_epoch == 0)
         self.progress = Progress(
             epoch,
             reached if better else self.progress.best,

@@ -22,10 +22,21 @@ from lightloom.config import (
 )
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn import DistilConfig, TrainConfig
+from lightloom.nn.backbones import SIZES
 from lightloom.nn.diffractive import Mixing
-from lightloom.recipes.hybrid_cases import BASELINE, PUBLISHED_WIDTHS, Ablation, cases, diffractive_networks
+from lightloom.recipes.hybrid_cases import (
+    BASELINE,
+    Ablation,
+    cases,
+    diffractive_networks,
+    late_blocks,
+    late_stages,
+    published_stages,
+)
+from lightloom.recipes.optical_cases import check
 from lightloom.tasks.detect2d import FCOSConfig
 
+_FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")
 _SHORT = TrainConfig(batch_size=8, lr=2e-3, weight_decay=0.05, clip_norm=10.0, keep="last", evaluate_every=10)
 _TINY_WIDTH, _FULL_WIDTH = 192, 256  # channels of the last stage: of `regnetx-tiny`, and as published
@@ -45,7 +56,11 @@ _PUBLISHED = TrainConfig(
 
 
 def shapes(
-    optical: int = 1, mixing: Mixing = "depthwise", ablation: Ablation = "none", quick: bool = False
+    optical: int = 1,
+    mixing: Mixing = "depthwise",
+    ablation: Ablation = "none",
+    backbone: str = "regnetx-tiny",
+    quick: bool = False,
 ) -> RunConfig:
     """Coloured shapes on clutter: an electronic detector, a hybrid of it, and one that it teaches; in minutes.
 
@@ -54,35 +69,48 @@ def shapes(
         mixing: Which pairs of channels have paths of their own: "depthwise", "dense", "grouped" or "shared".
         ablation: What is varied in a hybrid with one optical stage instead: "nonlinearity", "layers", "blocks",
             "channels", "noise", "strategy", "terms" of the distillation, or "mixing".
+        backbone: A small one: "regnetx-tiny", "resnet-tiny", "convnext-mini", "convnext-v2-mini", or "vit-tiny", whose
+            last blocks then become optical.
         quick: 200 images, 4 epochs.
     """
     # drawn images are all different, so there is no need to change them
-    augment = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
-    return _hybrid(
+    return _small(
         "hybrid/shapes",
-        ScenesConfig(name="shapes", count=200 if quick else 1000, augment=augment),
+        ScenesConfig(name="shapes", count=200 if quick else 1000, augment=_FLIPPED),
         _SHORT.replace(epochs=4 if quick else 15, lr=3e-3),
-        SweepConfig(cases=cases(optical, ablation, _TINY_WIDTH)),
+        backbone,
+        optical,
         mixing,
+        ablation,
     )
 
 
-def bccd(optical: int = 2, mixing: Mixing = "depthwise", ablation: Ablation = "none", quick: bool = False) -> RunConfig:
+def bccd(
+    optical: int = 2,
+    mixing: Mixing = "depthwise",
+    ablation: Ablation = "none",
+    backbone: str = "regnetx-tiny",
+    quick: bool = False,
+) -> RunConfig:
     """Blood cells under a microscope (BCCD, 364 real images): electronic, hybrid and distilled, three seeds.
 
     Args:
         optical: As for `hybrid/shapes`.
         mixing: Likewise.
         ablation: Likewise, with one seed.
+        backbone: Likewise.
         quick: One seed, 3 epochs.
     """
     augment = AugmentConfig(flip=0.5, vertical=0.5, scale=0.25, colour=0.2)
-    return _hybrid(
+    return _small(
         "hybrid/bccd",
         ScenesConfig(name="bccd", height=240, width=320, augment=augment),
         _SHORT.replace(epochs=3 if quick else 20),
-        SweepConfig(cases=cases(optical, ablation, _TINY_WIDTH), seeds=1 if quick or ablation != "none" else 3),
+        backbone,
+        optical,
         mixing,
+        ablation,
+        seeds=1 if quick or ablation != "none" else 3,
     )
 
 
@@ -160,6 +188,32 @@ def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> RunC
     )
 
 
+def _small(
+    recipe: str,
+    scenes: ScenesConfig,
+    train: TrainConfig,
+    backbone: str,
+    optical: int,
+    mixing: Mixing,
+    ablation: Ablation,
+    seeds: int = 1,
+) -> RunConfig:
+    """With a small backbone; the pyramid of a ViT is its own, so all of its levels are taken."""
+    check("backbone", backbone, SIZES)
+    size = SIZES[backbone]
+    transformer = size.family == "vit"
+    stages = late_blocks(size.depths[0]) if transformer else late_stages
+    return _hybrid(
+        recipe,
+        scenes,
+        train,
+        SweepConfig(cases=cases(optical, ablation, size.widths[-1], stages), seeds=seeds),
+        mixing,
+        backbone=BackboneConfig(name=backbone),
+        head=_SMALL.replace(first=0, levels=4) if transformer else _SMALL,
+    )
+
+
 def _published(
     recipe: str, data: str, optical: int, mixing: Mixing, ablation: Ablation, pretrained: str | None, quick: bool
 ) -> RunConfig:
@@ -169,9 +223,9 @@ def _published(
         return _hybrid(recipe, scenes, train, SweepConfig(cases=cases(optical, ablation, width)), "depthwise")
     return _hybrid(
         recipe,
-        ScenesConfig(name=data, height=416, width=704, augment=AugmentConfig(flip=0.5, scale=0.0, colour=0.0)),
+        ScenesConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED),
         _PUBLISHED,
-        SweepConfig(cases=cases(optical, ablation, _FULL_WIDTH, PUBLISHED_WIDTHS)),
+        SweepConfig(cases=cases(optical, ablation, _FULL_WIDTH, published_stages, start="scratch")),
         mixing,
         backbone=BackboneConfig(name="regnetx-800mf", pretrained=pretrained, frozen=1 if pretrained else None),
         fit="published",

@@ -15,18 +15,30 @@ TAUGHT = f"detect.distil.teacher={BASELINE}"
 PUBLISHED_WIDTHS = {1: (256,), 2: (160, 256), 3: (96, 96, 96)}
 """Channels of the optical stages of RegNetX-800MF, by how many there are."""
 _COUNTS = {1: "one optical stage", 2: "two optical stages", 3: "three optical stages"}
-_LAST = "detect.hybrid.stages=[3]"
 _DETECTOR = "optics.diffraction.detector"
 
 
-def _optical(count: int, widths: dict[int, tuple[int, ...]]) -> tuple[str, ...]:
+def late_stages(count: int) -> tuple[str, ...]:
     """Changes that make the last `count` of four stages optical."""
-    stages = f"detect.hybrid.stages={list(range(4 - count, 4))}"
-    return (stages, f"detect.hybrid.channels={list(widths[count])}") if widths else (stages,)
+    return (f"detect.hybrid.stages={list(range(4 - count, 4))}",)
+
+
+def published_stages(count: int) -> tuple[str, ...]:
+    """The same with the published number of channels."""
+    return (*late_stages(count), f"detect.hybrid.channels={list(PUBLISHED_WIDTHS[count])}")
+
+
+def late_blocks(depth: int) -> Callable[[int], tuple[str, ...]]:
+    """For a ViT of so many blocks: 1 makes one optical block of its last two, as published, 2 of its last three."""
+    return lambda count: (f"detect.hybrid.stages={list(range(depth - 1 - count, depth))}",)
 
 
 def cases(
-    most: int, ablation: Ablation, width: int, widths: dict[int, tuple[int, ...]] | None = None
+    most: int,
+    ablation: Ablation,
+    width: int,
+    optical: Callable[[int], tuple[str, ...]] = late_stages,
+    start: str = "teacher",
 ) -> tuple[Case, ...]:
     """The electronic detector, and hybrids of it: with 1 ... `most` optical stages, each alone and distilled.
 
@@ -34,7 +46,8 @@ def cases(
         most: Optical stages of the last hybrid.
         ablation: What is varied in the hybrid with one optical stage instead.
         width: Channels of the last stage, of which an ablation takes fractions.
-        widths: Channels of the optical stages, by how many there are; None keeps those of the electronic ones.
+        optical: Changes that make so many stages optical.
+        start: Where distilled hybrids start from: "teacher", what of them is electronic has its weights; or "scratch".
 
     Raises:
         RequestError: There is no such number or ablation.
@@ -42,13 +55,15 @@ def cases(
     check("ablation", ablation, get_args(Ablation))
     check("optical", str(most), [str(count) for count in _COUNTS])
     if ablation != "none":
-        return (Case(name=BASELINE), *_ABLATIONS[ablation](width))
+        varied = _ABLATIONS[ablation](width)
+        return Case(name=BASELINE), *(case.replace(changes=(*optical(1), *case.changes)) for case in varied)
+    taught = (TAUGHT, f"detect.start={start}")
     found = [Case(name=BASELINE)]
     for count in range(1, most + 1):
-        changes = _optical(count, widths or {})
+        name, light = _COUNTS[count], optical(count)
         found += [
-            Case(name=_COUNTS[count], series="hybrid", x=count, changes=changes),
-            Case(name=f"{_COUNTS[count]}, distilled", series="distilled", x=count, changes=(*changes, TAUGHT)),
+            Case(name=name, series="hybrid", x=count, changes=light),
+            Case(name=f"{name}, distilled", series="distilled", x=count, changes=(*light, *taught)),
         ]
     return tuple(found)
 
@@ -70,7 +85,7 @@ def diffractive_networks() -> tuple[Case, ...]:
 
 
 def _variants(named: Iterable[tuple[str, tuple[str, ...]]]) -> list[Case]:
-    return [Case(name=name, changes=(_LAST, *changes)) for name, changes in named]
+    return [Case(name=name, changes=changes) for name, changes in named]
 
 
 def _nonlinearity(width: int) -> list[Case]:
@@ -86,7 +101,7 @@ def _layers(width: int) -> list[Case]:
     """Published, COCO AP for 1, 2 and 4 phase layers: 24.8, 26.2, 26.1."""
     return [
         Case(name=f"{count} phase layer{'s' * (count > 1)}", series="hybrid", x=count,
-             changes=(_LAST, f"detect.hybrid.layers=[{count}]"))
+             changes=(f"detect.hybrid.layers=[{count}]",))
         for count in (1, 2, 4)
     ]  # fmt: skip
 
@@ -97,7 +112,7 @@ def _blocks(width: int) -> list[Case]:
             name=f"{count} optical block{'s' * (count > 1)}",
             series="hybrid",
             x=count,
-            changes=(_LAST, f"detect.hybrid.blocks={count}"),
+            changes=(f"detect.hybrid.blocks={count}",),
         )
         for count in (1, 2, 3)
     ]
@@ -106,7 +121,7 @@ def _blocks(width: int) -> list[Case]:
 def _channels(width: int) -> list[Case]:
     """Published, nuScenes AP for 256, 128, 32 and 16 channels: 18.9, 19.2, 19.5, 19.3."""
     return [
-        Case(name=f"{count} channels", series="hybrid", x=count, changes=(_LAST, f"detect.hybrid.channels=[{count}]"))
+        Case(name=f"{count} channels", series="hybrid", x=count, changes=(f"detect.hybrid.channels=[{count}]",))
         for count in (width, width // 2, width // 4, width // 8)
     ]
 
@@ -133,6 +148,7 @@ def _strategy(width: int) -> list[Case]:
         "alone": (),
         "distilled": (TAUGHT,),
         "distilled in two phases": (TAUGHT, *two),
+        "from the teacher's weights": (TAUGHT, "detect.start=teacher", "detect.distil.features=0"),
         "distilled from the teacher's weights": (TAUGHT, "detect.start=teacher"),
     }
     return _variants(named.items())

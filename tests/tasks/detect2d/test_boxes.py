@@ -66,8 +66,10 @@ def test_nothing_found_stays_nothing() -> None:
     assert nms(torch.zeros(0, 4), none, none.long(), 0.5).tolist() == []
 
 
-def test_detections_are_cut_and_scaled() -> None:
-    found = Detections(torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]]), torch.tensor([0.9, 0.2]), torch.tensor([1, 0]))
-    kept = found.above(0.5).scaled(2)
-    assert kept.boxes.tolist() == [[2, 4, 6, 8]]
-    assert (kept.scores.tolist(), kept.labels.tolist()) == ([pytest.approx(0.9)], [1])
+def test_detections_are_those_of_the_image_without_its_padding() -> None:
+    """An image of 20 x 10 at half scale, in a frame of 10 x 10: one box in it, one across its lower edge, one below."""
+    boxes = torch.tensor([[1.0, 2, 3, 4], [5, 3, 7, 8], [1, 6, 4, 9], [2, 2, 3, 3]])
+    found = Detections(boxes, torch.tensor([0.9, 0.8, 0.7, 0.2]), torch.tensor([1, 0, 2, 0]))
+    kept = found.above(0.5).within(0.5, 20, 10)
+    assert kept.boxes.tolist() == [[2, 4, 6, 8], [10, 6, 14, 10]]
+    assert (kept.scores.tolist(), kept.labels.tolist()) == ([pytest.approx(0.9), pytest.approx(0.8)], [1, 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,6 +124,7 @@ def _annotations(
             image, category = entry["image_id"], entry["category_id"]
             x, y, width, height = (float(side) for side in entry["bbox"])
             area = float(entry["area"]) if entry.get("area") is not None else None
+            area = area if area is not None and math.isfinite(area) else None  # else that of the box
             known = image in images, category in labels
         except (TypeError, KeyError, ValueError) as error:
             findings.note("damaged annotation", where, f"it lacks a part or has a wrong one: {error!r}", "dropped")

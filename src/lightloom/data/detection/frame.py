@@ -146,13 +146,15 @@ def _picture(record: Record, wanted: tuple[int, int] | None) -> Image.Image:
                 )
             if wanted is not None:
                 image.draft("RGB", (2 * wanted[0], 2 * wanted[1]))  # decodes fewer frequencies, which is far quicker
+            if image.mode == "F":
+                raise ValueError("its pixels are floating point numbers, which have no agreed white; save 8 or 16 bits")
             if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
                 return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8)).convert("RGB")
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, *BOMBS) as error:
         raise WorkError(
-            f"Cannot decode the image `{record.image}`: {error}. Replace it, or read the set with `decode=True`, "
-            "which leaves such images out."
+            f"Cannot decode the image `{record.image}`: {error}. Replace it; in a set, "
+            "`detect.scenes.decode=true` leaves such images out."
         ) from error
 
 

@@ -16,7 +16,7 @@ _INDEX = "index.json"  # names of the files, written when all of them are
 _VERSIONS = ("v1.0-trainval", "v1.0-mini")  # the first that is there
 
 
-def read_nuscenes2d(root: Path, flaws: Flaws) -> dict[str, DetectionSet]:
+def read_nuscenes2d(root: Path, flaws: Flaws, decode: bool = False) -> dict[str, DetectionSet]:
     """The front camera's key frames with every 3D box drawn into them, by split.
 
     The first time they are computed from the tables, minutes for the whole set, and kept as COCO files: in `boxes2d/`
@@ -25,6 +25,7 @@ def read_nuscenes2d(root: Path, flaws: Flaws) -> dict[str, DetectionSet]:
     Args:
         root: Folder of the set, with its tables in `v1.0-trainval`, `v1.0-mini` or a folder of your own `v1.0-...`.
         flaws: What to do with flawed images and annotations.
+        decode: Decode every image to find torn ones.
 
     Raises:
         RequestError: There are no tables, or they are broken.
@@ -33,7 +34,7 @@ def read_nuscenes2d(root: Path, flaws: Flaws) -> dict[str, DetectionSet]:
     made = _kept(root, version) or _made(root, version)
     splits = {path.stem.removeprefix("mini_"): path for path in made}
     return {
-        split: read_coco(path, root, classes=CLASSES, flaws=flaws)
+        split: read_coco(path, root, classes=CLASSES, flaws=flaws, decode=decode)
         for split, path in splits.items()
         if split in ("train", "val", "test")
     }

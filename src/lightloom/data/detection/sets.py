@@ -55,6 +55,7 @@ def load_detection(
     seed: int = 0,
     limit: int | None = None,
     flaws: Flaws = "skip",
+    decode: bool = False,
     count: int = 1000,
     size: int | tuple[int, int] = 128,
 ) -> DetectionSplits:
@@ -69,6 +70,7 @@ def load_detection(
         seed: Draws what goes to validation and what a `limit` keeps, and the shapes; never the test images.
         limit: Keep at most so many training images; a larger limit keeps those of a smaller one.
         flaws: What to do with flawed images and annotations: drop or mend them and note it, or fail.
+        decode: Decode every image to find torn ones, in the place of looking at headers alone.
         count: Training images of `shapes`; a fifth as many are added for validation and for the test.
         size: Of the images of `shapes`: pixels on each side, or (height, width).
 
@@ -81,7 +83,7 @@ def load_detection(
         parts = _shapes(count, size, seed)
     else:
         form, folder = _find(name, root)
-        parts = _READERS[form](folder, flaws)
+        parts = _READERS[form](folder, flaws, decode)
     if "train" not in parts:
         raise RequestError(
             f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}."
@@ -126,11 +128,13 @@ def _shapes(count: int, size: int | tuple[int, int], seed: int) -> Parts:
     }
 
 
-def _bccd(folder: Path, flaws: Flaws) -> Parts:
-    return {split: read_voc(folder, split, classes=_BCCD, flaws=flaws) for split in ("train", "val", "test")}
+def _bccd(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+    return {
+        split: read_voc(folder, split, classes=_BCCD, flaws=flaws, decode=decode) for split in ("train", "val", "test")
+    }
 
 
-def _voc(folder: Path, flaws: Flaws) -> Parts:
+def _voc(folder: Path, flaws: Flaws, decode: bool) -> Parts:
     lists, classes = voc_splits(folder), voc_classes(folder)
     names: dict[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
     if "train" not in lists and "trainval" in lists:
@@ -139,15 +143,15 @@ def _voc(folder: Path, flaws: Flaws) -> Parts:
     for part, known in names.items():
         found = next((name for name in known if name in lists), None)
         if found is not None:
-            parts[part] = read_voc(folder, found, classes=classes, flaws=flaws)
+            parts[part] = read_voc(folder, found, classes=classes, flaws=flaws, decode=decode)
     return parts
 
 
-def _yolo(folder: Path, flaws: Flaws) -> Parts:
-    return {split: read_yolo(folder, split, flaws=flaws) for split in yolo_splits(folder)}
+def _yolo(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+    return {split: read_yolo(folder, split, flaws=flaws, decode=decode) for split in yolo_splits(folder)}
 
 
-def _coco(folder: Path, flaws: Flaws) -> Parts:
+def _coco(folder: Path, flaws: Flaws, decode: bool) -> Parts:
     parts: Parts = {}
     for split in ("train", "val", "test"):
         spellings = (split, "valid") if split == "val" else (split,)
@@ -158,13 +162,13 @@ def _coco(folder: Path, flaws: Flaws) -> Parts:
         places = [folder / form.format(spelling) for spelling in spellings for form in _COCO_IMAGES]
         images = next(place for place in places if place.is_dir())
         classes = parts["train"].classes if "train" in parts else None
-        parts[split] = read_coco(path, images, classes=classes, flaws=flaws)
+        parts[split] = read_coco(path, images, classes=classes, flaws=flaws, decode=decode)
     if not parts:
         raise RequestError(f"`{folder}` has no annotations: `{folder / _COCO_FILES[0].format('train')}` is missing.")
     return parts
 
 
-_READERS: Mapping[str, Callable[[Path, Flaws], Parts]] = {
+_READERS: Mapping[str, Callable[[Path, Flaws, bool], Parts]] = {
     "bccd": _bccd,
     "voc": _voc,
     "yolo": _yolo,

@@ -106,7 +106,8 @@ class Pupil(nn.Module):
         parts = dict(self.student.named_modules())
         for name in names:
             if name not in parts or not name:
-                raise RequestError(f"The student has no part `{name}` to freeze. {nearest(name, filter(None, parts))}")
+                top = [part for part in parts if part and part.count(".") < 2]
+                raise RequestError(f"The student has no part `{name}` to freeze. {nearest(name, top)}")
         self.frozen = tuple(names)
         self.train(self.training)
 

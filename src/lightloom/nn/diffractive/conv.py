@@ -43,7 +43,8 @@ class DiffractiveConv2d(nn.Module):
         groups: Of channels, for "grouped".
         bias: Whether an electronic bias is added to what is detected, before it is weighted.
         memory_mb: Bound on the complex fields of one pass (2^20 bytes; phases and maps are not counted). Paths beyond
-            it are computed in turn, and again on the way back, with the same results. One path with the whole batch is
+            it are computed in turn, and again on the way back, with the same results; but with `photons` the noise
+            of each turn is drawn for itself. One path with the whole batch is
             the least.
 
     Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h, w], with h and w up to the chip's grid.

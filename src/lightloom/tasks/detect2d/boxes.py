@@ -23,9 +23,18 @@ class Detections(NamedTuple):
         kept = self.scores >= threshold
         return Detections(self.boxes[kept], self.scores[kept], self.labels[kept])
 
-    def scaled(self, factor: float) -> Detections:
-        """The same in an image whose pixels are `factor` times as many along each side."""
-        return self._replace(boxes=self.boxes * factor)
+    def within(self, scale: float, width: int, height: int) -> Detections:
+        """The same in pixels of the image that was framed, cut at its edges; what lies in the padding alone goes.
+
+        Args:
+            scale: Pixels of the frame per pixel of the image.
+            width: Of the image.
+            height: Likewise.
+        """
+        edges = torch.tensor([width, height, width, height], dtype=self.boxes.dtype, device=self.boxes.device)
+        boxes = torch.minimum((self.boxes / scale).clamp(min=0), edges)
+        kept = area(boxes) > 0
+        return Detections(boxes[kept], self.scores[kept], self.labels[kept])
 
 
 def area(boxes: Tensor) -> Tensor:

@@ -102,6 +102,11 @@ class Detector(nn.Module):
             images = images.to(self.mean.dtype) / _WHITE
         return (images - self.mean) / self.std
 
+    @property
+    def later_parts(self) -> tuple[str, ...]:
+        """Names of the parts behind the backbone."""
+        return "neck", "head"
+
     def places(self, shapes: list[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
         """Points [P, 2], strides [P] and reach [P, 2] of all levels, in pixels."""
         device = self.mean.device

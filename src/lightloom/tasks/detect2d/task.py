@@ -70,7 +70,10 @@ class Detect2D:
             total += float(self.loss(output, targets)) * len(indices)
             seen = self.detector.detect(output, (int(inputs.shape[-2]), int(inputs.shape[-1])))
             scales = images.scales[indices.to(images.scales.device)].tolist()
-            found += [Detections(*(part.cpu() for part in each)).scaled(1 / scale)
-                      for each, scale in zip(seen, scales, strict=True)]  # fmt: skip
+            records = [images.source.records[index] for index in indices.tolist()]
+            found += [
+                Detections(*(part.cpu() for part in each)).within(scale, record.width, record.height)
+                for each, scale, record in zip(seen, scales, records, strict=True)
+            ]
         model.train(was_training)
         return found, total / len(images)

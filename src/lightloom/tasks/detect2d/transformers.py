@@ -55,9 +55,10 @@ class SetOutput(NamedTuple):
     """All losses of the family, weighted and summed, where there were targets."""
     features: tuple[Tensor, ...]
     """Maps of the backbone's stages [B, channels, h, w]."""
-    logits: Tensor
-    """Of the classes [B, queries, C]."""
-    boxes: Tensor
+    query_logits: Tensor
+    """Of the classes [B, queries, C]. Queries of two detectors do not answer to each other, so these are under a name
+    that distillation does not compare."""
+    query_boxes: Tensor
     """Centre and size as shares of the frame [B, queries, 4]."""
 
 
@@ -111,6 +112,13 @@ class TransformersDetector(nn.Module):
         logits, boxes = (part[:, -self._config.num_queries :] for part in (made.logits, made.pred_boxes))
         return SetOutput(made.loss, tuple(output for _, output in heard), logits, boxes)
 
+    @property
+    def later_parts(self) -> tuple[str, ...]:
+        """Names of the parts behind the backbone."""
+        inner = {f"model.model.{name}" for name, _ in self.model.get_submodule("model").named_children()}
+        outer = {f"model.{name}" for name, _ in self.model.named_children()}
+        return tuple(sorted((inner | outer) - {"model.model", "model.model.backbone"}))
+
     def loss(self, output: SetOutput, targets: Tensor) -> Tensor:
         """What the forward pass with these targets has found.
 
@@ -140,11 +148,11 @@ class TransformersDetector(nn.Module):
             most: Objects in an image.
         """
         height, width = frame
-        edges = torch.tensor([width, height, width, height], device=output.boxes.device)
-        centre, size = torch.split(output.boxes.float(), 2, -1)
+        edges = torch.tensor([width, height, width, height], device=output.query_boxes.device)
+        centre, size = torch.split(output.query_boxes.float(), 2, -1)
         boxes = torch.cat((centre - size / 2, centre + size / 2), -1).clamp(0, 1) * edges
         found = []
-        for image, logits in enumerate(output.logits.float()):
+        for image, logits in enumerate(output.query_logits.float()):
             scores, places = logits.sigmoid().flatten().topk(min(most, logits.numel()))
             query, label = places // logits.shape[-1], places % logits.shape[-1]
             found.append(Detections(boxes[image, query], scores, label).above(threshold))
