@@ -124,17 +124,26 @@ def test_a_fitted_grid_is_the_smallest_fast_one(rows: int, columns: int) -> None
         return size == 1
 
     least = 2 * max(rows, columns)
-    chip = fit_chip(CHIP, rows, columns)
+    chip = fit_chip(CHIP.replace(method="band_limited"), rows, columns)
     assert chip.grid == next(size for size in range(least, 2 * least, 2) if fast(size))
     assert chip.mask in (max(rows, columns), max(rows, columns) + 1)
     assert chip.mask % 2 == 0
+
+
+@pytest.mark.parametrize("distance", [4e-5, 1e-4, 3e-4])
+def test_a_fitted_grid_samples_free_space_finely_enough(distance: float) -> None:
+    """Where the angular spectrum needs it the grid is wider than the map asks for, and no wider than that."""
+    chip = fit_chip(CHIP.replace(distance=distance, distance_in=distance / 2), 8, 8)
+    assert chip.critical_distance >= distance
+    assert chip.grid == 16 or chip.replace(grid=int(chip.grid * 0.85)).critical_distance < distance
 
 
 def test_chips_are_fitted_to_the_map_that_meets_the_light() -> None:
     sizes = []
     for before in (True, False):
         backbone = small()
-        replace_stages(backbone, [2], CHIP, sample_shape=SHAPE, mixing="shared", fit=True, before_downsample=before)
+        near = CHIP.replace(method="band_limited")
+        replace_stages(backbone, [2], near, sample_shape=SHAPE, mixing="shared", fit=True, before_downsample=before)
         sizes.append(backbone.stages[2].block0.path.optics.chip.grid)
     assert sizes == [24, 12]
 

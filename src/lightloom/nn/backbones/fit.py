@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from lightloom.common.errors import RequestError
@@ -13,13 +14,23 @@ if TYPE_CHECKING:
 def fit_chip(chip: DiffractiveChip, rows: int, columns: int) -> DiffractiveChip:
     """The same chip with the grid and the masks that a map of this size needs.
 
-    The masks are as wide as the map, and the grid is twice that or a little more, so that light that leaves one side
-    does not come in at the other; its size is even, and one that the Fourier transform is fast at.
+    The masks are as wide as the map. The grid is at least twice that, so that light that leaves one side does not come
+    in at the other, and wide enough to sample free space finely over the chip's distances (`critical_distance`), where
+    the angular spectrum asks for it; its size is even, and one that the Fourier transform is fast at.
     """
     from scipy.fft import next_fast_len
 
     side = max(rows, columns)
-    return chip.replace(grid=2 * int(next_fast_len(side, real=True)), mask=side + side % 2)
+    half = max(side, math.ceil(_sampled(chip) / 2))
+    return chip.replace(grid=2 * int(next_fast_len(half, real=True)), mask=side + side % 2)
+
+
+def _sampled(chip: DiffractiveChip) -> float:
+    """Samples along a side from which on the grid follows the phase of free space over the chip's longest way."""
+    per_sample = chip.critical_distance / chip.grid
+    if chip.method != "angular_spectrum" or per_sample == 0:
+        return 0.0
+    return max(chip.distance_in, chip.distance) / per_sample
 
 
 def refuse_larger(what: str, rows: int, columns: int, chip: DiffractiveChip) -> None:
