@@ -261,7 +261,9 @@ def test_a_torn_image_is_left_out_and_named(tmp_path: Path) -> None:
     torn.write_bytes(torn.read_bytes()[: torn.stat().st_size // 2])
     run(tiny(*mine, cases=(0,)), tmp_path / "run")
     problems = json.loads((tmp_path / "run" / "problems.json").read_text())
-    assert [(problem["kind"], torn.name in problem["where"] + problem["what"]) for problem in problems] == [("damaged image", True)]
+    assert [(problem["kind"], torn.name in problem["where"] + problem["what"]) for problem in problems] == [
+        ("damaged image", True)
+    ]
     with pytest.raises(RequestError, match=torn.name):
         run(tiny(*mine, "detect.scenes.flaws=fail", cases=(0,)), tmp_path / "strict")
 
