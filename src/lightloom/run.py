@@ -2,8 +2,8 @@
 
     recipe -> train -> program -> calibrate -> map -> learn -> reorder -> sweep -> evaluate -> cost -> report
 
-Each stage (see `lightloom.stages` and `bench_stages`, `pcm_stages`, `sweep_stages`, `detect_stages` beside it) reads and
-writes the run folder, so any of them can be repeated or resumed.
+Each stage (see `lightloom.stages` and `bench_stages`, `pcm_stages`, `sweep_stages`, `detect_stages` beside it) reads
+and writes the run folder, so any of them can be repeated or resumed.
 """
 
 from __future__ import annotations
