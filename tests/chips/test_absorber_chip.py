@@ -168,11 +168,13 @@ def lines(*arguments: str) -> str:
 
 def test_the_list_has_absorbers_as_a_group_of_their_own() -> None:
     listed = lines()
-    mesh, pcm, absorber = (listed.index(f"{technology}:\n") for technology in ("mesh", "pcm", "absorber"))
-    assert mesh < pcm < absorber
-    assert all(listed.index(name, absorber) for name in chips.ABSORBERS)
+    technologies = ("mesh", "pcm", "absorber", "diffractive")
+    mesh, pcm, absorber, diffractive = (listed.index(f"{technology}:\n") for technology in technologies)
+    assert mesh < pcm < absorber < diffractive
+    assert all(listed.index(name, absorber) < diffractive for name in chips.ABSORBERS)
+    assert all(listed.index(f"\n{name}", diffractive) for name in chips.DIFFRACTIVE)
     rows = {row["name"]: row for row in json.loads(lines("--json").splitlines()[-1])["chips"]}
-    assert set(rows) == {*chips.PRESETS, *chips.ABSORBERS}
+    assert set(rows) == {*chips.PRESETS, *chips.ABSORBERS, *chips.DIFFRACTIVE}
     assert rows["vapour-od30"]["optical_depth"] == 30
     assert "optical_depth" not in rows["intensifier"]
 
