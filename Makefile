@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+ORACLE ?= .oracles/nuscenes
 
-.PHONY: setup run test lint bench docs clean
+.PHONY: setup run test lint oracles bench docs clean
 
 setup: $(VENV)/ready
 
@@ -17,8 +18,16 @@ $(VENV)/ready: pyproject.toml constraints.txt
 run: setup
 	$(BIN)/lightloom run onchip/digits
 
-test: lint
-	$(BIN)/python -m pytest -q -n 2
+test: lint oracles
+	LIGHTLOOM_NUSCENES_ORACLE=$(abspath $(ORACLE))/bin/python $(BIN)/python -m pytest -q -n 2
+
+# the official nuScenes devkit, which cannot live beside numpy 2, for tests that compare with it
+oracles: $(ORACLE)/ready
+
+$(ORACLE)/ready: tests/oracles/nuscenes/requirements.txt
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff format --check src tests examples
@@ -34,4 +43,4 @@ docs: setup
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .oracles site .mypy_cache .ruff_cache .pytest_cache

@@ -14,10 +14,11 @@ from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig
 from lightloom.data.detection import DetectionSet, Record, shapes
 from lightloom.data.detection.write import write_coco
-from lightloom.detect_cases import case_of, load_case, scenes_of
+from lightloom.detect_cases import load_case, scenes_of
 from lightloom.detecting import detect_images
 from lightloom.detectors import build_detector
 from lightloom.folder import RunFolder
+from lightloom.kept_cases import case_of
 from lightloom.nn.diffractive import DiffractiveConv2d
 from lightloom.recipes import resolve
 from lightloom.recipes.hybrid_cases import Ablation

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,17 +12,16 @@ from torch import Tensor, nn
 
 from lightloom import learn as learning
 from lightloom.common import processes
-from lightloom.common.errors import RequestError, nearest
-from lightloom.common.files import make_folder
+from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
-from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.data.detection import augmentation
 from lightloom.detectors import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.folder import RunFolder
+from lightloom.kept_cases import keep_weights, known_classes, noise_seed, start_from, teacher_of, weights_of
 from lightloom.learn import Distil, Pupil
 from lightloom.nn.backbones import SIZES
-from lightloom.sweeps import Training, trainings
+from lightloom.sweeps import Training
 from lightloom.tasks.detect2d import Detect2D
 
 _TRIED = 2  # images that every detector is shown before the first is trained
@@ -52,7 +49,7 @@ def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
         detector(_sample(scenes))
     wanted = training.config.detect
     if wanted.distil.teacher:
-        home, source = _source(wanted.distil.teacher, training, asked)
+        home, source = teacher_of(wanted.distil.teacher, training, asked)
         if home is None:
             teacher = build_detector(source.config, len(scenes.classes))
         else:
@@ -97,8 +94,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
     precision, _ = Detect2D(detector).measure(detector, scenes.test)
     if is_main():
-        make_folder(folder.file("models"))
-        learning.save_weights(detector, weights_of(folder, training), classes=json.dumps(scenes.classes))
+        keep_weights(folder, training, detector, scenes.classes)
     processes.wait(config.device)  # the next case may learn from this one, in every process
     return {
         "case": training.case.name,
@@ -127,10 +123,10 @@ def _plan(
     if not config.detect.distil.teacher:
         return detector, Detect2D(detector), None
     scenes = scenes_of(config)
-    home, source = _source(config.detect.distil.teacher, training, asked)
+    home, source = teacher_of(config.detect.distil.teacher, training, asked)
     teacher = load_case(home or folder, source, scenes.classes).detector
     if config.detect.start == "teacher":
-        _start_from(detector, teacher)
+        start_from(detector, teacher)
     return _lesson(detector, teacher, config, scenes)
 
 
@@ -141,16 +137,6 @@ def _lesson(
     wanted = config.detect.distil
     distil = Distil(Detect2D(detector), wanted, detector.later_parts if wanted.strategy == "two" else ())
     return Pupil(detector, teacher, _sample(scenes), wanted), distil, distil.prepare
-
-
-def noise_seed(training: Training) -> int:
-    """Of the noise under which a case is measured."""
-    return named_seed(training.seed, training.name, "test")
-
-
-def weights_of(folder: RunFolder, training: Training) -> Path:
-    """Where the weights of a trained case are."""
-    return folder.file(f"models/{learning.file_name(training.name)}.safetensors")
 
 
 class Trained(NamedTuple):
@@ -171,36 +157,10 @@ def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | No
     Raises:
         RequestError: It was not trained yet, or for other classes.
     """
-    path = weights_of(folder, training)
-    if not path.exists():
-        raise RequestError(
-            f"The case `{training.name}` of `{folder.path}` has no weights yet; go on with that run first: "
-            f"`lightloom run {folder.config.recipe} --out {folder.path} --resume`."
-        )
-    known = tuple(json.loads(learning.read_tensors(path)[1]["classes"]))
-    if classes is not None and known != tuple(classes):
-        raise RequestError(
-            f"The class list does not match: `{path}` knows {list(known)}, and the images have {list(classes)}; give "
-            "the same in the same order."
-        )
+    known = known_classes(folder, training, classes)
     detector = build_detector(_without_checkpoint(training.config), len(known))
-    learning.load_weights(detector, path)
+    learning.load_weights(detector, weights_of(folder, training))
     return Trained(detector.eval(), known)
-
-
-def case_of(folder: RunFolder, name: str = "") -> Training:
-    """A case of a run with its first seed; without a name the last one.
-
-    Raises:
-        RequestError: The run detects nothing, or has no such case.
-    """
-    if folder.config.task != "detect":
-        raise RequestError(f"The run in `{folder.path}` does not detect objects; run a recipe such as `hybrid/shapes`.")
-    first = trainings(folder.config)[: len(folder.config.sweep.cases)]
-    by_name = {training.case.name: training for training in first}
-    if name and name not in by_name:
-        raise RequestError(f"The run in `{folder.path}` has no case `{name}`. {nearest(name, by_name)}")
-    return by_name[name] if name else first[-1]
 
 
 def _without_checkpoint(config: RunConfig) -> RunConfig:
@@ -209,23 +169,3 @@ def _without_checkpoint(config: RunConfig) -> RunConfig:
     if wanted.kind != "fcos" or wanted.backbone.name not in SIZES:
         return config
     return config.replace(detect=wanted.replace(backbone=wanted.backbone.replace(pretrained=None)))
-
-
-def _source(teacher: str, training: Training, asked: Sequence[Training]) -> tuple[RunFolder | None, Training]:
-    """The case that teaches and the run it is of: `FOLDER` or `FOLDER:CASE`, or None, one before with the same seed."""
-    before = {other.case.name: other for other in asked[: asked.index(training)] if other.seed == training.seed}
-    if teacher in before:
-        return None, before[teacher]
-    path, _, case = teacher.partition(":")
-    if (Path(path) / "config.yaml").exists():
-        folder = RunFolder.open(Path(path))
-        return folder, case_of(folder, case)
-    known = nearest(teacher, before) if before else "None comes before it."
-    raise RequestError(f"The teacher `{teacher}` is no case that comes before, and no folder of a run. {known}")
-
-
-def _start_from(detector: AnyDetector, teacher: AnyDetector) -> None:
-    """Take what fits of the teacher's weights."""
-    own = detector.state_dict()
-    known = {name: value for name, value in teacher.state_dict().items() if name in own}
-    detector.load_state_dict(own | {name: value for name, value in known.items() if value.shape == own[name].shape})

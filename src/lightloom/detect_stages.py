@@ -16,7 +16,8 @@ from lightloom.common.files import make_folder, write_bytes, write_json
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import FramedSet, read_pixels
-from lightloom.detect_cases import load_case, noise_seed, scenes_of
+from lightloom.detect_cases import load_case, scenes_of
+from lightloom.kept_cases import noise_seed
 from lightloom.light_pictures import look
 from lightloom.stages import Work
 from lightloom.sweeps import Training, trainings

@@ -19,8 +19,9 @@ from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
 from lightloom.data.detection.checks import read_header
-from lightloom.detect_cases import Trained, case_of, load_case
+from lightloom.detect_cases import Trained, load_case
 from lightloom.folder import RunFolder
+from lightloom.kept_cases import case_of
 from lightloom.report.pictures import annotate
 from lightloom.sweeps import Training
 from lightloom.tasks.detect2d import Detections

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import nn
 
-from lightloom.chips import DiffractiveChip, diffractive
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig, ScenesConfig
 from lightloom.data.detection import FramedSet, Problem, frame, load_detection
 from lightloom.nn import misalign
 from lightloom.nn.backbones import (
-    FeatureNoise,
-    VisionTransformer,
     build_backbone,
-    replace_blocks,
-    replace_stages,
 )
+from lightloom.optical_backbones import make_optical
 from lightloom.tasks.detect2d import Detector
 from lightloom.tasks.detect2d.transformers import TransformersDetector, build_transformers_detector
 
 AnyDetector = Detector | TransformersDetector
-
-_PUBLISHED = ("phoenix-stage0", "phoenix-stage1", "phoenix-stage2", "phoenix")
 
 
 class Scenes(NamedTuple):
@@ -84,67 +77,17 @@ def build_detector(config: RunConfig, classes: int) -> AnyDetector:
         found = build_transformers_detector(
             config.detect.kind, classes, size=wanted.size, pretrained=wanted.pretrained, rehead=True
         )
-        _make_optical(found.backbone, config)
+        make_optical(found.backbone, config.detect.hybrid, config.optics.diffraction, _shape(config))
         misalign(found, config.specimen)
         return found
     backbone = build_backbone(wanted.name, pretrained=wanted.pretrained)
     if wanted.frozen is not None:  # before there are optical stages, which have everything to learn
         backbone.freeze(wanted.frozen, norms=wanted.pretrained is not None)
-    _make_optical(backbone, config)
+    make_optical(backbone, config.detect.hybrid, config.optics.diffraction, _shape(config))
     detector = Detector(backbone, classes, config.detect.head)
     misalign(detector, config.specimen)
     return detector
 
 
-def _make_optical(backbone: nn.Module, config: RunConfig) -> None:
-    light, scenes = config.detect.hybrid, config.detect.scenes
-    if not light.stages:
-        return
-    shared: dict[str, Any] = {
-        "sample_shape": (scenes.height, scenes.width),
-        "mixing": light.mixing,
-        "groups": light.groups,
-        "bias": light.bias,
-        "memory_mb": light.memory_mb,
-        "fit": light.fit == "map",
-        "noise": FeatureNoise(light.noise_std, light.noise_fraction) if light.noise_std else None,
-    }
-    if isinstance(backbone, VisionTransformer):
-        _make_blocks_optical(backbone, config, shared)
-        return
-    replace_stages(
-        backbone,
-        light.stages,
-        _chips(config),
-        channels=light.channels,
-        layers=light.layers,
-        blocks=light.blocks,
-        before_downsample=light.before_downsample,
-        **shared,
-    )
-
-
-def _make_blocks_optical(backbone: VisionTransformer, config: RunConfig, shared: dict[str, Any]) -> None:
-    """The blocks that are named become one optical block, as published."""
-    light, chip = config.detect.hybrid, config.optics.diffraction
-    several = light.channels is not None and len(set(light.channels)) > 1
-    if light.blocks != 1 or not light.before_downsample or several:
-        raise RequestError(
-            "Blocks of a ViT become one optical block without a stride: leave `detect.hybrid.blocks` and "
-            "`.before_downsample` as they are, and give all `.channels` the same number."
-        )
-    if light.fit == "published":
-        size = diffractive("phoenix-vit")
-        chip = chip.replace(grid=size.grid, mask=size.mask, layers=size.layers)
-    if light.channels:
-        shared |= {"channels": light.channels[0]}
-    replace_blocks(backbone, light.stages, chip, layers=light.layers[0] if light.layers else None, **shared)
-
-
-def _chips(config: RunConfig) -> DiffractiveChip | list[DiffractiveChip]:
-    """One chip for all optical stages, or one for each with the grid, masks and layers published for that stage."""
-    light, chip = config.detect.hybrid, config.optics.diffraction
-    if light.fit != "published":
-        return chip
-    sizes = [diffractive(_PUBLISHED[min(stage, len(_PUBLISHED) - 1)]) for stage in light.stages]
-    return [chip.replace(grid=size.grid, mask=size.mask, layers=size.layers) for size in sizes]
+def _shape(config: RunConfig) -> tuple[int, int]:
+    return config.detect.scenes.height, config.detect.scenes.width

@@ -26,13 +26,13 @@ class Seen(NamedTuple):
 
 
 @torch.no_grad()
-def look(case: str, model: nn.Module, image: Tensor) -> Seen:
+def look(case: str, model: nn.Module, image: Any) -> Seen:
     """Send one image through a model and note what its optics make of it.
 
     Args:
         case: What to call it.
         model: A detector, or any network with diffractive layers, or a diffractive network; left in eval mode.
-        image: [1, ...], as the model takes it.
+        image: [1, ...], or a tuple of tensors [1, ...], as the model takes it.
     """
     seen = Seen({}, {})
     handles = [

@@ -2,8 +2,8 @@
 
     recipe -> train -> program -> calibrate -> map -> learn -> reorder -> sweep -> evaluate -> cost -> report
 
-Each stage (see `lightloom.stages` and `bench_stages`, `pcm_stages`, `sweep_stages`, `detect_stages` beside it) reads
-and writes the run folder, so any of them can be repeated or resumed.
+Each stage (see `lightloom.stages` and `bench_stages`, `pcm_stages`, `sweep_stages`, `detect_stages`, `detect3d_stages`
+beside it) reads and writes the run folder, so any of them can be repeated or resumed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lightloom import bench_stages, detect_stages, pcm_stages, stages, sweep_stages
+from lightloom import bench_stages, detect3d_stages, detect_stages, pcm_stages, stages, sweep_stages
 from lightloom.chips import PCMChip
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
@@ -32,9 +32,10 @@ def _on_the_bench(meshes: Stage, crossbars: Stage) -> Stage:
     return lambda work: (crossbars if isinstance(work.config.chip, PCMChip) else meshes)(work)
 
 
-def _by_task(classify: Stage, detect: Stage) -> Stage:
+def _by_task(classify: Stage, detect: Stage, detect3d: Stage) -> Stage:
     """A stage that is another one where objects are detected."""
-    return lambda work: (detect if work.config.task == "detect" else classify)(work)
+    stages = {"classify": classify, "detect": detect, "detect3d": detect3d}
+    return lambda work: stages[work.config.task](work)
 
 
 STAGES: dict[str, Stage] = {
@@ -45,8 +46,8 @@ STAGES: dict[str, Stage] = {
     "learn": stages.learn,
     "reorder": pcm_stages.reorder,
     "sweep": sweep_stages.sweep,
-    "evaluate": _by_task(stages.evaluate, detect_stages.evaluate),
-    "cost": _by_task(stages.cost, detect_stages.cost),
+    "evaluate": _by_task(stages.evaluate, detect_stages.evaluate, detect3d_stages.evaluate),
+    "cost": _by_task(stages.cost, detect_stages.cost, detect3d_stages.cost),
     "report": stages.report,
 }
 SHARED = ("train", "learn", "sweep")

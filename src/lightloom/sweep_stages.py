@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lightloom import detect_cases
+from lightloom import detect3d_cases, detect_cases
 from lightloom import learn as learning
 from lightloom.common.errors import LightloomError, RequestError
 from lightloom.common.files import read_json, write_json
@@ -68,6 +68,8 @@ def rehearse(config: RunConfig) -> None:
         try:
             if training.config.task == "detect":
                 detect_cases.rehearse_case(training, asked)
+            elif training.config.task == "detect3d":
+                detect3d_cases.rehearse_case(training, asked)
             else:
                 _rehearse_network(training)
         except LightloomError as problem:
@@ -86,6 +88,8 @@ def _row(work: Work, training: Training, asked: Sequence[Training]) -> dict[str,
     """One training; the row of it in `sweep.json`."""
     if training.config.task == "detect":
         return detect_cases.train_case(work.folder, training, asked)
+    if training.config.task == "detect3d":
+        return detect3d_cases.train_case(work.folder, training, asked)
     return _train(work, training, _read(training.config.data, training.seed))
 
 

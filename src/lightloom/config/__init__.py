@@ -2,6 +2,7 @@
 
 from lightloom.config.changes import from_yaml, override, read_value, to_yaml
 from lightloom.config.detection import BackboneConfig, DetectConfig, HybridConfig, ScenesConfig
+from lightloom.config.detection3d import Detect3DConfig, MomentsConfig
 from lightloom.config.parts import (
     DIFFRACTIVE_NETWORK,
     BenchConfig,
@@ -20,9 +21,11 @@ __all__ = [
     "BenchConfig",
     "Case",
     "DataConfig",
+    "Detect3DConfig",
     "DetectConfig",
     "HybridConfig",
     "ModelConfig",
+    "MomentsConfig",
     "OpticsConfig",
     "RunConfig",
     "ScenesConfig",

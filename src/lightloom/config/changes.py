@@ -13,12 +13,14 @@ from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config.whole import RunConfig
 from lightloom.learn import sampling_preset
+from lightloom.tasks.detect3d import detector_size
 
 _NAMED: dict[str, Callable[[str], Section]] = {
     "chip": preset,
     "sampling": sampling_preset,
     "absorber": absorber,
     "diffraction": diffractive,
+    "detector": detector_size,
 }
 """Groups of fields that a preset's name may stand for."""
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from lightloom.chips import AnyChip, MeshChip, PCMChip, preset
 from lightloom.common.config import Section
 from lightloom.config.detection import DetectConfig
+from lightloom.config.detection3d import Detect3DConfig
 from lightloom.config.parts import BenchConfig, DataConfig, ModelConfig, OpticsConfig, SweepConfig, WearConfig
 from lightloom.learn import Sampling, TrainConfig, WriteAware, sampling_preset
 
@@ -28,8 +29,8 @@ class RunConfig(Section):
     """auto takes a GPU where there is one."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; None leaves torch's choice. More threads add in another order, so last digits differ."""
-    task: Literal["classify", "detect"] = "classify"
-    """classify images, or detect objects in them as `detect` describes."""
+    task: Literal["classify", "detect", "detect3d"] = "classify"
+    """classify images, detect objects in them as `detect` describes, or around a vehicle as `detect3d` does."""
     stages: tuple[StageName, ...] = ("train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report")
     """What is done, in order."""
     data: DataConfig = DataConfig()
@@ -41,6 +42,8 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     detect: DetectConfig = DetectConfig()
     """Scenes, detector and teacher, for the task `detect`."""
+    detect3d: Detect3DConfig = Detect3DConfig()
+    """Moments, detector and teacher, for the task `detect3d`."""
     optics: OpticsConfig = OpticsConfig()
     """Saturable absorbers, and training with light."""
     criterion: Literal["cross_entropy", "mse"] = "cross_entropy"
@@ -100,7 +103,7 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _detectors_are_compared(self) -> Self:
         foreign = [stage for stage in self.stages if stage not in ("sweep", "evaluate", "cost", "report")]
-        if self.task == "detect" and foreign:
+        if self.task != "classify" and foreign:
             raise ValueError(
                 f"detectors are trained as cases of a comparison, so `{foreign[0]}` is no stage of theirs; "
                 "take `stages=[sweep,evaluate,cost,report]`"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
-from torch import Tensor, nn
+from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.cost import diffraction
@@ -21,11 +21,12 @@ from lightloom.cost.electronics import GPU_BATCH_1, ElectronicProfile
 from lightloom.cost.macs import Work, count_work
 
 ASSUMPTIONS = (
-    "One image at a time; stages, the frames of an optical layer, and electronics follow one another.",
+    "One image, or moment of several cameras, at a time; stages, the frames of an optical layer, and electronics "
+    "follow one another.",
     "Electronics takes the same energy and time for every multiply-add, although wide convolutions, such as those of a "
     "head, run better than the grouped ones of a backbone.",
-    "Batch norms are folded into the weights or sums before them; activations, shortcut sums, pooling, resampling and "
-    "the choice of boxes are not counted.",
+    "Batch norms are folded into the weights or sums before them; activations, shortcut sums, pooling, resampling, "
+    "what attention gathers from maps, and the choice of boxes are not counted.",
 )
 
 
@@ -78,22 +79,22 @@ class HybridCost:
 
 def hybrid_cost(
     model: nn.Module,
-    sample: Tensor,
+    sample: Any,
     *,
     electronic: ElectronicProfile = GPU_BATCH_1,
     parallel_paths: int | None = 1,
 ) -> HybridCost:
-    """Cost of one image.
+    """Cost of one image, or of one moment of several cameras.
 
     Args:
         model: A detector, a backbone, or any other network, with optical layers or without.
-        sample: One image [1, ...], as the model takes it.
+        sample: One image [1, ...], or a tuple of tensors [1, ...], as the model takes it.
         electronic: The machine that runs what is not optical.
         parallel_paths: Optical paths of a layer that exist side by side: from 1, where all take turns on one modulator,
             one row of masks and one camera, to None, where each has its own.
 
     Raises:
-        ValueError: The sample is more than one image.
+        ValueError: There is more than one sample.
         RequestError: `parallel_paths` is below 1, or a map is larger than the grid of its chip.
     """
     if parallel_paths is not None and parallel_paths < 1:
@@ -121,9 +122,7 @@ def hybrid_cost(
     )
 
 
-def published_accounting(
-    backbone: nn.Module, sample: Tensor, *, electronic: ElectronicProfile = GPU_BATCH_1
-) -> Published:
+def published_accounting(backbone: nn.Module, sample: Any, *, electronic: ElectronicProfile = GPU_BATCH_1) -> Published:
     """Parameters, multiply-adds, energy and latency as published: of the electronic stages that remain, alone.
 
     These are the stem and the stages before the first optical one. Light, its converters, the electronics of optical
@@ -135,7 +134,7 @@ def published_accounting(
         electronic: The machine that runs it.
 
     Raises:
-        ValueError: The sample is more than one image.
+        ValueError: There is more than one sample.
         RequestError: A map is larger than the grid of its chip.
     """
     return _published(count_work(backbone, sample), electronic)

@@ -24,16 +24,16 @@ from lightloom.nn.diffractive import DiffractiveConv2d
 
 @dataclass(frozen=True)
 class LightUse:
-    """One diffractive layer, and the maps that it takes for one image."""
+    """One diffractive layer, and the maps that it takes for one sample."""
 
     name: str
     layer: DiffractiveConv2d
     maps: tuple[tuple[int, int], ...]
-    """Rows and columns, one for each time that it is called."""
+    """Rows and columns, one for each image that it takes."""
 
     @property
     def pixels(self) -> int:
-        """Samples of one path, all calls together."""
+        """Pixels of one path, all images together."""
         return sum(rows * columns for rows, columns in self.maps)
 
     @property
@@ -66,21 +66,22 @@ class Work:
 
 
 @torch.no_grad()
-def count_work(model: nn.Module, sample: Tensor) -> Work:
-    """Multiply-adds and optical maps of one image.
+def count_work(model: nn.Module, sample: Any) -> Work:
+    """Multiply-adds and optical maps of one sample: an image, or one moment of several cameras.
 
     A backbone is the first module with `stages` or `encoder.stages`; in a model without one, all is backbone and stem.
 
     Args:
         model: Any network; it is left as it was found.
-        sample: One image [1, ...], as the model takes it.
+        sample: One image [1, ...], or a tuple of tensors [1, ...], as the model takes it.
 
     Raises:
-        ValueError: The sample is more than one image.
+        ValueError: There is more than one sample.
         RequestError: A map is larger than the grid of its chip.
     """
-    if sample.shape[0] != 1:
-        raise ValueError(f"costs are those of one image; got a batch of {sample.shape[0]}, give `sample[:1]`")
+    count = len(sample if isinstance(sample, Tensor) else sample[0])
+    if count != 1:
+        raise ValueError(f"costs are those of one image or moment; got a batch of {count}, give the first alone")
     backbone, stages = _find_backbone(model)
     maps: dict[str, list[tuple[int, int]]] = defaultdict(list)
     layers = {name: part for name, part in model.named_modules() if isinstance(part, DiffractiveConv2d)}
@@ -206,7 +207,7 @@ def _stand_in(layer: DiffractiveConv2d, name: str, maps: list[tuple[int, int]]) 
                 f"The map of {rows} x {columns} at `{name}` is larger than the grid of {layer.chip.grid} of its chip "
                 f"`{layer.chip.name}`; give a larger grid, or smaller images."
             )
-        maps.append((rows, columns))
+        maps.extend([(rows, columns)] * len(x))
         return x.new_zeros(x.shape[0], layer.out_channels, rows, columns)
 
     return forward

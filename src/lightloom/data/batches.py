@@ -22,8 +22,8 @@ class Indexed(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: Any, /) -> Tensor:
-        """The samples with these numbers, int64 [k] on `device`."""
+    def __getitem__(self, index: Any, /) -> Any:
+        """The samples with these numbers, int64 [k]: a tensor on `device`, or whatever else a model takes."""
         ...
 
 
@@ -51,14 +51,14 @@ class Batch(NamedTuple):
     """One rank's part of a global batch.
 
     Attributes:
-        inputs: [local, ...].
+        inputs: [local, ...], or whatever else the samples give.
         targets: [local, ...].
         share: Weight of the local mean loss: local * world / global, in samples. The mean over ranks of
             share x (mean over local samples), which is what data-parallel training computes, is the mean
             over the global batch. 1 on a single process; 0 where the sample only keeps the ranks in step.
     """
 
-    inputs: Tensor
+    inputs: Any
     targets: Tensor
     share: float
 

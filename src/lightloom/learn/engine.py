@@ -32,7 +32,7 @@ from lightloom.learn.finite import check_gradients, check_loss
 Thin = Callable[[Iterable[tuple[int, Batch]], int], Iterable[tuple[int, Batch]]]
 """Takes the numbered batches of an epoch, and the epoch, and gives those to learn from."""
 
-Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Augment = Callable[[Any, Tensor], tuple[Any, Tensor]]
 """Takes the inputs and the targets of a batch, and gives changed ones."""
 
 _LONGEST_NAME = 80
@@ -183,7 +183,7 @@ class _Trainer:
         for index, batch in self.thin(enumerate(self.batches.epoch(epoch - 1)), epoch):
             step = (epoch - 1) * per_epoch + index
             for group in self.optimizer.param_groups:
-                group["lr"] = self.config.learning_rate(step, self.config.epochs * per_epoch)
+                group["lr"] = group["factor"] * self.config.learning_rate(step, self.config.epochs * per_epoch)
             where = f"stage `{self.place.stage}`, epoch {epoch}, step {step}"
             inputs, targets = batch.inputs, batch.targets
             if self.augment is not None:
@@ -193,7 +193,7 @@ class _Trainer:
         mean: Tensor = self.hardware.reduce(total / taken, "mean")
         return float(mean)
 
-    def _step(self, inputs: Tensor, targets: Tensor, share: float, where: str) -> Tensor:
+    def _step(self, inputs: Any, targets: Tensor, share: float, where: str) -> Tensor:
         half = self.config.precision == "bfloat16"
         given = (inputs, targets) if getattr(self.model, "takes_targets", False) else (inputs,)
         with torch.autocast(self.hardware.device.type, torch.bfloat16, enabled=half):
@@ -248,19 +248,26 @@ class _Trainer:
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     if not trained:
         raise ValueError("no parameter of the model requires a gradient, so there is nothing to train")
-    groups: list[dict[str, Any]] = [{"params": [parameter for parameter in trained if parameter.ndim > 0]}]
-    # a single number, such as the depth of a medium, is a property of something and no weight to keep small
-    numbers = [parameter for parameter in trained if parameter.ndim == 0]
-    if numbers:
-        groups.append({"params": numbers, "weight_decay": 0.0})
+    apart = config.backbone_factor != 1
+    groups: list[dict[str, Any]] = []
+    for backbone in (False, True) if apart else (False,):
+        own = [each for name, each in trained if (apart and "backbone" in name.split(".")) == backbone]
+        groups += _groups(own, config.backbone_factor if backbone else 1.0)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
         groups, lr=config.lr, weight_decay=config.weight_decay, momentum=0.9, nesterov=config.nesterov
     )
+
+
+def _groups(trained: list[nn.Parameter], factor: float) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = [{"params": [parameter for parameter in trained if parameter.ndim > 0]}]
+    # a single number, such as the depth of a medium, is a property of something and no weight to keep small
+    groups.append({"params": [parameter for parameter in trained if parameter.ndim == 0], "weight_decay": 0.0})
+    return [{**group, "factor": factor} for group in groups if group["params"]]
 
 
 def _cut_metrics(place: Place, epoch: int) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import WorkError
 
 
-def check_loss(loss: Tensor, model: nn.Module, inputs: Tensor, again: Callable[[], object], where: str) -> None:
+def check_loss(loss: Tensor, model: nn.Module, inputs: Any, again: Callable[[], object], where: str) -> None:
     """Stop at a loss that is not finite, naming the first bad tensor on the way to it.
 
     Args:
@@ -48,8 +48,9 @@ def check_gradients(model: nn.Module, where: str) -> None:
 _MEND = "A lower `lr`, or `clip_norm=1`, usually mends it."
 
 
-def _bad_input(inputs: Tensor) -> str | None:
-    return None if torch.isfinite(inputs).all() else _say("the input images", inputs)
+def _bad_input(inputs: Any) -> str | None:
+    tensors = [inputs] if isinstance(inputs, Tensor) else [part for part in inputs if isinstance(part, Tensor)]
+    return next((_say("the input images", part) for part in tensors if not torch.isfinite(part).all()), None)
 
 
 def _bad_parameter(model: nn.Module) -> str | None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.recipes import hybrid, onchip, optical, optical_sweeps, pcm
+from lightloom.recipes import bev, hybrid, onchip, optical, optical_sweeps, pcm
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -39,6 +39,10 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
     "hybrid/coco": hybrid.coco,
     "hybrid/nuscenes2d": hybrid.nuscenes2d,
     "hybrid/d2nn-mnist": hybrid.d2nn_mnist,
+    "bev/toytown": bev.toytown,
+    "bev/nuscenes-tiny": bev.nuscenes_tiny,
+    "bev/nuscenes-small": bev.nuscenes_small,
+    "bev/nuscenes-base": bev.nuscenes_base,
 }
 
 

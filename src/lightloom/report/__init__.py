@@ -21,6 +21,7 @@ def write_report(folder: Path) -> Path:
         WorkError: The disk refuses the page.
     """
     from lightloom.common.files import make_folder, write_bytes, write_text
+    from lightloom.report.bevviews import surround
     from lightloom.report.hybrids import hybrids
     from lightloom.report.page import draw, render
     from lightloom.report.read import read_run
@@ -28,8 +29,12 @@ def write_report(folder: Path) -> Path:
     run = read_run(folder)
     plots = draw(run)
     hybrid = hybrids(run)
-    html = render(run, plots, hybrid)
+    around = surround(run)
+    html = render(run, plots, hybrid, around)
     pictures = dict(hybrid.files()) if hybrid is not None else {}
+    if around is not None:
+        pictures |= dict(around.files())
+        plots |= {plot.name: plot for plot in around.plots()}
     if plots or pictures:
         make_folder(folder / "plots")
     for plot in plots.values():

@@ -82,6 +82,7 @@ def facts(run: Run) -> dict[str, Any] | None:
         "cases": sweep.cases,
         "measure": sweep.measure,
         "figures": measures.table(sweep),
+        "class_measure": measures.class_measure(sweep),
         "classes": measures.class_rows(sweep) if len(sweep.cases) <= MOST_SERIES else [],
         "baseline": sweep.baseline,
         "difference": lambda case: units.points(case.mean - sweep.baseline.mean) if sweep.baseline else units.ABSENT,

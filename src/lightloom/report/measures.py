@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import compress
 
 from lightloom.report import units
-from lightloom.report.read_sweep import ACCURACY, Case, Spread, Sweep
+from lightloom.report.read_sweep import ACCURACY, ERRORS, Case, Spread, Sweep
 
-PRECISION = "AP"
+PRECISION, SCORE = "AP", "NDS"
 _COCO = {
     "AP50": "AP50",
     "AP75": "AP75",
@@ -24,24 +24,39 @@ _NOTES = {
     "AP50": "AP50 and AP75 ask for an overlap of 0.50 and of 0.75",
     "APs": "small objects have an area below 32² px, large ones above 96² px",
 }
+_NUSCENES = {
+    SCORE: "NDS, the detection score of nuScenes, is one half mAP; the other half is the mean of 1 − error over the "
+    "five errors, where an error above 1 counts as 1",
+    "mAP": "mAP is the mean over classes, and over distances of 0.5, 1, 2 and 4 m between centres",
+    "mATE": "the errors are those of objects that are found within 2 m, and less is better: of place (mATE) in m",
+    "mASE": "of size (mASE) as 1 − overlap",
+    "mAOE": "of heading (mAOE) in rad",
+    "mAVE": "of velocity (mAVE) in m/s",
+    "mAAE": "of attributes (mAAE) as a part of all",
+}
 BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One case: what it is to the others, its share of the baseline, and its figures."""
+    """One case: what it is to the others, its shares of the baseline and of a teacher, and its figures."""
 
     case: Case
     roles: tuple[str, ...]
     share: str
+    of_teacher: str
     figures: tuple[Spread, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; `best` has, by column, the row of greatest mean that is no baseline, None for a lone one."""
+    """Rows under headings; `best` has, by column, the contender that is best there, None for a lone one."""
 
     headings: tuple[str, ...]
+    errors: tuple[bool, ...]
+    """By column, whether it is an error: not in percent, and better where it is less."""
+    teaches: bool
+    """Whether there is a teacher beside the baseline."""
     rows: tuple[FigureRow, ...]
     best: tuple[FigureRow | None, ...]
     note: str
@@ -49,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: the figure of each case, and which is the greatest of those that are no baseline."""
+    """One class: the figure of each case, and which is the greatest of the contenders."""
 
     name: str
     figures: tuple[Spread, ...]
@@ -62,14 +77,25 @@ def table(sweep: Sweep) -> Table | None:
     if not names:
         return None
     rows = tuple(
-        FigureRow(case, roles(sweep, case), share(sweep, case), tuple(case.figure(name) for name in names))
+        FigureRow(
+            case,
+            roles(sweep, case),
+            share(sweep, case),
+            share_of_teacher(sweep, case),
+            tuple(case.figure(name) for name in names),
+        )
         for case in sweep.cases
     )
-    others = [row for row in rows if row.case not in sweep.baselines]
-    best = tuple(_best(others, column) for column in range(len(names)))
+    compared = [row for row in rows if row.case in sweep.contenders]
     coco = sweep.measure == PRECISION
-    told = "; ".join(_NOTES[name] for name in (PRECISION, *names) if name in _NOTES) if coco else ""
-    return Table(tuple(_COCO.get(name, name) if coco else name for name in names), rows, best, f"{told}." * bool(told))
+    return Table(
+        tuple(_COCO.get(name, name) if coco else name for name in names),
+        tuple(name in ERRORS for name in names),
+        bool(_beside(sweep)),
+        rows,
+        tuple(_best(compared, column, name in ERRORS) for column, name in enumerate(names)),
+        _note(sweep.measure, names),
+    )
 
 
 def class_rows(sweep: Sweep) -> list[ClassRow]:
@@ -77,7 +103,7 @@ def class_rows(sweep: Sweep) -> list[ClassRow]:
     names = dict.fromkeys(name for case in sweep.cases for training in case.trainings for name in training.per_class)
     found = {name: tuple(case.of_class(name) for case in sweep.cases) for name in names}
     known = {name: row for name, row in found.items() if any(figure.mean is not None for figure in row)}
-    compared = [case not in sweep.baselines for case in sweep.cases]
+    compared = [case in sweep.contenders for case in sweep.cases]
     return [ClassRow(name, row, _greatest(list(compress(row, compared)))) for name, row in known.items()]
 
 
@@ -93,6 +119,18 @@ def share(sweep: Sweep, case: Case) -> str:
     """The figure of a case over that of the baseline, in percent."""
     baseline = sweep.baseline
     return units.percent(case.mean / baseline.mean) if baseline is not None and baseline.mean else units.ABSENT
+
+
+def share_of_teacher(sweep: Sweep, case: Case) -> str:
+    """The figure of a case over that of its teacher, in percent; over that of the only teacher where it has none."""
+    teachers = _beside(sweep)
+    own = [teacher for teacher in teachers if teacher.name == case.teacher] or (teachers if len(teachers) == 1 else [])
+    return units.percent(case.mean / own[0].mean) if own and own[0] is not case and own[0].mean else units.ABSENT
+
+
+def class_measure(sweep: Sweep) -> str:
+    """What the figure of a class is called."""
+    return PRECISION if sweep.measure == SCORE else sweep.measure
 
 
 def named(sweep: Sweep) -> str:
@@ -115,11 +153,30 @@ def _figures(sweep: Sweep) -> list[str]:
     return [name for name in known if name != sweep.measure]
 
 
-def _best(rows: Sequence[FigureRow], column: int) -> FigureRow | None:
-    greatest = _greatest([row.figures[column] for row in rows])
-    return next((row for row in rows if row.figures[column] is greatest), None) if greatest is not None else None
+def _beside(sweep: Sweep) -> list[Case]:
+    """The teachers that are no baseline."""
+    return [case for case in sweep.teachers if case not in sweep.baselines]
+
+
+def _note(measure: str, names: Sequence[str]) -> str:
+    """What the figures are, as far as the measure is a known one."""
+    notes = {PRECISION: _NOTES, SCORE: _NUSCENES}.get(measure, {})
+    told = "; ".join(notes[name] for name in (measure, *names) if name in notes)
+    return f"{told}." if told else ""
+
+
+def _best(rows: Sequence[FigureRow], column: int, is_error: bool) -> FigureRow | None:
+    best = (
+        _least([row.figures[column] for row in rows]) if is_error else _greatest([row.figures[column] for row in rows])
+    )
+    return next((row for row in rows if row.figures[column] is best), None) if best is not None else None
 
 
 def _greatest(figures: Sequence[Spread]) -> Spread | None:
     known = [figure for figure in figures if figure.mean is not None]
     return max(known, key=lambda figure: figure.mean or 0.0) if len(known) > 1 else None
+
+
+def _least(figures: Sequence[Spread]) -> Spread | None:
+    known = [figure for figure in figures if figure.mean is not None]
+    return min(known, key=lambda figure: figure.mean or 0.0) if len(known) > 1 else None

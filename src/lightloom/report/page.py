@@ -23,6 +23,7 @@ from lightloom.report import (
     wearplots,
     writing,
 )
+from lightloom.report.bevviews import Surround
 from lightloom.report.cards import cards
 from lightloom.report.hybrids import Hybrids
 from lightloom.report.read import Run, flatten
@@ -41,6 +42,7 @@ def draw(run: Run) -> dict[str, Plot]:
         plots.accuracy_plot(run),
         *sweepplots.sweep_plots(run),
         *prplots.precision_plots(run),
+        *prplots.precision3d_plots(run),
         *costplots.cost_plots(run),
         *plots.learning_plots(run),
         *absorberplots.absorber_plots(run),
@@ -56,7 +58,7 @@ def draw(run: Run) -> dict[str, Plot]:
     return {plot.name: plot for plot in drawn if plot is not None}
 
 
-def render(run: Run, drawn: Mapping[str, Plot], hybrid: Hybrids | None) -> str:
+def render(run: Run, drawn: Mapping[str, Plot], hybrid: Hybrids | None, around: Surround | None) -> str:
     """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -82,6 +84,7 @@ def render(run: Run, drawn: Mapping[str, Plot], hybrid: Hybrids | None) -> str:
             if figure.mean is None
             else units.plus_minus(figure.mean, figure.std).removesuffix(f"{units.NO_BREAK}%")
         ),
+        "error": lambda value: units.ABSENT if value is None else f"{value:.3f}",
         "plus_minus": lambda case: units.plus_minus(case.mean, case.std),
         "count": units.count,
         "duration": units.duration,
@@ -101,12 +104,14 @@ def render(run: Run, drawn: Mapping[str, Plot], hybrid: Hybrids | None) -> str:
         dark=DARK,
         plots=drawn,
         hybrid=hybrid,
+        around=around,
         groups={
             "curves": [plot for name, plot in drawn.items() if name.startswith(("loss-", "validation-"))],
             "absorber": [plot for name, plot in drawn.items() if name.startswith(("response-", "gradients-"))],
             "angles": [plot for name, plot in drawn.items() if name.startswith("angle")],
             "phases": [plot for name, plot in drawn.items() if name.startswith("phases-")],
             "precision": [plot for name, plot in drawn.items() if name.startswith("precision-")],
+            "precision3d": [plot for name, plot in drawn.items() if name.startswith("precision3d-")],
             "costs": [plot for name, plot in drawn.items() if name.startswith("cost-")],
             "energy": [plot for name, plot in drawn.items() if name.startswith("energy-")],
         },

@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
-PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#ffffff")
-"""Told apart by colour-blind readers (Okabe and Ito, 2008); white for black, which is lost on most photographs."""
+PALETTE = (
+    "#56b4e9",
+    "#e69f00",
+    "#009e73",
+    "#f0e442",
+    "#cc79a7",
+    "#d55e00",
+    "#0072b2",
+    "#ffffff",
+    "#b4f0a0",
+    "#9467ff",
+)
+"""Told apart by colour-blind readers (Okabe and Ito, 2008, up to white, which stands for black: that is lost on most
+photographs); a pale green and a violet that stay as far from all others make them ten."""
 _DARK, _PALE = "#000000", "#ffffff"
 _MIDDLE = 0.179  # luminance at which black and white stand out equally (WCAG 2.2)
 _DASH, _GAP = 5, 4  # of a dashed line, in line widths
@@ -28,8 +40,8 @@ _COVER = 0.1  # of a picture, that names may hide at most
 _Rectangle = tuple[float, float, float, float]
 
 
-class _Box(NamedTuple):
-    """One box in px of the picture, and what is said of it."""
+class Marked(NamedTuple):
+    """One box in px of the picture: `x0, y0, x1, y1`, its class and how sure it is."""
 
     at: _Rectangle
     label: int
@@ -37,7 +49,7 @@ class _Box(NamedTuple):
 
 
 def colour(label: int) -> str:
-    """Of a class: the same in every picture. Beyond eight it comes again; names on the boxes tell those apart."""
+    """Of a class: the same in every picture. Beyond ten it comes again; names on the boxes tell those apart."""
     return PALETTE[(label + label // len(PALETTE)) % len(PALETTE)]
 
 
@@ -91,7 +103,8 @@ def annotate(
         _dashed(draw, box.at, colour(box.label), line)
     for box in found:
         _outline(draw, box.at, colour(box.label), line)
-    _names(draw, found[::-1], classes, picture.size)
+    letters = min(max(11, max(picture.size) / 26), 22)
+    write_names(draw, found[::-1], classes, picture.size, letters=letters)
     return picture
 
 
@@ -123,7 +136,7 @@ def _as_picture(image: NDArray[np.uint8] | Image) -> Image:
 
 def _boxes(
     boxes: ArrayLike, labels: Sequence[int], scores: Sequence[float] | None, scale: float, picture: Image
-) -> Iterator[_Box]:
+) -> Iterator[Marked]:
     """The boxes on a picture that is so much larger than what they were found in."""
     places = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     if len(labels) != len(places) or (scores is not None and len(scores) != len(places)):
@@ -135,7 +148,7 @@ def _boxes(
     for place, label, score in zip(places, labels, scores if scores is not None else [None] * len(labels), strict=True):
         # the far edge is the first pixel outside
         x0, y0, x1, y1 = np.clip(scale * place - (0, 0, 1, 1), 0, most)
-        yield _Box((x0, y0, max(x0, x1), max(y0, y1)), int(label), None if score is None else float(score))
+        yield Marked((x0, y0, max(x0, x1), max(y0, y1)), int(label), None if score is None else float(score))
 
 
 def _outline(draw: ImageDraw, at: _Rectangle, tint: str, line: int) -> None:
@@ -155,14 +168,31 @@ def _dashed(draw: ImageDraw, at: _Rectangle, tint: str, line: int) -> None:
             draw.line(ends, fill=tint, width=line)
 
 
-def _names(draw: ImageDraw, found: Sequence[_Box], classes: Sequence[str], size: tuple[int, int]) -> None:
-    """The name of each box at one of its corners, where no other name is."""
-    letters = font(min(max(11, max(size) / 26), 22))
+def write_names(
+    draw: ImageDraw,
+    found: Sequence[Marked],
+    classes: Sequence[str],
+    size: tuple[int, int],
+    *,
+    letters: float,
+    cover: float = _COVER,
+) -> None:
+    """Write the name of each box at one of its corners where no other name is.
+
+    Args:
+        draw: The picture.
+        found: The boxes; names of the first go first.
+        classes: Names of the classes.
+        size: Width and height of the picture in px.
+        letters: Size of the letters in px.
+        cover: Part of the picture that names may hide at most.
+    """
+    written = font(letters)
     taken: list[_Rectangle] = []
-    room = _COVER * size[0] * size[1]
+    room = cover * size[0] * size[1]
     for box in found:
         text = _said(box, classes)
-        _, top, right, bottom = letters.getbbox(text)
+        _, top, right, bottom = written.getbbox(text)
         wide, high = right + 6, bottom - top + 6
         free = (place for place in _places(box.at, wide, high, size) if not any(_touch(place, near) for near in taken))
         place = next(free, None)
@@ -171,10 +201,10 @@ def _names(draw: ImageDraw, found: Sequence[_Box], classes: Sequence[str], size:
         room -= wide * high
         taken.append(place)
         draw.rectangle(place, fill=colour(box.label), outline=_DARK)
-        draw.text((place[0] + 3, place[1] + 3 - top), text, fill=ink(colour(box.label)), font=letters)
+        draw.text((place[0] + 3, place[1] + 3 - top), text, fill=ink(colour(box.label)), font=written)
 
 
-def _said(box: _Box, classes: Sequence[str]) -> str:
+def _said(box: Marked, classes: Sequence[str]) -> str:
     name = shown(classes[box.label], _LETTERS) if 0 <= box.label < len(classes) else f"class {box.label}"
     return name if box.score is None else f"{name} {box.score:.2f}"
 

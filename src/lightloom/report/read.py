@@ -17,6 +17,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json_lines
 from lightloom.report.check import Amount, Fraction, Real, check, read_file
 from lightloom.report.read_detection import Detections, Precision, read_detections, read_precisions
+from lightloom.report.read_detection3d import Detections3D, Precision3D, read_detections3d, read_precisions3d
 from lightloom.report.read_hybrid import Hybrid, Optics, read_hybrid, read_optics
 from lightloom.report.read_sweep import Angle, Asked, Curve, Sweep, read_angles, read_curves, read_sweep
 from lightloom.report.read_writes import Wear, Writes, read_wear, read_writes
@@ -39,6 +40,8 @@ KNOWN_FILES = (
     "pr.json",
     "optics.safetensors",
     "hybrid.json",
+    "detections3d.json",
+    "pr3d.json",
 )
 
 
@@ -168,6 +171,8 @@ class Run:
     precisions: tuple[Precision, ...] = ()
     optics: Optics = field(default_factory=Optics)
     hybrid: Hybrid = field(default_factory=Hybrid)
+    detections3d: Detections3D | None = None
+    precisions3d: tuple[Precision3D, ...] = ()
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -239,6 +244,8 @@ def read_run(folder: Path) -> Run:
         precisions=read_precisions(folder / "pr.json"),
         optics=read_optics(folder / "optics.safetensors"),
         hybrid=read_hybrid(folder / "hybrid.json"),
+        detections3d=read_detections3d(folder / "detections3d.json", folder / "ground.safetensors"),
+        precisions3d=read_precisions3d(folder / "pr3d.json"),
     )
 
 

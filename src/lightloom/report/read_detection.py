@@ -79,18 +79,16 @@ class Detections(NamedTuple):
         return tuple(dict.fromkeys(case for image in self.listed.images for case in image.cases))
 
 
-class Precision(BaseModel):
+class PrecisionCurve(BaseModel):
     """Precision of one case over recall, for one class or for all."""
 
     case: str
     of: str = Field(_ALL, alias="class")
-    iou: Part = 0.5
-    """Overlap from which a box counts as found."""
     recall: list[Part] = Field(min_length=2)
     precision: list[Part]
 
     @model_validator(mode="after")
-    def _is_a_function(self) -> Precision:
+    def _is_a_function(self) -> PrecisionCurve:
         if len(self.recall) != len(self.precision):
             raise ValueError(f"{len(self.recall)} values of recall have {len(self.precision)} of precision")
         if any(after < before for before, after in pairwise(self.recall)):
@@ -99,8 +97,15 @@ class Precision(BaseModel):
 
     @property
     def area(self) -> float:
-        """Mean precision over the points: average precision at this overlap."""
+        """Mean precision over the points: average precision."""
         return sum(self.precision) / len(self.precision)
+
+
+class Precision(PrecisionCurve):
+    """Such a curve of boxes in an image."""
+
+    iou: Part = 0.5
+    """Overlap from which a box counts as found."""
 
 
 class _Precisions(BaseModel):
@@ -116,7 +121,11 @@ def read_detections(path: Path) -> Detections | None:
         RequestError: The file or a picture that it names cannot be read.
     """
     listed = read_file(path, Listed, None)
-    return Detections(listed, tuple(_picture(path, image) for image in listed.images)) if listed else None
+    if listed is None:
+        return None
+    return Detections(
+        listed, tuple(read_picture(path, image.file, (image.width, image.height)) for image in listed.images)
+    )
 
 
 def read_precisions(path: Path) -> tuple[Precision, ...]:
@@ -128,16 +137,24 @@ def read_precisions(path: Path) -> tuple[Precision, ...]:
     return tuple(read_file(path, _Precisions, _Precisions()).curves)
 
 
-def _picture(path: Path, image: Pictured) -> Image:
-    """The picture that `detections.json` names; nothing outside the run folder is opened."""
+def read_picture(path: Path, name: str, stated: tuple[int, int]) -> Image:
+    """The picture that a list in a run folder names; nothing outside that folder is opened.
+
+    Args:
+        path: Of the list.
+        name: Of the picture, from the folder of the list.
+        stated: Width and height in px that the list gives it.
+
+    Raises:
+        RequestError: It is outside the folder, missing, no picture, or of another size.
+    """
     from PIL import Image as pil
 
-    folder, file = path.parent.resolve(), (path.parent / image.file).resolve()
+    folder, file = path.parent.resolve(), (path.parent / name).resolve()
     if not file.is_relative_to(folder):
-        raise RequestError(f"`{path}` names the picture `{image.file}`, which is outside the run folder.")
+        raise RequestError(f"`{path}` names the picture `{name}`, which is outside the run folder.")
     if not file.is_file():
-        raise RequestError(f"`{path}` names the picture `{image.file}`, which is missing. Put it back, or remove both.")
-    stated = (image.width, image.height)
+        raise RequestError(f"`{path}` names the picture `{name}`, which is missing. Put it back, or remove both.")
     try:
         with pil.open(file) as opened:
             if opened.size == stated:

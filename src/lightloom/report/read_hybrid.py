@@ -129,7 +129,7 @@ def read_optics(path: Path) -> Optics:
     """
     if not path.is_file():
         return Optics()
-    flat, metadata = _read_tensors(path)
+    flat, metadata = read_tensors(path)
     layers: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
     features: dict[str, dict[str, NDArray[np.float64]]] = {}
     for name, tensor in flat.items():
@@ -150,7 +150,12 @@ def read_optics(path: Path) -> Optics:
     )
 
 
-def _read_tensors(path: Path) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
+def read_tensors(path: Path) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
+    """The tensors of a safetensors file by name, in float64, and its metadata.
+
+    Raises:
+        RequestError: It is no such file.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

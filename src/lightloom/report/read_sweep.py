@@ -14,9 +14,12 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from lightloom.report.check import Amount, Degrees, Fraction, Real, read_file
 
 ACCURACY = "accuracy"
+ERRORS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
+"""Figures of nuScenes that are errors, in units of their own: they may be above 1, and less is better."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 # COCO writes -1 where there is nothing to find
-Figure = Annotated[Fraction, BeforeValidator(lambda value: None if value == -1 else value)]
+_without_absent = BeforeValidator(lambda value: None if value == -1 else value)
+Figure = Annotated[Fraction, _without_absent]
 
 
 class Asked(BaseModel):
@@ -39,15 +42,22 @@ class Training(BaseModel):
     accuracy: Fraction = None
     """The figure that cases are compared by, whatever `measure` calls it."""
     measure: str = ACCURACY
-    figures: dict[str, Figure] = {}
-    """Other figures of the same test, by name."""
+    figures: dict[str, Annotated[Amount, _without_absent]] = {}
+    """Other figures of the same test, by name: fractions, but for `ERRORS`."""
     per_class: dict[str, Figure] = {}
-    """The same figure for each class alone."""
+    """The same figure for each class alone; of NDS, the average precision."""
     teacher: str = ""
     """The case, or whoever else, that this one was taught by; empty where by nobody."""
     epochs: int | None = None
     best_epoch: int | None = None
     seconds: Amount = None
+
+    @model_validator(mode="after")
+    def _figures_are_fractions(self) -> Training:
+        for name, value in self.figures.items():
+            if value is not None and value > 1 and name not in ERRORS:
+                raise ValueError(f"`{name}` is {value:g}; a figure that is no error is a fraction, 0 ... 1")
+        return self
 
     @property
     def stage(self) -> str:
@@ -143,7 +153,7 @@ class Case:
         return Spread.of(training.figures.get(name) for training in self.trainings)
 
     def of_class(self, name: str) -> Spread:
-        """The figure that cases are compared by, of one class alone, over the seeds."""
+        """The figure of one class alone, over the seeds."""
         return Spread.of(training.per_class.get(name) for training in self.trainings)
 
     @property
@@ -202,10 +212,21 @@ class Sweep:
         return max(self.baselines, key=lambda case: case.mean, default=None)
 
     @property
+    def teachers(self) -> tuple[Case, ...]:
+        """The cases that others were taught by."""
+        names = {case.teacher for case in self.cases}
+        return tuple(case for case in self.cases if case.name in names)
+
+    @property
+    def contenders(self) -> tuple[Case, ...]:
+        """The cases that are neither a baseline nor a teacher that nobody taught; all where there are no others."""
+        aside = (*self.baselines, *(case for case in self.teachers if not case.teacher))
+        return tuple(case for case in self.cases if case not in aside) or self.cases
+
+    @property
     def best(self) -> Case:
-        """The case of greatest mean accuracy that is no baseline; a baseline where there is nothing else."""
-        others = [case for case in self.cases if case not in self.baselines]
-        return max(others or self.cases, key=lambda case: case.mean)
+        """The contender of greatest mean accuracy."""
+        return max(self.contenders, key=lambda case: case.mean)
 
 
 def read_sweep(path: Path, asked: Asked | None) -> Sweep | None:

@@ -18,7 +18,8 @@ from lightloom.data.detection.threads import in_threads
 GRAY = (124, 116, 104)
 """What lies outside an image: the mean of ImageNet's pixels, so that it is 0 once standardised as usual."""
 
-_MOST_IN_MEMORY = 1_500_000_000  # bytes
+MOST_IN_MEMORY = 1_500_000_000
+"""Bytes of framed images that a set holds; a larger one decodes them when they are asked for."""
 
 
 class LazyImages:
@@ -58,7 +59,7 @@ class LazyImages:
             WorkError: A file cannot be decoded.
         """
         chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
-        return _decoded([self._records[i] for i in chosen], self._height, self._width, None).to(self.device)
+        return decoded([self._records[i] for i in chosen], self._height, self._width, None).to(self.device)
 
     def to(self, device: torch.device) -> LazyImages:
         """The same images, to be delivered on a device."""
@@ -113,8 +114,8 @@ def frame(source: DetectionSet, height: int, width: int, *, memory: bool | None 
         raise RequestError(f"The frame is {height} x {width}; give at least 1 x 1 pixel.")
     records = source.records
     scales = torch.tensor([_scale(record, height, width) for record in records])
-    held = memory if memory is not None else len(records) * 3 * height * width <= _MOST_IN_MEMORY
-    images = _decoded(records, height, width, "Reading images") if held else LazyImages(records, height, width)
+    held = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
+    images = decoded(records, height, width, "Reading images") if held else LazyImages(records, height, width)
     return FramedSet(images, _targets(records, scales), scales, source)
 
 
@@ -158,7 +159,18 @@ def _picture(record: Record, wanted: tuple[int, int] | None) -> Image.Image:
         ) from error
 
 
-def _decoded(records: Sequence[Record], height: int, width: int, label: str | None) -> Tensor:
+def decoded(records: Sequence[Record], height: int, width: int, label: str | None) -> Tensor:
+    """Framed images, uint8 [k, 3, H, W], decoded in threads.
+
+    Args:
+        records: What to read.
+        height: Of the frame.
+        width: Likewise.
+        label: Of the progress bar; None shows none.
+
+    Raises:
+        WorkError: A file cannot be decoded; it is named.
+    """
     images = torch.empty(len(records), 3, height, width, dtype=torch.uint8)
 
     def fill(place: int) -> None:

@@ -1,8 +1,35 @@
-"""nuScenes: its tables, the geometry between its frames, and its boxes as they look in the images."""
+"""nuScenes: its tables read and written, the geometry between its frames, and its boxes in space and in the images."""
 
-from lightloom.data.nuscenes.classes import CLASSES, class_of
+from lightloom.data.nuscenes.boxes import Boxes3D, FrameBoxes
+from lightloom.data.nuscenes.classes import ATTRIBUTES, CATEGORIES, CLASSES, class_of
+from lightloom.data.nuscenes.convert import convert_own
 from lightloom.data.nuscenes.export2d import export_2d
+from lightloom.data.nuscenes.frames import CameraView, Moment, read_moments
+from lightloom.data.nuscenes.specs import BoxSpec, CameraSpec, CaptureSpec, FrameSpec, SceneSpec
 from lightloom.data.nuscenes.splits import scene_splits
 from lightloom.data.nuscenes.tables import TABLES, Tables, read_tables
+from lightloom.data.nuscenes.write import write_tables
 
-__all__ = ["CLASSES", "TABLES", "Tables", "class_of", "export_2d", "read_tables", "scene_splits"]
+__all__ = [
+    "ATTRIBUTES",
+    "CATEGORIES",
+    "CLASSES",
+    "TABLES",
+    "BoxSpec",
+    "Boxes3D",
+    "CameraSpec",
+    "CameraView",
+    "CaptureSpec",
+    "FrameBoxes",
+    "FrameSpec",
+    "Moment",
+    "SceneSpec",
+    "Tables",
+    "class_of",
+    "convert_own",
+    "export_2d",
+    "read_moments",
+    "read_tables",
+    "scene_splits",
+    "write_tables",
+]

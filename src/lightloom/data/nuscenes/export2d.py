@@ -14,16 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lightloom.common.errors import RequestError, nearest
+from lightloom.common.errors import RequestError
 from lightloom.common.files import make_folder, write_text
 from lightloom.common.progress import follow
-from lightloom.data.nuscenes.classes import CLASSES, class_of
+from lightloom.data.nuscenes.classes import CLASSES, VISIBILITIES, class_of
 from lightloom.data.nuscenes.geometry import Array, box_corners, clip, convex_hull, global_to_sensor, pose, project
 from lightloom.data.nuscenes.splits import check_splits, scene_splits
-from lightloom.data.nuscenes.tables import Record, Tables, read_tables
-
-VISIBILITIES = ("", "1", "2", "3", "4")
-"""Tokens of the visibility that an annotation may have: unknown, then 0-40, 40-60, 60-80, 80-100 %."""
+from lightloom.data.nuscenes.tables import Record, Tables, check_cameras, read_tables
 
 Box = tuple[float, float, float, float]
 
@@ -59,7 +56,7 @@ def export_2d(
         WorkError: A file could not be written.
     """
     tables = read_tables(root, version)
-    _check_cameras(tables, cameras)
+    check_cameras(tables, cameras)
     for token in visibilities:
         if token not in VISIBILITIES:
             raise RequestError(f"No visibility `{token}`; choose among {', '.join(map(repr, VISIBILITIES))}.")
@@ -164,12 +161,3 @@ def box_2d(corners: Array, intrinsic: ArrayLike, width: int, height: int) -> Box
         return None
     (left, top), (right, bottom) = np.min(hull, axis=0).tolist(), np.max(hull, axis=0).tolist()
     return (left, top, right, bottom) if right > left and bottom > top else None
-
-
-def _check_cameras(tables: Tables, cameras: Sequence[str]) -> None:
-    known = [sensor["channel"] for sensor in tables["sensor"].values() if sensor["modality"] == "camera"]
-    if not cameras:
-        raise RequestError(f"No camera was named; choose among {', '.join(f'`{name}`' for name in known)}.")
-    for camera in cameras:
-        if camera not in known:
-            raise RequestError(f"No camera `{camera}` in `{tables.folder}`. {nearest(camera, known)}")

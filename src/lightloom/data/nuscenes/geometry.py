@@ -24,6 +24,17 @@ class Pose(NamedTuple):
     translation: Array
     """[3] in m: the child's origin in the parent."""
 
+    @property
+    def matrix(self) -> Array:
+        """[4, 4]: homogeneous points of the child frame, to the parent."""
+        whole = np.eye(4)
+        whole[:3, :3], whole[:3, 3] = self.rotation, self.translation
+        return whole
+
+    def compose(self, inner: Pose) -> Pose:
+        """The pose in this one's parent of what `inner` places in this one's child frame."""
+        return Pose(self.rotation @ inner.rotation, self.to_parent(inner.translation))
+
     def to_parent(self, points: Array) -> Array:
         """Points [..., 3] of the child frame, in the parent."""
         return points @ self.rotation.T + self.translation
@@ -63,6 +74,24 @@ def rotation_matrix(quaternion: ArrayLike) -> Array:
         (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     )
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def quaternion(rotation: ArrayLike) -> Array:
+    """Quaternions (w, x, y, z) of rotation matrices, of length 1 and with w of at least 0.
+
+    Args:
+        rotation: [..., 3, 3]; what is not quite a rotation gives the nearest one.
+
+    Returns:
+        [..., 4].
+
+    Raises:
+        ValueError: A matrix turns left into right, or has another shape.
+    """
+    from scipy.spatial.transform import Rotation
+
+    turned = Rotation.from_matrix(np.asarray(rotation, dtype=np.float64))
+    return np.asarray(turned.as_quat(canonical=True, scalar_first=True), dtype=np.float64)
 
 
 def box_corners(translation: ArrayLike, size: ArrayLike, rotation: ArrayLike) -> Array:

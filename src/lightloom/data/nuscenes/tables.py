@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,10 @@ class Tables(Mapping[str, dict[str, Record]]):
             raise RequestError(f"Sample `{stray}` in scene `{scene['name']}` of `{self.folder}` names another scene.")
         return list(chain.values())
 
+    def cameras(self) -> tuple[str, ...]:
+        """Channels of all cameras, such as CAM_FRONT, in the order of the table."""
+        return tuple(str(row["channel"]) for row in self["sensor"].values() if row["modality"] == "camera")
+
     def channel(self, data: Record) -> str:
         """Name of the sensor that a record of `sample_data` comes from, such as CAM_FRONT."""
         calibrated = self["calibrated_sensor"][data["calibrated_sensor_token"]]
@@ -159,6 +163,20 @@ def read_tables(root: Path, version: str) -> Tables:
             if target:
                 _check_links(tables, name, field, target)
     return tables
+
+
+def check_cameras(tables: Tables, cameras: Sequence[str]) -> None:
+    """See that cameras are chosen, and that the tables have them.
+
+    Raises:
+        RequestError: There is none, or one of them is not in the tables.
+    """
+    known = tables.cameras()
+    if not cameras:
+        raise RequestError(f"No camera was named; choose among {', '.join(f'`{name}`' for name in known)}.")
+    for camera in cameras:
+        if camera not in known:
+            raise RequestError(f"No camera `{camera}` in `{tables.folder}`. {nearest(camera, known)}")
 
 
 def _read(file: Path) -> dict[str, Record]:

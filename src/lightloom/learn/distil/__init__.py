@@ -7,8 +7,9 @@
 >>> student = pupil.student
 """
 
-from lightloom.learn.distil.adapters import Adapters, Pair, Stage, match
+from lightloom.learn.distil.adapters import Adapters, Pair, Stage, match, resize
 from lightloom.learn.distil.config import DistilConfig
+from lightloom.learn.distil.ground import focal_pairs, gaussian_heatmap, generative, masked_kl, masked_l2
 from lightloom.learn.distil.pupil import Pupil, PupilOutput
 from lightloom.learn.distil.response import Response, features_of, response_of
 from lightloom.learn.distil.task import Distil
@@ -23,6 +24,12 @@ __all__ = [
     "Response",
     "Stage",
     "features_of",
+    "focal_pairs",
+    "gaussian_heatmap",
+    "generative",
+    "masked_kl",
+    "masked_l2",
     "match",
+    "resize",
     "response_of",
 ]

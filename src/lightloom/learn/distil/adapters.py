@@ -75,7 +75,7 @@ class Adapters(nn.Module):
         )
 
     def _stage(self, index: int, pair: Pair, teacher: Tensor, student: Tensor) -> Stage:
-        resized = _resize(student, (teacher.shape[2], teacher.shape[3]))
+        resized = resize(student, (teacher.shape[2], teacher.shape[3]))
         adapted = self.convolutions[index](resized) if len(self.convolutions) else None
         return Stage(pair, teacher, resized, adapted)
 
@@ -163,7 +163,7 @@ def _check_ratio(pair: Pair, teacher: Tensor, student: Tensor) -> None:
         )
 
 
-def _resize(features: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(features: Tensor, size: tuple[int, int]) -> Tensor:
     """[B, C, h, w] at other positions; a coarser map averages all that it covers."""
     if features.shape[2:] == size:
         return features

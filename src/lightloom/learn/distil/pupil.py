@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -23,12 +24,14 @@ class PupilOutput(NamedTuple):
         teacher: The teacher's response, without gradients; None where nothing is distilled.
         response: The student's response; None where nothing is distilled.
         stages: Features of both, comparable; empty where no term compares features.
+        guided: What the guide adds to the loss, by name, weighted; empty without a guide or targets.
     """
 
     student: Any
     teacher: Response | None = None
     response: Response | None = None
     stages: tuple[Stage, ...] = ()
+    guided: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Pupil(nn.Module):
@@ -37,6 +40,10 @@ class Pupil(nn.Module):
     The teacher is no submodule: it has no part in parameters, weights on disk or `train()`, yet follows the pupil to
     another device or type. It is frozen in place (no copy is made): in eval mode from now on, its parameters without
     gradients, and every call of it under `no_grad`. The adapters are new parameters, drawn from torch's generator.
+
+    A guide is a module of terms that one kind of problem has of its own. It is called as
+    `guide(known, learned, inputs, targets)`, with the outputs of teacher and student as they gave them, and the inputs
+    of the student, and returns weighted scalars by name. Its parameters train with the student and are no part of it.
 
     Args:
         student: Trained. Where it `takes_targets`, so does the pupil, and hands them on.
@@ -47,6 +54,8 @@ class Pupil(nn.Module):
         layers: Layers of the student whose outputs are its stages; empty where its outputs have `features`.
         teacher_layers: Likewise of the teacher.
         for_teacher: Makes the teacher's inputs of the student's, as where the teacher sees a larger image.
+        guide: Shares no parameter with the teacher; with one, the pupil takes targets, and only with targets it is
+            called.
 
     Raises:
         RequestError: The teacher shares parameters, a layer is not there, or stages, class scores or boxes do not
@@ -63,12 +72,16 @@ class Pupil(nn.Module):
         layers: Sequence[str] = (),
         teacher_layers: Sequence[str] = (),
         for_teacher: Callable[[Any], Any] = lambda inputs: inputs,
+        guide: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        _refuse_shared(student, teacher)
+        _refuse_shared("student", student, teacher)
+        if guide is not None:
+            _refuse_shared("guide", guide, teacher)
         self.student, self.config = student, config
         self.layers, self.teacher_layers, self.for_teacher = tuple(layers), tuple(teacher_layers), for_teacher
-        self.takes_targets = bool(getattr(student, "takes_targets", False))
+        self.guide, self.hands_targets = guide, bool(getattr(student, "takes_targets", False))
+        self.takes_targets = self.hands_targets or guide is not None
         self.distils = True
         self.frozen: tuple[str, ...] = ()
         # within a tuple, so that it is not registered
@@ -81,14 +94,15 @@ class Pupil(nn.Module):
         return self._teacher[0]
 
     def forward(self, inputs: Any, targets: Any = None) -> PupilOutput:
-        """Run the student and, where distillation is on, the teacher."""
-        arguments = (inputs,) if targets is None else (inputs, targets)
+        """Run the student and, where distillation is on, the teacher and the guide."""
+        arguments = (inputs, targets) if self.hands_targets and targets is not None else (inputs,)
         outputs, response = _ask(self.student, self.layers, arguments, self._held())
         if not self.distils:
             return PupilOutput(outputs)
-        known = self._ask_teacher(inputs)
+        told, known = self._ask_teacher(inputs)
         stages = () if self.adapters is None else self.adapters(known.features, response.features)
-        return PupilOutput(outputs, known, response, stages)
+        guided = {} if self.guide is None or targets is None else self.guide(told, outputs, inputs, targets)
+        return PupilOutput(outputs, known, response, stages, guided)
 
     def freeze(self, names: Sequence[str]) -> None:
         """Hold these submodules of the student still, and no others.
@@ -132,10 +146,10 @@ class Pupil(nn.Module):
         }
 
     @torch.no_grad()
-    def _ask_teacher(self, inputs: Any) -> Response:
+    def _ask_teacher(self, inputs: Any) -> tuple[Any, Response]:
         # someone may have called `train` on the module that was handed over
         self.teacher.eval()
-        return _ask(self.teacher, self.teacher_layers, (self.for_teacher(inputs),))[1]
+        return _ask(self.teacher, self.teacher_layers, (self.for_teacher(inputs),))
 
     @torch.no_grad()
     def _make_adapters(self, sample: Any, config: DistilConfig) -> Adapters | None:
@@ -144,7 +158,7 @@ class Pupil(nn.Module):
         response = _ask(self.student, self.layers, (sample,))[1]
         for module, mode in modes:
             module.training = mode
-        known = self._ask_teacher(sample)
+        known = self._ask_teacher(sample)[1]
         terms = set(config.terms)
         check_heads(known, response, logits="logits" in terms, boxes="boxes" in terms)
         if not terms & {"features", "attention", "channels"}:
@@ -164,11 +178,11 @@ def _ask(
     return outputs, response_of(outputs, tuple(found[name] for name in layers))
 
 
-def _refuse_shared(student: nn.Module, teacher: nn.Module) -> None:
-    own = {id(parameter): name for name, parameter in student.named_parameters()}
+def _refuse_shared(whose: str, learner: nn.Module, teacher: nn.Module) -> None:
+    own = {id(parameter): name for name, parameter in learner.named_parameters()}
     for name, parameter in teacher.named_parameters():
         if id(parameter) in own:
             raise RequestError(
-                f"Teacher and student share a parameter, `{name}` and `{own[id(parameter)]}`, and the teacher will be "
+                f"Teacher and {whose} share a parameter, `{name}` and `{own[id(parameter)]}`, and the teacher will be "
                 "frozen; hand over a `copy.deepcopy` of it."
             )

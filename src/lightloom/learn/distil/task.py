@@ -24,7 +24,8 @@ class Distil:
     """A task whose loss also asks the student of a `Pupil` to be like its teacher.
 
     Hand it to `fit` with the pupil as the model, and `prepare=distil.prepare`. The loss is L_task + w(t) x the weighted
-    sum of terms, each summed over stages (features) or averaged over the positions of all levels that count (heads).
+    sum of terms, each summed over stages (features) or averaged over the positions of all levels that count (heads);
+    what a guide of the pupil says is one of these terms.
     With strategy `two` it is the terms alone until the share `alone` of the training is done, and L_task alone from
     then on, without running the teacher.
 
@@ -72,7 +73,7 @@ class Distil:
                 "run it on one process, or take strategy `single`."
             )
         self.done = done
-        model.distils = bool(self.config.terms) and self.config.weight(done) > 0
+        model.distils = (bool(self.config.terms) or model.guide is not None) and self.config.weight(done) > 0
         model.freeze(self.frozen if self.config.is_alone(done) else ())
 
     def loss(self, outputs: PupilOutput, targets: Tensor) -> Tensor:
@@ -84,9 +85,10 @@ class Distil:
         if self.done is None:
             raise ValueError("the weight or phase changes during training: hand `prepare=distil.prepare` to `fit`")
         weight = self.config.weight(self.done)
-        if weight == 0 or not self.config.terms:
+        if weight == 0 or not (self.config.terms or outputs.guided):
             return self.task.loss(outputs.student, targets)
         pull = [weight * getattr(self.config, name) * term for name, term in self.terms(outputs).items()]
+        pull += [weight * term for term in outputs.guided.values()]
         own = [] if self.config.is_alone(self.done) else [self.task.loss(outputs.student, targets)]
         return torch.stack([*own, *pull]).sum()
 
@@ -95,7 +97,7 @@ class Distil:
         return self.task.evaluate(model.student if isinstance(model, Pupil) else model, images)
 
     def terms(self, outputs: PupilOutput) -> dict[str, Tensor]:
-        """The terms that have a weight, each a scalar before it, by name; for the loss, and for watching.
+        """The terms of the config that have a weight, each a scalar before it, by name; for the loss, and for watching.
 
         Args:
             outputs: Of a pupil that distils.

@@ -24,7 +24,7 @@ def feature_mse(teacher: Tensor, student: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    teacher, student = _pair(teacher, student)
+    teacher, student = paired(teacher, student)
     return (teacher - student).square().mean()
 
 
@@ -44,7 +44,7 @@ def attention_transfer(teacher: Tensor, student: Tensor, power: float = 2.0) -> 
     Raises:
         ValueError: Batch or positions differ.
     """
-    known, learned = _pair(_attention(teacher, power), _attention(student, power))
+    known, learned = paired(_attention(teacher, power), _attention(student, power))
     return (known - learned).square().sum(1).mean()
 
 
@@ -68,7 +68,7 @@ def channel_kl(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Te
     Raises:
         ValueError: The shapes differ.
     """
-    teacher, student = _pair(teacher, student)
+    teacher, student = paired(teacher, student)
     return temperature**2 * _divergence(teacher.flatten(2), student.flatten(2), temperature).mean()
 
 
@@ -85,7 +85,7 @@ def logits_kl(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Ten
     Raises:
         ValueError: The shapes differ.
     """
-    teacher, student = _pair(teacher, student)
+    teacher, student = paired(teacher, student)
     return temperature**2 * _divergence(teacher, student, temperature).mean()
 
 
@@ -110,7 +110,7 @@ def dense_logits_kl(teacher: Tensor, student: Tensor, weight: Tensor, temperatur
     Raises:
         ValueError: The shapes differ.
     """
-    teacher, student = _pair(teacher, student)
+    teacher, student = paired(teacher, student)
     soft = torch.sigmoid(teacher / temperature)
     # the cross-entropy less the teacher's own entropy, from the same function: its rounding cancels at a match
     crossed, own = (
@@ -151,7 +151,7 @@ def boxes_iou(teacher: Tensor, student: Tensor, weight: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    teacher, student = (x.clamp(min=0) for x in _pair(teacher, student))
+    teacher, student = (x.clamp(min=0) for x in paired(teacher, student))
     shared = _area(torch.minimum(teacher, student))
     around = _area(torch.maximum(teacher, student))
     union = _area(teacher) + _area(student) - shared
@@ -169,7 +169,12 @@ def _weighted(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp(min=_TINY)
 
 
-def _pair(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+def paired(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in at least single precision.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
     if teacher.shape != student.shape:
         raise ValueError(
             f"the teacher's tensor is {tuple(teacher.shape)}, the student's {tuple(student.shape)}; give equal shapes"

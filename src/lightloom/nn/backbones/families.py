@@ -81,6 +81,8 @@ SIZES: Mapping[str, Size] = MappingProxyType(
             "regnet-y", (64, 128, 320, 768), (1, 3, 8, 2), {"embedding_size": 32, "groups_width": 16}
         ),
         "regnetx-tiny": Size("regnet-x", (24, 48, 96, 192), (1, 1, 2, 1), {"embedding_size": 16, "groups_width": 24}),
+        "resnet-50": Size("resnet", (256, 512, 1024, 2048), (3, 4, 6, 3), {"embedding_size": 64}),
+        "resnet-101": Size("resnet", (256, 512, 1024, 2048), (3, 4, 23, 3), {"embedding_size": 64}),
         "resnet-tiny": Size("resnet", (24, 48, 96, 192), (1, 1, 1, 1), {"embedding_size": 16, "layer_type": "basic"}),
         "convnext-tiny": Size("convnext", (96, 192, 384, 768), (3, 3, 9, 3), {"layer_scale_init_value": 1e-6}),
         "convnext-mini": Size("convnext", (24, 48, 96, 192), (1, 1, 2, 1), {"layer_scale_init_value": 0.1}),

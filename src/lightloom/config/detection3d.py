@@ -1,0 +1,73 @@
+"""The groups of fields of a multi-camera run: which moments, which detector, what of it is light, who teaches it."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lightloom.common.config import Section
+from lightloom.config.detection import BackboneConfig, HybridConfig
+from lightloom.data.multicamera import ViewAugmentConfig
+from lightloom.data.toytown import ToytownConfig
+from lightloom.learn.distil import DistilConfig
+from lightloom.tasks.detect3d import Detector3DConfig, GuideConfig, detector_size
+
+
+class MomentsConfig(Section):
+    """Which moments of several cameras, and the frame of each image. Where their folders are, `data.root` says."""
+
+    name: str = "toytown"
+    """Data set, `toytown` or `nuscenes`, or `nuscenes:PATH` for a folder in that format."""
+    version: str | None = None
+    """Folder of the tables; None takes the largest official one that is there, or the only one."""
+    cameras: tuple[str, ...] | None = None
+    """Channels to look through; None takes all."""
+    limit: int | None = Field(None, ge=1)
+    """Train on at most so many scenes; None is all."""
+    height: int = Field(96, ge=32)
+    """Of each frame in pixels; every image is made as large as fits into it."""
+    width: int = Field(160, ge=32)
+    """Of each frame in pixels."""
+    least_points: int = Field(1, ge=0)
+    """Boxes with fewer points of lidar and radar on them are no targets."""
+    town: ToytownConfig = ToytownConfig()
+    """What is built, where the set is `toytown`."""
+    augment: ViewAugmentConfig = ViewAugmentConfig()
+    """What is changed at random in the views of a training step."""
+
+
+class Detect3DConfig(Section):
+    """A detector in space: where it looks, what it is made of, and what it learns from."""
+
+    scenes: MomentsConfig = MomentsConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    hybrid: HybridConfig = HybridConfig()
+    """Stages of the backbone that light computes, on the chip `optics.diffraction`."""
+    converted: tuple[str, ...] = ()
+    """Layers of the backbone that are put on the chip `chip`, meshes or crossbars, by name or glob: "stages.3.*"."""
+    detector: Detector3DConfig = detector_size("toy")
+    """What follows the backbone; a size's name stands for the size."""
+    distil: DistilConfig = DistilConfig(features=0.0)
+    """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
+    guide: GuideConfig = GuideConfig()
+    """What is learned from the teacher where objects are."""
+    start: Literal["scratch", "teacher"] = "scratch"
+    """First weights: drawn, or the teacher's wherever they fit."""
+    pictures: int = Field(3, ge=0)
+    """Moments of the test that the report shows with what each case found."""
+
+    @model_validator(mode="after")
+    def _has_a_teacher_to_follow(self) -> Self:
+        wanted = "start: teacher" if self.start == "teacher" else "guide" if self.guide.kind != "none" else ""
+        if wanted and not self.distil.teacher:
+            raise ValueError(f"`{wanted}` needs a teacher; name one in `distil.teacher`, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_technology_for_a_layer(self) -> Self:
+        if self.hybrid.stages and self.converted:
+            raise ValueError(
+                "`hybrid.stages` makes stages diffractive and `converted` puts layers on `chip`; give one of the two"
+            )
+        return self

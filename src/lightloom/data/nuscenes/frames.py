@@ -1,0 +1,225 @@
+"""Moments of a drive: what each camera saw, how it projects, and the boxes that were there.
+
+The ego frame of a moment (x forward, y left, z up, in m) is the vehicle's when the LiDAR made its key frame. A camera
+takes its image a little earlier or later, somewhere else: its matrix leads through the vehicle's pose at that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lightloom.common.errors import RequestError, nearest
+from lightloom.data.nuscenes.boxes import Boxes3D, read_boxes
+from lightloom.data.nuscenes.geometry import Array, Pose, pose
+from lightloom.data.nuscenes.tables import Record, Tables, check_cameras
+
+LIDAR = "LIDAR_TOP"
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """One image of one camera, and where points around the vehicle are in it."""
+
+    channel: str
+    """Name of the camera, such as CAM_FRONT."""
+    token: str
+    """Of its record in `sample_data`."""
+    file: Path
+    """The image; not looked for."""
+    width: int
+    """In pixels."""
+    height: int
+    """In pixels."""
+    intrinsic: Array
+    """Camera matrix [3, 3] in pixels."""
+    timestamp: int
+    """In microseconds."""
+    matrix: Array
+    """[4, 4]: homogeneous points in m of the ego frame of the moment, to (u d, v d, d, 1) with the pixel u, v and the
+    depth d in m."""
+    sweeps: tuple[CameraView, ...] = ()
+    """Earlier images of the camera that are not key frames, the latest first; their matrices start from the ego frame
+    of the same moment."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A key frame of all sensors: a sample of nuScenes."""
+
+    token: str
+    """Of its record in `sample`."""
+    scene: str
+    """Name of its scene."""
+    timestamp: int
+    """In microseconds."""
+    ego: Pose
+    """Of the vehicle in the global frame: at the key frame of LIDAR_TOP, or of the first camera where there is none."""
+    cameras: tuple[CameraView, ...]
+    """Those that gave an image; one at least."""
+    boxes: Boxes3D
+    """All annotated objects of the ten classes, in the global frame."""
+    racks: Boxes3D
+    """Bicycle racks, with the label -1."""
+    previous: str
+    """Token of the moment before it in its scene; empty for the first."""
+    lidar: Path | None
+    """File of LiDAR points, where it is there."""
+
+
+def read_moments(
+    tables: Tables, scenes: Sequence[str], channels: Sequence[str] | None = None, *, sweeps: int = 0
+) -> tuple[Moment, ...]:
+    """The moments of some scenes, in the order of `scenes` and of time.
+
+    Args:
+        tables: Of the set.
+        scenes: Names of scenes.
+        channels: Cameras, in the order in which they are wanted; None takes all, in the order of the tables. A camera
+            without an image at some moment is left out of that moment.
+        sweeps: How many earlier images to give with each camera.
+
+    Raises:
+        RequestError: A scene or a camera is not in the tables, no camera has an image at some moment, or a record
+            has a number that is not finite or not possible; the token of the record is named.
+    """
+    every = tables.cameras()
+    chosen = every if channels is None else tuple(channels)
+    check_cameras(tables, chosen)
+    by_name = {str(scene["name"]): scene for scene in tables["scene"].values()}
+    moments: list[Moment] = []
+    for name in scenes:
+        if name not in by_name:
+            raise RequestError(f"No scene `{name}` in `{tables.folder}`. {nearest(name, by_name)}")
+        previous = ""
+        for sample in tables.samples(by_name[name]):
+            moments.append(_moment(tables, name, sample, previous, (every, chosen), sweeps))
+            previous = moments[-1].token
+    return tuple(moments)
+
+
+def _moment(
+    tables: Tables,
+    scene: str,
+    sample: Record,
+    previous: str,
+    channels: tuple[Sequence[str], Sequence[str]],
+    sweeps: int,
+) -> Moment:
+    """`channels`: all cameras of the tables, then the chosen ones: which are chosen does not move the ego frame."""
+    every, chosen = channels
+    data = {
+        tables.channel(record): record
+        for record in tables.of_sample("sample_data", sample["token"])
+        if record["is_key_frame"]
+    }
+    present = [channel for channel in chosen if channel in data]
+    if not present:
+        raise RequestError(
+            f"Sample `{sample['token']}` of scene `{scene}` in `{tables.folder}` has no image of "
+            f"{', '.join(f'`{channel}`' for channel in chosen)}. Leave the scene out, or choose other cameras."
+        )
+    leading = next(data[channel] for channel in (LIDAR, *every) if channel in data)
+    ego = _checked_pose(tables, "ego_pose", leading["ego_pose_token"])
+    boxes, racks = read_boxes(tables, sample["token"])
+    points = tables.root / data[LIDAR]["filename"] if LIDAR in data else None
+    return Moment(
+        token=str(sample["token"]),
+        scene=scene,
+        timestamp=int(sample["timestamp"]),
+        ego=ego,
+        cameras=tuple(_key_view(tables, channel, data[channel], ego, sweeps) for channel in present),
+        boxes=boxes,
+        racks=racks,
+        previous=previous,
+        lidar=points if points is not None and points.is_file() else None,
+    )
+
+
+def _key_view(tables: Tables, channel: str, record: Record, ego: Pose, sweeps: int) -> CameraView:
+    earlier: list[CameraView] = []
+    before = record["prev"]
+    while before and len(earlier) < sweeps:
+        swept = tables["sample_data"][before]
+        if not swept["is_key_frame"]:
+            earlier.append(_view(tables, channel, swept, ego, ()))
+        before = swept["prev"]
+    return _view(tables, channel, record, ego, tuple(earlier))
+
+
+def _view(tables: Tables, channel: str, record: Record, ego: Pose, sweeps: tuple[CameraView, ...]) -> CameraView:
+    mounted = tables["calibrated_sensor"][record["calibrated_sensor_token"]]
+    sensor = _checked_pose(tables, "calibrated_sensor", mounted["token"])
+    then = _checked_pose(tables, "ego_pose", record["ego_pose_token"])
+    width, height = record["width"], record["height"]
+    if not (isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
+        raise _wrong(tables, "sample_data", record, "width", "pixels above 0, as `height` should")
+    intrinsic = _camera_matrix(tables, mounted)
+    return CameraView(
+        channel=channel,
+        token=str(record["token"]),
+        file=tables.root / record["filename"],
+        width=width,
+        height=height,
+        intrinsic=intrinsic,
+        timestamp=int(record["timestamp"]),
+        matrix=projection(intrinsic, ego, then, sensor),
+        sweeps=sweeps,
+    )
+
+
+def projection(intrinsic: Array, ego: Pose, then: Pose, sensor: Pose) -> Array:
+    """The matrix from one ego frame to the pixels of a camera that was carried by another.
+
+    Args:
+        intrinsic: Camera matrix [3, 3] in pixels, its last row 0, 0, 1.
+        ego: Of the vehicle in the global frame, where the points are given.
+        then: Of the vehicle in the global frame, when the camera took its image.
+        sensor: Of the camera in the ego frame.
+
+    Returns:
+        [4, 4]: (x, y, z, 1) in m to (u d, v d, d, 1).
+    """
+    to_camera = np.linalg.inv(sensor.matrix) @ np.linalg.inv(then.matrix) @ ego.matrix
+    seen = np.eye(4)
+    seen[:3, :3] = intrinsic
+    return np.asarray(seen @ to_camera, dtype=np.float64)
+
+
+def _camera_matrix(tables: Tables, mounted: Record) -> Array:
+    given = mounted["camera_intrinsic"]
+    if not (isinstance(given, list) and len(given) == 3 and all(_numbers(row, 3) for row in given)):
+        raise _wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", "3 x 3 finite numbers")
+    matrix = np.array(given, dtype=np.float64)
+    if not (matrix[0, 0] > 0 and matrix[1, 1] > 0 and matrix[2].tolist() == [0.0, 0.0, 1.0]):
+        expected = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0"
+        raise _wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", expected)
+    return matrix
+
+
+def _checked_pose(tables: Tables, table: str, token: str) -> Pose:
+    record = tables[table][token]
+    if not _numbers(record["translation"], 3):
+        raise _wrong(tables, table, record, "translation", "3 finite numbers")
+    if not (_numbers(record["rotation"], 4) and any(record["rotation"])):
+        raise _wrong(tables, table, record, "rotation", "4 finite numbers, not all of them 0")
+    return pose(record)
+
+
+def _numbers(given: object, count: int) -> bool:
+    return (
+        isinstance(given, list)
+        and len(given) == count
+        and all(isinstance(part, int | float) for part in given)
+        and bool(np.isfinite(given).all())
+    )
+
+
+def _wrong(tables: Tables, table: str, record: Record, field: str, expected: str) -> RequestError:
+    return RequestError(
+        f"`{field}` of record `{record['token']}` in `{tables.folder / table}.json` is {record[field]!r}; it should "
+        f"be {expected}."
+    )

@@ -1,0 +1,1 @@
+"""Published measures that have their own rules."""

@@ -1,0 +1,108 @@
+"""From the moments of a nuScenes set to what an evaluation compares, all in the global frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lightloom.data.nuscenes import CLASSES
+from lightloom.data.nuscenes.boxes import heading
+from lightloom.data.nuscenes.frames import Moment
+from lightloom.metrics.nuscenes.boxes import Array, Integers, Names, Racks, Results, Truth
+from lightloom.metrics.nuscenes.rules import likely_attributes
+
+
+class Reference(NamedTuple):
+    """What found boxes are compared with; a sample is a place in the moments."""
+
+    truth: Truth
+    ego: Array
+    """[samples, 3] in m."""
+    racks: Racks
+    tokens: tuple[str, ...]
+    """Of the samples."""
+
+
+def truth_of(moments: Sequence[Moment]) -> Reference:
+    """What was there at some moments, in the global frame."""
+    boxes = [moment.boxes for moment in moments]
+    racks = [moment.racks for moment in moments]
+    truth = Truth(
+        sample=_places([len(own) for own in boxes]),
+        centers=_rows([own.centers for own in boxes], 3),
+        sizes=_rows([own.sizes for own in boxes], 3),
+        yaws=np.concatenate([np.empty(0), *(own.yaws for own in boxes)]),
+        velocities=_rows([own.velocities for own in boxes], 2),
+        labels=np.concatenate([np.empty(0, dtype=np.int64), *(own.labels for own in boxes)]),
+        attributes=np.array([name for own in boxes for name in own.attributes], dtype=np.str_),
+        points=np.concatenate([np.empty(0, dtype=np.int64), *(own.points for own in boxes)]),
+    )
+    hidden = Racks(
+        sample=_places([len(own) for own in racks]),
+        centers=_rows([own.centers for own in racks], 3),
+        sizes=_rows([own.sizes for own in racks], 3),
+        rotations=_rows([own.rotations for own in racks], 4),
+    )
+    ego = _rows([moment.ego.translation[None] for moment in moments], 3)
+    return Reference(truth, ego, hidden, tuple(moment.token for moment in moments))
+
+
+def found_of(
+    moments: Sequence[Moment],
+    boxes: Sequence[Array],
+    scores: Sequence[Array],
+    labels: Sequence[Integers],
+    attributes: Sequence[Names] | None = None,
+    classes: Sequence[str] = CLASSES,
+) -> Results:
+    """What a detector found at some moments, brought from their ego frames to the global one.
+
+    Args:
+        moments: In the order of the other arguments.
+        boxes: Of each moment, [n, 9]: x, y, z, width, length, height in m, yaw in rad, vx, vy in m/s.
+        scores: Of each moment, [n].
+        labels: Of each moment, [n]: places in `classes`.
+        attributes: Of each moment, [n]; None gives each box the likely one of its class and speed.
+        classes: Names of nuScenes detection classes.
+
+    Raises:
+        ValueError: The numbers of moments or of boxes differ, or a box is none.
+    """
+    placed = [_to_global(moment, own) for moment, own in zip(moments, boxes, strict=True)]
+    all_boxes = _rows(placed, 9)
+    all_labels = np.concatenate([np.empty(0, dtype=np.int64), *labels]).astype(np.int64)
+    if attributes is None:
+        names = likely_attributes(all_labels, all_boxes[:, 7:], classes)
+    else:
+        names = np.concatenate([np.empty(0, dtype=np.str_), *attributes])
+    return Results(
+        sample=_places([len(own) for own in placed]),
+        centers=all_boxes[:, :3],
+        sizes=all_boxes[:, 3:6],
+        yaws=all_boxes[:, 6],
+        velocities=all_boxes[:, 7:],
+        labels=all_labels,
+        attributes=names,
+        scores=np.concatenate([np.empty(0), *scores]).astype(np.float64),
+    )
+
+
+def _to_global(moment: Moment, boxes: Array) -> Array:
+    """Boxes [n, 9] of the moment's ego frame, in the global one: where they point and go, seen from above."""
+    given = np.asarray(boxes, dtype=np.float64)
+    turn = moment.ego.rotation
+    ahead = np.stack([np.cos(given[:, 6]), np.sin(given[:, 6])], axis=1) @ turn[:2, :2].T
+    going = given[:, 7:9] @ turn[:2, :2].T
+    return np.concatenate([moment.ego.to_parent(given[:, :3]), given[:, 3:6], heading(ahead)[:, None], going], axis=1)
+
+
+def _places(counts: Sequence[int]) -> Integers:
+    """[sum of counts]: 0 as often as the first count, 1 as often as the second, ..."""
+    return np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+
+
+def _rows(parts: Sequence[Array], width: int) -> Array:
+    """Rows of all parts, [n, width]; also where there is no part."""
+    return np.concatenate([np.empty((0, width)), *parts]).astype(np.float64)

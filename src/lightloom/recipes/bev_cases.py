@@ -1,0 +1,119 @@
+"""Cases of multi-camera detectors: an expert, students alone and taught in each way, and students partly of light."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from lightloom.config import Case
+from lightloom.recipes.optical_cases import check
+
+Ablation = Literal["none", "parts", "masks", "heatmap", "optical"]
+Technology = Literal["diffractive", "mesh", "pcm"]
+
+EXPERT, STUDENT = "expert", "student"
+TAUGHT = (f"detect3d.distil.teacher={EXPERT}",)
+CHANNELS = ("detect3d.distil.channels=0.25", "detect3d.distil.temperature=2")
+HEATMAP = (*TAUGHT, *CHANNELS, "detect3d.guide.kind=heatmap")
+FD3D = (*TAUGHT, "detect3d.guide.kind=fd3d")
+_FOCAL = "detect3d.guide.fd3d"
+
+
+def cases(
+    expert: tuple[str, ...],
+    student: tuple[str, ...],
+    light: tuple[str, ...],
+    ablation: Ablation,
+    heatmap: tuple[str, ...] = HEATMAP,
+    fd3d: tuple[str, ...] = FD3D,
+) -> tuple[Case, ...]:
+    """The expert, the student alone and taught in both ways, and the optical student alone and taught.
+
+    Args:
+        expert: Changes that make a detector the expert.
+        student: Changes that make it the student.
+        light: Changes that make the student's backbone partly optical.
+        ablation: What is varied in how the student is taught instead: "parts" of FD3D, its "masks", the forms of the
+            "heatmap" distiller, or how much of the student is "optical".
+        heatmap: Changes that have the student taught by HeatmapDistiller.
+        fd3d: Changes that have it taught by FD3D.
+
+    Raises:
+        RequestError: There is no such ablation.
+    """
+    check("ablation", ablation, get_args(Ablation))
+    first = [Case(name=EXPERT, changes=expert), Case(name=STUDENT, changes=student)]
+    if ablation == "optical":
+        return *first, *_optical(student, fd3d)
+    if ablation == "heatmap":
+        return *first, *_named(student, heatmap, _FORMS)
+    if ablation != "none":
+        return *first, *_named(student, fd3d, _PARTS if ablation == "parts" else _MASKS)
+    return (
+        *first,
+        Case(name="HeatmapDistiller", changes=(*student, *heatmap)),
+        Case(name="FD3D", changes=(*student, *fd3d)),
+        Case(name="optical student", changes=(*student, *light)),
+        Case(name="optical student, FD3D", changes=(*student, *light, *fd3d)),
+    )
+
+
+def made_of(technology: Technology, stages: tuple[int, ...] = (3,)) -> tuple[str, ...]:
+    """Changes that have light compute some stages of the student's backbone, on masks, meshes or crossbars.
+
+    Args:
+        technology: "diffractive" replaces the stages as in hybrid detectors; "mesh" and "pcm" put their convolutions
+            onto tensor cores.
+        stages: Which of the four.
+
+    Raises:
+        RequestError: There is no such technology.
+    """
+    check("technology", technology, get_args(Technology))
+    if technology == "diffractive":
+        return (f"detect3d.hybrid.stages={list(stages)}",)
+    chip = {"mesh": "l2ight", "pcm": "elight"}[technology]
+    return f"chip={chip}", f"detect3d.converted={[f'stages.{stage}.*' for stage in stages]}"
+
+
+def _named(student: tuple[str, ...], taught: tuple[str, ...], variants: dict[str, tuple[str, ...]]) -> tuple[Case, ...]:
+    return tuple(Case(name=name, changes=(*student, *taught, *changes)) for name, changes in variants.items())
+
+
+def _optical(student: tuple[str, ...], fd3d: tuple[str, ...]) -> tuple[Case, ...]:
+    made = {
+        "one diffractive stage": made_of("diffractive"),
+        "two diffractive stages": made_of("diffractive", (2, 3)),
+        "last stage on meshes": made_of("mesh"),
+        "last stage on PCM": made_of("pcm"),
+    }
+    alone = [Case(name=name, changes=(*student, *light)) for name, light in made.items()]
+    taught = [Case(name=f"{name}, FD3D", changes=(*student, *light, *fd3d)) for name, light in made.items()]
+    return *alone, *taught
+
+
+_PARTS: dict[str, tuple[str, ...]] = {
+    "all parts": (),
+    "head of the expert, frozen": (f"{_FOCAL}.head=0",),
+    "no perspective view": (f"{_FOCAL}.pv=0",),
+    "no bird's-eye view": (f"{_FOCAL}.bev=0",),
+    "no focal distillation": (f"{_FOCAL}.focal=0",),
+    "perspective view alone": (f"{_FOCAL}.bev=0", f"{_FOCAL}.focal=0"),
+    "bird's-eye view alone": (f"{_FOCAL}.pv=0", f"{_FOCAL}.focal=0"),
+    "focal distillation alone": (f"{_FOCAL}.pv=0", f"{_FOCAL}.bev=0"),
+}
+_MASKS: dict[str, tuple[str, ...]] = {
+    "queries and truth": (),
+    "queries alone": (f"{_FOCAL}.truth=false",),
+    "truth alone": (f"{_FOCAL}.queries=false",),
+    "no background": (f"{_FOCAL}.background=0",),
+    "background as objects": (f"{_FOCAL}.background=1",),
+    "nothing dropped": (f"{_FOCAL}.drop=0",),
+    "90 % dropped": (f"{_FOCAL}.drop=0.9",),
+}
+_FORMS: dict[str, tuple[str, ...]] = {
+    "both terms": (),
+    "camera maps alone": ("detect3d.guide.heatmap.weight=0",),
+    "ground map alone": ("detect3d.distil.channels=0",),
+    "teacher normalised": ("detect3d.guide.heatmap.normalise=true",),
+    "divergence": ("detect3d.guide.heatmap.form=kl",),
+}

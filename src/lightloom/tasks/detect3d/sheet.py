@@ -1,0 +1,139 @@
+"""Maps of several images and levels on one sheet, and weighted sums of bilinear samples of it.
+
+On a sheet any number of queries may look at each of the images, and one kernel serves all images and levels. Sums are
+made a part of the queries at a time, forward and backward, so that the samples themselves are never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+_PART = {"cpu": 2**19}
+"""Samples that are held at a time: on a CPU, as many as its caches hold."""
+_PART_ELSEWHERE = 2**27
+
+
+class Sheet(NamedTuple):
+    """Maps of several images and levels below each other, with a row of zeros under each."""
+
+    values: Tensor
+    """[heads, d, images * rows of an image, widest]."""
+    shapes: tuple[tuple[int, int], ...]
+    """Rows and columns of each level."""
+
+
+def lay_out(maps: Sequence[Tensor], heads: int) -> Sheet:
+    """Maps [images, channels, h, w] of each level, finest first, on one sheet."""
+    widest = max(level.shape[-1] for level in maps)
+    joined = torch.cat([F.pad(level, (0, widest - level.shape[-1], 0, 1)) for level in maps], 2)
+    images, channels, rows, columns = joined.shape
+    split = joined.view(images, heads, channels // heads, rows, columns).permute(1, 2, 0, 3, 4)
+    shapes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in maps)
+    return Sheet(split.reshape(heads, channels // heads, images * rows, columns), shapes)
+
+
+def sample(sheet: Sheet, locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:
+    """Weighted sums of bilinear samples; beyond the border of a map there are zeros.
+
+    Gradients of first order go to maps, locations and weights. Half precision is widened first: a location needs more.
+
+    Args:
+        sheet: Of `lay_out`.
+        locations: x to the right, y down, 0 ... 1 within the map [heads, levels, points, 2, K].
+        weights: [heads, levels, points, K].
+        image: The one that each of the K looks at [K], long.
+
+    Returns:
+        [K, heads * d].
+    """
+    dtype = torch.promote_types(torch.promote_types(sheet.values.dtype, locations.dtype), torch.float32)
+    with torch.autocast(sheet.values.device.type, enabled=False):
+        values, locations, weights = (part.to(dtype) for part in (sheet.values, locations, weights))
+        mixed: Tensor = _Sample.apply(values, locations, weights, image, sheet.shapes)  # type: ignore[no-untyped-call]
+        return mixed.flatten(0, 1).t()
+
+
+class _Sample(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, locations: Tensor, weights: Tensor, image: Tensor, shapes: tuple[tuple[int, int], ...]
+    ) -> Tensor:
+        ctx.save_for_backward(values, locations, weights, image)
+        ctx.shapes = shapes
+        mixed = values.new_empty(*values.shape[:2], locations.shape[-1])
+        for part in _parts(values, locations):
+            grid, _ = _on_sheet(values, locations[..., part], image[part], shapes)
+            samples = _bilinear(values, grid)
+            torch.sum(samples.mul_(weights[..., part].flatten(1, 2).unsqueeze(1)), 2, out=mixed[..., part])
+        return mixed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        values, locations, weights, image = ctx.saved_tensors
+        to_values = torch.zeros_like(values) if ctx.needs_input_grad[0] else None
+        to_locations, to_weights = torch.empty_like(locations), torch.empty_like(weights)
+        for part in _parts(values, locations):
+            grid, inside = _on_sheet(values, locations[..., part], image[part], ctx.shapes)
+            given = upstream[..., part].unsqueeze(2)
+            samples = _bilinear(values, grid)
+            to_weights[..., part] = samples.mul_(given).sum(1).view_as(weights[..., part])
+            given = given * weights[..., part].flatten(1, 2).unsqueeze(1)
+            more, to_grid = torch.ops.aten.grid_sampler_2d_backward(
+                given, values, grid, 0, 0, False, (to_values is not None, True)
+            )
+            if to_values is not None:
+                to_values += more
+            moved = to_grid.permute(0, 1, 3, 2).unflatten(1, locations.shape[1:3])
+            torch.mul(moved, _scale(values, ctx.shapes), out=to_locations[..., part])
+            to_locations[..., 1, part] *= inside
+        return to_values, to_locations, to_weights, None, None
+
+
+def _parts(values: Tensor, locations: Tensor) -> Iterator[slice]:
+    """Slices of the looks, of about as many samples as may be held."""
+    most = _PART.get(values.device.type, _PART_ELSEWHERE)
+    of_a_look = values.shape[0] * values.shape[1] * locations.shape[1] * locations.shape[2]
+    step = max(1, most // of_a_look)
+    return (slice(start, start + step) for start in range(0, locations.shape[-1], step))
+
+
+def _bilinear(values: Tensor, grid: Tensor) -> Tensor:
+    return torch.grid_sampler_2d(values, grid, 0, 0, False)  # bilinear, zeros, corners not aligned
+
+
+def _scale(values: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
+    """Of a map's own 0 ... 1 to the sheet's -1 ... 1 [levels, 1, 2, 1]."""
+    height, width = values.shape[-2:]
+    return values.new_tensor([(2 * w / width, 2 * h / height) for h, w in shapes])[:, None, :, None]
+
+
+def _on_sheet(
+    values: Tensor, locations: Tensor, image: Tensor, shapes: tuple[tuple[int, int], ...]
+) -> tuple[Tensor, Tensor]:
+    """Locations within maps as those on the sheet, and where y has not left its map by more than a cell.
+
+    Half a cell beyond its border a map has faded to zero; y goes no further, so that nothing of the next map comes in.
+    """
+    height = values.shape[-2]
+    of_an_image = sum(rows + 1 for rows, _ in shapes)
+    tops = [sum(rows + 1 for rows, _ in shapes[:level]) for level in range(len(shapes))]
+    grid = locations * _scale(values, shapes)
+    grid[..., 0, :] -= 1
+    first = values.new_tensor([2 * top / height - 1 for top in tops])[:, None] + image.to(values.dtype) * (
+        2 * of_an_image / height
+    )
+    y = grid[..., 1, :]
+    y += first.unsqueeze(1)
+    faded = values.new_tensor([(2 * rows + 1) / height for rows, _ in shapes])[:, None]
+    low, high = (first - 1 / height).unsqueeze(1), (first + faded).unsqueeze(1)
+    held = torch.minimum(torch.maximum(y, low), high)
+    inside = held == y
+    y.copy_(held)
+    return grid.flatten(1, 2).permute(0, 1, 3, 2), inside
