@@ -63,6 +63,9 @@ class Detector3DConfig(Section):
     """Weight of the L1 loss of the box codes, also when predictions are matched with boxes."""
     heat: float = Field(1.0, ge=0)
     """Weight of the class loss of the cells of the ground, where queries come from them."""
+    perspective: float = Field(0.0, ge=0)
+    """Weight of what the camera maps themselves are asked for, classes and depths; it helps a backbone without
+    pretrained weights. 0 leaves that head out, as published."""
     velocity: float = Field(0.2, ge=0)
     """Weight of the two velocities within it."""
     most: int = Field(300, ge=1)

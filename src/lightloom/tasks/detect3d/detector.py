@@ -19,6 +19,7 @@ from lightloom.tasks.detect3d.decode import Boxes, decode
 from lightloom.tasks.detect3d.decoder import Decoder
 from lightloom.tasks.detect3d.encoder import Before, Encoder
 from lightloom.tasks.detect3d.losses import decoded_loss
+from lightloom.tasks.detect3d.perspective import PerspectiveHead, Sighted, perspective_loss
 from lightloom.tasks.detect3d.queries import Source
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -40,6 +41,8 @@ class Detector3DOutput(NamedTuple):
     """[L, B, Q, 3]: centres, 0 ... 1 within the area."""
     heat: Tensor | None = None
     """Logits of each class having a box in each cell of the ground [B, classes, rows, columns], where asked for."""
+    sighted: Sighted | None = None
+    """What the camera maps themselves say, where asked for."""
 
 
 class Detector3D(nn.Module):
@@ -75,6 +78,7 @@ class Detector3D(nn.Module):
         self.neck = FeaturePyramid(taken, config.channels, config.levels)
         self.encoder = Encoder(config) if config.kind == "bevformer" else None
         self.decoder = Decoder(config, classes)
+        self.perspective = PerspectiveHead(config.channels, classes) if config.perspective else None
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
@@ -86,7 +90,10 @@ class Detector3D(nn.Module):
         if self.encoder is not None:
             source = ground = self.encoder(cameras, self._before(views))
         decoded = self.decoder(source)
-        return Detector3DOutput(cameras.maps, ground, *decoded)
+        sighted = None if self.perspective is None else self.perspective(cameras)
+        return Detector3DOutput(
+            cameras.maps, ground, decoded.class_logits, decoded.codes, decoded.references, decoded.heat, sighted
+        )
 
     def look(self, views: Views, moment: int) -> CameraMaps:
         """Maps of the cameras at one moment."""
@@ -108,14 +115,17 @@ class Detector3D(nn.Module):
         return CameraMaps(features, self.strides, project, extent, (height // factor, width // factor))
 
     def terms(self, output: Detector3DOutput, targets: Tensor) -> dict[str, Tensor]:
-        """`classes`, `boxes` and, where queries start from the ground, `heat`: the parts of the loss.
+        """The parts of the loss: `classes`, `boxes`, and where the config has them `heat` and `perspective`.
 
         Args:
             output: Of `forward`.
             targets: Padded boxes (x, y, z, w, l, h, yaw, vx, vy, label) in the ego frame [B, most, 10]; label -1 where
                 there is none, NaN for velocities that are not known.
         """
-        return decoded_loss(output, targets, self.config)
+        terms = decoded_loss(output, targets, self.config)
+        if output.sighted is not None:
+            terms["perspective"] = self.config.perspective * perspective_loss(output.sighted, targets)
+        return terms
 
     def loss(self, output: Detector3DOutput, targets: Tensor) -> Tensor:
         """Sum of the parts, a scalar."""

@@ -15,6 +15,9 @@ from lightloom.tasks.detect3d.cross_attention import too_many
 from lightloom.tasks.detect3d.geometry import Hits
 from lightloom.tasks.detect3d.temporal import TemporalAttention, warp
 
+_FAINT = 0.1
+"""Deviation of what tells cameras and levels apart at first; published is 1, which drowns what the maps show."""
+
 
 class Before(NamedTuple):
     """What is known of the moment before."""
@@ -86,8 +89,8 @@ class Encoder(nn.Module):
         width, shape = config.channels, (config.rows, config.columns)
         self.cells = nn.Parameter(torch.randn(shape[0] * shape[1], width))
         self.row, self.column = (nn.Parameter(torch.rand(count, width // 2)) for count in shape)
-        self.camera = nn.Parameter(torch.randn(config.cameras, width))
-        self.level = nn.Parameter(torch.randn(config.levels, width))
+        self.camera = nn.Parameter(_FAINT * torch.randn(config.cameras, width))
+        self.level = nn.Parameter(_FAINT * torch.randn(config.levels, width))
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.register_buffer("pillars", pillars(*shape, config.pillars, config.area), persistent=False)
 

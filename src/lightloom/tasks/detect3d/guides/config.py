@@ -40,11 +40,11 @@ class FocalConfig(Section):
 
     head: float = Field(1.0, ge=0)
     """Weight of the detection loss of the distillation head; at 0 the head stays the teacher's own, frozen."""
-    pv: float = Field(1.0, ge=0)
+    pv: float = Field(2.0, ge=0)
     """Weight of generative distillation of the camera maps (perspective view)."""
-    bev: float = Field(1.0, ge=0)
+    bev: float = Field(3.0, ge=0)
     """Weight of generative distillation of the ground map (bird's-eye view); counts for nothing where there is none."""
-    focal: float = Field(1.0, ge=0)
+    focal: float = Field(2.0, ge=0)
     """Weight of focal distillation: what each query samples from both maps."""
     queries: bool = True
     """Whether the objects that the distillation head finds count in the masks."""
