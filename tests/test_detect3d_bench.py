@@ -7,6 +7,7 @@ import torch
 import yaml
 
 from lightloom.bench import detect3d as bench
+from lightloom.bench.measure import peak_of_child
 
 pytest.importorskip("transformers", reason="backbones are built by `transformers`")
 
@@ -17,7 +18,7 @@ def test_every_figure_is_there_and_plain(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(bench, "CASE", bench.Case("toy", 1, 32, 64))
     monkeypatch.setattr(bench, "LOOPED", SMALL)
     monkeypatch.setattr(bench, "PADDED", SMALL)
-    monkeypatch.setattr(bench, "_peak", lambda way, seed: 1024 * len(way))
+    monkeypatch.setattr(bench, "peak_of_child", lambda name, way, seed, *case: 1024 * len(way))
     figures = bench.detect3d(rounds=1)
     assert json.loads(json.dumps(figures)) == yaml.safe_load(yaml.safe_dump(figures)) == figures
     for name in ("hit_camera_speedup", "deformable_speedup", "padded_speedup", "step_ms"):
@@ -58,4 +59,4 @@ def test_cameras_look_where_they_are_turned() -> None:
 
 def test_a_process_of_its_own_reports_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "CASE", bench.Case("toy", 6, 64, 96))
-    assert bench._peak("hits", 0) > 2**12  # KiB
+    assert peak_of_child("detect3d", "hits", 0, *bench.CASE) > 2**12  # KiB

@@ -74,22 +74,6 @@ def _mean(case: dict[str, Any]) -> str:
     return f"{mean} +- {100 * case['std']:.2f} %, {case['seeds']} seeds"
 
 
-def detect_anything(given: list[str], model: Path, out: Path, scenes: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Detect in images or at moments, as the run in `model` does."""
-    from lightloom.common.errors import RequestError
-    from lightloom.folder import RunFolder
-
-    if RunFolder.open(model).config.task == "detect3d":
-        from lightloom.detecting3d import detect_moments
-
-        return detect_moments(given, model, out, source=scenes, **wanted)
-    if scenes:
-        raise RequestError("`--scenes` is for multi-camera runs; the run in `--model` looks at images: name files.")
-    from lightloom.detecting import detect_images
-
-    return detect_images([Path(path) for path in given], model, out, **wanted)
-
-
 def show_detections(result: dict[str, Any]) -> None:
     """How many objects of each class are in each image, and which images could not be read."""
     for image in result["images"]:

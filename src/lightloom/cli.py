@@ -135,10 +135,10 @@ def detect(
     """Find objects in images or around a vehicle: writes pictures and `detections.json`, else to `detections/`."""
 
     def work() -> dict[str, Any]:
-        from lightloom.answers import detect_anything
+        from lightloom.detecting import detect
 
-        wanted = {"case": case, "threshold": threshold, "device": device or "auto"}
-        return detect_anything(given, model, out or Path("detections"), scenes, wanted)
+        place = out or Path("detections")
+        return detect(given, model, place, source=scenes, case=case, threshold=threshold, device=device or "auto")
 
     answer(work, as_json, show_detections)
 

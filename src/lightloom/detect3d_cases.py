@@ -131,6 +131,8 @@ def _plan(
     teacher = load_case(home or folder, source, scenes.classes).detector
     if config.detect3d.start == "teacher":
         start_from(detector, teacher)
+    elif config.detect3d.start == "head":
+        start_from(detector.decoder, teacher.decoder)
     return _lesson(detector, teacher, config, scenes)
 
 

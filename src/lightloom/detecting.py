@@ -20,6 +20,7 @@ from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
 from lightloom.data.detection.checks import read_header
 from lightloom.detect_cases import Trained, load_case
+from lightloom.detecting3d import detect_moments
 from lightloom.folder import RunFolder
 from lightloom.kept_cases import case_of
 from lightloom.report.pictures import annotate
@@ -39,6 +40,30 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def detect(
+    given: Sequence[str],
+    model: Path,
+    out: Path,
+    *,
+    source: str = "",
+    case: str = "",
+    threshold: float = 0.25,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Find objects in images, or around a vehicle at some moments, as the run in `model` does.
+
+    See `detect_images` and `detecting3d.detect_moments`.
+
+    Raises:
+        RequestError: Scenes are named by `source` for a run that looks at images, or as those two.
+    """
+    if RunFolder.open(model).config.task == "detect3d":
+        return detect_moments(given, model, out, source=source, case=case, threshold=threshold, device=device)
+    if source:
+        raise RequestError("`--scenes` is for multi-camera runs; the run in `--model` looks at images: name files.")
+    return detect_images([Path(path) for path in given], model, out, case=case, threshold=threshold, device=device)
 
 
 def detect_images(

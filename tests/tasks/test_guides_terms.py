@@ -400,3 +400,26 @@ def test_the_heads_loss_is_that_of_a_detector() -> None:
     parts = detection_loss(known.class_logits, known.codes, TARGETS, expert.config)
     made = numbers(guide(known, student(VIEWS), VIEWS, TARGETS))
     assert made["head"] == pytest.approx(0.5 * sum(float(part) for part in parts.values()))
+
+
+@pytest.mark.parametrize("kind", ["bevformer", "detr3d"])
+def test_half_precision_changes_little(kind: str) -> None:
+    student, expert = (config.replace(kind=kind) for config in (STUDENT, EXPERT))
+    guide, one, other = both(focal(drop=0.0), student, expert)
+    exact = numbers(guide(known_of(other), one(VIEWS), VIEWS, TARGETS))
+    with torch.autocast("cpu", torch.bfloat16):
+        made = guide(known_of(other), one(VIEWS), VIEWS, TARGETS)
+    assert {name: float(term.detach()) for name, term in made.items()} == pytest.approx(exact, rel=0.1)
+    torch.stack(list(made.values())).sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in one.parameters() if parameter.grad is not None)
+
+
+def test_a_teacher_whose_queries_start_from_the_ground() -> None:
+    """Its head pays for the heat of the ground as well."""
+    guide, student, expert = both(focal(), expert=EXPERT.replace(start="ground"))
+    known = known_of(expert)
+    made = guide(known, student(VIEWS), VIEWS, TARGETS)
+    assert set(expert.terms(known, TARGETS)) == {"classes", "boxes", "heat"}
+    assert float(made["head"].detach()) == pytest.approx(float(expert.loss(known, TARGETS)))
+    torch.stack(list(made.values())).sum().backward()
+    assert all(parameter.grad is not None for parameter in guide.head.parameters())

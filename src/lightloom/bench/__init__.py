@@ -22,6 +22,7 @@ BENCHES = {
     "absorber": "absorber:absorber",
     "optical-step": "optical_step:optical_step",
     "diffraction": "diffraction:diffraction",
+    "detect3d": "detect3d:detect3d",
 }
 """Module and function of each, by name; a function takes a seed and what else it can vary, and returns plain values."""
 

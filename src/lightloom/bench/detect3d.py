@@ -6,19 +6,14 @@ And deformable attention does without loops and without holding its samples.
 from __future__ import annotations
 
 import math
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightloom.common.errors import WorkError
+from lightloom.bench.measure import medians, peak_of_child, report_rise
 from lightloom.data.multicamera import Views
 from lightloom.nn.backbones import build_backbone
 from lightloom.tasks.detect3d import SIZES, Detector3D, lay_out, sample
@@ -92,11 +87,11 @@ def detect3d(*, seed: int = 0, rounds: int = 5) -> dict[str, Any]:
 def _cameras(seed: int, rounds: int) -> dict[str, float]:
     detectors, views = {way: _detector(CASE, way, seed) for way in ("hits", "all")}, _views(CASE, seed)
     steps = {way: _step(detector, views, _boxes(CASE, seed)) for way, detector in detectors.items()}
-    seconds = _medians(steps, rounds)
+    seconds = medians(steps, rounds)
     with torch.no_grad():
         grounds = [detectors[way].eval()(views).ground for way in ("hits", "all")]
     assert grounds[0] is not None and grounds[1] is not None
-    memory = {way: _peak(way, seed) for way in ("hits", "all")}
+    memory = {way: peak_of_child("detect3d", way, seed, *CASE) for way in ("hits", "all")}
     return {
         "hit_camera_speedup": round(seconds["all"] / seconds["hits"], 2),
         "hit_camera_error": _error(grounds[0], grounds[1]),
@@ -164,7 +159,7 @@ def _attention(seed: int, rounds: int) -> dict[str, float]:
     for name, plain, looks in (("deformable", looped, LOOPED), ("padded", padded, PADDED)):
         inputs = _inputs(looks, seed)
         ways = {"ours": _differentiated(_ours, inputs), "plain": _differentiated(plain, inputs)}
-        seconds = _medians(ways, rounds)
+        seconds = medians(ways, rounds)
         figures[f"{name}_speedup"] = round(seconds["plain"] / seconds["ours"], 2)
         figures[f"{name}_error"] = _error(_ours(*inputs), plain(*inputs))
     return figures
@@ -251,28 +246,6 @@ def padded(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: 
     return mixed.view(images, -1, most).transpose(1, 2)[image, place]
 
 
-def _medians(works: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Seconds of each, taken in turns, so that other load hits all alike."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
-        for name, work in works.items():
-            started = time.perf_counter()
-            work()
-            if turn:  # the first one warms up
-                times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
-def _peak(way: str, seed: int) -> int:
-    """Memory in KiB that a training step takes at most, in a process of its own, whose heap nobody has stretched."""
-    code = "import sys; from lightloom.bench.detect3d import report_peak; report_peak(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, way, *map(str, (seed, *CASE))]
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
-    if child.returncode:
-        raise WorkError(f"Memory could not be measured in a process of its own:\n{child.stderr.strip()[-2000:]}")
-    return int(child.stdout.split()[-1])
-
-
 def report_peak(way: str, seed: str, size: str, *numbers: str) -> None:
     """What a child process does: write how far a step raises the process's highest resident memory.
 
@@ -287,21 +260,7 @@ def report_peak(way: str, seed: str, size: str, *numbers: str) -> None:
     detector = _detector(case, way, int(seed))
     small = case._replace(samples=1, height=32, width=64)
     _step(detector, _views(small, 0), _boxes(small, 0))()  # code and tables are loaded, and counted before
-    step = _step(detector, _views(case, int(seed)), _boxes(case, int(seed)))
-    before = _highest_resident()
-    step()
-    sys.stdout.write(f"{max(_highest_resident() - before, 1)}\n")
-
-
-def _highest_resident() -> int:
-    """Of this process, in KiB where there is /proc. Elsewhere in units of the system, and not below a parent's."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1])
+    report_rise(_step(detector, _views(case, int(seed)), _boxes(case, int(seed))))
 
 
 def _error(ours: Tensor, truth: Tensor) -> float:

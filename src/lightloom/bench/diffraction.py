@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightloom.bench.measure import medians, peak_of_child, report_rise
 from lightloom.chips import DiffractiveChip
-from lightloom.common.errors import WorkError
 from lightloom.nn.diffractive import DiffractiveConv2d, Mixing
 
 _BATCH = 2
@@ -128,10 +123,10 @@ def _chip(case: Case) -> DiffractiveChip:
 
 
 def _compare(case: Case, rounds: int, seed: int) -> dict[str, float]:
-    memory = {way: _peak(case, way, seed) for way in WAYS}
+    memory = {way: peak_of_child("diffraction", way, seed, *case) for way in WAYS}
     layer = DiffractiveConv2d(case.channels, case.channels, _chip(case))
     x = torch.rand(_BATCH, case.channels, case.mask, case.mask)
-    seconds = _medians({way: _step(case, way) for way in WAYS}, rounds)
+    seconds = medians({way: _step(case, way) for way in WAYS}, rounds)
     figures = {
         "dense_error": _error(layer, x, layer),
         "published_error": _error(lambda x: published(x, layer.turns, layer.weight, layer.chip), x, layer),
@@ -157,16 +152,6 @@ def _step(case: Case, way: str) -> Callable[[], None]:
     return step
 
 
-def _peak(case: Case, way: str, seed: int) -> int:
-    """Memory that a step takes at most, in a process of its own, whose heap nobody has stretched before."""
-    code = "import sys; from lightloom.bench.diffraction import report_peak; report_peak(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, way, *map(str, (seed, *case))]
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
-    if child.returncode:
-        raise WorkError(f"Memory could not be measured in a process of its own:\n{child.stderr.strip()[-2000:]}")
-    return int(child.stdout.split()[-1])
-
-
 def report_peak(way: str, *numbers: str) -> None:
     """What a child process does: write how far a step raises the process's highest resident memory.
 
@@ -178,40 +163,7 @@ def report_peak(way: str, *numbers: str) -> None:
     seed, *sizes = map(int, numbers)
     torch.manual_seed(seed)
     _step(Case(2, 8, 4), way)()  # code and tables are loaded, and counted before
-    step = _step(Case(*sizes), way)
-    before = _highest_resident()
-    step()
-    sys.stdout.write(f"{max(_highest_resident() - before, 1)}\n")
-
-
-def _highest_resident() -> int:
-    """Of this process, in KiB where there is /proc. Elsewhere in units of the system, and not below a parent's."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1])
-
-
-def _medians(works: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Seconds of each, in turns taken alternately that last about as long, so that other load hits all alike."""
-    once = {name: _seconds(work, 2) / 2 for name, work in works.items()}
-    calls = {name: max(1, round(max(once.values()) / taken)) for name, taken in once.items()}
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            work()  # caches and the heap as this work leaves them
-            times[name].append(_seconds(work, calls[name]) / calls[name])
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
-def _seconds(work: Callable[[], None], calls: int) -> float:
-    started = time.perf_counter()
-    for _ in range(calls):
-        work()
-    return time.perf_counter() - started
+    report_rise(_step(Case(*sizes), way))
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ class MomentsConfig(Section):
     """Of each frame in pixels."""
     least_points: int = Field(1, ge=0)
     """Boxes with fewer points of lidar and radar on them are no targets."""
-    town: ToytownConfig = ToytownConfig()
+    town: ToytownConfig = ToytownConfig(reach=16)
     """What is built, where the set is `toytown`."""
     augment: ViewAugmentConfig = ViewAugmentConfig()
     """What is changed at random in the views of a training step."""
@@ -52,14 +52,14 @@ class Detect3DConfig(Section):
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
     guide: GuideConfig = GuideConfig()
     """What is learned from the teacher where objects are."""
-    start: Literal["scratch", "teacher"] = "scratch"
-    """First weights: drawn, or the teacher's wherever they fit."""
+    start: Literal["scratch", "head", "teacher"] = "scratch"
+    """First weights: drawn; the teacher's for the decoder, as published for HeatmapDistiller; or wherever they fit."""
     pictures: int = Field(3, ge=0)
     """Moments of the test that the report shows with what each case found."""
 
     @model_validator(mode="after")
     def _has_a_teacher_to_follow(self) -> Self:
-        wanted = "start: teacher" if self.start == "teacher" else "guide" if self.guide.kind != "none" else ""
+        wanted = f"start: {self.start}" if self.start != "scratch" else "guide" if self.guide.kind != "none" else ""
         if wanted and not self.distil.teacher:
             raise ValueError(f"`{wanted}` needs a teacher; name one in `distil.teacher`, or leave it out")
         return self

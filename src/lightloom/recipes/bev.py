@@ -59,8 +59,8 @@ def toytown(
         threads=2,
         detect3d=Detect3DConfig(
             scenes=MomentsConfig(
-                town=ToytownConfig(scenes=(12, 2, 4)) if quick else ToytownConfig(),
-                augment=ViewAugmentConfig(flip=0.5, turn=0.0, colour=0.2),
+                town=ToytownConfig(scenes=(12, 2, 4) if quick else (96, 12, 24), reach=16),
+                augment=ViewAugmentConfig(flip=0.0, colour=0.0),
             ),
             backbone=BackboneConfig(name="regnetx-tiny"),
             detector=detector_size("toy"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -94,12 +94,13 @@ class Size(NamedTuple):
     source: str
 
 
-_TOWN = (-25.6, -25.6, -5.0, 25.6, 25.6, 3.0)
+_TOWN = (-16.0, -16.0, -3.0, 16.0, 16.0, 3.0)
 _TOY_EXPERT = Detector3DConfig(
     channels=64, heads=4, queries=100, decoder_layers=3, feedforward=128, levels=3, rows=32, columns=32,
-    encoder_layers=2, points=4, history=2, area=_TOWN, dropout=0.0,
+    encoder_layers=2, points=4, history=2, area=_TOWN, dropout=0.0, start="ground", perspective=1.0,
 )  # fmt: skip
-_TOY = _TOY_EXPERT.replace(channels=48, feedforward=96, shrink=2, rows=16, columns=16, encoder_layers=1)
+_TOY = _TOY_EXPERT.replace(shrink=2, first=0, levels=4, rows=16, columns=16, encoder_layers=1)
+_ALONE: dict[str, Any] = {"kind": "detr3d", "temporal": False, "history": 1, "start": "learnt"}
 _DETR3D = Detector3DConfig(kind="detr3d", temporal=False, history=1)
 _OURS = "ours, for 160 x 96 images"
 _BEVFORMER = "BEVFormer (Li et al., ECCV 2022), its backbone without deformable convolutions"
@@ -108,8 +109,8 @@ SIZES: Mapping[str, Size] = MappingProxyType(
     {
         "toy-expert": Size("regnetx-tiny", _TOY_EXPERT, _OURS),
         "toy": Size("regnetx-tiny", _TOY, _OURS),
-        "detr3d-toy-expert": Size("regnetx-tiny", _TOY_EXPERT.replace(kind="detr3d", temporal=False, history=1), _OURS),
-        "detr3d-toy": Size("regnetx-tiny", _TOY.replace(kind="detr3d", temporal=False, history=1), _OURS),
+        "detr3d-toy-expert": Size("regnetx-tiny", _TOY_EXPERT.replace(**_ALONE), _OURS),
+        "detr3d-toy": Size("regnetx-tiny", _TOY.replace(**_ALONE), _OURS),
         "base": Size("resnet-101", Detector3DConfig(), _BEVFORMER),
         "small": Size(
             "resnet-101",
