@@ -21,7 +21,7 @@ from lightloom.learn import TrainConfig
 from lightloom.recipes.bev_cases import STUDENT, Ablation, Technology, cases, made_of
 from lightloom.tasks.detect3d import detector_size
 
-_TOY = TrainConfig(batch_size=4, lr=2e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
+_TOY = TrainConfig(batch_size=4, lr=1.5e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
 _PUBLISHED = TrainConfig(
     epochs=24,
     batch_size=8,
@@ -59,7 +59,7 @@ def toytown(
         threads=2,
         detect3d=Detect3DConfig(
             scenes=MomentsConfig(
-                town=ToytownConfig(scenes=(12, 2, 4) if quick else (96, 12, 24), reach=16),
+                town=ToytownConfig(scenes=(12, 2, 4) if quick else (192, 24, 48), frames=3, reach=16),
                 augment=ViewAugmentConfig(flip=0.0, colour=0.0),
             ),
             backbone=BackboneConfig(name="regnetx-tiny"),

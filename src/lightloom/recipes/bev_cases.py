@@ -11,7 +11,7 @@ Ablation = Literal["none", "parts", "masks", "heatmap", "optical"]
 Technology = Literal["diffractive", "mesh", "pcm"]
 
 EXPERT, STUDENT = "expert", "student"
-TAUGHT = (f"detect3d.distil.teacher={EXPERT}",)
+TAUGHT = (f"detect3d.distil.teacher={EXPERT}", "detect3d.start=head")
 CHANNELS = ("detect3d.distil.channels=0.25", "detect3d.distil.temperature=2")
 HEATMAP = (*TAUGHT, *CHANNELS, "detect3d.guide.kind=heatmap")
 FD3D = (*TAUGHT, "detect3d.guide.kind=fd3d")

@@ -97,7 +97,7 @@ class Size(NamedTuple):
 _TOWN = (-16.0, -16.0, -3.0, 16.0, 16.0, 3.0)
 _TOY_EXPERT = Detector3DConfig(
     channels=64, heads=4, queries=100, decoder_layers=3, feedforward=128, levels=3, rows=32, columns=32,
-    encoder_layers=2, points=4, history=2, area=_TOWN, dropout=0.0, start="ground", perspective=1.0,
+    encoder_layers=2, points=4, history=2, area=_TOWN, dropout=0.0, start="ground", perspective=3.0,
 )  # fmt: skip
 _TOY = _TOY_EXPERT.replace(shrink=2, first=0, levels=4, rows=16, columns=16, encoder_layers=1)
 _ALONE: dict[str, Any] = {"kind": "detr3d", "temporal": False, "history": 1, "start": "learnt"}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lightloom.tasks.detect3d.cameras import CameraMaps
 from lightloom.tasks.detect3d.geometry import project_points, seen
@@ -60,7 +61,10 @@ class PerspectiveHead(nn.Module):
 
 
 def perspective_loss(sighted: Sighted, targets: Tensor) -> Tensor:
-    """Focal loss of the classes and L1 of the logarithm of depth, over the centres that cameras see.
+    """Over the centres that cameras see: which class it is, how far away, and that there is none elsewhere.
+
+    The mean of the cross-entropy among classes and of the L1 distance of the logarithm of depth at the centres, and the
+    focal loss of all cells by the number of centres. Without the first, classes need many times the steps.
 
     Args:
         sighted: Of a `PerspectiveHead`.
@@ -75,5 +79,7 @@ def perspective_loss(sighted: Sighted, targets: Tensor) -> Tensor:
     column, row = cells[sample, camera, box].unbind(-1)
     wanted = torch.zeros_like(sighted.logits, dtype=torch.float32)
     wanted[sample, camera, targets[sample, box, 9].long(), row, column] = 1
+    there = sighted.logits[sample, camera, :, row, column].float()
+    mistaken = F.cross_entropy(there, targets[sample, box, 9].long(), reduction="sum")
     off = (sighted.depths[sample, camera, row, column].float() - depth[sample, camera, box].log()).abs().sum()
-    return (focal(sighted.logits.float(), wanted).sum() + off) / max(len(box), 1)
+    return (focal(sighted.logits.float(), wanted).sum() + mistaken + off) / max(len(box), 1)

@@ -81,20 +81,23 @@ class _Sample(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         values, locations, weights, image = ctx.saved_tensors
         to_values = torch.zeros_like(values) if ctx.needs_input_grad[0] else None
-        to_locations, to_weights = torch.empty_like(locations), torch.empty_like(weights)
+        to_locations = torch.empty_like(locations) if ctx.needs_input_grad[1] else None
+        to_weights = torch.empty_like(weights) if ctx.needs_input_grad[2] else None
         for part in _parts(values, locations):
             grid, inside = _on_sheet(values, locations[..., part], image[part], ctx.shapes)
             given = upstream[..., part].unsqueeze(2)
-            seen = _bilinear(values, grid).mul_(given).sum(1).view_as(inside)
-            torch.mul(seen, inside, out=to_weights[..., part])
+            if to_weights is not None:
+                seen = _bilinear(values, grid).mul_(given).sum(1).view_as(inside)
+                torch.mul(seen, inside, out=to_weights[..., part])
             given = given * (weights[..., part] * inside).flatten(1, 2).unsqueeze(1)
             more, to_grid = torch.ops.aten.grid_sampler_2d_backward(
-                given, values, grid, 0, 0, False, (to_values is not None, True)
+                given, values, grid, 0, 0, False, (to_values is not None, to_locations is not None)
             )
             if to_values is not None:
                 to_values += more
-            moved = to_grid.permute(0, 1, 3, 2).unflatten(1, locations.shape[1:3])
-            torch.mul(moved, _scale(values, ctx.shapes), out=to_locations[..., part])
+            if to_locations is not None:
+                moved = to_grid.permute(0, 1, 3, 2).unflatten(1, locations.shape[1:3])
+                torch.mul(moved, _scale(values, ctx.shapes), out=to_locations[..., part])
         return to_values, to_locations, to_weights, None, None
 
 
