@@ -187,12 +187,31 @@ def test_published_recipes_resolve_and_name_missing_data(recipe: str, tmp_path: 
         run(config, tmp_path / "run")
 
 
-def test_a_set_as_downloaded_runs(town: Path, tmp_path: Path) -> None:
-    """A folder of nuScenes's form, by the recipe for it."""
-    config = tiny(town, recipe="bev/nuscenes-tiny", cases=(0, 3))
-    assert config.recipe == "bev/nuscenes-tiny"
-    run(config.replace(stages=("sweep",)), tmp_path / "run")
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `v1.0-mini.tgz` leaves it: the official version and names of scenes, and no `splits.json`."""
+    root = tmp_path_factory.mktemp("data") / "nuscenes"
+    config = ToytownConfig(scenes=(8, 1, 1), frames=1, cameras=CAMERAS, width=64, height=48, seed=1)
+    make_toytown(root, config, progress=False)
+    folder = root / "v1.0-mini"
+    (root / VERSION).rename(folder)
+    (folder / "splits.json").unlink()
+    scenes = json.loads((folder / "scene.json").read_text())
+    official = (61, 553, 655, 757, 796, 1077, 1094, 1100, 103, 916)
+    for scene, number in zip(scenes, official, strict=True):
+        scene["name"] = f"scene-{number:04}"
+    (folder / "scene.json").write_text(json.dumps(scenes))
+    return root
+
+
+def test_v1_mini_as_downloaded_runs(mini: Path, tmp_path: Path) -> None:
+    config = tiny(mini, f"data.root={mini.parent}", recipe="bev/nuscenes-tiny", cases=(0, 3))
+    named = config.detect3d.replace(scenes=config.detect3d.scenes.replace(name="nuscenes"))
+    run(config.replace(stages=("sweep",), detect3d=named), tmp_path / "run")
+    assert [row["case"] for row in rows(tmp_path / "run")] == ["expert", "FD3D"]
     assert np.isfinite([row["accuracy"] for row in rows(tmp_path / "run")]).all()
+    test = surroundings_of(RunFolder.open(tmp_path / "run").config).test
+    assert {moment.scene for moment in test.moments} == {"scene-0103", "scene-0916"}
 
 
 @pytest.mark.parametrize(

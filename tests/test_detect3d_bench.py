@@ -21,7 +21,7 @@ def test_every_figure_is_there_and_plain(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(bench, "peak_of_child", lambda name, way, seed, *case: 1024 * len(way))
     figures = bench.detect3d(rounds=1)
     assert json.loads(json.dumps(figures)) == yaml.safe_load(yaml.safe_dump(figures)) == figures
-    for name in ("hit_camera_speedup", "deformable_speedup", "padded_speedup", "step_ms"):
+    for name in ("hit_camera_speedup", "hit_encoder_speedup", "deformable_speedup", "padded_speedup", "step_ms"):
         assert figures[name] > 0
     assert figures["peak_memory_mb"] == 4 and figures["hit_memory_ratio"] == 1.3333
     for name in ("hit_camera_error", "deformable_error", "padded_error"):

@@ -45,7 +45,7 @@ def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
 
     Raises:
         RequestError: It cannot be built or seen through, it looks at other moments than the first case, or there is no
-            such teacher.
+            such teacher, or none whose decoder it can start from.
     """
     _check_alike(training.config, asked[0].config)
     scenes = surroundings_of(training.config)
@@ -59,6 +59,7 @@ def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
             teacher = build_detector3d(source.config, len(scenes.classes))
         else:
             teacher = load_case(home, source, scenes.classes).detector
+        _begin(detector, teacher, training.config.detect3d.start)
         pupil, _, prepare = _lesson(detector, teacher, training.config, scenes)
         prepare(pupil, 0.0)
 
@@ -129,11 +130,24 @@ def _plan(
     scenes = surroundings_of(config)
     home, source = teacher_of(config.detect3d.distil.teacher, training, asked)
     teacher = load_case(home or folder, source, scenes.classes).detector
-    if config.detect3d.start == "teacher":
-        start_from(detector, teacher)
-    elif config.detect3d.start == "head":
-        start_from(detector.decoder, teacher.decoder)
+    _begin(detector, teacher, config.detect3d.start)
     return _lesson(detector, teacher, config, scenes)
+
+
+def _begin(detector: Detector3D, teacher: Detector3D, start: str) -> None:
+    """Take the first weights of the teacher where they are asked for."""
+    if start == "teacher":
+        start_from(detector, teacher)
+    if start != "head":
+        return
+    for field in ("kind", "channels"):
+        own, known = getattr(detector.config, field), getattr(teacher.config, field)
+        if own != known:
+            raise RequestError(
+                f"`start: head` takes the teacher's decoder, and `detector.{field}` is {own} here and {known} there; "
+                "give both the same, or leave `start` out."
+            )
+    start_from(detector.decoder, teacher.decoder)
 
 
 def _lesson(

@@ -21,6 +21,7 @@ from lightloom.data.nuscenes import CameraView, Moment
 from lightloom.detect3d_cases import Trained, load_case
 from lightloom.folder import RunFolder
 from lightloom.kept_cases import case_of
+from lightloom.learn import file_name
 from lightloom.metrics.nuscenes import write_results
 from lightloom.moment_pictures import found_rows, true_rows
 from lightloom.report.birdview import bird_view
@@ -99,8 +100,8 @@ def _asked(given: Sequence[str], config: RunConfig, source: str) -> tuple[MultiC
             )
     concerned = {tokens.get(name, name) for name in given}
     kept = [moment for moment in moments if moment.scene in concerned]
-    framed = frame_moments(
-        kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0
+    framed = frame_moments(  # a moment needs few of the images of its scene
+        kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0, memory=False
     )
     chosen = [place for place, moment in enumerate(kept) if moment.token in given or moment.scene in given]
     return framed, chosen
@@ -120,7 +121,7 @@ def _told(
     moment, kept = framed.moments[place], found.scores > threshold
     shown = Boxes(*(part[kept] for part in found))
     pictures = [_draw(moment, camera, shown, trained.classes, out) for camera in moment.cameras]
-    rows, above = found_rows(found, threshold), f"{moment.token}-above.svg"
+    rows, above = found_rows(found, threshold), f"{file_name(moment.token)}-above.svg"
     view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(framed.labels[place]))
     write_text(out / above, view)
     named = [{**row, "class": trained.classes[row["label"]]} for row in rows]
@@ -135,6 +136,6 @@ def _draw(moment: Moment, camera: CameraView, found: Boxes, classes: Sequence[st
         pixels, camera.matrix, found.boxes.numpy(), found.labels.tolist(), found.scores.tolist(), classes
     )
     picture.save(stream, "JPEG", quality=_JPEG)
-    name = f"{moment.token}-{camera.channel}.jpg"
+    name = f"{file_name(moment.token)}-{file_name(camera.channel)}.jpg"
     write_bytes(out / name, stream.getvalue())
     return name

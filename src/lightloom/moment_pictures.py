@@ -14,6 +14,7 @@ from torch import Tensor
 from lightloom.common.files import make_folder, write_bytes
 from lightloom.data.nuscenes import Moment
 from lightloom.folder import RunFolder
+from lightloom.learn import file_name
 from lightloom.tasks.detect3d import Boxes
 
 _JPEG = 88
@@ -41,7 +42,7 @@ def camera_pictures(folder: RunFolder, number: int, moment: Moment, channels: Se
         image.thumbnail((_WIDEST, _WIDEST))
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=_JPEG)
-        name = f"pictures/{number:03d}-{channel}.jpg"
+        name = f"pictures/{number:03d}-{file_name(channel)}.jpg"
         write_bytes(folder.file(name), stream.getvalue())
         shrunk = np.diag([image.width / camera.width, image.height / camera.height, 1.0, 1.0]) @ camera.matrix
         listed.append(

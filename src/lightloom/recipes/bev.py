@@ -48,7 +48,7 @@ def toytown(
         seeds: Trainings of each case.
         quick: 12 scenes, 2 epochs.
     """
-    expert = ("detect3d.detector=toy-expert", f"train.epochs={2 if quick else 6}")
+    expert = ("detect3d.detector=toy-expert", f"train.epochs={2 if quick else 12}")
     student = ("detect3d.detector=toy",)
     # the last maps of the student are so small that light crosses them within 40 um
     near = diffractive("phoenix").replace(distance_in=4e-5, distance=4e-5)

@@ -15,7 +15,7 @@ from lightloom.data.files import given_folder
 from lightloom.data.nuscenes.classes import CLASSES
 from lightloom.data.nuscenes.frames import Moment, read_moments
 from lightloom.data.nuscenes.splits import scene_splits
-from lightloom.data.nuscenes.tables import Tables, read_tables
+from lightloom.data.nuscenes.tables import Tables, check_cameras, read_tables
 from lightloom.data.toytown import ToytownConfig, toytown
 
 MULTICAMERA_SETS: Mapping[str, str] = MappingProxyType(
@@ -27,7 +27,7 @@ MULTICAMERA_SETS: Mapping[str, str] = MappingProxyType(
 """What `load_multicamera` knows by name; `nuscenes:PATH` is one's own folder in that format."""
 
 _NAMES = {
-    "train": ("train", "mini_train"),
+    "train": ("train", "mini_train", "all"),
     "validation": ("val", "validation", "mini_val"),
     "test": ("test",),
 }
@@ -133,13 +133,11 @@ def _version(folder: Path) -> str:
 
 
 def _channels(tables: Tables, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    known = [str(sensor["channel"]) for sensor in tables["sensor"].values() if sensor["modality"] == "camera"]
-    for channel in wanted or ():
-        if channel not in known:
-            raise RequestError(f"`{tables.folder}` has no camera `{channel}`. {nearest(channel, known)}")
-    if not known or (wanted is not None and not wanted):
-        raise RequestError(f"There is no camera to look through in `{tables.folder}`; cameras there: {known}.")
-    return tuple(wanted or known)
+    if not (known := tables.cameras()):
+        raise RequestError(f"`{tables.folder}` has no camera to look through; add one to `sensor.json`.")
+    chosen = known if wanted is None else wanted
+    check_cameras(tables, chosen)
+    return chosen
 
 
 def _divided(name: str, given: Mapping[str, tuple[str, ...]], seed: int) -> dict[str, tuple[str, ...]]:

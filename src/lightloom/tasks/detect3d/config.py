@@ -68,8 +68,8 @@ class Detector3DConfig(Section):
     pretrained weights. 0 leaves that head out, as published."""
     velocity: float = Field(0.2, ge=0)
     """Weight of the two velocities within it."""
-    most: int = Field(300, ge=1)
-    """Detections in a frame."""
+    most: int = Field(300, ge=1, le=500)
+    """Detections in a frame; a results file of nuScenes may have 500."""
     score: float = Field(0.0, ge=0, lt=1)
     """Least score of a detection."""
 
@@ -96,10 +96,10 @@ class Size(NamedTuple):
 
 _TOWN = (-16.0, -16.0, -3.0, 16.0, 16.0, 3.0)
 _TOY_EXPERT = Detector3DConfig(
-    channels=64, heads=4, queries=100, decoder_layers=3, feedforward=128, levels=3, rows=32, columns=32,
-    encoder_layers=2, points=4, history=2, area=_TOWN, dropout=0.0, start="ground", perspective=3.0,
+    channels=64, heads=4, queries=100, decoder_layers=3, feedforward=128, levels=3, rows=16, columns=16,
+    encoder_layers=1, points=4, history=2, area=_TOWN, dropout=0.0, start="ground", perspective=3.0,
 )  # fmt: skip
-_TOY = _TOY_EXPERT.replace(shrink=2, first=0, levels=4, rows=16, columns=16, encoder_layers=1)
+_TOY = _TOY_EXPERT.replace(shrink=2, first=0, levels=4)
 _ALONE: dict[str, Any] = {"kind": "detr3d", "temporal": False, "history": 1, "start": "learnt"}
 _DETR3D = Detector3DConfig(kind="detr3d", temporal=False, history=1)
 _OURS = "ours, for 160 x 96 images"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightloom.tasks.detect3d.geometry import widened
 from lightloom.tasks.detect3d.sheet import Sheet, lay_out, sample
 
 
@@ -101,7 +102,7 @@ class DeformableAttention(nn.Module):
         looks = len(query)
         parts = (self.heads, self.levels, self.points)
         # all looks last: what follows runs along them
-        offsets = _transposed(self.offsets, query).view(*parts, 2, looks)
+        offsets = widened(_transposed(self.offsets, query)).view(*parts, 2, looks)  # half precision knows no cells
         cells = offsets.new_tensor([(1 / w, 1 / h) for h, w in shapes])[:, None, :, None]
         around = references.permute(2, 1, 3, 0).contiguous()  # [levels, R, 2, K]
         around = around.repeat(1, self.points // around.shape[1], 1, 1).to(offsets.dtype)

@@ -146,7 +146,7 @@ class Detector3D(nn.Module):
     @property
     def later_parts(self) -> tuple[str, ...]:
         """Names of the parts behind the backbone."""
-        return ("neck", "decoder") if self.encoder is None else ("neck", "encoder", "decoder")
+        return tuple(name for name in ("neck", "encoder", "decoder", "perspective") if getattr(self, name) is not None)
 
     @torch.no_grad()
     def _before(self, views: Views) -> Before | None:

@@ -26,7 +26,8 @@ def project_points(points: Tensor, project: Tensor) -> tuple[Tensor, Tensor]:
         Pixels (u, v) [..., P, 2] and depth along the optical axis in metres [..., P]. Pixels of points that are not in
         front of the camera have no meaning, but are finite.
     """
-    moved = points @ project[..., :3, :3].transpose(-1, -2) + project[..., None, :3, 3]
+    with torch.autocast(points.device.type, enabled=False):  # half precision knows no pixels
+        moved = points @ project[..., :3, :3].transpose(-1, -2) + project[..., None, :3, 3]
     depth = moved[..., 2]
     return moved[..., :2] / depth.clamp(min=_NEAREST).unsqueeze(-1), depth
 

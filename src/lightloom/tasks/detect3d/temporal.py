@@ -31,7 +31,8 @@ def warp(ground: Tensor, motion: Tensor, area: tuple[float, ...]) -> Tensor:
     rows, columns = ground.shape[-2:]
     low, high = (motion.new_tensor([area[at], area[at + 1]]) for at in (0, 3))
     metres = low + centres((rows, columns), motion) * (high - low)
-    before = metres @ motion[:, :2, :2].transpose(1, 2) + motion[:, None, :2, 3]
+    with torch.autocast(motion.device.type, enabled=False):  # half precision knows no cells
+        before = metres @ motion[:, :2, :2].transpose(1, 2) + motion[:, None, :2, 3]
     grid = 2 * (before - low) / (high - low) - 1
     return F.grid_sample(ground.float(), grid.view(-1, rows, columns, 2).float(), align_corners=False).to(ground.dtype)
 
