@@ -19,7 +19,15 @@ from lightloom.config import RunConfig
 from lightloom.data.multicamera import Views, view_augmentation
 from lightloom.detectors3d import Surroundings, build_detector3d, read_surroundings
 from lightloom.folder import RunFolder
-from lightloom.kept_cases import keep_weights, known_classes, noise_seed, start_from, teacher_of, weights_of
+from lightloom.kept_cases import (
+    keep_weights,
+    known_channels,
+    known_classes,
+    noise_seed,
+    start_from,
+    teacher_of,
+    weights_of,
+)
 from lightloom.learn import Distil, Pupil
 from lightloom.nn.backbones import SIZES
 from lightloom.sweeps import Training
@@ -102,7 +110,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
     figures, _ = Detect3D(detector).measure(detector, scenes.test)
     if is_main():
-        keep_weights(folder, training, detector, scenes.classes)
+        keep_weights(folder, training, detector, scenes.classes, scenes.channels)
     processes.wait(config.device)  # the next case may learn from this one, in every process
     return {
         "case": training.case.name,
@@ -162,10 +170,11 @@ def _lesson(
 
 
 class Trained(NamedTuple):
-    """A detector as it was trained, in eval mode, and what it tells apart."""
+    """A detector as it was trained, in eval mode, what it tells apart, and the cameras it looks through."""
 
     detector: Detector3D
     classes: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | None = None) -> Trained:
@@ -182,7 +191,7 @@ def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | No
     known = known_classes(folder, training, classes)
     detector = build_detector3d(_without_checkpoint(training.config), len(known))
     learning.load_weights(detector, weights_of(folder, training))
-    return Trained(detector.eval(), known)
+    return Trained(detector.eval(), known, known_channels(folder, training))
 
 
 def _without_checkpoint(config: RunConfig) -> RunConfig:

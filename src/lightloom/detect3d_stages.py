@@ -24,21 +24,21 @@ from lightloom.metrics.nuscenes import Figures, write_results
 from lightloom.moment_pictures import camera_pictures, found_rows, true_rows
 from lightloom.stages import Work
 from lightloom.sweeps import Training, trainings
-from lightloom.tasks.detect3d import Boxes, Detect3D, Detector3D, Detector3DOutput, results_of
+from lightloom.tasks.detect3d import Boxes, Detect3D, Detector3D, Detector3DOutput, HeatmapConfig, results_of
 
 _LISTED = 0.2  # least score of a box that is shown
 _POSITIONS = 30  # of the best queries
-_MASK_CELLS = 64  # a side, of the map of where boxes are
 
 
 def evaluate(work: Work) -> None:
     """Look at the test moments with every case of the first seed: figures, boxes, ground maps, results files, light."""
     first = _first(work)
     scenes, device = surroundings_of(first[0].config), best_device(work.config.device)
-    area = first[0].config.detect3d.detector.area
+    wanted = first[0].config.detect3d
+    area = wanted.detector.area
     shown = _shown(len(scenes.test), work.config.detect3d.pictures)
     frames = [_frame(work, number, scenes.test, place) for number, place in enumerate(shown)]
-    curves, maps = list[dict[str, Any]](), _masks(scenes.test, shown, area)
+    curves, maps = list[dict[str, Any]](), _masks(scenes.test, shown, area, wanted.guide.heatmap)
     make_folder(work.folder.file("results"))
     light, notes = dict[str, Tensor](), dict[str, str]()
     with follow("evaluate", len(first)) as report:
@@ -105,11 +105,12 @@ def _frame(work: Work, number: int, test: MultiCameraSet, place: int) -> dict[st
     }
 
 
-def _masks(test: MultiCameraSet, shown: Sequence[int], area: Area) -> dict[str, Tensor]:
-    """Where the boxes of each shown moment are on the ground."""
+def _masks(test: MultiCameraSet, shown: Sequence[int], area: Area, drawn: HeatmapConfig) -> dict[str, Tensor]:
+    """Where the boxes of each shown moment are on the ground, as HeatmapDistiller draws them."""
     if not shown:
         return {}
-    masks = gaussian_heatmap(test.labels[list(shown)], area, (_MASK_CELLS, _MASK_CELLS))
+    rows, columns = (max(round((area[axis + 3] - area[axis]) / drawn.cell), 1) for axis in (1, 0))
+    masks = gaussian_heatmap(test.labels[list(shown)], area, (rows, columns), drawn.overlap, drawn.least)
     return {f"{number}/heatmap": mask[0] for number, mask in enumerate(masks)}
 
 

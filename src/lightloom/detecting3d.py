@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightloom.common.errors import RequestError, nearest
+from lightloom.common.errors import RequestError
 from lightloom.common.files import make_folder, write_bytes, write_json, write_text
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.config import RunConfig
-from lightloom.data.multicamera import MultiCameraSet, all_moments, frame_moments
+from lightloom.data.multicamera import MultiCameraSet, find_moments, frame_moments
 from lightloom.data.nuscenes import CameraView, Moment
 from lightloom.detect3d_cases import Trained, load_case
 from lightloom.folder import RunFolder
@@ -67,7 +67,7 @@ def detect_moments(
     training = case_of(folder, case)
     trained = load_case(folder, training)
     trained.detector.to(best_device(device))
-    framed, chosen = _asked(given, training.config, source)
+    framed, chosen = _asked(given, trained, training.config, source)
     make_folder(out)
     images, found = [], []
     with follow("detect", len(chosen)) as report:
@@ -82,24 +82,17 @@ def detect_moments(
     return result
 
 
-def _asked(given: Sequence[str], config: RunConfig, source: str) -> tuple[MultiCameraSet, list[int]]:
+def _asked(given: Sequence[str], trained: Trained, config: RunConfig, source: str) -> tuple[MultiCameraSet, list[int]]:
     """The moments of the scenes that are concerned, and the places of those that were asked for."""
     wanted, size = config.detect3d.scenes, config.detect3d.detector
-    moments, channels = all_moments(
+    kept, channels = find_moments(
+        given,
         source or wanted.name,
         config.data.root,
-        version=wanted.version if not source else None,
-        cameras=wanted.cameras,
+        version=None if source else wanted.version,
+        cameras=trained.channels,
         town=wanted.town,
     )
-    tokens, scenes = {moment.token: moment.scene for moment in moments}, {moment.scene for moment in moments}
-    for name in given:
-        if name not in tokens and name not in scenes:
-            raise RequestError(
-                f"`{name}` is no scene and no sample of `{source or wanted.name}`. {nearest(name, [*scenes, *tokens])}"
-            )
-    concerned = {tokens.get(name, name) for name in given}
-    kept = [moment for moment in moments if moment.scene in concerned]
     framed = frame_moments(  # a moment needs few of the images of its scene
         kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0, memory=False
     )

@@ -23,10 +23,18 @@ def weights_of(folder: RunFolder, training: Training) -> Path:
     return folder.file(f"models/{learning.file_name(training.name)}.safetensors")
 
 
-def keep_weights(folder: RunFolder, training: Training, detector: nn.Module, classes: Sequence[str]) -> None:
-    """Write what a case has learned, with the classes that it tells apart."""
+def keep_weights(
+    folder: RunFolder, training: Training, detector: nn.Module, classes: Sequence[str], channels: Sequence[str] = ()
+) -> None:
+    """Write what a case has learned, with the classes that it tells apart and the cameras that it has weights for."""
     make_folder(folder.file("models"))
-    learning.save_weights(detector, weights_of(folder, training), classes=json.dumps(list(classes)))
+    notes = {"classes": json.dumps(list(classes)), "channels": json.dumps(list(channels))}
+    learning.save_weights(detector, weights_of(folder, training), **notes)
+
+
+def known_channels(folder: RunFolder, training: Training) -> tuple[str, ...]:
+    """The cameras that a trained case looks through, in the order of its weights."""
+    return tuple(json.loads(learning.read_tensors(weights_of(folder, training))[1].get("channels", "[]")))
 
 
 def known_classes(folder: RunFolder, training: Training, classes: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from lightloom.cost.account import Boundary
 from lightloom.cost.diffraction import LightCost, light_cost
 from lightloom.cost.electronics import GPU_BATCH_1, ElectronicProfile
 from lightloom.cost.macs import Work, count_work
+from lightloom.nn.layers import OpticalLayer
 
 ASSUMPTIONS = (
     "One image, or moment of several cameras, at a time; stages, the frames of an optical layer, and electronics "
@@ -27,6 +28,11 @@ ASSUMPTIONS = (
     "head, run better than the grouped ones of a backbone.",
     "Batch norms are folded into the weights or sums before them; activations, shortcut sums, pooling, resampling, "
     "what attention gathers from maps, and the choice of boxes are not counted.",
+)
+
+_CORES = (
+    "Layers on tensor cores, meshes or crossbars, are counted as if they were electronic: what a core takes depends on "
+    "its chip, which `lightloom cost` counts for runs of their own."
 )
 
 
@@ -118,7 +124,7 @@ def hybrid_cost(
             for name, paths in (("one path at a time", 1), ("all paths side by side", None))
         },
         constants=_constants(work, electronic),
-        assumptions=_assumptions(work),
+        assumptions=_assumptions(work, model),
     )
 
 
@@ -230,8 +236,10 @@ def _constants(work: Work, electronic: ElectronicProfile) -> list[dict[str, Any]
     ]
 
 
-def _assumptions(work: Work) -> list[str]:
+def _assumptions(work: Work, model: nn.Module) -> list[str]:
+    cores = any(isinstance(part, OpticalLayer) for part in model.modules())
+    shared = [*ASSUMPTIONS, *((_CORES,) if cores else ())]
     if not work.uses:
-        return list(ASSUMPTIONS)
+        return shared
     fields = any(use.layer.chip.detector == "field" for use in work.uses)
-    return [*ASSUMPTIONS, *diffraction.ASSUMPTIONS, *((diffraction.HOMODYNE,) if fields else ())]
+    return [*shared, *diffraction.ASSUMPTIONS, *((diffraction.HOMODYNE,) if fields else ())]

@@ -183,7 +183,7 @@ class _Trainer:
         for index, batch in self.thin(enumerate(self.batches.epoch(epoch - 1)), epoch):
             step = (epoch - 1) * per_epoch + index
             for group in self.optimizer.param_groups:
-                group["lr"] = group["factor"] * self.config.learning_rate(step, self.config.epochs * per_epoch)
+                group["lr"] = group.get("factor", 1.0) * self.config.learning_rate(step, self.config.epochs * per_epoch)
             where = f"stage `{self.place.stage}`, epoch {epoch}, step {step}"
             inputs, targets = batch.inputs, batch.targets
             if self.augment is not None:

@@ -2,7 +2,7 @@
 
 from lightloom.data.multicamera.augment import ViewAugmentConfig, mirror, turn, view_augmentation
 from lightloom.data.multicamera.framed import TARGET, Area, MultiCameraSet, Windows, frame_moments
-from lightloom.data.multicamera.sets import MULTICAMERA_SETS, MultiCameraSplits, all_moments, load_multicamera
+from lightloom.data.multicamera.sets import MULTICAMERA_SETS, MultiCameraSplits, find_moments, load_multicamera
 from lightloom.data.multicamera.views import Views
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "ViewAugmentConfig",
     "Views",
     "Windows",
-    "all_moments",
+    "find_moments",
     "frame_moments",
     "load_multicamera",
     "mirror",

@@ -24,8 +24,9 @@ Change = Callable[[Views, Tensor], tuple[Views, Tensor]]
 class ViewAugmentConfig(Section):
     """How the views of a training step are changed."""
 
-    flip: float = Field(0.5, ge=0, le=1)
-    """Share of the samples whose world is mirrored left to right, images and all."""
+    flip: float = Field(0.0, ge=0, le=1)
+    """Share of the samples whose world is mirrored left to right, images and all. A detector with weights of its own
+    for each camera then sees what is on the left through what is mounted on the right."""
     turn: float = Field(0.0, ge=0, le=180)
     """The ego frame is turned about the vertical by up to so many degrees; the images stay."""
     colour: float = Field(0.2, ge=0, lt=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -85,7 +85,8 @@ def load_multicamera(
     return MultiCameraSplits(train, validation, test, channels, CLASSES, name)
 
 
-def all_moments(
+def find_moments(
+    wanted: Sequence[str],
     name: str,
     root: Path | None = None,
     *,
@@ -93,10 +94,29 @@ def all_moments(
     cameras: tuple[str, ...] | None = None,
     town: ToytownConfig | None = None,
 ) -> tuple[tuple[Moment, ...], tuple[str, ...]]:
-    """Every moment of a set, whatever its split, and the names of the cameras; arguments as of `load_multicamera`."""
+    """All moments of the scenes that some names are about, whatever their split, and the names of the cameras.
+
+    Args:
+        wanted: Names of scenes, or tokens of samples.
+        name: As of `load_multicamera`, like all that follows.
+        root: Likewise.
+        version: Likewise.
+        cameras: Likewise; where none of them is in this set, all of its own are taken.
+        town: Likewise.
+
+    Raises:
+        RequestError: There is no such scene or sample, or as of `load_multicamera`.
+    """
     tables = _tables(name, root, version, town)
-    channels = _channels(tables, cameras)
-    return read_moments(tables, [str(scene["name"]) for scene in tables["scene"].values()], channels), channels
+    shared = [camera for camera in cameras or () if camera in tables.cameras()]
+    scenes = {str(scene["name"]): str(scene["name"]) for scene in tables["scene"].values()}
+    samples = {token: str(tables["scene"][sample["scene_token"]]["name"]) for token, sample in tables["sample"].items()}
+    for each in wanted:
+        if each not in scenes and each not in samples:
+            raise RequestError(f"`{each}` is no scene and no sample of `{name}`. {nearest(each, [*scenes, *samples])}")
+    concerned = dict.fromkeys(scenes.get(each) or samples[each] for each in wanted)
+    channels = _channels(tables, tuple(shared) or None)
+    return read_moments(tables, list(concerned), channels), channels
 
 
 def _tables(name: str, root: Path | None, version: str | None, town: ToytownConfig | None) -> Tables:

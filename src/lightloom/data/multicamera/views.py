@@ -30,8 +30,3 @@ class Views(NamedTuple):
     def to(self, device: torch.device) -> Views:
         """The same on a device."""
         return Views(*(part.to(device) for part in self))
-
-    @property
-    def present(self) -> Tensor:
-        """[B, N], bool: the cameras that give an image now."""
-        return self.extent[:, -1].amin(-1) > 0

@@ -9,7 +9,7 @@ from lightloom.tasks.detect3d.deformable import Aimed, DeformableAttention
 from lightloom.tasks.detect3d.detector import Detector3D, Detector3DOutput
 from lightloom.tasks.detect3d.encoder import Encoder
 from lightloom.tasks.detect3d.geometry import decode_boxes, encode_boxes, project_points, seen
-from lightloom.tasks.detect3d.guides import GuideConfig, build_guide
+from lightloom.tasks.detect3d.guides import GuideConfig, HeatmapConfig, build_guide
 from lightloom.tasks.detect3d.losses import detection_loss
 from lightloom.tasks.detect3d.matching import Matched, match
 from lightloom.tasks.detect3d.queries import Source
@@ -32,6 +32,7 @@ __all__ = [
     "Encoder",
     "GroundSampling",
     "GuideConfig",
+    "HeatmapConfig",
     "Matched",
     "Recorder",
     "Sheet",
