@@ -28,13 +28,22 @@ def keep_weights(
 ) -> None:
     """Write what a case has learned, with the classes that it tells apart and the cameras that it has weights for."""
     make_folder(folder.file("models"))
-    notes = {"classes": json.dumps(list(classes)), "channels": json.dumps(list(channels))}
-    learning.save_weights(detector, weights_of(folder, training), **notes)
+    # one note: several would be written in an order that differs from run to run
+    known = json.dumps({"classes": list(classes), "channels": list(channels)})
+    learning.save_weights(detector, weights_of(folder, training), known=known)
 
 
 def known_channels(folder: RunFolder, training: Training) -> tuple[str, ...]:
     """The cameras that a trained case looks through, in the order of its weights."""
-    return tuple(json.loads(learning.read_tensors(weights_of(folder, training))[1].get("channels", "[]")))
+    return tuple(_known(weights_of(folder, training)).get("channels", ()))
+
+
+def _known(path: Path) -> dict[str, list[str]]:
+    notes = learning.read_tensors(path)[1]
+    known: dict[str, list[str]] = (
+        json.loads(notes["known"]) if "known" in notes else {"classes": json.loads(notes["classes"])}
+    )
+    return known
 
 
 def known_classes(folder: RunFolder, training: Training, classes: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -54,7 +63,7 @@ def known_classes(folder: RunFolder, training: Training, classes: Sequence[str] 
             f"The case `{training.name}` of `{folder.path}` has no weights yet; go on with that run first: "
             f"`lightloom run {folder.config.recipe} --out {folder.path} --resume`."
         )
-    known = tuple(json.loads(learning.read_tensors(path)[1]["classes"]))
+    known = tuple(_known(path)["classes"])
     if classes is not None and known != tuple(classes):
         raise RequestError(
             f"The class list does not match: `{path}` knows {list(known)}, and the images have {list(classes)}; give "

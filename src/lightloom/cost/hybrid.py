@@ -22,7 +22,7 @@ from lightloom.cost.macs import Work, count_work
 from lightloom.nn.layers import OpticalLayer
 
 ASSUMPTIONS = (
-    "One image, or moment of several cameras, at a time; stages, the frames of an optical layer, and electronics "
+    "One image, or one moment of all views, at a time; stages, the frames of an optical layer, and electronics "
     "follow one another.",
     "Electronics takes the same energy and time for every multiply-add, although wide convolutions, such as those of a "
     "head, run better than the grouped ones of a backbone.",
