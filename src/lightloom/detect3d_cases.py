@@ -24,6 +24,7 @@ from lightloom.kept_cases import (
     known_channels,
     known_classes,
     noise_seed,
+    row_of,
     start_from,
     teacher_of,
     weights_of,
@@ -112,20 +113,16 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     if is_main():
         keep_weights(folder, training, detector, scenes.classes, scenes.channels)
     processes.wait(config.device)  # the next case may learn from this one, in every process
-    return {
-        "case": training.case.name,
-        "series": training.case.series or training.case.name,
-        "x": training.case.x,
-        "seed": training.seed,
-        "measure": "NDS",
-        "accuracy": figures.NDS,
-        "figures": figures.means,
-        "per_class": figures.per_class,
-        "teacher": wanted.distil.teacher,
-        "epochs": progress.epoch,
-        "seconds": round(time.perf_counter() - started, 3),
-        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
-    }
+    return row_of(
+        training,
+        detector,
+        progress,
+        time.perf_counter() - started,
+        measure="NDS",
+        figures=figures.means,
+        per_class=figures.per_class,
+        teacher=wanted.distil.teacher,
+    )
 
 
 def _plan(

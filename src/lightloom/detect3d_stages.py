@@ -23,7 +23,7 @@ from lightloom.light_pictures import look
 from lightloom.metrics.nuscenes import Figures, write_results
 from lightloom.moment_pictures import camera_pictures, found_rows, true_rows
 from lightloom.stages import Work
-from lightloom.sweeps import Training, trainings
+from lightloom.sweeps import first_trainings
 from lightloom.tasks.detect3d import Boxes, Detect3D, Detector3D, Detector3DOutput, HeatmapConfig, results_of
 
 _LISTED = 0.2  # least score of a box that is shown
@@ -32,7 +32,7 @@ _POSITIONS = 30  # of the best queries
 
 def evaluate(work: Work) -> None:
     """Look at the test moments with every case of the first seed: figures, boxes, ground maps, results files, light."""
-    first = _first(work)
+    first = first_trainings(work.config)
     scenes, device = surroundings_of(first[0].config), best_device(work.config.device)
     wanted = first[0].config.detect3d
     area = wanted.detector.area
@@ -67,7 +67,7 @@ def evaluate(work: Work) -> None:
 
 def cost(work: Work) -> None:
     """Count what one moment takes in every case: as published for hybrids, and as a whole."""
-    first = _first(work)
+    first = first_trainings(work.config)
     scenes = surroundings_of(first[0].config)
     sample = _one(scenes.test.images[torch.tensor([0])])
     bills = {}
@@ -75,10 +75,6 @@ def cost(work: Work) -> None:
         detector = load_case(work.folder, training, scenes.classes).detector
         bills[training.case.name] = costs.hybrid_cost(detector, sample)
     write_json(work.folder.file("hybrid.json"), costs.hybrid_file(bills))
-
-
-def _first(work: Work) -> list[Training]:
-    return trainings(work.config)[: len(work.config.sweep.cases)]
 
 
 def _shown(count: int, wanted: int) -> list[int]:

@@ -18,7 +18,7 @@ from lightloom.config import RunConfig
 from lightloom.data.detection import augmentation
 from lightloom.detectors import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.folder import RunFolder
-from lightloom.kept_cases import keep_weights, known_classes, noise_seed, start_from, teacher_of, weights_of
+from lightloom.kept_cases import keep_weights, known_classes, noise_seed, row_of, start_from, teacher_of, weights_of
 from lightloom.learn import Distil, Pupil
 from lightloom.nn.backbones import SIZES
 from lightloom.sweeps import Training
@@ -96,20 +96,16 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     if is_main():
         keep_weights(folder, training, detector, scenes.classes)
     processes.wait(config.device)  # the next case may learn from this one, in every process
-    return {
-        "case": training.case.name,
-        "series": training.case.series or training.case.name,
-        "x": training.case.x,
-        "seed": training.seed,
-        "measure": "AP",
-        "accuracy": precision.figures["AP"],
-        "figures": precision.figures,
-        "per_class": precision.per_class,
-        "teacher": wanted.distil.teacher,
-        "epochs": progress.epoch,
-        "seconds": round(time.perf_counter() - started, 3),
-        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
-    }
+    return row_of(
+        training,
+        detector,
+        progress,
+        time.perf_counter() - started,
+        measure="AP",
+        figures=precision.figures,
+        per_class=precision.per_class,
+        teacher=wanted.distil.teacher,
+    )
 
 
 Prepare = Callable[[nn.Module, float], None]

@@ -20,7 +20,7 @@ from lightloom.detect_cases import load_case, scenes_of
 from lightloom.kept_cases import noise_seed
 from lightloom.light_pictures import look
 from lightloom.stages import Work
-from lightloom.sweeps import Training, trainings
+from lightloom.sweeps import first_trainings
 from lightloom.tasks.detect2d import Detect2D, Detections, Precision
 
 _LISTED = 0.25  # least score of a detection that is shown
@@ -29,7 +29,7 @@ _JPEG = 90
 
 def evaluate(work: Work) -> None:
     """Look at the test images with every case of the first seed: precision, detections, masks, light."""
-    first = _first(work)
+    first = first_trainings(work.config)
     scenes, device = scenes_of(first[0].config), best_device(work.config.device)
     shown = _shown(len(scenes.test), work.config.detect.pictures)
     images, curves = list(_pictures(work, scenes.test, shown)), list[dict[str, Any]]()
@@ -56,7 +56,7 @@ def evaluate(work: Work) -> None:
 
 def cost(work: Work) -> None:
     """Count what one image takes in every case: as published, and as a whole."""
-    first = _first(work)
+    first = first_trainings(work.config)
     scenes = scenes_of(first[0].config)
     sample = scenes.test.images[torch.tensor([0])]
     bills = {}
@@ -64,10 +64,6 @@ def cost(work: Work) -> None:
         detector = load_case(work.folder, training, scenes.classes).detector
         bills[training.case.name] = costs.hybrid_cost(detector, sample)
     write_json(work.folder.file("hybrid.json"), costs.hybrid_file(bills))
-
-
-def _first(work: Work) -> list[Training]:
-    return trainings(work.config)[: len(work.config.sweep.cases)]
 
 
 def _shown(count: int, wanted: int) -> list[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,7 +14,8 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import make_folder
 from lightloom.common.seeds import named_seed
 from lightloom.folder import RunFolder
-from lightloom.sweeps import Training, trainings
+from lightloom.learn.checkpoint import Progress
+from lightloom.sweeps import Training, first_trainings
 
 _DETECTS = ("detect", "detect3d")
 
@@ -72,6 +74,45 @@ def known_classes(folder: RunFolder, training: Training, classes: Sequence[str] 
     return known
 
 
+def row_of(
+    training: Training,
+    detector: nn.Module,
+    progress: Progress,
+    seconds: float,
+    *,
+    measure: str,
+    figures: Mapping[str, float],
+    per_class: Mapping[str, float],
+    teacher: str,
+) -> dict[str, Any]:
+    """What a trained case is in `sweep.json`.
+
+    Args:
+        training: The case.
+        detector: As it was trained.
+        progress: Of the training.
+        seconds: That it took.
+        measure: Name of the figure that cases are compared by.
+        figures: Of the test images, 0 ... 1, errors in units of their own.
+        per_class: Of each class.
+        teacher: Who taught it; "" is nobody.
+    """
+    return {
+        "case": training.case.name,
+        "series": training.case.series or training.case.name,
+        "x": training.case.x,
+        "seed": training.seed,
+        "measure": measure,
+        "accuracy": figures[measure],
+        "figures": dict(figures),
+        "per_class": dict(per_class),
+        "teacher": teacher,
+        "epochs": progress.epoch,
+        "seconds": round(seconds, 3),
+        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
+    }
+
+
 def noise_seed(training: Training) -> int:
     """Of the noise under which a case is measured."""
     return named_seed(training.seed, training.name, "test")
@@ -88,7 +129,7 @@ def case_of(folder: RunFolder, name: str = "") -> Training:
             f"The run in `{folder.path}` does not detect objects; run a recipe such as `hybrid/shapes` or "
             "`bev/toytown`."
         )
-    first = trainings(folder.config)[: len(folder.config.sweep.cases)]
+    first = first_trainings(folder.config)
     by_name = {training.case.name: training for training in first}
     if name and name not in by_name:
         raise RequestError(f"The run in `{folder.path}` has no case `{name}`. {nearest(name, by_name)}")

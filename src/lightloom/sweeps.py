@@ -44,6 +44,11 @@ def trainings(config: RunConfig) -> list[Training]:
     return [Training(case, seed, own.replace(seed=seed)) for seed in seeds for case, own in cases]
 
 
+def first_trainings(config: RunConfig) -> list[Training]:
+    """Every case with the first seed alone."""
+    return trainings(config)[: len(config.sweep.cases)]
+
+
 def overruled(config: RunConfig) -> Iterator[str]:
     """One notice for each change of the user's that some cases do not take, since they set the same themselves."""
     for key in dict.fromkeys(change.partition("=")[0] for change in config.changes):
