@@ -39,7 +39,7 @@ _PUBLISHED = TrainConfig(
 def toytown(
     technology: Technology = "diffractive", ablation: Ablation = "none", seeds: int = 1, quick: bool = False
 ) -> RunConfig:
-    """A synthetic town seen by six cameras: expert, student, both distillers, and an optical student, in minutes.
+    """A synthetic town seen by six cameras: expert, student, both distillers, and an optical student, in 20 minutes.
 
     Args:
         technology: What computes the last stage of the optical student: "diffractive", "mesh" or "pcm".
@@ -56,7 +56,7 @@ def toytown(
         recipe="bev/toytown",
         task="detect3d",
         stages=("sweep", "evaluate", "cost", "report"),
-        threads=2,
+        threads=1,
         detect3d=Detect3DConfig(
             scenes=MomentsConfig(
                 town=ToytownConfig(scenes=(12, 2, 4) if quick else (192, 24, 48), frames=3, reach=16),
