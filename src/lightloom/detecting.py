@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightloom.common.errors import RequestError, WorkError, nearest
+from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import make_folder, write_bytes, write_json
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
 from lightloom.data.detection.checks import read_header
 from lightloom.detect_cases import Trained, load_case
-from lightloom.detecting3d import detect_moments
+from lightloom.detecting3d import check_request, detect_moments
 from lightloom.folder import RunFolder
 from lightloom.kept_cases import case_of
 from lightloom.report.pictures import annotate
@@ -29,7 +29,6 @@ from lightloom.tasks.detect2d import Detections
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _JPEG = 92
-_DEVICES = ("auto", "cpu")
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -88,10 +87,7 @@ def detect_images(
             would take the place of an image that was given.
         WorkError: No image at all could be read.
     """
-    if not 0 <= threshold <= 1:
-        raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
-    if device not in _DEVICES:
-        raise RequestError(f"There is no device `{device}`. {nearest(device, _DEVICES)}")
+    check_request(threshold, device)
     folder = RunFolder.open(model)
     training = case_of(folder, case)
     trained = load_case(folder, training)

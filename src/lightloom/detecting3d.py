@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightloom.common.errors import RequestError
+from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import make_folder, write_bytes, write_json, write_text
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
@@ -29,6 +29,7 @@ from lightloom.report.boxes3d import annotate3d
 from lightloom.tasks.detect3d import Boxes, results_of
 
 _JPEG = 90
+_DEVICES = ("auto", "cpu")
 
 
 def detect_moments(
@@ -57,12 +58,11 @@ def detect_moments(
         `annotated` and `found`.
 
     Raises:
-        RequestError: There is no such run, case, scene or sample, the detector looks through fewer cameras, or the
-            threshold is not 0 ... 1.
+        RequestError: There is no such run, case, scene, sample or device, the detector looks through fewer cameras, or
+            the threshold is not 0 ... 1.
         WorkError: An image could not be read.
     """
-    if not 0 <= threshold <= 1:
-        raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
+    check_request(threshold, device)
     folder = RunFolder.open(model)
     training = case_of(folder, case)
     trained = load_case(folder, training)
@@ -80,6 +80,14 @@ def detect_moments(
     result = {"classes": list(trained.classes), "case": training.case.name, "images": images, "failed": []}
     write_json(out / "detections.json", result)
     return result
+
+
+def check_request(threshold: float, device: str) -> None:
+    """Refuse a threshold that is no score, and a device that there is not. Raises `RequestError`."""
+    if not 0 <= threshold <= 1:
+        raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
+    if device not in _DEVICES:
+        raise RequestError(f"There is no device `{device}`. {nearest(device, _DEVICES)}")
 
 
 def _asked(given: Sequence[str], trained: Trained, config: RunConfig, source: str) -> tuple[MultiCameraSet, list[int]]:

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightloom.common.errors import RequestError
 from lightloom.tasks.detect2d.boxes import Detections, nms
 from lightloom.tasks.detect2d.fcos import FCOSConfig, FCOSHead, points, reach_of
-from lightloom.tasks.detect2d.pyramid import FeaturePyramid
+from lightloom.tasks.detect2d.pyramid import pyramid_on
 from lightloom.tasks.detect2d.targets import assign, fcos_loss
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -55,20 +54,8 @@ class Detector(nn.Module):
 
     def __init__(self, backbone: nn.Module, classes: int, config: FCOSConfig) -> None:
         super().__init__()
-        widths, strides = tuple(backbone.channels), tuple(backbone.strides)  # type: ignore[arg-type]
-        if config.first >= len(widths):
-            raise RequestError(
-                f"The pyramid is to start at stage {config.first}; the backbone has the stages 0 ... {len(widths) - 1}."
-            )
-        taken = widths[config.first :]
-        if config.levels < len(taken):
-            raise RequestError(
-                f"{len(taken)} stages make at least as many levels, and `levels` is {config.levels}; raise it, or "
-                "`first`."
-            )
         self.config, self.classes, self.backbone = config, classes, backbone
-        self.strides = tuple(int(strides[config.first]) * 2**level for level in range(config.levels))
-        self.neck = FeaturePyramid(taken, config.channels, config.levels)
+        self.neck, self.strides = pyramid_on(backbone, config.first, config.levels, config.channels)
         self.head = FCOSHead(config, classes, self.strides)
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)

@@ -7,6 +7,33 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightloom.common.errors import RequestError
+
+
+def pyramid_on(backbone: nn.Module, first: int, levels: int, channels: int) -> tuple[FeaturePyramid, tuple[int, ...]]:
+    """A pyramid on the later stages of a backbone, and the strides of its levels in pixels.
+
+    Args:
+        backbone: Gives the maps of its stages, each half as fine as the one before.
+        first: Stage that the finest level is made of.
+        levels: Levels that go out.
+        channels: Of every level.
+
+    Raises:
+        RequestError: The backbone has no such stage, or there are fewer levels than stages.
+    """
+    widths, strides = tuple(backbone.channels), tuple(backbone.strides)  # type: ignore[arg-type]
+    if first >= len(widths):
+        raise RequestError(
+            f"The pyramid is to start at stage {first}; the backbone has the stages 0 ... {len(widths) - 1}."
+        )
+    taken = widths[first:]
+    if levels < len(taken):
+        raise RequestError(
+            f"{len(taken)} stages make at least as many levels, and `levels` is {levels}; raise it, or `first`."
+        )
+    return FeaturePyramid(taken, channels, levels), tuple(int(strides[first]) * 2**level for level in range(levels))
+
 
 class FeaturePyramid(nn.Module):
     """Maps of a backbone, brought to one width and joined from the deepest up.

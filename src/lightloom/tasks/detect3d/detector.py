@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import Views
-from lightloom.tasks.detect2d.pyramid import FeaturePyramid
+from lightloom.tasks.detect2d.pyramid import pyramid_on
 from lightloom.tasks.detect3d.cameras import CameraMaps, shrunk
 from lightloom.tasks.detect3d.config import Detector3DConfig
 from lightloom.tasks.detect3d.decode import Boxes, decode
@@ -62,20 +61,8 @@ class Detector3D(nn.Module):
 
     def __init__(self, backbone: nn.Module, classes: int, config: Detector3DConfig) -> None:
         super().__init__()
-        widths, strides = tuple(backbone.channels), tuple(backbone.strides)  # type: ignore[arg-type]
-        if config.first >= len(widths):
-            raise RequestError(
-                f"The pyramid is to start at stage {config.first}; the backbone has the stages 0 ... {len(widths) - 1}."
-            )
-        taken = widths[config.first :]
-        if config.levels < len(taken):
-            raise RequestError(
-                f"{len(taken)} stages make at least as many levels, and `levels` is {config.levels}; raise it, or "
-                "`first`."
-            )
         self.config, self.classes, self.backbone = config, classes, backbone
-        self.strides = tuple(int(strides[config.first]) * 2**level for level in range(config.levels))
-        self.neck = FeaturePyramid(taken, config.channels, config.levels)
+        self.neck, self.strides = pyramid_on(backbone, config.first, config.levels, config.channels)
         self.encoder = Encoder(config) if config.kind == "bevformer" else None
         self.decoder = Decoder(config, classes)
         self.perspective = PerspectiveHead(config.channels, classes) if config.perspective else None
