@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-ORACLE ?= .oracles/nuscenes
+ORACLES ?= $(abspath .oracles)
 
-.PHONY: setup run test lint oracles bench docs clean
+.PHONY: setup run test lint oracles browser bench docs clean
 
 setup: $(VENV)/ready
 
@@ -18,16 +18,28 @@ $(VENV)/ready: pyproject.toml constraints.txt
 run: setup
 	$(BIN)/lightloom run onchip/digits
 
-test: lint oracles
-	LIGHTLOOM_NUSCENES_ORACLE=$(abspath $(ORACLE))/bin/python $(BIN)/python -m pytest -q -n 2
+test: lint oracles browser
+	LIGHTLOOM_NUSCENES_ORACLE=$(ORACLES)/nuscenes/bin/python LIGHTLOOM_SAX_ORACLE=$(ORACLES)/sax/bin/python \
+		$(BIN)/python -m pytest -q -n 2
 
-# the official nuScenes devkit, which cannot live beside numpy 2, for tests that compare with it
-oracles: $(ORACLE)/ready
+# what tests compare with and cannot live beside the rest: the official nuScenes devkit, and SAX with JAX
+oracles: $(ORACLES)/nuscenes/ready $(ORACLES)/sax/ready
 
-$(ORACLE)/ready: tests/oracles/nuscenes/requirements.txt
-	$(PYTHON) -m venv $(ORACLE)
-	$(ORACLE)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+# the devkit asks for an older NumPy than it needs
+$(ORACLES)/nuscenes/ready: ORACLE_PIP = --no-deps
+
+$(ORACLES)/%/ready: tests/oracles/%/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(ORACLE_PIP) -r $<
 	@touch $@
+
+# reports are tested in a real one; it is looked for on the path, or named by LIGHTLOOM_CHROMIUM
+browser:
+	@command -v "$${LIGHTLOOM_CHROMIUM:-chromium}" > /dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+		then apt-get update -qq && apt-get install -qq --no-install-recommends chromium > /dev/null; \
+		else echo "There is no chromium, so the tests of pages are skipped; install it, or name one by LIGHTLOOM_CHROMIUM."; \
+		fi; }
 
 lint: setup
 	$(BIN)/ruff format --check src tests examples

@@ -74,6 +74,30 @@ def _mean(case: dict[str, Any]) -> str:
     return f"{mean} +- {100 * case['std']:.2f} %, {case['seeds']} seeds"
 
 
+def show_sweep(result: dict[str, Any]) -> None:
+    """The points of a sweep as a table, the Pareto front marked."""
+    from lightloom.explore import as_text
+
+    for line in as_text(result):
+        typer.echo(line)
+    typer.echo(f"run          {result['run']}\nreport       {result['report']}")
+
+
+def show_bill(result: dict[str, Any]) -> None:
+    """What one inference takes: each boundary, the area, and the same network on electronics."""
+    rows = [(row["name"], row["energy_j"], row["latency_s"]) for row in result["boundaries"]]
+    rows += [(row["name"], row["energy_j"], row["latency_s"]) for row in result["references"]]
+    width = max(len(name) for name, *_ in rows)
+    for name, energy, latency in rows:
+        typer.echo(f"{name:{width}}  {energy * 1e3:10.4g} mJ  {latency * 1e6:10.4g} us")
+    counts = result["counts"]
+    typer.echo(
+        f"{len(result['layers'])} layers, {counts['cores']:,} cores of `{result['chip']}`, {result['schedule']}-"
+        f"stationary; {result['area_m2'] * 1e6:.4g} mm2, {result['throughput_per_s']:.4g} inferences per s, "
+        f"{result['tops_per_w']:.3g} TOPS/W"
+    )
+
+
 def show_detections(result: dict[str, Any]) -> None:
     """How many objects of each class are in each image, and which images could not be read."""
     for image in result["images"]:

@@ -1,4 +1,4 @@
-"""The stages that put a chip on the bench: calibrate and map. They see it through an instrument alone."""
+"""The stages that put a chip on the bench: calibrate and map, whatever its layers are made of."""
 
 from __future__ import annotations
 
@@ -6,90 +6,41 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lightloom import mesh_stages, pcm_stages
 from lightloom.common.files import read_json, write_json
-from lightloom.common.progress import follow
-from lightloom.common.seeds import named_seed
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import Identified, Records, identify, load_known, save_known, to_targets
-from lightloom.lab.network import Rack, racks
 from lightloom.nn import optical_layers
 from lightloom.stages import Work
 
 
 def calibrate(work: Work) -> None:
-    """Identify every device of the specimen, and program the weights to the phases that it needs for them."""
+    """Measure what every device of the specimen does, and program what can be known of it."""
     model = work.network("programmed")
-    wanted, rows = wanted_weights(model), []
-    for number, rack in enumerate(_racks(work, model, "calibrate")):
-        known = _identify(work, rack, number)
-        save_known(known, work.folder.file(f"twin-{number}.safetensors"))
-        rack.store(*to_targets(known.twin, rack.targets(wanted)))
-        rows.append(
-            {
-                "calls": known.calls,
-                "blocks": rack.instrument.blocks,
-                "readout_noise": known.readout,
-                "phase_std": known.phase_std,
-                "suspects": [suspect._asdict() for suspect in known.suspects],
-            }
-        )
-    leave(work, model, "calibrated", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
+    wanted = wanted_weights(model)
+    rows = [*mesh_stages.calibrate(work, model, wanted), *pcm_stages.calibrate(work, model)]
+    _leave(work, model, "calibrated", rows, wanted)
 
 
 def map_weights(work: Work) -> None:
-    """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
+    """Look at what was programmed and correct it; give weights the cells that can hold them."""
     model = work.network("calibrated")
-    wanted, rows = wanted_weights(work.network("programmed")), []
-    for number, rack in enumerate(_racks(work, model, "map")):
-        known = load_known(work.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
-        mapped = map_targets(rack.instrument, known, rack.targets(wanted), looks=work.config.bench.looks)
-        rack.store(mapped.settings, mapped.gain)
-        rows.append(
-            {
-                "calls": mapped.calls,
-                "blocks": rack.instrument.blocks,
-                "expected_distance": float(mapped.distance.mean()),
-            }
-        )
-    leave(work, model, "mapped", {"calls": sum(row["calls"] for row in rows), "instruments": rows}, wanted)
-
-
-def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:
-    """Each stage reads with noise of its own."""
-    return racks(model, readout_std=work.config.bench.readout_std, seed=named_seed(work.config.seed, stage))
-
-
-def _identify(work: Work, rack: Rack, number: int) -> Identified:
-    """Measure the chip until it is known; measurements of an attempt that failed are not made again."""
-    bench, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
-    records = Records.load(path) if path.exists() else Records()
-    try:
-        with follow("calibrate", bench.budget or 4 * rack.instrument.size + 256) as report:
-            return identify(
-                rack.instrument,
-                accuracy=bench.accuracy,
-                budget=bench.budget,
-                seed=work.config.seed,
-                records=records,
-                report=report,
-            )
-    finally:
-        if len(records):  # an instrument that fails half-way costs nothing that was measured
-            records.save(path)
+    wanted = wanted_weights(work.network("programmed"))
+    rows = [*mesh_stages.map_weights(work, model, wanted), *pcm_stages.map_weights(work, model)]
+    _leave(work, model, "mapped", rows, wanted)
 
 
 def wanted_weights(programmed: nn.Module) -> dict[str, Tensor]:
-    """The weights that the programmed phases would make on perfect devices: those of the electronic network."""
+    """The weights that the programmed settings would make on perfect devices."""
     return {name: layer.core.ideal_weight().detach() for name, layer in optical_layers(programmed).items()}
 
 
-def leave(work: Work, model: nn.Module, state: str, figures: dict[str, Any], wanted: dict[str, Tensor]) -> None:
+def _leave(work: Work, model: nn.Module, state: str, rows: list[dict[str, Any]], wanted: dict[str, Tensor]) -> None:
     """Write the network, what it took, and how far each layer is from its weights."""
     file = work.folder.file
-    rows = read_json(file("layers.json"))
+    layers = read_json(file("layers.json"))
     for name, layer in optical_layers(model).items():
-        next(row for row in rows if row["name"] == name)["errors"][state] = layer.core.error(wanted[name])
-    write_json(file("layers.json"), rows)
+        next(row for row in layers if row["name"] == name)["errors"][state] = layer.core.error(wanted[name])
+    write_json(file("layers.json"), layers)
     taken = read_json(file("bench.json")) if file("bench.json").exists() else {}
-    write_json(file("bench.json"), {**taken, state: figures})
+    taken[state] = {"calls": sum(row["calls"] for row in rows), "instruments": rows}
+    write_json(file("bench.json"), taken)
     work.leave(model, state)

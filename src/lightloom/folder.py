@@ -40,7 +40,7 @@ class RunFolder:
         Raises:
             RequestError: The folder cannot be written to, or holds something already.
         """
-        path = _free_folder(config.recipe) if path is None else path
+        path = free_folder(config.recipe) if path is None else path
         if path.is_dir() and any(path.iterdir()):
             raise RequestError(
                 f"`{path}` is not empty. Go on with the run in it by `--resume`, or choose another folder with `--out`."
@@ -158,7 +158,8 @@ def versions() -> dict[str, Any]:
     }
 
 
-def _free_folder(recipe: str) -> Path:
+def free_folder(recipe: str) -> Path:
+    """The next folder under `runs/` that bears this name and a number."""
     stem = re.sub(r"[^\w.-]+", "-", recipe).strip("-") or "run"
     taken = {path.name for path in ROOT.glob(f"{stem}-*")} if ROOT.is_dir() else set()
     number = next(n for n in range(1, len(taken) + 2) if f"{stem}-{n:03d}" not in taken)

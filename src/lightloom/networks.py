@@ -11,7 +11,16 @@ from torch import nn
 from lightloom.common.seeds import named_seed
 from lightloom.config import DIFFRACTIVE_NETWORK, DataConfig, RunConfig
 from lightloom.data import Splits, load
-from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber, convert, install, limit_weights, misalign
+from lightloom.nn import (
+    AllOptical,
+    Conversion,
+    DiffractiveNetwork,
+    SaturableAbsorber,
+    convert,
+    install,
+    limit_weights,
+    misalign,
+)
 from lightloom.tasks.classify import build, settle
 
 _SETTLING = 512
@@ -55,9 +64,14 @@ def build_network(config: RunConfig, splits: Splits) -> nn.Module:
         settle(_row(model), images, optics.settle, transmission=optics.light.transmission)
     _limit(model, config)
     if optics.on_chip:
-        model = convert(model, config.chip, skip=config.electronic, inplace=True).model
-        install(model, config.chip.specimen(config.specimen))
+        model = convert_as(model, config).model
+        install(model, config.specimen)
     return model
+
+
+def convert_as(model: nn.Module, config: RunConfig) -> Conversion:
+    """Move layers of a network, in place, onto the chips that a config asks for."""
+    return convert(model, config.chip, skip=config.electronic, places=tuple(config.places.items()), inplace=True)
 
 
 def lit(model: nn.Module, config: RunConfig) -> nn.Module:

@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 
 from lightloom import cost as costs
-from lightloom.bench_stages import leave, wanted_weights
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_json
 from lightloom.common.progress import follow
@@ -22,9 +21,9 @@ from lightloom.stages import Work
 _AS_IT_COMES, _REORDERED = "as it comes", "reordered"
 
 
-def calibrate(work: Work) -> None:
+def calibrate(work: Work, model: nn.Module) -> list[dict[str, Any]]:
     """Measure every cell of the specimen: which no longer switch, and how much the others absorb."""
-    model, rows = work.network("programmed"), []
+    rows = []
     for name, bench in _benches(work, model, "calibrate").items():
         known = survey(bench.instrument, accuracy=work.config.bench.accuracy)
         known.save(_survey_file(work.folder, name))
@@ -40,18 +39,17 @@ def calibrate(work: Work) -> None:
                 "suspects": [suspect._asdict() for suspect in known.suspects],
             }
         )
-    leave(work, model, "calibrated", _taken(rows), wanted_weights(model))
+    return rows
 
 
-def map_weights(work: Work) -> None:
+def map_weights(work: Work, model: nn.Module) -> list[dict[str, Any]]:
     """Give every row of the weights an array row whose cells can hold it, and choose the levels that serve there."""
-    model, rows = work.network("calibrated"), []
-    wanted = wanted_weights(model)
+    rows = []
     for name, bench in _benches(work, model, "map").items():
         remapped = bench.remap(Surveyed.load(_survey_file(work.folder, name)))
         bench.store(remapped)
         rows.append({"layer": name, "calls": 0, "error_before": remapped.before, "error_after": remapped.after})
-    leave(work, model, "mapped", _taken(rows), wanted)
+    return rows
 
 
 def reorder(work: Work) -> None:
@@ -82,15 +80,13 @@ def reorder(work: Work) -> None:
 
 def _benches(work: Work, model: nn.Module, stage: str) -> dict[str, Bench]:
     """Each stage reads with noise of its own."""
+    if not cores(model, PCMCore):
+        return {}
     return crossbars(model, readout_std=work.config.bench.readout_std, seed=named_seed(work.config.seed, stage))
 
 
 def _survey_file(folder: RunFolder, layer: str) -> Any:
     return folder.file(f"survey-{layer}.safetensors")
-
-
-def _taken(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"calls": sum(row["calls"] for row in rows), "instruments": rows}
 
 
 def _unordered(model: nn.Module) -> None:

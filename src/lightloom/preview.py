@@ -9,7 +9,7 @@ from typing import Any
 from lightloom.common.files import make_folder, write_json
 from lightloom.config import override
 from lightloom.folder import RunFolder
-from lightloom.nn import convert
+from lightloom.networks import convert_as
 from lightloom.recipes import resolve
 from lightloom.stages import Work
 
@@ -35,7 +35,7 @@ def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | Non
         work = Work(RunFolder(path, resolve(source, changes)))
         model = work.new_network()
         work.give_new_head(model)
-    layers = convert(model, work.config.chip, skip=work.config.electronic, inplace=True).layers
+    layers = convert_as(model, work.config).layers
     result = {"chip": work.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
     if out is not None:
         write_json(make_folder(out) / "layers.json", result["layers"])

@@ -8,6 +8,7 @@ beside it) reads and writes the run folder, so any of them can be repeated or re
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from typing import Any
 import torch
 
 from lightloom import bench_stages, detect3d_stages, detect_stages, pcm_stages, stages, sweep_stages
-from lightloom.chips import PCMChip
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import console
@@ -25,11 +25,6 @@ from lightloom.config import RunConfig, override
 from lightloom.folder import RunFolder
 
 Stage = Callable[[stages.Work], None]
-
-
-def _on_the_bench(meshes: Stage, crossbars: Stage) -> Stage:
-    """A stage that technologies do differently."""
-    return lambda work: (crossbars if isinstance(work.config.chip, PCMChip) else meshes)(work)
 
 
 def _by_task(classify: Stage, detect: Stage, detect3d: Stage) -> Stage:
@@ -41,8 +36,8 @@ def _by_task(classify: Stage, detect: Stage, detect3d: Stage) -> Stage:
 STAGES: dict[str, Stage] = {
     "train": stages.train,
     "program": stages.program,
-    "calibrate": _on_the_bench(bench_stages.calibrate, pcm_stages.calibrate),
-    "map": _on_the_bench(bench_stages.map_weights, pcm_stages.map_weights),
+    "calibrate": bench_stages.calibrate,
+    "map": bench_stages.map_weights,
     "learn": stages.learn,
     "reorder": pcm_stages.reorder,
     "sweep": sweep_stages.sweep,
@@ -110,9 +105,10 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
     partial = stage == "report" and folder.file("sweep.json").exists()
     missing = [name for name in order[: order.index(stage)] if name in folder.config.stages and name not in folder.done]
     if missing and not partial:
+        words = ["lightloom", "run", folder.config.recipe, *folder.config.changes, "--out", str(path), "--resume"]
         raise RequestError(
             f"The run in `{path}` has not finished `{missing[0]}`, which comes before `{stage}`. "
-            f"Go on with that run first: `lightloom run {folder.config.recipe} --out {path} --resume`."
+            f"Go on with that run first: `{shlex.join(words)}`."
         )
     folder.forget(order[order.index(stage) :])
     return run_stages(folder, [stage])

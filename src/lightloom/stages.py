@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,8 @@ from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
 from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.folder import RunFolder
-from lightloom.networks import build_network, lit, read_images
-from lightloom.nn import MeshCore, PCMCore, convert, cores, install, optical_layers
+from lightloom.networks import build_network, convert_as, lit, read_images
+from lightloom.nn import MeshCore, PCMCore, cores, install, optical_layers
 from lightloom.report import write_report
 from lightloom.sweeps import summarise
 from lightloom.tasks.classify import Classify, replace_head
@@ -83,8 +84,8 @@ class Work:
         model = self.new_network()
         if state != "electronic":
             self.give_new_head(model)
-            model = convert(model, self.config.chip, skip=self.config.electronic, inplace=True).model
-            install(model, self.config.chip.specimen(self.config.specimen))
+            model = convert_as(model, self.config).model
+            install(model, self.config.specimen)
         learning.load_weights(model, self.file(state))
         if self.orders(state).exists():
             learning.load_orders(model, self.orders(state))
@@ -148,8 +149,8 @@ def program(work: Work) -> None:
     """Convert the trained network and program it onto a manufactured chip, whose errors nobody knows."""
     config, model = work.config, work.network("electronic")
     work.give_new_head(model)
-    conversion = convert(model, config.chip, skip=config.electronic)
-    install(conversion.model, config.chip.specimen(config.specimen))
+    conversion = convert_as(copy.deepcopy(model), config)
+    install(conversion.model, config.specimen)
     rows = [layer.as_dict() for layer in conversion.layers]
     for name, layer in optical_layers(conversion.model).items():
         row = next(row for row in rows if row["name"] == name)
@@ -161,33 +162,36 @@ def program(work: Work) -> None:
 
 
 def learn(work: Work) -> None:
-    """Learn on the chip, as its technology can."""
-    model = work.network(work.latest("mapped"))
+    """Learn on the chip, as its technologies can.
+
+    On meshes singular values train, the meshes stay what the specimen makes them. On crossbars everything trains,
+    through the levels of the cells, and pays for what is written. Where both are, so does everything but the meshes;
+    on meshes alone, nothing but singular values and norms.
+    """
+    model, config = work.network(work.latest("mapped")), work.config
+    options: dict[str, Any] = {}
     if cores(model, PCMCore):
-        _learn_levels(work, model)
+        task = learning.WriteAwareTask(work.task, model, config.writes)
+        options |= {"task": task, "prepare": task.prepare}
     else:
-        _learn_subspace(work, model)
+        learning.train_only_subspace(model)
+    if cores(model, MeshCore):
+        learning.attach(model, config.sampling)
+        options["thin"] = _thin(work)
+    work.fit(lit(model, config), config.learn, "learn", **options)
     if is_main():
         work.leave(model, "learned")
 
 
-def _learn_levels(work: Work, model: nn.Module) -> None:
-    """Everything trains, through the levels of the cells, and pays for what is written."""
-    task = learning.WriteAwareTask(work.task, model, work.config.writes)
-    work.fit(lit(model, work.config), work.config.learn, "learn", task=task, prepare=task.prepare)
-
-
-def _learn_subspace(work: Work, model: nn.Module) -> None:
-    """Singular values and norms train, the meshes stay what the specimen makes them."""
-    sampling, seed = work.config.sampling, work.config.seed
-    learning.train_only_subspace(model)
-    learning.attach(model, sampling)
+def _thin(work: Work) -> learning.Thin:
+    """Leave out the batches that the sampling of gradients leaves out."""
+    sampling = work.config.sampling
     teacher = work.network("electronic") if sampling.information else None
 
     def thin(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
-        return learning.thin(batches, sampling, named_seed(seed, "learn", "thin", epoch), teacher)
+        return learning.thin(batches, sampling, named_seed(work.config.seed, "learn", "thin", epoch), teacher)
 
-    work.fit(lit(model, work.config), work.config.learn, "learn", thin=thin)
+    return thin
 
 
 def evaluate(work: Work) -> None:
@@ -205,8 +209,8 @@ def cost(work: Work) -> None:
     """Count what one inference takes on the chip, and what the learning took."""
     model, splits = work.network(work.latest()), work.chip_splits
     sample = splits.test.images[:1]
-    bill = costs.account(model, sample).as_dict()
-    if work.latest("learned") == "learned" and cores(model, MeshCore):
+    bill = costs.account(model, sample, system=work.config.system).as_dict()
+    if work.latest("learned") == "learned" and not cores(model, PCMCore):  # what crossbars learn is no subspace
         config = work.config
         images = len(splits.train) * config.learn.epochs
         taken = costs.learning_cost(costs.trace(model, sample), images, config.sampling, config.learn.batch_size)
@@ -238,11 +242,11 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
         summary["accuracy"] = {case["case"]: case["accuracy"] for case in summary["sweep"]["cases"]}
     if bench.exists():
         summary["bench_calls"] = {state: figures["calls"] for state, figures in read_json(bench).items()}
-    if evaluation.exists():
+    if evaluation.exists() and "evaluate" in folder.done:  # else it is of what was there before
         measured = read_json(evaluation)
         summary["accuracy"] = {state: figures["accuracy"] for state, figures in measured["states"].items()}
         summary["chance"] = measured["chance"]
-    if bill.exists():
+    if bill.exists() and "cost" in folder.done:
         priced = read_json(bill)
         widest = priced["boundaries"][-1]
         summary |= {
@@ -259,15 +263,20 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
 
 
 def _phase_maps(model: nn.Module) -> bytes:
-    """Commanded and realised phases of the first block of each layer, for the report."""
+    """What the first block of each layer on meshes is told and makes of it, for the report; of one kind of mesh."""
+    meshes = cores(model, MeshCore)
+    drawn = next(iter(meshes.values())).chip
     maps: dict[str, Tensor] = {}
-    notes: dict[str, str] = {}
-    for name, core in cores(model, MeshCore).items():
-        chip = core.chip
-        notes = {"size": str(chip.block_size), "layout": chip.layout, "field": chip.field}
+    for name, core in meshes.items():
+        if (core.chip.block_size, core.chip.layout, core.chip.field) != (drawn.block_size, drawn.layout, drawn.field):
+            continue
+        state = core.state()
         for side in ("u", "v"):
             with torch.no_grad():
                 realised = core.realised_phases(side)[0, 0, 0]
-            maps[f"{name}/{side}/commanded"] = core.state()[f"{side}_phases"][0, 0, 0].contiguous()
+            maps[f"{name}/{side}/commanded"] = state[f"{side}_phases"][0, 0, 0].contiguous()
             maps[f"{name}/{side}/realised"] = realised.contiguous()
+        maps[f"{name}/sigma"] = state["sigma"][0, 0, 0].contiguous()
+        maps[f"{name}/gain"] = state["gain"][0, 0, :1].contiguous()
+    notes = {"size": str(drawn.block_size), "layout": drawn.layout, "field": drawn.field}
     return save(dict(sorted(maps.items())), metadata=notes)

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from lightloom import chips
-from lightloom.cost import account, count_writes, index_bits, learning_cost, trace, wear_maps, weight_bits
-from lightloom.cost import pcm as costs
+from lightloom.cost import account, count_writes, index_bits, learning_cost, link, trace, wear_maps, weight_bits
 from lightloom.nn import PCMCore, convert, cores, reorder
 
 ELIGHT = chips.preset("elight", chips.PCMChip)
@@ -90,8 +89,8 @@ def test_modulators_follow_what_is_shared() -> None:
 def test_light_for_an_array_by_hand() -> None:
     devices = CHIP.devices
     loss = 0.7 + 1.2 + 10 * math.log10(8) + 3 * 0.1 + 3 * 0.043 + devices.cell_loss.value
-    assert costs.path_loss_db(CHIP) == pytest.approx(loss)
-    assert costs.laser_light(CHIP) == pytest.approx(1e-3 * 10 ** ((-25 + loss) / 10))
+    assert link.path_loss_db(CHIP) == pytest.approx(loss)
+    assert link.laser_light(CHIP) == pytest.approx(1e-3 * 10 ** ((-25 + loss) / 10))
 
 
 def test_orders_and_wear_are_stored_by_layer() -> None:

@@ -1,12 +1,23 @@
 """Conversion of module trees, and its report."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
-from lightloom.nn import OpticalConv2d, OpticalLinear, convert, optical_layers, to_electronic
+from lightloom.nn import (
+    OpticalConv1d,
+    OpticalConv2d,
+    OpticalLinear,
+    convert,
+    limit_weights,
+    optical_layers,
+    to_electronic,
+)
 
 IDEAL, L2IGHT = chips.preset("ideal"), chips.preset("l2ight")
 
@@ -81,34 +92,63 @@ class Strange(nn.Linear):
 def test_what_cannot_be_converted_stays_and_says_why() -> None:
     model = nn.ModuleDict(
         {
-            "attention": nn.MultiheadAttention(8, 2),
             "strange": Strange(3, 3),
             "embed": nn.Embedding(7, 8),
             "head": nn.Linear(8, 7, bias=False),
+            "recurrent": nn.LSTM(3, 4),
+            "volume": nn.Conv3d(1, 1, 2),
+            "limited": nn.Linear(3, 3, bias=False),
+            "pruned": nn.Linear(3, 3),
+            "replaced": nn.Linear(3, 3),
+            "absent": nn.Linear(3, 3, device="meta"),
             "lazy": nn.LazyLinear(4),
-            "conv": nn.Conv1d(2, 2, 3),
         }
     )
     model["head"].weight = model["embed"].weight
-    conversion = convert(model["attention"], L2IGHT)
-    assert all(not layer.converted for layer in conversion.layers)
-    rest = nn.ModuleDict({name: module for name, module in model.items() if name != "lazy"})
-    reasons = {layer.name: layer.reason for layer in convert(rest, L2IGHT).layers}
-    assert "MultiheadAttention" in reasons["attention.out_proj"]
-    assert "subclass of Linear" in reasons["strange"]
-    assert "tied" in reasons["head"]
-    assert reasons["conv"] == "no matrix form for this chip"
-    lazy = convert(nn.ModuleDict({"lazy": model["lazy"]}), L2IGHT, inplace=True).layers[0]
-    assert "one batch" in lazy.reason
+    limit_weights(model["limited"], norm="l2")
+    prune.random_unstructured(model["pruned"], "weight", 0.5)
+    model["replaced"].forward = model["strange"].forward
+    conversion = convert(model, L2IGHT, inplace=True)
+    assert conversion.model is model
+    assert not optical_layers(model)
+    assert {layer.name: layer.reason for layer in conversion.layers} == {
+        "strange": "a subclass of Linear may compute something else",
+        "embed": "a table that is looked up, not multiplied by",
+        "head": "its weight is tied to `embed`, which is no matrix layer; `untie=True` converts it with a copy",
+        "recurrent": "a recurrent layer reads its weights itself",
+        "volume": "no optical form of this convolution",
+        "limited": "its weight is made by a parametrization, anew in every pass",
+        "pruned": "its weight is made by a hook, anew in every pass",
+        "replaced": "its forward has been replaced by another",
+        "absent": "its weight is no real floating-point tensor in memory (torch.float32 on meta)",
+        "lazy": "not initialised yet; pass one batch through the model first",
+    }
 
 
-def test_attention_still_works_after_conversion() -> None:
-    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0).eval()
-    x = torch.randn(2, 5, 8)
-    expected = model(x)
-    converted = convert(model, IDEAL).model
-    assert set(optical_layers(converted)) == {"linear1", "linear2"}
-    torch.testing.assert_close(converted(x), expected, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"padding": "same", "dilation": 2},
+        {"padding": 2, "padding_mode": "circular", "bias": False},
+        {"padding": 1, "padding_mode": "reflect", "stride": 2, "groups": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("bits", [None, 8])
+def test_one_dimensional_convolutions(options: dict[str, Any], bits: int | None) -> None:
+    layer, x = nn.Conv1d(4, 6, 3, **options), torch.randn(2, 4, 9)
+    chip = IDEAL.replace(input_bits=bits, output_bits=bits)
+    made = convert(layer, chip).model
+    assert isinstance(made, OpticalConv1d)
+    assert made.weight.shape == layer.weight.shape
+    tolerance = 1e-5 if bits is None else 0.05
+    torch.testing.assert_close(made(x), layer(x), atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(made(x[0]), layer(x[0]), atol=tolerance, rtol=tolerance)
+    back = to_electronic(made)
+    assert type(back) is nn.Conv1d
+    assert back.extra_repr() == layer.extra_repr()
+    torch.testing.assert_close(back(x), layer(x), atol=1e-5, rtol=1e-5)
 
 
 def test_weights_that_are_not_finite_are_refused_by_layer() -> None:
@@ -116,7 +156,8 @@ def test_weights_that_are_not_finite_are_refused_by_layer() -> None:
     with torch.no_grad():
         model[4].weight[1, 2] = torch.nan
     with pytest.raises(RequestError, match="layer `4` holds NaN or Inf"):
-        convert(model, L2IGHT)
+        convert(model, L2IGHT, inplace=True)
+    assert isinstance(model[0], nn.Conv2d)  # nothing was changed before it was refused
 
 
 def test_layers_made_optical_already_are_left_alone() -> None:
@@ -135,3 +176,26 @@ def test_every_layer_sits_at_a_place_of_its_own_on_the_specimen() -> None:
     for layer in optical_layers(converted).values():
         layer.core.install(L2IGHT.specimen(0))
     assert not torch.equal(converted[0].weight, converted[1].weight)
+
+
+def test_hooks_move_with_their_layer() -> None:
+    model, seen = network(), []
+    model[4].register_forward_hook(lambda module, given, output: seen.append(type(module)))
+    converted = convert(model, L2IGHT).model
+    converted(torch.randn(1, 2, 6, 6))
+    to_electronic(converted)(torch.randn(1, 2, 6, 6))
+    assert seen == [OpticalLinear, nn.Linear]
+
+
+def test_the_table_names_every_layer_and_adds_up() -> None:
+    conversion = convert(network(), L2IGHT)
+    lines = str(conversion).splitlines()
+    assert lines[0].split() == ["layer", "kind", "weight", "place", "blocks", "devices", "error"]
+    assert [line.split()[:4] for line in lines[2:5]] == [
+        ["0", "Conv2d", "4x1x3x3", "l2ight"],
+        ["1", "BatchNorm2d", "4", "electronics"],
+        ["4", "Linear", "5x144", "l2ight"],
+    ]
+    assert lines[3].endswith("no matrix form for this chip")
+    assert lines[-2] == "l2ight (mesh): 2 layers, 18 blocks, 1,458 MZIs"  # 81 for each 9 x 9 block
+    assert lines[-1] == "2 of 3 layers with weights are on a chip."

@@ -103,7 +103,7 @@ def test_every_case_and_every_x_is_in_a_table(folder: Path) -> None:
 def test_a_missing_place_is_a_dash_and_the_best_of_each_row_stands_out(folder: Path) -> None:
     rows = [row for row in along() if row["case"] != "exact, OD 1"]
     html = write_report(write(folder, rows)).read_text()
-    assert re.findall(r'<td class="right best">([\d.]+)', html) == ["90.00", "95.00", "98.00"]
+    assert re.findall(r'<td class="right best"[^>]*>([\d.]+)', html) == ["90.00", "95.00", "98.00"]
     assert '<tr><th scope="row">1</th><td class="right">–</td>' in html
 
 
@@ -221,7 +221,7 @@ def test_hostile_names_are_shown_and_never_run(folder: Path) -> None:
         for row in rows:
             row |= {"case": row["case"] + HOSTILE, "series": row["series"] and row["series"] + HOSTILE}
         html = write_report(write(folder, rows, x=f"depth{HOSTILE}", baseline=f"ReLU{HOSTILE}")).read_text()
-        assert "<script" not in html and html.count("&lt;script") > 10
+        assert html.count("<script") == 1 and html.count("&lt;script") > 10
         assert "49$x" not in html
         for file in (folder / "plots").glob("*.svg"):
             assert ElementTree.fromstring(file.read_text()).tag.endswith("svg")

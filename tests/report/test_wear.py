@@ -93,7 +93,7 @@ def test_hostile_names_are_shown_and_never_run(pcm_folder: Path, made: SimpleNam
     }
     save_file(named, pcm_folder / "wear.safetensors")
     html = write_report(pcm_folder).read_text()
-    assert "<script" not in html and html.count("&lt;script") > 20
+    assert html.count("<script") == 1 and html.count("&lt;script") > 20
     assert "{{ 7*7 }}" in html and "49$x" not in html
     labels = re.findall(r'<svg class="plot"[^>]* aria-label="([^"]*)"', html)
     assert sum("&lt;script" in label for label in labels) == 3

@@ -23,6 +23,8 @@ BENCHES = {
     "optical-step": "optical_step:optical_step",
     "diffraction": "diffraction:diffraction",
     "detect3d": "detect3d:detect3d",
+    "cost": "cost:cost",
+    "yield": "yield_:yield_",
 }
 """Module and function of each, by name; a function takes a seed and what else it can vary, and returns plain values."""
 

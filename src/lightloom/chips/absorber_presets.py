@@ -11,11 +11,15 @@ from lightloom.common.errors import RequestError, nearest
 _STECK = "Steck, Rubidium 87 D Line Data, steck.us/alkalidata"
 
 _RUBIDIUM = {
-    "wavelength": Constant(value=780.241209686e-9, unit="m", source=f"{_STECK}: D2 line, in vacuum"),
+    "wavelength": Constant(
+        value=780.241209686e-9, unit="m", source=f"{_STECK}: D2 line, in vacuum", status="reported", confidence="A"
+    ),
     "saturation_irradiance": Constant(
         value=16.6933,
         unit="W/m^2",
         source=f"{_STECK}: D2 line, F = 2 to F' = 3 driven by circular light, on resonance (1.66933 mW/cm^2)",
+        status="reported",
+        confidence="A",
     ),
 }
 

@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
 from lightloom.common.config import Section
+
+Status = Literal["reported", "derived", "assumed"]
+Confidence = Literal["A", "B", "C"]
 
 
 class Constant(Section):
     """A measured or derived figure of one device."""
 
     value: float
-    """The figure, in `unit`."""
+    """The figure, in `unit`; only a level in dBm may be negative."""
     unit: str
     """SI unit, or dB, dBm, or a plain ratio written as "1"."""
     source: str
     """Publication or repository that states the figure, and how it was derived where it was."""
+    doi: str = ""
+    """Of the publication, where it has one."""
+    status: Status = "assumed"
+    """reported: the source states the figure for such a device; derived: it follows from figures of the source;
+    assumed: it is taken from something else, or from nothing."""
+    confidence: Confidence = "C"
+    """A: measured, in the publication of the device or on its data sheet; B: second hand, such as the table of a
+    simulator, or derived from an A; C: a guess, or of another device."""
 
+    @model_validator(mode="after")
+    def _not_negative(self) -> Self:
+        if self.value < 0 and self.unit != "dBm":
+            raise ValueError(f"{self.value:g} {self.unit} is negative; give 0 or more")
+        return self
+
+
+def in_unit(unit: str) -> AfterValidator:
+    """Of a field: refuse constants of another unit, since values are never converted."""
+
+    def check(given: Constant) -> Constant:
+        if given.unit != unit:
+            raise ValueError(f"the unit is `{given.unit}`; convert the value and give it in `{unit}`")
+        return given
+
+    return AfterValidator(check)
+
+
+Watts = Annotated[Constant, in_unit("W")]
+Joules = Annotated[Constant, in_unit("J")]
+Seconds = Annotated[Constant, in_unit("s")]
+Hertz = Annotated[Constant, in_unit("Hz")]
+Decibel = Annotated[Constant, in_unit("dB")]
+SquareMetres = Annotated[Constant, in_unit("m^2")]
+Ratio = Annotated[Constant, in_unit("1")]
 
 _LT = "Lightening-Transformer (HPCA 2024), hardware_simulator/params/device_params/default.yaml"
-_DAC = "8-bit 14 GS/s DAC in 16 nm, 50 mW (IEEE document 9162776); derived: 50 mW / 14 GS/s"
-_ADC = "8-bit 10 GS/s time-domain SAR ADC in 14 nm, 14.8 mW (IEEE document 9731625); derived: 14.8 mW / 10 GS/s"
+_LT_DOI = "10.48550/arXiv.2305.19533"
+_SCATTER = "SCATTER (ICCAD 2024), configs/hardware/arch_config.yaml"
+_SCATTER_DOI = "10.48550/arXiv.2407.05510"
+_DAC = "8-bit 14 GS/s DAC in 16 nm, 50 mW, 11,000 um^2 (IEEE document 9162776)"
+_ADC = "8-bit 10 GS/s time-domain SAR ADC in 14 nm, 14.8 mW, 2,850 um^2 (IEEE document 9731625)"
+
+
+def _second_hand(value: float, unit: str, what: str) -> Constant:
+    """A figure of the published table of a photonic accelerator."""
+    return Constant(value=value, unit=unit, source=f"{_LT}: {what}", doi=_LT_DOI, status="reported", confidence="B")
 
 
 class _MZI(Section):
     """The interferometer that meshes are made of."""
 
-    shifter_power: Constant
+    shifter_power: Watts
     """Electrical power that holds one phase shifter at a phase of pi."""
-    shifter_time: Constant
+    shifter_time: Seconds
     """Time until a newly driven phase shifter has settled."""
-    mzi_loss: Constant
+    mzi_loss: Decibel
     """Optical loss of one MZI, couplers and shifter."""
-    mzi_area: Constant
+    mzi_area: SquareMetres
     """Chip area of one MZI."""
 
 
@@ -41,54 +89,97 @@ class _PCMCell(Section):
     one pulse where it writes with single pulses.
     """
 
-    amorphise_energy: Constant
+    amorphise_energy: Joules
     """Energy that makes a cell more transparent, by one level or with one pulse."""
-    crystallise_energy: Constant
+    crystallise_energy: Joules
     """Energy that makes a cell darker, by one level or with one pulse."""
-    amorphise_time: Constant
+    amorphise_time: Seconds
     """Time until a cell is more transparent, by one level or with one pulse."""
-    crystallise_time: Constant
+    crystallise_time: Seconds
     """Time until a cell is darker, by one level or with one pulse."""
-    endurance: Constant
+    endurance: Ratio
     """Switching cycles after which a cell no longer switches."""
-    cell_area: Constant
+    cell_area: SquareMetres
     """Chip area of one cell with its crossing."""
-    cell_loss: Constant
+    cell_loss: Decibel
     """Optical loss of a cell at its most transparent level."""
-    crossing_loss: Constant = Constant(
-        value=0.043, unit="dB", source="Johnson et al., Opt. Express 28, 12498 (2020): 43 +- 4 mdB per crossing"
+    crossing_loss: Decibel = Constant(
+        value=0.043,
+        unit="dB",
+        source="Johnson et al., Opt. Express 28, 12498 (2020): 43 +- 4 mdB per crossing",
+        status="reported",
+        confidence="A",
     )
     """Optical loss of one waveguide crossing."""
-    splitter_loss: Constant = Constant(value=0.1, unit="dB", source=f"{_LT}: Y branch")
+    splitter_loss: Decibel = _second_hand(0.1, "dB", "Y branch")
     """Excess loss of one stage that splits light in two, or joins it."""
 
 
 class Peripherals(Section):
     """Devices around the optics of a tensor core, the same for every technology."""
 
-    coupling_loss: Constant = Constant(
+    coupling_loss: Decibel = Constant(
         value=0.7,
         unit="dB",
-        source="SCATTER (ICCAD 2024), configs/hardware/arch_config.yaml: chip coupling loss",
+        source=f"{_SCATTER}: chip coupling loss",
+        doi=_SCATTER_DOI,
+        status="reported",
+        confidence="B",
     )
     """Loss from the laser's fibre into the chip."""
-    modulator_energy: Constant = Constant(value=450e-15, unit="J/bit", source=f"{_LT}: Mach-Zehnder modulator")
+    modulator_energy: Annotated[Constant, in_unit("J/bit")] = _second_hand(450e-15, "J/bit", "Mach-Zehnder modulator")
     """Energy of one input modulator per bit of its drive."""
-    modulator_loss: Constant = Constant(value=1.2, unit="dB", source=f"{_LT}: Mach-Zehnder modulator")
+    modulator_loss: Decibel = _second_hand(1.2, "dB", "Mach-Zehnder modulator")
     """Optical loss of one input modulator."""
-    dac_energy: Constant = Constant(value=50e-3 / 14e9, unit="J", source=_DAC)
+    modulator_extinction: Decibel = _second_hand(10.0, "dB", "Mach-Zehnder modulator, extinction ratio")
+    """Its brightest over its darkest; counted where a system says so."""
+    modulator_area: SquareMetres = _second_hand(260e-6 * 20e-6, "m^2", "Mach-Zehnder modulator of 260 x 20 um")
+    """Chip area of one input modulator."""
+    dac_energy: Joules = Constant(
+        value=50e-3 / 14e9, unit="J", source=f"{_DAC}; derived: 50 mW / 14 GS/s", status="derived", confidence="A"
+    )
     """Energy of one 8-bit digital-to-analogue conversion."""
-    adc_energy: Constant = Constant(value=14.8e-3 / 10e9, unit="J", source=_ADC)
+    dac_area: SquareMetres = Constant(value=11000e-12, unit="m^2", source=_DAC, status="reported", confidence="A")
+    """Chip area of one digital-to-analogue converter."""
+    adc_energy: Joules = Constant(
+        value=14.8e-3 / 10e9, unit="J", source=f"{_ADC}; derived: 14.8 mW / 10 GS/s", status="derived", confidence="A"
+    )
     """Energy of one 8-bit analogue-to-digital conversion."""
-    detector_power: Constant = Constant(value=1.1e-3, unit="W", source=f"{_LT}: photodetector")
+    adc_area: SquareMetres = Constant(value=2850e-12, unit="m^2", source=_ADC, status="reported", confidence="A")
+    """Chip area of one analogue-to-digital converter."""
+    detector_power: Watts = _second_hand(1.1e-3, "W", "photodetector")
     """Bias and receiver power of one photodetector while it is in use."""
-    amplifier_power: Constant = Constant(value=3e-3, unit="W", source=f"{_LT}: transimpedance amplifier")
+    detector_area: SquareMetres = _second_hand(4e-6 * 10e-6, "m^2", "photodetector of 4 x 10 um")
+    """Chip area of one photodetector."""
+    amplifier_power: Watts = _second_hand(3e-3, "W", "transimpedance amplifier")
     """Power of one transimpedance amplifier while it is in use."""
-    detector_sensitivity: Constant = Constant(value=-25.0, unit="dBm", source=f"{_LT}: photodetector sensitivity")
+    amplifier_area: SquareMetres = _second_hand(50e-12, "m^2", "transimpedance amplifier, 50 um^2")
+    """Chip area of one transimpedance amplifier."""
+    integrator_power: Watts = Constant(
+        value=0.3e-3,
+        unit="W",
+        source=f"{_SCATTER}, and SimPhony (DAC 2025): integrator",
+        doi=_SCATTER_DOI,
+        status="reported",
+        confidence="B",
+    )
+    """Power of one analogue integrator while it adds up; in use where outputs are stationary."""
+    integrator_area: SquareMetres = Constant(
+        value=560e-12,
+        unit="m^2",
+        source=f"{_SCATTER}, and SimPhony (DAC 2025): integrator, 560 um^2",
+        doi=_SCATTER_DOI,
+        status="reported",
+        confidence="B",
+    )
+    """Chip area of one analogue integrator."""
+    detector_sensitivity: Annotated[Constant, in_unit("dBm")] = _second_hand(-25.0, "dBm", "photodetector sensitivity")
     """Optical power that one detector needs per wavelength."""
-    laser_efficiency: Constant = Constant(value=0.2, unit="1", source=f"{_LT}: laser wall-plug efficiency")
+    laser_efficiency: Ratio = _second_hand(0.2, "1", "laser wall-plug efficiency")
     """Light out of the laser over electricity into it."""
-    symbol_rate: Constant = Constant(value=5e9, unit="Hz", source=f"{_LT}: core clock of the DOTA-B configuration")
+    laser_area: SquareMetres = _second_hand(400e-6 * 300e-6, "m^2", "laser of 400 x 300 um")
+    """Area of one laser."""
+    symbol_rate: Hertz = _second_hand(5e9, "Hz", "core clock of the DOTA-B configuration")
     """Input vectors per second and wavelength."""
 
 

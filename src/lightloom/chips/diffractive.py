@@ -30,50 +30,79 @@ class DiffractiveDevices(Section):
     the pixels of modulator and camera onto those of the chip.
     """
 
-    modulator_rate: Constant = Constant(value=23148, unit="Hz", source=f"{_DMD}: largest rate of binary patterns")
+    modulator_rate: Constant = Constant(
+        value=23148, unit="Hz", source=f"{_DMD}: largest rate of binary patterns", status="reported", confidence="A"
+    )
     """Frames per second of the modulator that gives the input light its amplitudes."""
     modulator_energy: Constant = Constant(
         value=16 * 4.4 / (1920 * 1080 * 23148),
         unit="J",
         source=f"derived: 4.4 W ({_DMD}: electrical power) over mirrors and rate, x 16 mirrors for one pixel of any "
         f"amplitude ({_SUPERPIXEL})",
+        status="derived",
+        confidence="B",
     )
     """Energy of one pixel of this modulator per frame."""
     modulator_loss: Constant = Constant(
         value=10.0,
         unit="dB",
         source=f"assumed: a superpixel ({_SUPERPIXEL}) sends most of its light into other orders",
+        status="assumed",
+        confidence="C",
     )
     """Optical loss of this modulator at full scale."""
-    mask_rate: Constant = Constant(value=1440, unit="Hz", source=f"{_PLM}: mirrors that move as pistons, 4 bit")
+    mask_rate: Constant = Constant(
+        value=1440,
+        unit="Hz",
+        source=f"{_PLM}: mirrors that move as pistons, 4 bit",
+        doi="10.48550/arXiv.2409.01289",
+        status="reported",
+        confidence="A",
+    )
     """Frames per second of a mask that is rewritten between optical paths."""
     mask_energy: Constant = Constant(
         value=4.4 / (1920 * 1080 * 1440),
         unit="J",
         source=f"assumed: the electrical power of as many mirrors, {_DMD} (4.4 W), at 1440 Hz ({_PLM})",
+        status="assumed",
+        confidence="C",
     )
     """Energy of one pixel of such a mask per frame. A mask that is made once and stays takes none."""
-    mask_power: Constant = Constant(value=0.0, unit="W", source="a mask that is made once is passive")
+    mask_power: Constant = Constant(
+        value=0.0, unit="W", source="a mask that is made once is passive", status="derived", confidence="B"
+    )
     """Power that holds one mask's phases."""
-    camera_rate: Constant = Constant(value=1141, unit="Hz", source=_CAMERA)
+    camera_rate: Constant = Constant(value=1141, unit="Hz", source=_CAMERA, status="reported", confidence="A")
     """Frames per second that the camera reads."""
     camera_energy: Constant = Constant(
-        value=5.5 / (3840 * 2160 * 1141), unit="J", source=f"derived: power over pixels and rate ({_CAMERA})"
+        value=5.5 / (3840 * 2160 * 1141),
+        unit="J",
+        source=f"derived: power over pixels and rate ({_CAMERA})",
+        status="derived",
+        confidence="B",
     )
     """Energy of reading one pixel; its analogue-to-digital conversion and the link off the sensor are included."""
-    camera_bits: Constant = Constant(value=12, unit="1", source=_CAMERA)
+    camera_bits: Constant = Constant(value=12, unit="1", source=_CAMERA, status="reported", confidence="A")
     """Bits of that conversion."""
     quantum_efficiency: Constant = Constant(
         value=0.85,
         unit="1",
         source="Princeton Instruments, NIRvana technical note: InGaAs from 900 to 1500 nm, where silicon has below 0.1",
+        status="reported",
+        confidence="A",
     )
     """Electrons over photons that reach a pixel."""
     full_well: Constant = Constant(
-        value=32.7e3, unit="1", source="Sony IMX174 (5.86 um pixels), EMVA 1288 figures of its cameras: saturation"
+        value=32.7e3,
+        unit="1",
+        source="Sony IMX174 (5.86 um pixels), EMVA 1288 figures of its cameras: saturation",
+        status="reported",
+        confidence="A",
     )
     """Electrons of a pixel at full scale, where a chip does not say how many `photons` it detects."""
-    optics_loss: Constant = Constant(value=3.0, unit="dB", source="assumed: polariser, lenses and windows together")
+    optics_loss: Constant = Constant(
+        value=3.0, unit="dB", source="assumed: polariser, lenses and windows together", status="assumed", confidence="C"
+    )
     """Optical loss between laser and camera besides modulator and masks."""
     laser_efficiency: Constant = Peripherals.model_fields["laser_efficiency"].default
     """Light out of the laser over electricity into it."""

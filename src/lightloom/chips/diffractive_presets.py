@@ -19,7 +19,11 @@ _D2NN_DISTANCE = (8e-6) ** 2 / (532e-9 * _THZ_FRESNEL_NUMBER)
 
 _SILICON = DiffractiveDevices(
     quantum_efficiency=Constant(
-        value=0.77, unit="1", source="Sony IMX174, EMVA 1288 figures of its cameras: silicon at 525 nm"
+        value=0.77,
+        unit="1",
+        source="Sony IMX174, EMVA 1288 figures of its cameras: silicon at 525 nm",
+        status="reported",
+        confidence="A",
     )
 )
 

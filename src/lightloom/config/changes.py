@@ -59,6 +59,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     for parent in parents:
         holder = holder[parent]
     if isinstance(holder[leaf], dict) and not isinstance(value, dict):
+        if leaf == "places":
+            raise RequestError(f"`places` is `{value}`; it gives layers their chips: `places={{LAYER: CHIP}}`.")
         if leaf not in _NAMED:
             fields = ", ".join(f"`{key}.{name}`" for name in holder[leaf])
             raise RequestError(f"`{key}` is a group of fields; give one of them: {fields}.")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lightloom.chips import AnyChip, MeshChip, PCMChip, preset
+from lightloom.chips import AnyChip, Chip, MeshChip, PCMChip, preset
 from lightloom.common.config import Section
 from lightloom.config.detection import DetectConfig
 from lightloom.config.detection3d import Detect3DConfig
 from lightloom.config.parts import BenchConfig, DataConfig, ModelConfig, OpticsConfig, SweepConfig, WearConfig
+from lightloom.cost import System
 from lightloom.learn import Sampling, TrainConfig, WriteAware, sampling_preset
 
+ELECTRONICS = "electronics"
+"""Where `places` keeps a layer off every chip."""
 StageName = Literal["train", "program", "calibrate", "map", "learn", "reorder", "sweep", "evaluate", "cost", "report"]
 
 
@@ -56,12 +60,17 @@ class RunConfig(Section):
     """Which manufactured chip."""
     electronic: tuple[str, ...] = ()
     """Layers to keep off the chip, by name or glob."""
+    places: dict[str, AnyChip | None] = Field(default_factory=dict)
+    """Layers that go elsewhere than on `chip`, by name or glob, such as `{"features.*": elight, head: electronics}`;
+    the first that fits counts. Each is a chip, or None for electronics."""
     bench: BenchConfig = BenchConfig()
     """Calibration and mapping."""
     learn: TrainConfig = TrainConfig()
     """Learning on the chip."""
     sampling: Sampling = Sampling()
     """Which part of the learning is measured; a preset's name stands for the preset."""
+    system: System = System()
+    """How the chips are run, and what stands around them, for the cost."""
     writes: WriteAware = WriteAware()
     """What learning on a PCM chip pays for writes."""
     wear: WearConfig = WearConfig()
@@ -74,10 +83,22 @@ class RunConfig(Section):
     def _preset(cls, given: Any) -> Any:
         return preset(given) if isinstance(given, str) else given
 
+    @field_validator("places", mode="before")
+    @classmethod
+    def _preset_places(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {name: _place(place) for name, place in given.items()}
+
     @field_validator("sampling", mode="before")
     @classmethod
     def _sampling_preset(cls, given: Any) -> Any:
         return sampling_preset(given) if isinstance(given, str) else given
+
+    @property
+    def chips(self) -> tuple[Chip, ...]:
+        """All hardware that layers may go on."""
+        return (self.chip, *(place for place in self.places.values() if place is not None))
 
     @model_validator(mode="after")
     def _optics_have_somebody_to_serve(self) -> Self:
@@ -112,25 +133,32 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _fits_the_technology(self) -> Self:
-        chip = self.chip
-        if "reorder" in self.stages and not isinstance(chip, PCMChip):
-            raise ValueError(f"`reorder` is for PCM chips, and `{chip.name}` is not; leave it out of `stages`")
-        if isinstance(chip, MeshChip) and self.writes.strength > 0:
+        meshes = [chip for chip in self.chips if isinstance(chip, MeshChip)]
+        crossbars = [chip for chip in self.chips if isinstance(chip, PCMChip)]
+        if "reorder" in self.stages and not crossbars:
+            raise ValueError(f"`reorder` is for PCM chips, and `{self.chip.name}` is not; leave it out of `stages`")
+        if self.writes.strength > 0 and not crossbars:
             raise ValueError(
-                f"meshes such as `{chip.name}` are not written, so there is nothing to pay for by `writes`"
+                f"meshes such as `{self.chip.name}` are not written, so there is nothing to pay for by `writes`"
             )
         if self.optics.light.active and self.sampling != Sampling():
             raise ValueError(
                 "`sampling` thins gradients that a mesh measures one by one; leave it out with `optics.light`"
             )
-        if not isinstance(chip, MeshChip):
-            if self.sampling != Sampling():
-                raise ValueError(f"`sampling` is for gradients measured on meshes, and `{chip.name}` has none")
-            return self
-        if {"calibrate", "map"} & set(self.stages) and (chip.field != "real" or chip.layout == "butterfly"):
-            rest = ",".join(stage for stage in self.stages if stage not in ("calibrate", "map"))
-            raise ValueError(
-                f"calibration identifies real meshes of a universal layout, not a {chip.field} {chip.layout}; "
-                f"leave it out with `stages=[{rest}]`"
-            )
+        if self.sampling != Sampling() and not meshes:
+            raise ValueError(f"`sampling` is for gradients measured on meshes, and `{self.chip.name}` has none")
+        for chip in meshes if {"calibrate", "map"} & set(self.stages) else ():
+            if chip.field != "real" or chip.layout == "butterfly":
+                rest = ",".join(stage for stage in self.stages if stage not in ("calibrate", "map"))
+                raise ValueError(
+                    f"calibration identifies real meshes of a universal layout, not a {chip.field} {chip.layout}; "
+                    f"leave it out with `stages=[{rest}]`"
+                )
         return self
+
+
+def _place(given: Any) -> Any:
+    """A preset's name stands for the preset."""
+    if not isinstance(given, str):
+        return given
+    return None if given == ELECTRONICS else preset(given)

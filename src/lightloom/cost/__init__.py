@@ -1,22 +1,29 @@
 """What a network on a chip takes: cores, calls, energy, time, each with its boundary named."""
 
 from lightloom.cost.account import Cost, account
-from lightloom.cost.electronics import EDGE_PEAK, GPU_BATCH_1, ElectronicProfile
+from lightloom.cost.electronics import CPU_PEAK, EDGE_PEAK, GPU_BATCH_1, REFERENCES, ElectronicProfile
 from lightloom.cost.hybrid import HybridCost, hybrid_cost, hybrid_file, published_accounting
 from lightloom.cost.learning import LearningCost, learning_cost
+from lightloom.cost.system import SCHEDULES, Memory, Schedule, System
 from lightloom.cost.trace import LayerUse, trace
 from lightloom.cost.writes import LayerWrites, ModelWrites, count_writes, index_bits, wear_maps, weight_bits
 
 __all__ = [
+    "CPU_PEAK",
     "EDGE_PEAK",
     "GPU_BATCH_1",
+    "REFERENCES",
+    "SCHEDULES",
     "Cost",
     "ElectronicProfile",
     "HybridCost",
     "LayerUse",
     "LayerWrites",
     "LearningCost",
+    "Memory",
     "ModelWrites",
+    "Schedule",
+    "System",
     "account",
     "count_writes",
     "hybrid_cost",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from lightloom.chips import Chip
-from lightloom.cost import energy, pcm
-from lightloom.cost.trace import LayerUse, trace
-from lightloom.cost.writes import writing
-from lightloom.nn import MeshCore, PCMCore
+from lightloom.common.errors import RequestError
+from lightloom.cost import basis, rows, total
+from lightloom.cost.forward import Forward, copy_of, layers_of, watch
+from lightloom.cost.system import SCHEDULES, System
+from lightloom.nn.plan import plan
+from lightloom.nn.rules import Places, Rules
 
 
 @dataclass(frozen=True)
@@ -26,30 +29,83 @@ class Boundary:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One optical layer."""
+    """One layer on a chip."""
 
     name: str
     calls: int
+    """Evaluations of one core, per inference."""
     cores: int
+    """At work on it at the same time."""
     mzis: int
+    """In these cores."""
     cells: int
+    """In these cores, those that hold a weight."""
     energy_j: float
-    """Within the widest boundary."""
+    """Within the widest boundary, without the electronics around it."""
     latency_s: float
+    chip: str = ""
+    tied_to: str = ""
+    """The layer whose weights it uses."""
+    vectors: int = 0
+    """That it multiplies in one inference."""
+    macs: int = 0
+    rounds: int = 0
+    """Times that work is handed out to the cores, per batch."""
+    reconfigurations: float = 0.0
+    """Tiles set, per inference."""
+    reconfiguration_s: float = 0.0
+    """Of the latency."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """J by kind of device."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one inference of a network takes."""
+    """What one inference of a network takes.
+
+    Energies and counts are those of one inference. Where a system takes several between two reconfigurations, a latency
+    is that of all of them, since each waits for the others.
+    """
 
     boundaries: list[Boundary]
-    """From the optics alone to the laser's wall plug; each holds the one before."""
+    """From the optics alone to memory and electronics; each holds the one before."""
     parts: dict[str, float]
-    """J by kind of device."""
+    """J by kind of device, within the widest boundary."""
     layers: list[LayerCost]
     counts: dict[str, int]
     constants: list[dict[str, Any]]
     assumptions: list[str]
+    schedule: str
+    """What was stationary."""
+    boundary: str
+    """Name of the widest boundary, which the figures below are within."""
+    throughput_per_s: float
+    """Inferences per second."""
+    power_w: float
+    tops: float
+    """Multiplications and additions of the layers on chips, 10^12 per second."""
+    tops_per_w: float
+    efficiency: dict[str, float]
+    """The same per W, by boundary."""
+    area: dict[str, float]
+    """m^2 by kind of device."""
+    area_m2: float
+    schedules: dict[str, dict[str, float]]
+    """Energy, latency, throughput and reconfigurations with each schedule, all else alike."""
+    link_budget: list[dict[str, Any]]
+    """One for each chip, see `link.budget`."""
+    reconfiguration: dict[str, float]
+    """Tiles set ("times", per inference), "time_s" of the latency, and "energy_j" with what holds phases meanwhile."""
+    memory: dict[str, dict[str, float]]
+    """"bytes" and "energy_j" by memory, and "contents": bytes of DRAM and buffer by what they are."""
+    converters: dict[str, float]
+    """Conversions: "dac" of inputs, "adc" of outputs, "settings" of phases."""
+    electronics: dict[str, Any]
+    """Multiply-adds and other results of what is on no chip, their energy and latency, and on which machine."""
+    references: list[dict[str, Any]]
+    """The whole network on electronics, and its energy and time over those of the chips."""
+    system: dict[str, Any]
+    """How the chips were run."""
 
     @property
     def total(self) -> Boundary:
@@ -61,91 +117,92 @@ class Cost:
         return asdict(self)
 
 
-def account(model: nn.Module, sample: Tensor) -> Cost:
-    """Cost of one inference of a converted model.
+def account(
+    model: nn.Module,
+    sample: Any,
+    *,
+    chip: Chip | None = None,
+    places: Places = (),
+    skip: Rules = None,
+    system: System | None = None,
+) -> Cost:
+    """Cost of one inference of a converted model, or of an electronic one on the chip that it would go on.
+
+    Nothing is programmed, and nothing is multiplied. Where a model is converted, the power of heaters and the writes of
+    cells are those of its settings; where it is not, they are expected values, and the assumptions say so.
 
     Args:
-        model: A model with optical layers, programmed: the power of heaters depends on their phases.
-        sample: One input [1, ...].
+        model: Any network. It is left as it was.
+        sample: One input as the model takes it: a tensor [1, ...], a tuple of them, or a mapping of keywords.
+        chip: What an electronic model would go on, see `nn.plan`; None counts the layers that are on chips already.
+        places: Rules that send layers to chips of their own, or keep them electronic.
+        skip: Rules that keep layers electronic.
+        system: How the chips are run; None is every layer on cores of its own, weights in place.
 
     Raises:
-        ValueError: The model has no optical layer.
+        RequestError: The model has no layer on a chip, or there is more than one sample.
     """
-    uses = trace(model, sample)
-    if not uses:
-        raise ValueError("nothing to count: the model has no optical layer; use `convert` first")
-    written = {use.name: writing(use.layer.core) for use in uses if isinstance(use.layer.core, PCMCore)}
-    light_time = sum(energy.optical_time(use.counts, use.layer.chip) for use in uses)
-    light_time += sum(seconds for _, seconds in written.values())
-    whole_time = light_time + sum(energy.converter_time(use.layer.chip) for use in uses)
-    energies = {use.name: _layer_energy(use, whole_time, written) for use in uses}
-    devices: dict[str, tuple[type[MeshCore] | type[PCMCore], float]] = {
-        "phase shifters": (MeshCore, sum(e.shifters for e in energies.values())),
-        "cell writes": (PCMCore, sum(e.writes for e in energies.values())),
-    }
-    parts = {
-        **{part: joules for part, (kind, joules) in devices.items() if _any(uses, kind)},
-        "laser light": sum(e.laser_light for e in energies.values()),
-        "modulators and DACs": sum(e.modulators for e in energies.values()),
-        "detectors and ADCs": sum(e.detectors for e in energies.values()),
-        "laser wall plug": sum(e.laser_overhead for e in energies.values()),
-    }
+    system = System() if system is None else system
+    _check_one(sample)
+    told = _watch(model, sample, chip, places, skip)
+    sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
+    chosen = sums[system.schedule]
+    widest = chosen.boundaries[-1]
+    macs = sum(layer.macs for layer in told.layers)
+    rate = system.inferences / widest.latency if widest.latency else 0.0
+    area = rows.area(chosen)
     return Cost(
-        boundaries=_boundaries(parts, light_time, whole_time),
-        parts=parts,
-        layers=[_layer_cost(use, sum(energies[use.name]), written) for use in uses],
-        counts={
-            "cores": sum(use.counts.cores for use in uses),
-            "mzis": sum(use.counts.mzis for use in uses),
-            "cells": sum(use.counts.cells for use in uses),
-            "calls": sum(use.counts.calls for use in uses),
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        },
-        constants=_constants([use.layer.chip for use in uses]),
-        assumptions=[
-            *energy.ASSUMPTIONS,
-            *(energy.MESH_ASSUMPTIONS if _any(uses, MeshCore) else ()),
-            *(pcm.ASSUMPTIONS if _any(uses, PCMCore) else ()),
-        ],
+        boundaries=[Boundary(*boundary) for boundary in chosen.boundaries],
+        parts=chosen.parts,
+        layers=[LayerCost(**row) for row in rows.layer_rows(chosen)],
+        counts=rows.counts(chosen),
+        constants=basis.constants(chosen),
+        assumptions=basis.assumptions(chosen),
+        schedule=system.schedule,
+        boundary=widest.name,
+        throughput_per_s=rate,
+        power_w=widest.energy * rate,
+        tops=2 * macs * rate / 1e12,
+        tops_per_w=2 * macs / widest.energy / 1e12 if widest.energy else 0.0,
+        efficiency={row.name: 2 * macs / row.energy / 1e12 for row in chosen.boundaries if row.energy},
+        area=area,
+        area_m2=sum(area.values()),
+        schedules={kind: rows.summary(found) for kind, found in sums.items()},
+        link_budget=rows.link_budgets(chosen),
+        reconfiguration=rows.reconfiguration(chosen),
+        memory=rows.memory_rows(chosen),
+        converters=rows.converters(chosen),
+        electronics=rows.electronics(chosen),
+        references=rows.references(chosen),
+        system=system.model_dump(mode="json", exclude={"memory": True, "electronics": True}),
     )
 
 
-def _any(uses: list[LayerUse], kind: type[MeshCore] | type[PCMCore]) -> bool:
-    return any(isinstance(use.layer.core, kind) for use in uses)
+def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, skip: Rules) -> Forward:
+    planned = []
+    if chip is not None or places:
+        # the plan changes its model, so it gets one of its own, which shares the weights
+        made = plan(copy_of(model, meta=False)[0], chip, skip=skip, places=places, inplace=True)
+        model, planned = made.model, made.layers
+    elif skip is not None:
+        raise RequestError("`skip` chooses what goes on a chip; give the `chip`, or `places`, too.")
+    layers = layers_of(model, planned)
+    if layers:
+        return watch(model, layers, sample)
+    if chip is None and not places:
+        raise RequestError(
+            "Nothing to count: the model has no optical layer. Use `convert` first, or give the `chip` that it would "
+            "go on."
+        )
+    reasons = sorted({layer.reason for layer in planned if layer.reason}) or ["it has none with weights"]
+    raise RequestError(f"Nothing to count: no layer of the model goes on a chip ({'; '.join(reasons)}).")
 
 
-def _layer_energy(use: LayerUse, whole_time: float, written: dict[str, tuple[float, float]]) -> energy.LayerEnergy:
-    core = use.layer.core
-    if isinstance(core, PCMCore):
-        return pcm.layer_energy(use.counts, core.chip, written[use.name][0])
-    if isinstance(core, MeshCore):
-        return energy.layer_energy(use.counts, core.chip, energy.holding_power(core.state(), core.chip), whole_time)
-    raise TypeError(f"layer `{use.name}` is of a technology without a cost model: {type(core).__name__}")
-
-
-def _layer_cost(use: LayerUse, joules: float, written: dict[str, tuple[float, float]]) -> LayerCost:
-    time = energy.optical_time(use.counts, use.layer.chip) + energy.converter_time(use.layer.chip)
-    time += written.get(use.name, (0.0, 0.0))[1]
-    return LayerCost(use.name, use.counts.calls, use.counts.cores, use.counts.mzis, use.counts.cells, joules, time)
-
-
-def _boundaries(parts: dict[str, float], light_time: float, whole_time: float) -> list[Boundary]:
-    optics = parts["laser light"] + parts.get("phase shifters", 0.0) + parts.get("cell writes", 0.0)
-    inside = " and ".join(part for part in ("phase shifters", "cell writes", "laser light") if part in parts)
-    converted = optics + parts["modulators and DACs"] + parts["detectors and ADCs"]
-    plugged = converted + parts["laser wall plug"]
-    return [
-        Boundary("optics only", inside, optics, light_time),
-        Boundary("with converters", "and modulators, DACs, detectors, ADCs", converted, whole_time),
-        Boundary("with laser wall plug", "and the electricity that the laser turns into heat", plugged, whole_time),
-    ]
-
-
-def _constants(used: list[Chip]) -> list[dict[str, Any]]:
-    """The constants of every chip in use, each once."""
-    rows = [
-        {"chip": chip.name, "name": name, **constant.model_dump()}
-        for chip in {chip.name: chip for chip in used}.values()
-        for name, constant in chip.devices
-    ]
-    return rows
+def _check_one(sample: Any) -> None:
+    for given in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
+        if isinstance(given, Tensor) and given.dim() > 0 and len(given) != 1:
+            raise RequestError(
+                f"Costs are those of one inference, and the sample has shape {tuple(given.shape)}; give one alone, "
+                "[1, ...], such as `sample[:1]`; for how many pass between two reconfigurations, set "
+                "`System(inferences=...)`."
+            )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from lightloom.chips.devices import Constant
+from lightloom.chips.devices import Confidence, Constant, Joules, in_unit
 from lightloom.common.config import Section
 
 
@@ -20,39 +20,75 @@ class ElectronicProfile(Section):
 
     name: str
     """What it is called beside its constants."""
-    energy_per_mac: Constant
+    energy_per_mac: Joules
     """Energy of one multiply-add."""
-    mac_rate: Constant
+    mac_rate: Annotated[Constant, in_unit("1/s")]
     """Multiply-adds per second."""
+    bandwidth: Annotated[Constant, in_unit("byte/s")] | None = None
+    """Of its memory, where the rate is that of its arithmetic alone; None is a rate that was measured with memory."""
 
     def spend(self, macs: float) -> Spent:
         """What so many multiply-adds take, one after the other."""
         return Spent(macs * self.energy_per_mac.value, macs / self.mac_rate.value)
+
+    def run(self, operations: float, read: float) -> Spent:
+        """What a whole network takes that reads so many bytes of weights and activations from memory.
+
+        Arithmetic and memory work at the same time, at the machine's full power; the slower one decides.
+        """
+        spent = self.spend(operations)
+        if self.bandwidth is None:
+            return spent
+        waiting = read / self.bandwidth.value
+        power = self.energy_per_mac.value * self.mac_rate.value
+        return Spent(max(spent.energy_j, power * waiting), max(spent.latency_s, waiting))
 
 
 _ANCHOR = "PHOENIX (2025), energy table: RegNetX-800MF at 416 x 608, batch 1, on a GPU"
 _ANCHOR_MACS = 4.028e9
 _ORIN = "NVIDIA, Jetson AGX Orin Series technical brief: 275 TOPS (int8, sparse) at 60 W"
 _ORIN_RATE = 275e12 / 2 / 2
+_EPYC = "AMD, EPYC 9654 data sheet: 96 cores, 2.4 GHz, 360 W, 12 channels of DDR5-4800"
+_EPYC_RATE = 96 * 2.4e9 * 16
+
+
+def _constant(value: float, unit: str, source: str, confidence: Confidence) -> Constant:
+    return Constant(value=value, unit=unit, source=source, status="derived", confidence=confidence)
+
 
 GPU_BATCH_1 = ElectronicProfile(
     name="GPU at batch 1",
-    energy_per_mac=Constant(
-        value=492.28e-3 / _ANCHOR_MACS, unit="J", source=f"derived: 492.28 mJ over 4.028 G multiply-adds ({_ANCHOR})"
+    energy_per_mac=_constant(
+        492.28e-3 / _ANCHOR_MACS, "J", f"derived: 492.28 mJ over 4.028 G multiply-adds ({_ANCHOR})", "B"
     ),
-    mac_rate=Constant(
-        value=_ANCHOR_MACS / 10.97e-3, unit="1/s", source=f"derived: 4.028 G multiply-adds in 10.97 ms ({_ANCHOR})"
-    ),
+    mac_rate=_constant(_ANCHOR_MACS / 10.97e-3, "1/s", f"derived: 4.028 G multiply-adds in 10.97 ms ({_ANCHOR})", "B"),
 )
 """Measured on a whole backbone, one image at a time: what the published comparison rests on."""
 
 EDGE_PEAK = ElectronicProfile(
     name="edge GPU at its peak",
-    energy_per_mac=Constant(
-        value=60 / _ORIN_RATE, unit="J", source=f"derived: power over peak rate, dense is half of sparse ({_ORIN})"
+    energy_per_mac=_constant(
+        60 / _ORIN_RATE, "J", f"derived: power over peak rate, dense is half of sparse ({_ORIN})", "B"
     ),
-    mac_rate=Constant(
-        value=_ORIN_RATE, unit="1/s", source=f"derived: half of it is dense, two operations a multiply-add ({_ORIN})"
+    mac_rate=_constant(
+        _ORIN_RATE, "1/s", f"derived: half of it is dense, two operations a multiply-add ({_ORIN})", "B"
     ),
+    bandwidth=_constant(204.8e9, "byte/s", "NVIDIA, Jetson AGX Orin Series technical brief: 204.8 GB/s", "A"),
 )
 """The peak of an edge computer with 8-bit integers, which no network reaches: the least that electronics takes."""
+
+CPU_PEAK = ElectronicProfile(
+    name="server CPU at its peak",
+    energy_per_mac=_constant(360 / _EPYC_RATE, "J", f"derived: power over peak rate ({_EPYC})", "B"),
+    mac_rate=_constant(
+        _EPYC_RATE,
+        "1/s",
+        f"derived: 16 multiply-adds of 32 bit per core and cycle, two vector units of 256 bit ({_EPYC})",
+        "B",
+    ),
+    bandwidth=_constant(12 * 8 * 4.8e9, "byte/s", f"derived: 8 bytes per channel and transfer ({_EPYC})", "A"),
+)
+"""The peak of a server's processor in single precision."""
+
+REFERENCES = (EDGE_PEAK, GPU_BATCH_1, CPU_PEAK)
+"""Machines that a whole network is compared with."""

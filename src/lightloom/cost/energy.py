@@ -11,31 +11,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.chips import Chip, MeshChip
+from lightloom.chips import Chip, MeshChip, PCMChip
+from lightloom.cost.link import DEFAULT_BITS, laser_light
 from lightloom.nn import Counts
 from lightloom.physics import mesh
 from lightloom.physics.phases import wrap
 
 ASSUMPTIONS = (
-    "Layers follow one another, one inference at a time.",
-    "Laser light and receivers are on only while their layer computes; each detector is given its sensitivity per "
-    "wavelength, after all losses on the longest path; shot-noise limits of more bits are not added.",
-    "Sums over block columns are electronic and free.",
+    "Layers follow one another; light has left a layer before the next one begins.",
+    "Each detector is given its sensitivity per wavelength, after all losses on the longest path; shot-noise limits of "
+    "more bits are not added, and neither is the excess loss of trees that split a laser to the inputs of a mesh.",
     "Converters without a stated resolution in the chip are counted as 8 bit; DAC energy grows as 2^b / (b + 1), ADC "
     "energy as b.",
     "Each layer takes one symbol more to modulate and one more to detect; time of flight (tens of ps) is left out.",
-    "Memory, activations, norms and control electronics are outside every boundary here.",
+    "Control electronics, cooling, drift and recalibration are outside every boundary here.",
 )
 
 MESH_ASSUMPTIONS = (
-    "Every block of every weight matrix has a tensor core of its own, programmed once; that is not counted.",
     "One call carries up to k input vectors, one per wavelength.",
-    "Phase shifters hold their programmed phase for the whole inference, with a power that grows with the phase.",
-    "A modulated input is split to all block rows that need it.",
+    "Phase shifters hold their phase with a power that grows with it; one DAC per core sets them one after another, "
+    "one per symbol, and then they settle together.",
 )
 
-DEFAULT_BITS = 8
-"""Of a converter without a stated resolution."""
+EXPECTED_PHASES = (
+    "Meshes are not programmed: their phases are taken as uniform, pi in the mean, and those of attenuators as pi / 2, "
+    "as where every shifter starts at an unknown phase. Shifters that start at zero take some 0.6 of that."
+)
 
 
 class LayerEnergy(NamedTuple):
@@ -48,8 +49,49 @@ class LayerEnergy(NamedTuple):
     detectors: float
     laser_overhead: float
     """What the laser turns into heat: wall plug less light."""
-    writes: float = 0.0
-    """Writing the cells of PCM crossbars."""
+
+
+class CorePrice(NamedTuple):
+    """What one tensor core takes. Energies in J, powers in W, times in s."""
+
+    channels: int
+    """Vectors that pass at once."""
+    light: float
+    """Out of its lasers."""
+    receivers: int
+    """Photodetectors with their amplifiers."""
+    readings: int
+    """Values that it gives per symbol, after the difference of two signs."""
+    modulators: int
+    receiver_power: float
+    """Of one photodetector and amplifier."""
+    modulate: float
+    """One value, modulator and DAC."""
+    read: float
+    """One value, ADC."""
+    symbol: float
+    """s."""
+    laser_efficiency: float
+
+
+def core_price(chip: Chip) -> CorePrice:
+    """What one tensor core of a chip takes."""
+    devices, size = chip.devices, chip.block_size
+    bits_in, bits_out = chip.input_bits or DEFAULT_BITS, chip.output_bits or DEFAULT_BITS
+    meshes = isinstance(chip, MeshChip)
+    rows_private = isinstance(chip, PCMChip) and chip.sharing == "row_private"
+    return CorePrice(
+        channels=size if meshes else 1,
+        light=laser_light(chip),
+        receivers=size**2 if meshes else 2 * size,  # one per output and wavelength, or per row and sign
+        readings=size**2 if meshes else size,
+        modulators=size**2 if meshes or rows_private else size,
+        receiver_power=devices.detector_power.value + devices.amplifier_power.value,
+        modulate=devices.modulator_energy.value * bits_in + devices.dac_energy.value * dac_scale(bits_in),
+        read=devices.adc_energy.value * bits_out / DEFAULT_BITS,
+        symbol=1 / devices.symbol_rate.value,
+        laser_efficiency=devices.laser_efficiency.value,
+    )
 
 
 def optical_time(counts: Counts, chip: Chip) -> float:
@@ -63,7 +105,7 @@ def converter_time(chip: Chip) -> float:
 
 
 def layer_energy(counts: Counts, chip: MeshChip, holding_power: float, inference_time: float) -> LayerEnergy:
-    """Energy of one layer for one inference.
+    """Energy of one layer for one inference, every block on a core of its own.
 
     Args:
         counts: Of the layer, for one inference.
@@ -71,33 +113,16 @@ def layer_energy(counts: Counts, chip: MeshChip, holding_power: float, inference
         holding_power: Of its phase shifters, in W, see `holding_power`.
         inference_time: Of the whole network in s: heaters stay on throughout.
     """
-    devices, time = chip.devices, optical_time(counts, chip)
-    light = laser_light(chip) * counts.cores * time
-    receivers = counts.cores * chip.block_size**2  # one per output and wavelength
-    receiver_power = devices.detector_power.value + devices.amplifier_power.value
-    bits_in, bits_out = chip.input_bits or DEFAULT_BITS, chip.output_bits or DEFAULT_BITS
-    modulator = devices.modulator_energy.value * bits_in + devices.dac_energy.value * dac_scale(bits_in)
-    converter = devices.adc_energy.value * bits_out / DEFAULT_BITS
+    price = core_price(chip)
+    core_time = counts.calls * price.symbol
+    light = price.light * core_time
     return LayerEnergy(
         shifters=holding_power * inference_time,
         laser_light=light,
-        modulators=counts.conversions_in * modulator,
-        detectors=receivers * receiver_power * time + counts.conversions_out * converter,
-        laser_overhead=light * (1 / devices.laser_efficiency.value - 1),
+        modulators=counts.conversions_in * price.modulate,
+        detectors=price.receivers * price.receiver_power * core_time + counts.conversions_out * price.read,
+        laser_overhead=light * (1 / price.laser_efficiency - 1),
     )
-
-
-def path_loss_db(chip: MeshChip) -> float:
-    """Loss in dB from the laser to a detector on the longest path: coupler, modulator, both meshes, attenuator."""
-    devices = chip.devices
-    mzis = 2 * mesh.depth(chip.block_size, chip.layout) + 1
-    return devices.coupling_loss.value + devices.modulator_loss.value + mzis * devices.mzi_loss.value
-
-
-def laser_light(chip: MeshChip) -> float:
-    """Optical power in W out of the laser for one core: its sensitivity for k outputs on k wavelengths, with losses."""
-    at_detector = 1e-3 * 10 ** (chip.devices.detector_sensitivity.value / 10)
-    return chip.block_size**2 * at_detector * 10 ** (path_loss_db(chip) / 10)
 
 
 def holding_power(state: dict[str, Tensor], chip: MeshChip) -> float:
@@ -112,6 +137,27 @@ def holding_power(state: dict[str, Tensor], chip: MeshChip) -> float:
     attenuators = torch.acos((sigma / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
     total = wrap(state["u_phases"]).sum() + wrap(state["v_phases"]).sum() + attenuators.sum()
     return float(total) / math.pi * chip.devices.shifter_power.value
+
+
+def expected_power(chip: MeshChip) -> float:
+    """Electrical power in W that holds one core, in the mean over uniform phases; see `EXPECTED_PHASES`."""
+    shifters = 2 * mesh.phase_count(chip.block_size, chip.layout, chip.field)
+    return (shifters + chip.block_size / 2) * chip.devices.shifter_power.value
+
+
+def setting_energy(chip: MeshChip) -> float:
+    """Energy in J of the DAC that sets all phases of one core."""
+    return shifters_of(chip) * chip.devices.dac_energy.value * dac_scale(chip.weight_bits or DEFAULT_BITS)
+
+
+def setting_time(chip: MeshChip) -> float:
+    """Time in s until all phases of a core are set and have settled."""
+    return shifters_of(chip) / chip.devices.symbol_rate.value + chip.devices.shifter_time.value
+
+
+def shifters_of(chip: MeshChip) -> int:
+    """Phase shifters of one core, attenuators included."""
+    return 2 * mesh.phase_count(chip.block_size, chip.layout, chip.field) + chip.block_size
 
 
 def dac_scale(bits: int) -> float:

@@ -88,7 +88,7 @@ def count_work(model: nn.Module, sample: Any) -> Work:
     watch = _Watch(backbone, stages)
     with ExitStack() as stack:
         stack.enter_context(_evaluated(model))
-        stack.enter_context(_countable_attention())
+        stack.enter_context(countable_attention())
         for name, layer in layers.items():
             stack.enter_context(_dark(layer, name, maps[name]))
         stack.enter_context(watch.hooks())
@@ -178,7 +178,7 @@ def _evaluated(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _countable_attention() -> Iterator[None]:
+def countable_attention() -> Iterator[None]:
     """Attention as matrix products: fused kernels of a CPU are not counted."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -1,62 +1,56 @@
-"""Energy and time of one optical layer on PCM crossbars, part by part, from the device constants of its chip.
-
-Writing comes from the cells themselves (see `cost.writes`), the rest from counts.
-"""
+"""What setting one tile of a PCM crossbar takes: from its programmed levels, or expected of levels not known yet."""
 
 from __future__ import annotations
 
-import math
+from functools import lru_cache
+
+import torch
 
 from lightloom.chips import PCMChip
-from lightloom.cost.energy import DEFAULT_BITS, LayerEnergy, dac_scale
-from lightloom.nn import Counts
+from lightloom.cost.writes import writing
+from lightloom.nn import PCMCore
+from lightloom.physics.pcm import wear
+from lightloom.physics.pcm import writes as counting
 
 ASSUMPTIONS = (
-    "Every block row of a PCM layer has one array of k x k cell pairs, rewritten for each block column; all vectors of "
-    "an inference pass between two rewrites, one per symbol, and cells need no power in between.",
+    "An array holds k x k cell pairs; all vectors of an inference pass between two rewrites, one per symbol, and cells "
+    "need no power in between. Unless a number of cores is given, every block row has one array, rewritten for each "
+    "block column, as published.",
     "Light of a slot is split to the k rows of both cells; each row's light adds up on one detector per sign without a "
     "loss of its own. Signed inputs, sent in two passes, are counted as one.",
-    "All cells of all arrays of a layer are written at the same time; a turn lasts as long as its slowest cell.",
+    "All cells of all arrays of a layer are written at the same time; a turn lasts as long as its slowest cell. In "
+    "another schedule than the published one, writing a tile takes what it takes there in the mean.",
 )
 
+EXPECTED_LEVELS = (
+    "Crossbars are not programmed: their levels are taken as uniform, from the lowest negative to the highest positive "
+    "one, which is more writing than trained weights take."
+)
 
-def layer_energy(counts: Counts, chip: PCMChip, writing: float) -> LayerEnergy:
-    """Energy of one layer for one inference.
+_SAMPLED_SIZE, _SAMPLED_TURNS = 32, 64
+
+
+def tile_writing(core: PCMCore) -> tuple[float, float]:
+    """Energy in J of writing one tile of a programmed core, and time in s of one turn, in the mean of its turns."""
+    energy, time = writing(core)
+    groups, p, q = core.blocks
+    return energy / (groups * p * q), time / q
+
+
+@lru_cache(maxsize=1024)
+def expected_writing(chip: PCMChip, turns: int) -> tuple[float, float]:
+    """The same, of cells with levels that are drawn uniformly, with a fixed seed.
 
     Args:
-        counts: Of the layer, for one inference.
         chip: Its hardware.
-        writing: Energy in J that writing its cells takes, see `cost.writes.writing`.
+        turns: Tiles that follow one another in an array.
     """
-    devices, time = chip.devices, counts.calls / counts.cores / chip.devices.symbol_rate.value
-    light = laser_light(chip) * counts.cores * time
-    receivers = 2 * counts.cores * chip.block_size  # one per row and sign
-    receiver_power = devices.detector_power.value + devices.amplifier_power.value
-    bits_in, bits_out = chip.input_bits or DEFAULT_BITS, chip.output_bits or DEFAULT_BITS
-    modulator = devices.modulator_energy.value * bits_in + devices.dac_energy.value * dac_scale(bits_in)
-    converter = devices.adc_energy.value * bits_out / DEFAULT_BITS
-    return LayerEnergy(
-        shifters=0.0,
-        writes=writing,
-        laser_light=light,
-        modulators=counts.conversions_in * modulator,
-        detectors=receivers * receiver_power * time + counts.conversions_out * converter,
-        laser_overhead=light * (1 / devices.laser_efficiency.value - 1),
-    )
-
-
-def path_loss_db(chip: PCMChip) -> float:
-    """Loss in dB from the laser to a detector, on the longest path through a cell at its clearest.
-
-    Coupler, modulator, a tree of splitters to the rows of both signs, the crossings with the other slots, the cell.
-    """
-    devices, rows = chip.devices, 2 * chip.block_size
-    split = 10 * math.log10(rows) + math.ceil(math.log2(rows)) * devices.splitter_loss.value
-    crossings = (chip.block_size - 1) * devices.crossing_loss.value
-    return devices.coupling_loss.value + devices.modulator_loss.value + split + crossings + devices.cell_loss.value
-
-
-def laser_light(chip: PCMChip) -> float:
-    """Optical power in W out of the laser for one array: enough for each detector, from one slot fully open."""
-    at_detector = 1e-3 * 10 ** (chip.devices.detector_sensitivity.value / 10)
-    return at_detector * 10 ** (path_loss_db(chip) / 10)
+    size, counted_turns = min(chip.block_size, _SAMPLED_SIZE), min(turns, _SAMPLED_TURNS)
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, size, counted_turns, size)
+    drawn = torch.randint(1 - chip.levels, chip.levels, shape, generator=generator, dtype=torch.int8)
+    counted, devices = counting.count(drawn, chip.start), chip.devices
+    model, up, down = chip.write_model, devices.amorphise_energy.value, devices.crystallise_energy.value
+    energy = wear.energy(counted, model, up, down) * (chip.block_size / size) ** 2
+    time = wear.latency(counted, model, devices.amorphise_time.value, devices.crystallise_time.value)
+    return energy / counted_turns, time / counted_turns

@@ -2,22 +2,30 @@
 
 >>> from lightloom import chips, nn
 >>> conversion = nn.convert(model, chips.preset("l2ight"))
+>>> print(conversion)  # what happened to each layer, and why
 >>> nn.install(conversion.model, chips.preset("l2ight").specimen(seed=0))
 """
 
 from lightloom.nn.absorber import SaturableAbsorber
 from lightloom.nn.all_optical import AllOptical, OpticalPass
+from lightloom.nn.attention import Attention
 from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
-from lightloom.nn.core import Counts, Mode, TensorCore
+from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
 from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, cores, install, optical_layers, switch
 from lightloom.nn.limits import limit_weights
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
+from lightloom.nn.plan import Plan, Planned, plan
+from lightloom.nn.population import Population
 from lightloom.nn.reorder import reorder
+from lightloom.nn.rules import Places, Rule
+from lightloom.nn.sequences import OpticalConv1d, OpticalProjection
 
 __all__ = [
     "AllOptical",
+    "Attention",
     "Conversion",
     "Counts",
     "DiffractiveConv2d",
@@ -25,19 +33,28 @@ __all__ = [
     "LayerReport",
     "MeshCore",
     "Mode",
+    "OpticalConv1d",
     "OpticalConv2d",
     "OpticalLayer",
     "OpticalLinear",
     "OpticalPass",
+    "OpticalProjection",
     "PCMCore",
+    "Places",
+    "Plan",
+    "Planned",
+    "Population",
+    "Rule",
     "SaturableAbsorber",
     "TensorCore",
     "convert",
     "cores",
+    "counts_of",
     "install",
     "limit_weights",
     "misalign",
     "optical_layers",
+    "plan",
     "reorder",
     "switch",
     "to_electronic",

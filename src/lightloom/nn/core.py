@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip, Specimen
+from lightloom.nn.counts import Counts, counts_of
 
 Mode = Literal["weight", "usv", "phase", "levels"]
 """What trains: the plain matrix (an electronic twin); the singular values, or every phase and singular value, of a mesh
 core; the levels of a PCM core."""
-
-
-class Counts(NamedTuple):
-    """What one evaluation of a layer takes on its tensor cores."""
-
-    cores: int
-    """Tensor cores: of meshes one per block of the weight matrix, of PCM one per block row."""
-    mzis: int
-    """MZIs in them, attenuators of the singular values included."""
-    shifters: int
-    """Phase shifters in them."""
-    calls: int
-    """Evaluations of one core; of meshes with up to k input vectors, one per wavelength."""
-    conversions_in: int
-    """Values sent through an input modulator; padding is sent nowhere."""
-    conversions_out: int
-    """Values read from a detector; the sums over block columns are electronic."""
-    cells: int = 0
-    """PCM cells in the cores that hold a weight."""
 
 
 class TensorCore(nn.Module, ABC):
@@ -71,6 +53,14 @@ class TensorCore(nn.Module, ABC):
         """The effective matrix [groups * rows, columns], as the devices make it; differentiable in what trains."""
 
     @abstractmethod
+    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+        """The effective matrices [S, groups * rows, columns] on the specimens of the core's chip with these seeds.
+
+        They are those of `install` and `weight`, one specimen after the other, to rounding, but made together and
+        without a gradient; the core stays as it is. Dynamic noise is drawn once for each specimen.
+        """
+
+    @abstractmethod
     def program(self, target: Tensor) -> None:
         """Set the devices so that, were they perfect, `weight()` would be `target` [groups * rows, columns]."""
 
@@ -94,9 +84,9 @@ class TensorCore(nn.Module, ABC):
     def state(self) -> dict[str, Tensor]:
         """What the controller has asked of the devices, by name."""
 
-    @abstractmethod
     def counts(self, vectors: int) -> Counts:
         """What it takes to multiply by `vectors` input vectors."""
+        return counts_of(self.chip, self.rows, self.columns, self.groups, vectors)
 
     def error(self, target: Tensor) -> float:
         """||weight() - target||^2 / ||target||^2, padding left out; 0 / 0 is 0."""

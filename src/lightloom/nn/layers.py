@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,8 +18,11 @@ from lightloom.nn.sampled import Geometry
 from lightloom.nn.sampler import Sampler
 from lightloom.physics import converters
 
+Layer = TypeVar("Layer", bound=nn.Module)
+_HALVES = (torch.float16, torch.bfloat16)
 
-class OpticalLayer(nn.Module):
+
+class OpticalLayer(nn.Module, ABC):
     """A tensor core between input and output converters, with an electronic bias.
 
     Args:
@@ -29,13 +33,16 @@ class OpticalLayer(nn.Module):
     bias: nn.Parameter | None
     sampler: Sampler | None
     """Measures a part of the gradient only, in training; None measures all of it."""
+    narrow: torch.dtype | None
+    """The half precision of the model around it; None where the model has the precision of the core."""
     channels_first = False
 
-    def __init__(self, core: TensorCore, bias: Tensor | None) -> None:
+    def __init__(self, core: TensorCore, bias: Tensor | None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.core = core
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach().clone()))
         self.register_module("sampler", None)
+        self.narrow = dtype if dtype in _HALVES else None
 
     @property
     def chip(self) -> Chip:
@@ -44,8 +51,9 @@ class OpticalLayer(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The effective weight in the shape that torch's layer has, for code that reads it."""
-        return self.core.weight()
+        """The effective weight in the shape and type that torch's layer has, for code that reads it."""
+        weight = self.core.weight()
+        return weight if self.narrow is None else weight.to(self.narrow)
 
     def active_sampler(self) -> tuple[Sampler, MeshCore] | None:
         """The sampler and the core that it samples, where a gradient is asked for in training."""
@@ -55,23 +63,33 @@ class OpticalLayer(nn.Module):
             raise ValueError(f"core `{self.core.name}` is no mesh; only gradients of singular values are sampled")
         return self.sampler, self.core
 
+    @abstractmethod
+    def to_electronic(self) -> nn.Module:
+        """The layer that this one stands for, with the effective weight."""
+
     def through_optics(self, x: Tensor, multiply: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
-        """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add."""
-        chip = self.core.chip
+        """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add.
+
+        Light has no half precision: where the model has, its signals are float32 between the converters.
+        """
+        chip, dtype = self.core.chip, x.dtype
+        bias: Tensor | None = self.bias
+        if self.narrow is not None:
+            x, bias = x.float(), None if bias is None else bias.float()
         x = converters.convert(x, chip.input_bits, intensity=self.core.intensity)
         if chip.output_bits is None:
-            return multiply(x, self.bias)
-        y = converters.convert(multiply(x, None), chip.output_bits)
-        return y if self.bias is None else y + self.bias.view(-1, *([1, 1] if self.channels_first else []))
+            y = multiply(x, bias)
+        else:
+            y = converters.convert(multiply(x, None), chip.output_bits)
+            y = y if bias is None else y + bias.view(-1, *([1, 1] if self.channels_first else []))
+        return y if self.narrow is None else y.to(dtype)
 
-    def fill(self, layer: nn.Linear | nn.Conv2d) -> None:
-        """Give an electronic layer of the same shape this one's effective weight, bias, device and dtype."""
-        weight = self.weight.detach()
-        layer.to(weight)
-        with torch.no_grad():
-            layer.weight.copy_(weight)
-            if layer.bias is not None and self.bias is not None:
-                layer.bias.copy_(self.bias)
+    def filled(self, layer: Layer) -> Layer:
+        """Give an electronic layer of the same shape, without memory yet, this one's effective weight and bias."""
+        bias = None if self.bias is None else nn.Parameter(self.bias.detach().clone())
+        layer.register_parameter("weight", nn.Parameter(self.weight.detach().clone()))
+        layer.register_parameter("bias", bias)
+        return layer.train(self.training)
 
 
 class OpticalLinear(OpticalLayer):
@@ -84,6 +102,7 @@ class OpticalLinear(OpticalLayer):
         chip: The hardware.
         name: Place on the chip.
         start: Layer of these sizes to take weight and bias from; None draws them as torch does.
+        core: Tensor core to share as it is, in the place of one that is programmed to the weight.
 
     Shapes: [..., in_features] -> [..., out_features].
     """
@@ -97,21 +116,22 @@ class OpticalLinear(OpticalLayer):
         chip: Chip,
         name: str = "core",
         start: nn.Linear | None = None,
+        core: TensorCore | None = None,
     ) -> None:
         start = nn.Linear(in_features, out_features, bias) if start is None else start
-        super().__init__(_core(start.weight, chip, 1, name), start.bias)
+        super().__init__(core or _core(start.weight, chip, 1, name), start.bias, start.weight.dtype)
         self.in_features, self.out_features = in_features, out_features
 
     @classmethod
-    def from_electronic(cls, layer: nn.Linear, chip: Chip, name: str = "core") -> OpticalLinear:
+    def from_electronic(
+        cls, layer: nn.Linear, chip: Chip, name: str = "core", core: TensorCore | None = None
+    ) -> OpticalLinear:
         """The optical form of a `torch.nn.Linear`, programmed to its weight."""
-        return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer)
+        return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer, core=core)
 
     def to_electronic(self) -> nn.Linear:
         """A `torch.nn.Linear` with the effective weight."""
-        layer = nn.Linear(self.in_features, self.out_features, self.bias is not None)
-        self.fill(layer)
-        return layer
+        return self.filled(nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta"))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] -> [..., out_features]."""
@@ -134,6 +154,7 @@ class OpticalConv2d(OpticalLayer):
         chip: The hardware.
         name: Place on the chip.
         start: Layer of this geometry to take weight and bias from; None draws them as torch does.
+        core: Tensor core to share as it is, in the place of one that is programmed to the weight.
         **kwargs: As `torch.nn.Conv2d`.
 
     Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h', w'].
@@ -142,29 +163,35 @@ class OpticalConv2d(OpticalLayer):
     channels_first = True
 
     def __init__(
-        self, *args: Any, chip: Chip, name: str = "core", start: nn.Conv2d | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        chip: Chip,
+        name: str = "core",
+        start: nn.Conv2d | None = None,
+        core: TensorCore | None = None,
+        **kwargs: Any,
     ) -> None:
         start = nn.Conv2d(*args, **kwargs) if start is None else start
-        super().__init__(_core(start.weight, chip, start.groups, name), start.bias)
+        super().__init__(core or _core(start.weight, chip, start.groups, name), start.bias, start.weight.dtype)
         self.geometry = {field: getattr(start, field) for field in _CONV_GEOMETRY}
         # torch's own bookkeeping for the padding modes that are not zeros
         self._pad_widths: list[int] = list(start._reversed_padding_repeated_twice)
 
     @classmethod
-    def from_electronic(cls, layer: nn.Conv2d, chip: Chip, name: str = "core") -> OpticalConv2d:
+    def from_electronic(
+        cls, layer: nn.Conv2d, chip: Chip, name: str = "core", core: TensorCore | None = None
+    ) -> OpticalConv2d:
         """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
-        return cls(chip=chip, name=name, start=layer)
+        return cls(chip=chip, name=name, start=layer, core=core)
 
     def to_electronic(self) -> nn.Conv2d:
         """A `torch.nn.Conv2d` with the effective weight."""
-        layer = nn.Conv2d(**self.geometry, bias=self.bias is not None)
-        self.fill(layer)
-        return layer
+        return self.filled(nn.Conv2d(**self.geometry, bias=self.bias is not None, device="meta"))
 
     @property
     def weight(self) -> Tensor:
         """[out_channels, in_channels / groups, height, width]."""
-        return self.core.weight().view(self.geometry["out_channels"], -1, *self.geometry["kernel_size"])
+        return super().weight.view(self.geometry["out_channels"], -1, *self.geometry["kernel_size"])
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, in_channels, h, w] -> [batch, out_channels, h', w']."""
@@ -177,10 +204,10 @@ class OpticalConv2d(OpticalLayer):
             sampler, core = active
             geometry = Geometry(shape["kernel_size"], shape["stride"], padding, shape["dilation"], shape["groups"])
             return self.through_optics(x, lambda signals, bias: sampler.conv2d(core, signals, bias, geometry))
-        weight = self.weight
+        kernel = self.core.weight().view(shape["out_channels"], -1, *shape["kernel_size"])
 
         def multiply(signals: Tensor, bias: Tensor | None) -> Tensor:
-            return F.conv2d(signals, weight, bias, shape["stride"], padding, shape["dilation"], shape["groups"])
+            return F.conv2d(signals, kernel, bias, shape["stride"], padding, shape["dilation"], shape["groups"])
 
         return self.through_optics(x, multiply)
 
@@ -206,24 +233,43 @@ def optical_layers(model: nn.Module) -> dict[str, OpticalLayer]:
     return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
 
 
-def install(model: nn.Module, specimen: Specimen | None) -> None:
-    """Move every optical layer of `model` onto a manufactured chip; None is a chip without hidden errors."""
-    for layer in optical_layers(model).values():
-        layer.core.install(specimen)
+def install(model: nn.Module, specimen: Specimen | int | None) -> None:
+    """Move every optical layer of `model` onto a manufactured chip.
+
+    Args:
+        model: With optical layers.
+        specimen: The chip; a seed is the specimen with this seed of each layer's own chip, for models of several
+            chips; None is chips without hidden errors.
+    """
+    made: dict[Chip, Specimen] = {}
+    for core in _all_cores(model):
+        if isinstance(specimen, int):
+            core.install(made.setdefault(core.chip, core.chip.specimen(specimen)))
+        else:
+            core.install(specimen)
 
 
 def switch(model: nn.Module, mode: Mode) -> None:
     """Choose what trains in every optical layer of `model`, see `Mode`."""
-    for layer in optical_layers(model).values():
-        layer.core.switch(mode)
+    for core in _all_cores(model):
+        core.switch(mode)
 
 
 Kind = TypeVar("Kind", bound=TensorCore)
 
 
 def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
-    """The tensor cores of one technology, by layer, in the order of the model."""
-    return {name: layer.core for name, layer in optical_layers(model).items() if isinstance(layer.core, kind)}
+    """The tensor cores of one technology, in the order of the model, each by the first layer that has it."""
+    found: dict[Kind, str] = {}
+    for name, layer in optical_layers(model).items():
+        if isinstance(layer.core, kind):
+            found.setdefault(layer.core, name)
+    return {name: core for core, name in found.items()}
+
+
+def _all_cores(model: nn.Module) -> list[TensorCore]:
+    """Each once, though layers with tied weights share one."""
+    return list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
 
 
 def _core(weight: Tensor, chip: Chip, groups: int, name: str) -> TensorCore:
@@ -235,6 +281,7 @@ def _core(weight: Tensor, chip: Chip, groups: int, name: str) -> TensorCore:
         core = MeshCore(chip, rows, columns, groups, name)
     else:
         core = PCMCore(chip, rows, columns, groups, name)
-    core.to(device=matrix.device, dtype=matrix.dtype if matrix.dtype.is_floating_point else None)
+    # phases need more digits than half precision has
+    core.to(device=matrix.device, dtype=torch.float32 if matrix.dtype in _HALVES else matrix.dtype)
     core.program(matrix)
     return core

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
-from lightloom.nn.core import Counts, Mode, TensorCore
+from lightloom.nn import mesh_population
+from lightloom.nn.core import Mode, TensorCore
 from lightloom.physics import attenuators, blocks, mesh, phases
+from lightloom.physics.blocks import singular
 
 _SIDES = ("u", "v")
+_AT_ONCE = 1 << 20
+"""Numbers of a weight that are decomposed together."""
 
 
 class MeshCore(TensorCore):
@@ -85,6 +90,10 @@ class MeshCore(TensorCore):
             with torch.autocast(self.sigma.device.type, enabled=False):
                 return self._weight()
         return self._weight()
+
+    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+        """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
+        return mesh_population.weights_on(self, seeds)
 
     @property
     def noisy(self) -> bool:
@@ -169,21 +178,33 @@ class MeshCore(TensorCore):
             self.matrix.copy_(target)
             return
         self.gain.zero_()
-        exact = target.double().reshape(self.groups, self.rows, self.columns)
-        pieces = blocks.to_blocks(exact, self.chip.block_size)
+        pieces = blocks.to_blocks(target.reshape(self.groups, self.rows, self.columns), self.chip.block_size)
         if self.chip.layout not in mesh.UNIVERSAL_LAYOUTS:
-            u, v = (tensor.to(pieces.dtype) for tensor in self.meshes())
-            self.sigma.copy_(((u.mT @ pieces) * v).sum(-1))
+            # of rank-one matrices u_i v_i, which are orthonormal, each takes its share of the target
+            kind = torch.complex128 if self.chip.field == "complex" else torch.float64
+            u, v = (tensor.to(kind) for tensor in self.meshes())
+            self.sigma.copy_(((u.mH @ pieces.to(kind)) * v.conj()).sum(-1).real)
             return
-        u, sigma, v = torch.linalg.svd(pieces if self.chip.field == "real" else pieces.to(torch.complex128))
-        u_settings = mesh.decompose(u, layout=self.chip.layout)
-        v_settings = mesh.decompose(v, layout=self.chip.layout)
-        self.u_phases.copy_(u_settings.phases)
-        self.v_phases.copy_(v_settings.phases)
-        if self.u_signs is not None and u_settings.signs is not None and v_settings.signs is not None:
-            self.u_signs.copy_(u_settings.signs)
-            sigma = sigma * v_settings.signs
-        self.sigma.copy_(sigma)
+        self._program_rows(pieces.flatten(0, 1))
+
+    def _program_rows(self, pieces: Tensor) -> None:
+        """Set the settings from rows of blocks [groups * p, q, k, k], some at a time, so that memory stays small."""
+        settings = [tensor.flatten(0, 1) for tensor in (self.u_phases, self.sigma, self.v_phases)]
+        u_signs = None if self.u_signs is None else self.u_signs.flatten(0, 1)
+        step = max(1, _AT_ONCE // pieces[0].numel())
+        for first in range(0, len(pieces), step):
+            here = slice(first, first + step)
+            u, sigma, v = singular.svd(pieces[here].double())
+            u_made, v_made = (self._decompose(factor) for factor in (u, v))
+            if u_signs is not None and u_made.signs is not None and v_made.signs is not None:
+                u_signs[here] = u_made.signs
+                sigma = sigma * v_made.signs
+            for tensor, values in zip(settings, (u_made.phases, sigma, v_made.phases), strict=True):
+                tensor[here] = values
+
+    def _decompose(self, factor: Tensor) -> mesh.Settings:
+        wide = factor if self.chip.field == "real" else factor.to(torch.complex128)
+        return mesh.decompose(wide, layout=self.chip.layout)
 
     def install(self, specimen: Specimen | None) -> None:
         """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors."""
@@ -216,19 +237,6 @@ class MeshCore(TensorCore):
         names = ("u_phases", "v_phases", "sigma", "u_signs", "gain")
         named = {name: getattr(self, name) for name in names}
         return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
-
-    def counts(self, vectors: int) -> Counts:
-        """Cores, MZIs, calls and conversions for `vectors` input vectors."""
-        size, chip = self.chip.block_size, self.chip
-        cores = self.blocks[0] * self.blocks[1] * self.blocks[2]
-        return Counts(
-            cores=cores,
-            mzis=cores * (2 * mesh.mzi_count(size, chip.layout) + size),
-            shifters=cores * (2 * self.shifters + size),
-            calls=cores * -(-vectors // size),
-            conversions_in=vectors * self.groups * self.columns,
-            conversions_out=vectors * self.groups * self.rows * self.blocks[2],
-        )
 
     def extra_repr(self) -> str:
         """Name, shape, blocks and mode, for printing a model."""

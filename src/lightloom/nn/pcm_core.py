@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lightloom.chips import PCMChip, PCMErrors, Specimen
+from lightloom.chips import PCMChip, PCMErrors, Specimen, several
 from lightloom.common.errors import RequestError
-from lightloom.nn.core import Counts, Mode, TensorCore
+from lightloom.nn.core import Mode, TensorCore
 from lightloom.physics import blocks, pcm
 from lightloom.physics.pcm import errors, penalty, quantise, schedule
 from lightloom.physics.pcm.penalty import Penalty
@@ -65,6 +66,7 @@ class PCMCore(TensorCore):
             self.register_buffer(field, None, persistent=False)
         self.table = chip.table()
         self.magnitudes = pcm.magnitudes(self.table)
+        self.specimen: Specimen | None = None
         self.mode: Mode = "levels"
         self.penalty: Penalty | None = None
         """What to pay for writes in training; None is nothing."""
@@ -109,6 +111,29 @@ class PCMCore(TensorCore):
             dtype=made.dtype,
         )
         return straight_through(schedule.matrix(realised, plan, *self.matrix.shape) * self.scale(), made)
+
+    @torch.no_grad()
+    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+        """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
+        if self.mode == "weight":
+            return self.matrix.detach().expand(len(seeds), -1, -1)
+        arrays, chip, plan = len(self.array_rows), self.chip, self.schedule
+        absorption, stuck = several.pcm_errors(chip, seeds, self.name, arrays)
+        laid = schedule.sequence(self.levels(), plan)
+        realised = errors.realise(
+            laid.repeat(len(seeds), 1, 1, 1),  # the arrays of all specimens side by side
+            self.table,
+            absorption=None if absorption is None else absorption.flatten(0, 1).to(self.matrix),
+            stuck=None if stuck is None else stuck.flatten(0, 1).to(self.matrix.device),
+            programming_std=chip.programming_std,
+            read_noise_std=chip.read_noise_std,
+            drift_nu=chip.drift_nu,
+            drift_time=chip.drift_time,
+            electronic=chip.electronic_drift,
+            dtype=self.matrix.dtype,
+        )
+        parts = realised.view(len(seeds), *laid.shape)
+        return torch.stack([schedule.matrix(part, plan, *self.matrix.shape) for part in parts]) * self.scale()
 
     @property
     def perfect(self) -> bool:
@@ -200,6 +225,7 @@ class PCMCore(TensorCore):
             drawn = specimen.pcm_errors(self.name, len(self.array_rows))
         self.absorption = None if drawn.absorption is None else drawn.absorption.to(self.matrix)
         self.stuck = None if drawn.stuck is None else drawn.stuck.to(self.matrix.device)
+        self.specimen = specimen
         self._installed += 1
 
     def switch(self, mode: Mode) -> None:
@@ -214,23 +240,6 @@ class PCMCore(TensorCore):
     def state(self) -> dict[str, Tensor]:
         """Signed levels (int8), their scale, and the row that each array row works for."""
         return {"levels": self.levels(), "scale": self.scale(), "array_rows": self.array_rows}
-
-    def counts(self, vectors: int) -> Counts:
-        """Arrays, cells, calls and conversions for `vectors` input vectors; every vector passes at every turn."""
-        groups, p, turns = self.blocks
-        weights = groups * self.rows * self.columns
-        # a modulator sends one value at a time, to as many cells as share it
-        feeds = {"row_private": self.rows, "column_shared": p, "block_shared": p}[self.chip.sharing]
-        sent = 1 if self.chip.broadcast and self.chip.sharing != "row_private" else feeds
-        return Counts(
-            cores=groups * p,
-            mzis=0,
-            shifters=0,
-            calls=groups * p * turns * vectors,
-            conversions_in=vectors * groups * self.columns * sent,
-            conversions_out=vectors * groups * self.rows * turns,
-            cells=2 * min(weights, groups * self.rows * self.chip.block_size),
-        )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         saved = state_dict.get(f"{prefix}form")

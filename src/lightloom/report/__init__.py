@@ -46,4 +46,35 @@ def write_report(folder: Path) -> Path:
     return page
 
 
-__all__ = ["write_report"]
+def compare(folder_a: Path, folder_b: Path, out: Path) -> Path:
+    """Write one self-contained page that sets two runs side by side.
+
+    Runs of different kinds are compared as far as they share figures.
+
+    Args:
+        folder_a: One run folder.
+        folder_b: Another one.
+        out: The page; where it is a folder, `compare.html` in it.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RequestError: One folder is no run or is unreadable, both are the same, or they share no figure.
+        WorkError: The disk refuses the page.
+    """
+    from lightloom.common.errors import RequestError
+    from lightloom.common.files import make_folder, write_text
+    from lightloom.report.comparepage import render
+    from lightloom.report.read import read_run
+
+    if folder_a.resolve() == folder_b.resolve():
+        raise RequestError(f"`{folder_a}` and `{folder_b}` are the same folder. Name two runs to compare.")
+    html = render(read_run(folder_a), read_run(folder_b), (folder_a, folder_b))
+    path = out / "compare.html" if out.is_dir() else out
+    make_folder(path.parent)
+    write_text(path, html)
+    return path
+
+
+__all__ = ["compare", "write_report"]

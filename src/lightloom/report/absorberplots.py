@@ -62,8 +62,16 @@ def _response(curves: Sequence[Curve], left_out: str) -> Plot:
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
         lines = {}
         for curve, stroke in zip(curves, strokes(map(str, range(len(curves)))).values(), strict=True):
-            lines[curve.name] = stroke.draw(above, curve.x, curve.output, every=None)
-            stroke.draw(below, *_transmission(curve), every=None)
+            said = [
+                f"{curve.name}: {rounded(x)} enters, {rounded(y)} leaves"
+                for x, y in zip(curve.x, curve.output, strict=True)
+            ]
+            lines[curve.name] = stroke.draw(above, curve.x, curve.output, every=None, said=said)
+            lit, passed = _transmission(curve)
+            said = [
+                f"{curve.name}: {percent(part)} passes at {rounded(x)}" for x, part in zip(lit, passed, strict=True)
+            ]
+            stroke.draw(below, lit, passed, every=None, said=said)
         _untouched(above, curves)
         legend(figure, lines)
         above.set_ylabel(f"{quantity} that leaves")

@@ -144,7 +144,8 @@ def _panel(axes: Axes, case: Watched, layers: Mapping[str, Stroke]) -> dict[str,
         angles = case.by_epoch(layer)
         if angles:
             every = max(1, len(angles) // 4)
-            lines[_called(layer)] = stroke.draw(axes, list(angles), list(angles.values()), every=every)
+            said = [f"{_called(layer)}, after epoch {epoch}: {angle:.1f}°" for epoch, angle in angles.items()]
+            lines[_called(layer)] = stroke.draw(axes, list(angles), list(angles.values()), every=every, said=said)
     axes.set_title(shown(case.name, 26), size=10, color=COLOURS["ink"])
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.tick_params(length=0)
@@ -181,8 +182,11 @@ def _along(run: Run, found: Sequence[Watched]) -> Plot | None:
 def _both(above: Axes, below: Axes, points: Sequence[Point], stroke: Stroke) -> Line2D:
     x = [point.x for point in points]
     lengths = [float("nan") if point.length is None else point.length for point in points]
-    stroke.draw(below, x, lengths)
-    return stroke.draw(above, x, [point.angle for point in points])
+    stroke.draw(
+        below, x, lengths, said=[f"at {rounded(point.x)}: {number(point.length)} of its length" for point in points]
+    )
+    said = [f"at {rounded(point.x)}: {number(point.angle)}°" for point in points]
+    return stroke.draw(above, x, [point.angle for point in points], said=said)
 
 
 def _lines(run: Run, placed: Sequence[Watched]) -> dict[str, list[Point]]:

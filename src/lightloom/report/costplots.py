@@ -12,7 +12,7 @@ from lightloom.report.plots import WIDTH, bars
 from lightloom.report.read import Run
 from lightloom.report.read_hybrid import Boundary, HybridCase
 from lightloom.report.read_sweep import ranked
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +148,7 @@ def _whole(
         axes = figure.subplots()
         axes.set_xscale("log")
         marks = {}
-        for row, values in enumerate(rows.values()):
+        for row, (case, values) in enumerate(rows.items()):
             axes.hlines(row, min(values.values()), max(values.values()), color=COLOURS["line"], linewidth=3, zorder=1)
             for name, value in values.items():
                 if name in looks:
@@ -156,6 +156,7 @@ def _whole(
                     (marks[name],) = axes.plot(
                         value, row, look.marker, color=look.colour, markersize=8, markeredgecolor=COLOURS["surface"]
                     )
+                    mark(marks[name], f"{case}, {name}: {units.si(value, unit)}")
         legend(figure, {name: marks[name] for name in looks})
         _dress(axes, rows, unit)
         source = to_svg(figure)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lightloom.report.svg import COLOURS, shown
+from lightloom.report.svg import COLOURS, mark_points, shown
 from lightloom.report.units import rounded
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ class Stroke:
     dashes: str | tuple[int, tuple[float, ...]]
     marker: str
 
-    def draw(self, axes: Axes, x: ArrayLike, y: ArrayLike, *, every: int | None = 1) -> Line2D:
-        """The line, with a marker on every so many points; none for None."""
+    def draw(
+        self, axes: Axes, x: ArrayLike, y: ArrayLike, *, every: int | None = 1, said: Sequence[str] = ()
+    ) -> Line2D:
+        """The line, with a marker on every so many points; none for None. `said` are the texts of its points."""
         (line,) = axes.plot(
             x,
             y,
@@ -65,6 +67,8 @@ class Stroke:
             markeredgecolor=COLOURS["surface"],
             markeredgewidth=0.8,
         )
+        if said:
+            mark_points(axes, np.asarray(x).tolist(), np.asarray(y).tolist(), said, self.colour)
         return line
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from lightloom.report import (
     absorberplots,
     angleplots,
+    billplots,
     comparing,
     costplots,
+    meshdrawing,
     phasemaps,
     plots,
     prplots,
@@ -24,10 +22,12 @@ from lightloom.report import (
     writing,
 )
 from lightloom.report.bevviews import Surround
+from lightloom.report.bill import bill
 from lightloom.report.cards import cards
 from lightloom.report.hybrids import Hybrids
 from lightloom.report.read import Run, flatten
-from lightloom.report.svg import DARK, LIGHT, Plot, stage_roles
+from lightloom.report.shell import environment, page
+from lightloom.report.svg import Plot, stage_roles
 
 _ON = {
     "programmed": "when programmed onto",
@@ -47,85 +47,61 @@ def draw(run: Run) -> dict[str, Plot]:
         *plots.learning_plots(run),
         *absorberplots.absorber_plots(run),
         *angleplots.angle_plots(run),
-        *phasemaps.phase_plots(run),
+        *(meshdrawing.mesh_plots(run) or phasemaps.phase_plots(run)),
         wearplots.levels_plot(run),
         *plots.writes_plots(run),
         *wearplots.wear_plots(run),
         plots.error_plot(run),
         plots.parts_plot(run),
         plots.boundaries_plot(run),
+        *billplots.bill_plots(run.cost),
     ]
     return {plot.name: plot for plot in drawn if plot is not None}
 
 
 def render(run: Run, drawn: Mapping[str, Plot], hybrid: Hybrids | None, around: Surround | None) -> str:
     """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     settings = list(flatten({key: value for key, value in run.config.items() if key != "chip" or not run.chip}))
-    environment.filters |= {
-        "si": units.si,
-        "constant": units.constant,
-        "number": units.number,
-        "percent": units.percent,
-        "rounded": units.rounded,
-        "points": units.points,
-        "capital": units.capital,
-        "spread": lambda figure: (
-            units.ABSENT
-            if figure.mean is None
-            else units.plus_minus(figure.mean, figure.std).removesuffix(f"{units.NO_BREAK}%")
-        ),
-        "error": lambda value: units.ABSENT if value is None else f"{value:.3f}",
-        "plus_minus": lambda case: units.plus_minus(case.mean, case.std),
-        "count": units.count,
-        "duration": units.duration,
-        "factor": lambda value: f"{units.rounded(value)}{units.NO_BREAK}×" if value else units.ABSENT,
-        "pulses": writing.pulses,
-        "life": writing.life,
-        "setting": setting,
-        "svg": lambda plot: Markup(plot.inline()),  # escaped by matplotlib and by `Plot.inline`
-    }
-    return environment.get_template("template.html.j2").render(
-        run=run,
-        title=run.summary.recipe or "A run",
-        story=story(run),
-        cards=[*(comparing.cards(run.sweep) if run.sweep else []), *cards(run)],
-        command=command(run),
-        light=LIGHT,
-        dark=DARK,
-        plots=drawn,
-        hybrid=hybrid,
-        around=around,
-        groups={
-            "curves": [plot for name, plot in drawn.items() if name.startswith(("loss-", "validation-"))],
-            "absorber": [plot for name, plot in drawn.items() if name.startswith(("response-", "gradients-"))],
-            "angles": [plot for name, plot in drawn.items() if name.startswith("angle")],
-            "phases": [plot for name, plot in drawn.items() if name.startswith("phases-")],
-            "precision": [plot for name, plot in drawn.items() if name.startswith("precision-")],
-            "precision3d": [plot for name, plot in drawn.items() if name.startswith("precision3d-")],
-            "costs": [plot for name, plot in drawn.items() if name.startswith("cost-")],
-            "energy": [plot for name, plot in drawn.items() if name.startswith("energy-")],
-        },
-        compared=comparing.facts(run),
-        angles=comparing.angle_facts(run),
-        writes=_writes(run, drawn),
-        stage_roles=stage_roles(_states(run)),
-        facts={
-            f"Chip {run.chip.get('name', '')}".strip(): list(flatten(run.chip)),
-            "Specimen": list(flatten(run.specimen)),
-            f"Config ({len(settings)} settings)": settings,
-        },
-        error_stages=[stage for stage in run.stages if any(stage in layer.errors for layer in run.layers)],
+    title = run.summary.recipe or "A run"
+    body = (
+        environment()
+        .get_template("template.html.j2")
+        .render(
+            run=run,
+            title=title,
+            story=story(run),
+            cards=[*(comparing.cards(run.sweep) if run.sweep else []), *cards(run)],
+            command=command(run),
+            bill=bill(run.cost),
+            plots=drawn,
+            hybrid=hybrid,
+            around=around,
+            groups={
+                "curves": [plot for name, plot in drawn.items() if name.startswith(("loss-", "validation-"))],
+                "absorber": [plot for name, plot in drawn.items() if name.startswith(("response-", "gradients-"))],
+                "angles": [plot for name, plot in drawn.items() if name.startswith("angle")],
+                "phases": [plot for name, plot in drawn.items() if name.startswith("phases-")],
+                "meshes": [plot for name, plot in drawn.items() if name.startswith("mesh-")],
+                "precision": [plot for name, plot in drawn.items() if name.startswith("precision-")],
+                "precision3d": [plot for name, plot in drawn.items() if name.startswith("precision3d-")],
+                "costs": [plot for name, plot in drawn.items() if name.startswith("cost-")],
+                "energy": [plot for name, plot in drawn.items() if name.startswith("energy-")],
+                "bill": [plot for name, plot in drawn.items() if name.startswith("bill-")],
+                "link": [plot for name, plot in drawn.items() if name.startswith("link-")],
+            },
+            compared=comparing.facts(run),
+            angles=comparing.angle_facts(run),
+            writes=_writes(run, drawn),
+            stage_roles=stage_roles(_states(run)),
+            facts={
+                f"Chip {run.chip.get('name', '')}".strip(): list(flatten(run.chip)),
+                "Specimen": list(flatten(run.specimen)),
+                f"Config ({len(settings)} settings)": settings,
+            },
+            error_stages=[stage for stage in run.stages if any(stage in layer.errors for layer in run.layers)],
+        )
     )
+    return page(title, body)
 
 
 def story(run: Run) -> str:
@@ -185,8 +161,3 @@ def command(run: Run) -> str:
     if run.summary.seed is not None:
         words += ["--seed", str(run.summary.seed)]
     return shlex.join(words)
-
-
-def setting(value: object) -> str:
-    """A value as `key=value` on the command line takes it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightloom.common.errors import RequestError
-from lightloom.report.read import Phases, Run
-from lightloom.report.svg import COLOURS, Plot, drawing, to_svg
+from lightloom.report.read import Run
+from lightloom.report.read_phases import Phases
+from lightloom.report.svg import COLOURS, Plot, drawing, mark_cells, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,13 +96,21 @@ def _positions(phases: Phases) -> NDArray[np.int64]:
     positions: NDArray[np.int64] = grid.numpy()
     for layer, tensors in phases.tensors.items():
         for (mesh, kind), tensor in tensors.items():
-            if tensor.shape != positions.shape[:1]:
-                raise RequestError(
-                    f"`phases.safetensors` holds `{layer}/{mesh}/{kind}` of shape {tensor.shape}; "
-                    f"a {phases.layout} mesh of size {phases.size} has {len(positions)} phases. "
-                    "Store one block of a layer."
-                )
+            check_count(f"{layer}/{mesh}/{kind}", tensor, len(positions), phases)
     return positions
+
+
+def check_count(name: str, tensor: NDArray[np.float64], expected: int, phases: Phases) -> None:
+    """Refuse a tensor that is not one block of phases.
+
+    Raises:
+        RequestError: It has another shape.
+    """
+    if tensor.shape != (expected,):
+        raise RequestError(
+            f"`phases.safetensors` holds `{name}` of shape {tensor.shape}; "
+            f"a {phases.layout} mesh of size {phases.size} has {expected} phases. Store one block of a layer."
+        )
 
 
 def _phase_map(name: str, layer: str, phases: Phases, positions: NDArray[np.int64]) -> Plot:
@@ -114,21 +123,21 @@ def _phase_map(name: str, layer: str, phases: Phases, positions: NDArray[np.int6
         grid = figure.subplots(len(meshes), 2, squeeze=False)
         for mesh, pair in zip(meshes, grid, strict=True):
             for kind, axes in zip(_KINDS, pair, strict=True):
-                _panel(axes, tensors.get((mesh, kind)), positions)
+                _panel(axes, tensors.get((mesh, kind)), positions, f"{mesh.upper()} {kind}")
                 axes.set_title(kind if mesh == meshes[0] else "", color=COLOURS["ink"], size=10)
             pair[0].set_ylabel(mesh.upper(), rotation=0, va="center", labelpad=10, color=COLOURS["ink"], size=12)
         _colour_bar(figure, grid)
         source = to_svg(figure)
-    caption = _difference(tensors, meshes)
+    caption = difference(tensors, meshes)
     label = (
         f"Phases of the first block of {layer} on the mesh, {phases.size} waveguides, commanded beside "
-        f"realised. {_difference(tensors, meshes)}"
+        f"realised. {difference(tensors, meshes)}"
     )
     return Plot(name, f"Layer {layer}", caption, label, source)
 
 
-def _difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: list[str]) -> str:
-    """How far realised is from commanded, in words."""
+def difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: list[str]) -> str:
+    """How far realised is from commanded in each of these meshes (`u`, `v`), in words."""
     pairs = {
         mesh: phase_error(tensors[mesh, "commanded"], tensors[mesh, "realised"])
         for mesh in meshes
@@ -140,7 +149,7 @@ def _difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: 
     return f"Realised is off by {told} (root mean square)."
 
 
-def _panel(axes: Axes, phases: NDArray[np.float64] | None, positions: NDArray[np.int64]) -> None:
+def _panel(axes: Axes, phases: NDArray[np.float64] | None, positions: NDArray[np.int64], which: str) -> None:
     """One mesh: waveguides as lines, heaters as tiles."""
     axes.set_xticks([])
     axes.set_yticks([])
@@ -152,6 +161,12 @@ def _panel(axes: Axes, phases: NDArray[np.float64] | None, positions: NDArray[np
     axes.hlines(range(rows), -0.5, columns - 0.5, color=COLOURS["line"], linewidth=1.0, zorder=0)
     extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
     axes.imshow(tiles(phases, positions), extent=extent, interpolation="none", aspect="equal", zorder=1)
+    places = positions.tolist()
+    said = [
+        f"{which}: {phase:.2f} rad\nwaveguide {row + 1}, column {column + 1}"
+        for (row, column), phase in zip(places, np.mod(phases, 2 * np.pi), strict=True)
+    ]
+    mark_cells(axes, [(column - 0.5, row - 0.5, 1, 1) for row, column in places], said)
 
 
 def _colour_bar(figure: Figure, grid: NDArray[np.object_]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lightloom.report.read import Epoch, Layer, Run
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, stage_roles, to_svg
+from lightloom.report.svg import COLOURS, Plot, drawing, mark, mark_points, shown, stage_roles, to_svg
 from lightloom.report.units import number, percent, rounded, si
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
 
 def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
     """Horizontal bars, first on top, each with its value at its end."""
-    axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
+    drawn = axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
+    for bar, name, text in zip(drawn, values, texts, strict=True):
+        mark(bar, f"{name}: {text}")
     for row, (value, text) in enumerate(zip(values.values(), texts, strict=True)):
         axes.annotate(text, (value, row), (5, 0), textcoords="offset points", va="center", weight="bold")
     _name_rows(axes, list(values))
@@ -184,9 +186,10 @@ def _grouped(axes: Axes, layers: Sequence[Layer], colours: Mapping[str, str]) ->
         values = [layers[row].errors[stage] or floor for row in rows]
         places = [row + (index + 0.5) * height - 0.4 for row in rows]
         widths = [value - floor for value in values]
-        axes.barh(places, widths, height * 0.86, left=floor, color=colour, label=shown(stage))
-        for place, value in zip(places, values, strict=True):
+        drawn = axes.barh(places, widths, height * 0.86, left=floor, color=colour, label=shown(stage))
+        for bar, row, place, value in zip(drawn, rows, places, values, strict=True):
             text = number(value, 2)
+            mark(bar, f"{layers[row].name}\n{stage}: {number(value)}")
             axes.annotate(text, (value, place), (4, 0), textcoords="offset points", va="center", size=8.5)
     within_decades = (1.0,) if most > 10 * floor else (1.0, 2.0, 5.0)
     axes.xaxis.set_major_locator(LogLocator(subs=within_decades, numticks=5))
@@ -227,11 +230,14 @@ def _curves(
         for (title, values), (colour, dashes) in zip(known.items(), styles, strict=False):
             heights = [float("nan") if value is None else value for value in values]
             axes.plot(steps, heights, color=colour, linestyle=dashes, label=title)
+            said_at = [f"{title}, epoch {step}: {said(height)}" for step, height in zip(steps, heights, strict=True)]
+            mark_points(axes, steps, heights, said_at, colour)
         axes.set(xlabel="epoch", ylabel=f"{quantity} / %" if said is percent else quantity)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
         if said is percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
+            axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))
         elif said is rounded:
             axes.yaxis.set_major_formatter(lambda value, _: rounded(value))
         if len(known) > 1:

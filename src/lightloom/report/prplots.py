@@ -152,7 +152,11 @@ def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict
     for line in lines:
         if line.case in looks:
             precision = [value or float("nan") for value in line.precision]
-            made[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None)
+            said = [
+                f"{line.case}: precision {percent(value)} at recall {percent(at)}"
+                for at, value in zip(line.recall, line.precision, strict=True)
+            ]
+            made[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=said)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.04))
     axes.set_xticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json_lines
 from lightloom.report.check import Amount, Fraction, Real, check, read_file
+from lightloom.report.read_cost import Cost
 from lightloom.report.read_detection import Detections, Precision, read_detections, read_precisions
 from lightloom.report.read_detection3d import Detections3D, Precision3D, read_detections3d, read_precisions3d
 from lightloom.report.read_hybrid import Hybrid, Optics, read_hybrid, read_optics
+from lightloom.report.read_phases import Phases, read_phases
 from lightloom.report.read_sweep import Angle, Asked, Curve, Sweep, read_angles, read_curves, read_sweep
 from lightloom.report.read_writes import Wear, Writes, read_wear, read_writes
 
@@ -96,57 +95,6 @@ class Layer(BaseModel):
     cells: int | None = None
     weight_error: Amount = None
     errors: dict[str, Amount] = {}
-
-
-class Boundary(BaseModel):
-    """What is counted, and what it comes to per inference."""
-
-    name: str
-    includes: str = ""
-    energy_j: Amount = None
-    latency_s: Amount = None
-
-
-class LayerCost(BaseModel):
-    """The share of one layer in the cost of one inference."""
-
-    name: str
-    calls: int | None = None
-    cores: int | None = None
-    mzis: int | None = None
-    cells: int | None = None
-    energy_j: Amount = None
-    latency_s: Amount = None
-
-
-class Constant(BaseModel):
-    """A number that the cost rests on, and where it is from."""
-
-    name: str
-    value: float | str | None = None
-    unit: str = ""
-    source: str = ""
-
-
-class Cost(BaseModel):
-    """The whole of `cost.json`; boundaries go from the narrowest to the widest."""
-
-    boundaries: list[Boundary] = []
-    parts: dict[str, Amount] = {}
-    layers: list[LayerCost] = []
-    counts: dict[str, Amount] = {}
-    constants: list[Constant] = []
-    assumptions: list[str] = []
-
-
-@dataclass(frozen=True)
-class Phases:
-    """Phases of one block per layer: `tensors[layer][mesh, kind]` is [n_phases] in rad."""
-
-    size: int
-    layout: str
-    field: str
-    tensors: Mapping[str, Mapping[tuple[str, str], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -234,7 +182,7 @@ def read_run(folder: Path) -> Run:
         chip=read_file(folder / "chip.json", dict[str, Any], {}),
         specimen=read_file(folder / "specimen.json", dict[str, Any], {}),
         versions=read_file(folder / "versions.json", dict[str, Any], {}),
-        phases=_read_phases(folder / "phases.safetensors", [layer.name for layer in layers]),
+        phases=read_phases(folder / "phases.safetensors", [layer.name for layer in layers]),
         writes=read_writes(folder / "writes.json"),
         wear=read_wear(folder / "wear.safetensors"),
         sweep=read_sweep(folder / "sweep.json", summary.sweep),
@@ -269,36 +217,3 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"`{path}` is not YAML: {' '.join(str(error).split())}.") from None
     return check(path, dict[str, Any], content)
-
-
-def _read_phases(path: Path, order: list[str]) -> Phases | None:
-    if not path.is_file():
-        return None
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as stored:
-            metadata = stored.metadata() or {}
-            flat = {name: np.asarray(stored.get_tensor(name), dtype=np.float64) for name in stored.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise RequestError(f"`{path}` is not a safetensors file: {error}.") from None
-    try:
-        size, layout, kind_of_field = int(metadata["size"]), metadata["layout"], metadata["field"]
-    except (KeyError, ValueError) as error:
-        raise RequestError(f"`{path}` lacks its metadata `size`, `layout`, `field`: {error}.") from None
-    for name in flat:
-        if not re.fullmatch(r".+/[uv]/(commanded|realised)", name, flags=re.DOTALL):
-            raise RequestError(f"`{path}` holds a tensor `{name}`; expected names like `LAYER/u/commanded`.")
-    return Phases(size, layout, kind_of_field, _by_layer(flat, order))
-
-
-def _by_layer(
-    flat: Mapping[str, NDArray[np.float64]], order: list[str]
-) -> dict[str, dict[tuple[str, str], NDArray[np.float64]]]:
-    """Tensors named `LAYER/MESH/KIND`, grouped by layer in the order of the network."""
-    grouped: dict[str, dict[tuple[str, str], NDArray[np.float64]]] = {}
-    for name, tensor in flat.items():
-        layer, mesh, kind = name.rsplit("/", 2)
-        grouped.setdefault(layer, {})[mesh, kind] = tensor
-    rank = {name: index for index, name in enumerate(order)}
-    return {name: grouped[name] for name in sorted(grouped, key=lambda name: (rank.get(name, len(rank)), name))}

@@ -10,7 +10,7 @@ from lightloom.report.lines import MOST_LINES, Stroke, accuracy_axis, legend, le
 from lightloom.report.plots import WIDTH
 from lightloom.report.read import Run
 from lightloom.report.read_sweep import Case, Sweep, by_series
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, drawing, mark, mark_points, shown, to_svg
 from lightloom.report.units import capital, percent, plus_minus, rounded
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def _band(axes: Axes, cases: Sequence[Case], stroke: Stroke) -> Line2D:
     if any(least < most for least, most in ends):
         least, most = zip(*ends, strict=True)
         axes.fill_between(x, least, most, color=stroke.colour, alpha=_BAND, linewidth=0)
-    return stroke.draw(axes, x, [case.mean for case in cases])
+    said = [f"{case.name}: {plus_minus(case.mean, case.std)}" for case in cases]
+    return stroke.draw(axes, x, [case.mean for case in cases], said=said)
 
 
 def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]]) -> None:
@@ -79,7 +80,8 @@ def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]])
     ends = [[cases[end].mean for cases in lines] for end in (0, -1)]
     clusters: list[list[Case]] = []
     for level in sorted(levels, key=lambda level: -level.mean):
-        axes.axhline(level.mean, color=COLOURS["muted"], linewidth=1.4, linestyle=(0, (4, 3)), zorder=1.5)
+        line = axes.axhline(level.mean, color=COLOURS["muted"], linewidth=1.4, linestyle=(0, (4, 3)), zorder=1.5)
+        mark(line, f"{level.name}: {plus_minus(level.mean, level.std)}")
         if clusters and _height(axes, clusters[-1][-1]) - _height(axes, level) < _TEXT:
             clusters[-1].append(level)
         else:
@@ -153,7 +155,8 @@ def _row(axes: Axes, row: int, case: Case, colour: str, baseline: Case | None) -
     axes.text(0, row - 0.1, shown(case.name, 40), transform=across, va="bottom")
     axes.text(1, row - 0.1, plus_minus(case.mean, case.std), transform=across, va="bottom", ha="right", weight="bold")
     axes.axhline(height, color=COLOURS["line"], linewidth=0.8, zorder=0.5)
-    axes.barh(height, most - least, _BAR, left=least, color=colour, alpha=0.22)
+    (bar,) = axes.barh(height, most - least, _BAR, left=least, color=colour, alpha=0.22)
+    mark(bar, f"{case.name}: {plus_minus(case.mean, case.std)}")
     if len(case.accuracies) > 1:
         axes.vlines(case.mean, height - 0.75 * _BAR, height + 0.75 * _BAR, color=colour, linewidth=2.6)
     if baseline is not None:
@@ -161,6 +164,8 @@ def _row(axes: Axes, row: int, case: Case, colour: str, baseline: Case | None) -
         axes.vlines(baseline.mean, *ends, color=COLOURS["muted"], linewidth=1.4, linestyle="dotted")
     dots = [height] * len(case.accuracies)
     axes.scatter(case.accuracies, dots, s=26, color=colour, edgecolor=COLOURS["surface"], linewidth=0.7, zorder=3)
+    singles = [f"{case.name}, one seed: {percent(value)}" for value in case.accuracies]
+    mark_points(axes, case.accuracies, dots, singles, colour)
 
 
 def _learning(run: Run, sweep: Sweep) -> Plot | None:
@@ -177,7 +182,8 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
         lines = {}
         for case, stroke in strokes(learnt).items():
             every = max(1, len(learnt[case]) // 6)
-            lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every)
+            said = [f"{case}, epoch {epoch}: {percent(value)}" for epoch, value in learnt[case].items()]
+            lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every, said=said)
         legend(figure, lines)
         stretched = accuracy_axis(axes, "y", [value for line in learnt.values() for value in line.values()])
         axes.set(xlabel="epoch", ylabel=f"validation {sweep.measure} / %")

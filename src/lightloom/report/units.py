@@ -29,6 +29,23 @@ def si(value: float | None, unit: str, digits: int = 3) -> str:
     return f"{_signed(f'{value / 10.0**step:.{decimals}f}')}{NO_BREAK}{_PREFIXES[step]}{unit}"
 
 
+def amount(value: float | None, unit: str, digits: int = 3) -> str:
+    """A quantity with its unit; an area in mm², for prefixes of a square unit mislead: `2e-6, "m²"` gives `2 mm²`."""
+    if unit != "m²":
+        return si(value, unit, digits)
+    return f"{rounded(1e6 * value, digits)}{NO_BREAK}mm²" if _is_finite(value) else ABSENT
+
+
+def db(ratio: float | None, digits: int = 2) -> str:
+    """A ratio that is in dB already: `-1.2` gives `−1.20 dB`."""
+    return f"{_signed(f'{ratio + 0.0:.{digits}f}')}{NO_BREAK}dB" if _is_finite(ratio) else ABSENT
+
+
+def dbm(level: float | None) -> str:
+    """A power in dBm, to a tenth."""
+    return f"{_signed(f'{level + 0.0:.1f}')}{NO_BREAK}dBm" if _is_finite(level) else ABSENT
+
+
 def constant(value: float | str | None, unit: str) -> str:
     """A given constant, up to six digits of it, prefixed where its unit is SI (`J`, `J/sample`, not `dB`)."""
     if isinstance(value, str) or not _is_finite(value):

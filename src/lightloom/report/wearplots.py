@@ -12,7 +12,7 @@ from lightloom.report.phasemaps import mosaic
 from lightloom.report.plots import WIDTH, bars
 from lightloom.report.read import Run
 from lightloom.report.read_writes import Case
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, drawing, mark_cells, mark_points, shown, to_svg
 from lightloom.report.units import count
 from lightloom.report.writing import pulses
 
@@ -102,7 +102,7 @@ def _wear_map(layer: str, maps: _Maps) -> Plot:
         for column, (case, wear) in enumerate(maps):
             grid[0, column].set_title(_heading(case), color=COLOURS["ink"], size=10)
             for sign, axes in enumerate(grid[:, column]):
-                _panel(axes, wear[sign], most)
+                _panel(axes, wear[sign], most, f"{case.name}, {_SIGNS[sign]}")
         for sign, axes in enumerate(grid[:, 0]):
             axes.set_ylabel(_SIGNS[sign], color=COLOURS["ink"], size=10)
         _colour_bar(figure, grid, most)
@@ -121,7 +121,7 @@ def _spread(wear: NDArray[np.float64]) -> str:
     return f"most {pulses(float(wear.max()))}, median {pulses(float(np.median(wear)))}"
 
 
-def _panel(axes: Axes, wear: NDArray[np.float64], most: float) -> None:
+def _panel(axes: Axes, wear: NDArray[np.float64], most: float, where: str) -> None:
     colours = np.asarray(_colours()(wear / most))
     colours[wear == 0] = 0.0
     axes.set_xticks([])
@@ -129,7 +129,14 @@ def _panel(axes: Axes, wear: NDArray[np.float64], most: float) -> None:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_facecolor(COLOURS["page"])
-    axes.imshow(mosaic(colours), interpolation="none", aspect="equal")
+    rows, columns = wear.shape
+    extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
+    axes.imshow(mosaic(colours), extent=extent, interpolation="none", aspect="equal")
+    places = list(np.ndindex(wear.shape))
+    said = [
+        f"{where}\nrow {row + 1}, column {column + 1}: {pulses(float(wear[row, column]))}" for row, column in places
+    ]
+    mark_cells(axes, [(column - 0.5, row - 0.5, 1, 1) for row, column in places], said)
 
 
 def _colours() -> ListedColormap:
@@ -160,7 +167,10 @@ def _wear_curve(layer: str, maps: _Maps) -> Plot:
         axes = figure.subplots()
         for (case, wear), (colour, dashes) in zip(maps, styles, strict=True):
             falling = np.sort(wear, axis=None)[::-1]
-            axes.plot(np.arange(1, len(falling) + 1), falling, color=colour, linestyle=dashes, label=_legend(case))
+            places = range(1, len(falling) + 1)
+            axes.plot(places, falling, color=colour, linestyle=dashes, label=_legend(case))
+            said = [f"{case.name}, cell {place}: {pulses(value)}" for place, value in zip(places, falling, strict=True)]
+            mark_points(axes, places, falling.tolist(), said, colour)
         axes.set(xlabel="cells, most written first", ylabel="pulses per inference", ylim=(0, None), xlim=(0, None))
         axes.tick_params(length=0)
         axes.legend(loc="best")

@@ -65,7 +65,7 @@ def change(folder: Path) -> Callable[..., None]:
 def test_a_whole_run_is_told_in_order_and_needs_nothing_else(whole: Path) -> None:
     html = (whole / "report.html").read_text()
     assert headings(html) == [*HEADINGS, "Run it again"]
-    assert "http" not in html and "<script" not in html and "<link" not in html
+    assert "http:" not in html and "https:" not in html and html.count("<script") == 1 and "<link" not in html
     loads = re.findall(r' (?:src|srcset)="([^"]*)"', html)
     assert loads and all(re.match(r"data:image/(jpeg|png|gif);base64,", load) for load in loads)
     alts = re.findall(r"<img[^>]* alt=\"([^\"]*)\"", html)
@@ -107,7 +107,13 @@ def test_the_figures_say_which_case_is_what(whole: Path) -> None:
     assert "Case AP Of baseline AP50 AP75 medium large recall Seeds electronic baseline teacher 29.80" in text
     assert "1 stage 24.90 ± 0.40 83.6 % 39.84 ± 0.64 24.90 ± 0.40 22.41 ± 0.36 34.86" in text
     assert "1 stage, taught taught by electronic 26.30 ± 0.40 88.3 % 42.08 ± 0.64" in text
-    assert re.findall(r'<td class="right best">([\d.]+)', html)[:5] == ["42.08", "26.30", "23.67", "36.82", "39.45"]
+    assert re.findall(r'<td class="right best"[^>]*>([\d.]+)', html)[:5] == [
+        "42.08",
+        "26.30",
+        "23.67",
+        "36.82",
+        "39.45",
+    ]
     assert "Validation AP by epoch" in text and "accuracy" not in text.lower()
 
 
@@ -239,7 +245,7 @@ def test_hostile_text_is_shown_and_never_runs(folder: Path, change: Callable[...
     )
     made.save_optics(folder, {f"{HOSTILE}{name}": tensor for name, tensor in made.optics().items()})
     html = write_report(folder).read_text()
-    assert "<script" not in html and html.count("&lt;script") > 60 and "49$x" not in html
+    assert html.count("<script") == 1 and html.count("&lt;script") > 60 and "49$x" not in html
     for file in (folder / "plots").glob("*.svg"):
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
 

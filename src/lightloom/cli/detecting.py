@@ -1,0 +1,62 @@
+"""Verbs on objects: finding them, and writing scenes as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightloom.answers import answer, show_detections, show_yaml
+from lightloom.cli.app import AsJson, Device, Out, Seed, app
+
+
+@app.command()
+def detect(
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, or folders of them; of a multi-camera run, scenes or tokens of samples.",
+            metavar="IMAGE|SCENE|SAMPLE...",
+        ),
+    ],
+    model: Annotated[Path, typer.Option(help="Folder of a run that detects, such as of `hybrid/shapes`.")],
+    case: Annotated[str, typer.Option(help="Which of its cases looks; the last one by default.")] = "",
+    threshold: Annotated[float, typer.Option(help="Least score of what is shown.")] = 0.25,
+    scenes: Annotated[
+        str, typer.Option(help="Set with the scenes, such as `nuscenes:PATH`; that of the run by default.")
+    ] = "",
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find objects in images or around a vehicle: writes pictures and `detections.json`, else to `detections/`."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.detecting import detect
+
+        place = out or Path("detections")
+        return detect(given, model, place, source=scenes, case=case, threshold=threshold, device=device or "auto")
+
+    answer(work, as_json, show_detections)
+
+
+@app.command()
+def tables(
+    description: Annotated[Path, typer.Argument(help="YAML or JSON: cameras, calibration, boxes per frame.")],
+    out: Out = None,
+    version: Annotated[str, typer.Option(help="Name of the folder of the tables.")] = "v1.0-own",
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write own multi-camera data as nuScenes tables, beside the images: in the folder of the file, or in `--out`."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.data.nuscenes import convert_own
+
+        root = convert_own(description, out or description.parent, version)
+        return {"root": str(root), "version": version, "scenes": f"nuscenes:{root}"}
+
+    answer(work, as_json, show_yaml)

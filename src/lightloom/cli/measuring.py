@@ -1,0 +1,70 @@
+"""Verbs that measure claims, and that offer a chip to be measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightloom.answers import answer, show_yaml
+from lightloom.cli.app import AsJson, Device, Out, Seed, app
+
+
+@app.command()
+def bench(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order`, `subspace`, `writes`, `reorder`, `pcm-train`, "
+            "`absorber`, `optical-step`, `diffraction`, `detect3d`, `cost` or `yield`."
+        ),
+    ],
+    blocks: Annotated[int | None, typer.Option(help="Blocks measured side by side.")] = None,
+    readout_std: Annotated[float | None, typer.Option(help="Readout noise, relative to full scale.")] = None,
+    size: Annotated[int | None, typer.Option(help="Waveguides k of a block.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a run to measure on.")] = None,
+    sharing: Annotated[str | None, typer.Option(help="Inputs: `row_private`, `column_shared`, `block_shared`.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each training.")] = None,
+    chip: Annotated[str | None, typer.Option(help="Preset that networks would go on.")] = None,
+    specimens: Annotated[int | None, typer.Option(help="Manufactured chips simulated together.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure one claim, as ratios or counts within one run."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.bench import bench
+
+        given = {"blocks": blocks, "readout_std": readout_std, "size": size, "chip": chip, "specimens": specimens}
+        return bench(name, seed=seed, run=run, sharing=sharing, epochs=epochs, **given)
+
+    answer(work, as_json, show_yaml, out)
+
+
+@app.command()
+def serve(
+    chip: Annotated[str, typer.Argument(help="A preset, see `lightloom chips`.")] = "l2ight",
+    blocks: Annotated[int, typer.Option(help="Blocks measured side by side.")] = 16,
+    specimen: Annotated[int, typer.Option(help="Which manufactured chip.")] = 0,
+    readout_std: Annotated[float, typer.Option(help="Readout noise, relative to full scale.")] = 0.001,
+    host: Annotated[str, typer.Option(help="Address to listen at; any but this machine needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8765,
+    token: Annotated[str | None, typer.Option(envvar="LIGHTLOOM_TOKEN", help="What clients must send.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Offer a simulated specimen over HTTP, for `lightloom.lab.remote.RemoteInstrument`; stop it with Ctrl-C."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.chips import MeshChip, preset
+        from lightloom.serve import serve as offer
+
+        offer(preset(chip, MeshChip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
+        return {"chip": chip, "blocks": blocks, "specimen": specimen}
+
+    answer(work, as_json, show_yaml, out)

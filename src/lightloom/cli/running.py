@@ -1,0 +1,96 @@
+"""Verbs that run recipes, and stages of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightloom.answers import answer, show_summary, table
+from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, app, common
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="See `lightloom recipes`.")],
+    changes: Changes = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in `--out`.")] = False,
+    print_config: Annotated[bool, typer.Option(help="Print the resolved config and stop.")] = False,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with the data sets; else `LIGHTLOOM_DATA`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe from data to report."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.config import to_yaml
+        from lightloom.recipes import resolve
+        from lightloom.run import run as run_recipe
+
+        extra = [f"data.root={data}"] if data is not None else []
+        config = resolve(recipe, [*(changes or []), *extra, *common(seed, device)])
+        if print_config:
+            typer.echo(to_yaml(config), nl=False)
+            return {}
+        return run_recipe(config, out, resume=resume)
+
+    answer(work, as_json, show_summary)
+
+
+def _stage_verb(stage: str, help_text: str) -> None:
+    """Add a verb that repeats one stage of a run."""
+
+    def verb(
+        run: RunPath,
+        changes: Changes = None,
+        out: Out = None,
+        seed: Seed = None,
+        device: Device = None,
+        as_json: AsJson = False,
+    ) -> None:
+        def work() -> dict[str, Any]:
+            from lightloom.run import repeat
+
+            return repeat(run, stage, [*(changes or []), *common(seed, device)], out=out)
+
+        answer(work, as_json, show_summary)
+
+    app.command(stage, help=f"{help_text} Works on a run folder, or with `--out` on a copy of it.")(verb)
+
+
+_stage_verb("train", "Train the electronic network again.")
+_stage_verb("program", "Convert the trained network and program it onto a specimen again.")
+_stage_verb("calibrate", "Identify the devices of the specimen, and program them for what they are.")
+_stage_verb("map", "Look at the programmed blocks and correct them.")
+_stage_verb("learn", "Learn on the chip again.")
+_stage_verb("reorder", "Find the order in which PCM cells are written least, and count the writes.")
+_stage_verb("sweep", "Train every case of a comparison again.")
+_stage_verb("evaluate", "Measure every state of the network on the test images.")
+_stage_verb("cost", "Count cores, calls, energy and time of one inference.")
+_stage_verb("report", "Write the report.")
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="A recipe, or the folder of a run.", metavar="RECIPE|RUN")],
+    changes: Changes = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what conversion does with each layer of a network; with `--out` keep the table as `layers.json` there."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.preview import preview_conversion
+
+        return preview_conversion(source, [*(changes or []), *common(seed, device)], out)
+
+    answer(
+        work,
+        as_json,
+        lambda result: table(result["layers"], ("name", "kind", "shape", "blocks", "mzis", "cells", "reason")),
+    )

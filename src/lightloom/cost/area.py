@@ -1,0 +1,49 @@
+"""What room the chips, and what stands around them, take."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from lightloom.chips import Chip, MeshChip
+from lightloom.cost.energy import core_price
+from lightloom.cost.system import System
+from lightloom.nn import counts_of
+
+ASSUMPTIONS = (
+    "Area is the sum of devices, without waveguides, pads and spacing. Every core has its own modulators, detectors, "
+    "amplifiers and converters, and a mesh one DAC for its phases; drivers of cells and electronics are not counted. "
+    "There are as many lasers as the most cores that have light at the same time, one per wavelength.",
+)
+
+
+def areas(cores: Mapping[Chip, int], lit: Mapping[Chip, int], system: System) -> dict[str, float]:
+    """m^2 by kind of device.
+
+    Args:
+        cores: How many cores of each chip there are.
+        lit: How many of them have light at the same time.
+        system: Schedule, sharing of converters, buffer.
+    """
+    parts: dict[str, float] = defaultdict(float)
+    for chip, count in cores.items():
+        devices, price = chip.devices, core_price(chip)
+        readings = price.readings * count
+        if isinstance(chip, MeshChip):
+            mzis = counts_of(chip, chip.block_size, chip.block_size).mzis
+            parts["meshes"] += count * mzis * chip.devices.mzi_area.value
+        else:
+            parts["cells"] += count * 2 * chip.block_size**2 * chip.devices.cell_area.value
+        setters = count if isinstance(chip, MeshChip) else 0
+        parts["modulators"] += count * price.modulators * devices.modulator_area.value
+        parts["DACs"] += (count * price.modulators + setters) * devices.dac_area.value
+        parts["detectors and amplifiers"] += (
+            count * price.receivers * (devices.detector_area.value + devices.amplifier_area.value)
+        )
+        parts["ADCs"] += -(-readings // system.adc_share) * devices.adc_area.value
+        if system.schedule == "output":
+            parts["integrators"] += readings * devices.integrator_area.value
+        lasers = lit.get(chip, 0) * (chip.block_size if isinstance(chip, MeshChip) else 1)
+        parts["lasers"] += lasers * devices.laser_area.value
+    parts["buffer"] = system.memory.buffer_size * system.memory.buffer_area.value
+    return dict(parts)

@@ -1,0 +1,87 @@
+"""What a bill rests on: the choices of its system, its assumptions, and every constant with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lightloom.chips import Constant, MeshChip, PCMChip
+from lightloom.cost import area, energy, memory, pcm, total
+from lightloom.cost.electronics import REFERENCES
+from lightloom.cost.system import System
+from lightloom.cost.total import Total
+
+_STAY = {
+    "weight": "Weights stay: a core holds a tile while all vectors pass.",
+    "input": "Inputs stay: a core holds a block of inputs while the tiles of its column pass.",
+    "output": "Outputs stay: a core adds up a block of outputs, as charge, while the tiles of its row pass.",
+}
+
+
+def choices(system: System, *, resident: bool) -> list[str]:
+    """The choices of a system in words.
+
+    Args:
+        system: How the chips are run.
+        resident: Whether weights of any layer stay on their cores.
+    """
+    cores = (
+        "Every layer has cores of its own."
+        if system.cores is None
+        else (f"All layers share {system.cores} cores of each chip.")
+    )
+    told = [f"{_STAY[system.schedule]} {cores}"]
+    if system.inferences > 1:
+        told.append(
+            f"{system.inferences} inferences pass each layer before the next one begins; all wait for the last."
+        )
+    if resident:
+        once = "long ago; that is not counted" if system.programmed else "once for each batch of inferences"
+        told.append(f"Tiles that stay on their cores were programmed {once}.")
+    levels = "grows with the 2^bits levels of" if system.laser_levels else "does not grow with the bits of"
+    told.append(f"Laser power {levels} the output converters; the link budget gives it both ways.")
+    dark = "let light through as far as their extinction says" if system.extinction else "are perfectly dark"
+    told.append(f"Modulators that should be dark {dark}.")
+    if system.margin_db:
+        told.append(f"The link has a margin of {system.margin_db:g} dB.")
+    meanwhile = "off" if system.gated else "on"
+    told.append(f"Lasers and receivers are on while their layer computes, and {meanwhile} while tiles are set.")
+    if system.adc_share > 1:
+        told.append(f"{system.adc_share} detectors take turns at one ADC, and a symbol lasts as many times longer.")
+    return told
+
+
+def constants(found: Total) -> list[dict[str, Any]]:
+    """The constants of every chip in use, of memory and of electronics, each once."""
+    chips = {row.layer.chip.name: row.layer.chip for row in found.bills}
+    rows = [row for chip in chips.values() for row in _rows(chip.name, chip.devices)]
+    rows += _rows("memory", found.system.memory)
+    for profile in {p.name: p for p in (found.system.electronics, *REFERENCES)}.values():
+        rows += _rows(profile.name, profile)
+    return rows
+
+
+def _rows(owner: str, described: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"chip": owner, "name": name, **constant.model_dump()}
+        for name, constant in described
+        if isinstance(constant, Constant)
+    ]
+
+
+def assumptions(found: Total) -> list[str]:
+    """What the figures rest on, choices of the system first."""
+    chips = [row.layer.chip for row in found.bills]
+    meshes, crossbars = (any(isinstance(chip, kind) for chip in chips) for kind in (MeshChip, PCMChip))
+    planned = [row.layer.chip for row in found.bills if row.layer.core is None]
+    return [
+        *choices(found.system, resident=any(row.resident for row in found.bills)),
+        *total.ASSUMPTIONS,
+        *energy.ASSUMPTIONS,
+        *(energy.MESH_ASSUMPTIONS if meshes else ()),
+        *((energy.EXPECTED_PHASES,) if any(isinstance(chip, MeshChip) for chip in planned) else ()),
+        *(pcm.ASSUMPTIONS if crossbars else ()),
+        *((pcm.EXPECTED_LEVELS,) if any(isinstance(chip, PCMChip) for chip in planned) else ()),
+        *memory.ASSUMPTIONS,
+        *area.ASSUMPTIONS,
+    ]

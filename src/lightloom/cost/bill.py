@@ -1,0 +1,173 @@
+"""One layer of a network on its chip, under a schedule: events, energy by part, and times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightloom.chips import Chip, MeshChip
+from lightloom.cost import energy, link, memory, pcm
+from lightloom.cost.forward import ChipLayer
+from lightloom.cost.memory import Traffic
+from lightloom.cost.schedule import Events, Sharing, events
+from lightloom.cost.system import System
+from lightloom.nn import MeshCore, PCMCore
+
+HELD = "phase shifters"
+WAITING = "phase shifters while waiting"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What it takes to set one tile."""
+
+    dac: float
+    """J of converters."""
+    write: float
+    """J of writing cells."""
+    time: float
+    """s until all tiles of a step are set."""
+    hold: float
+    """W that hold one core meanwhile, and later."""
+
+
+@dataclass(frozen=True)
+class LayerBill:
+    """What one layer takes for a batch. Energies in J, times in s."""
+
+    layer: ChipLayer
+    cores: int
+    """That it has for itself, or shares with other layers."""
+    resident: bool
+    """Its weights stay on its cores from batch to batch."""
+    counted: Events
+    setting: Setting
+    parts: dict[str, float]
+    """Without what holds phases."""
+    compute: float
+    fill: float
+    """Of the converters."""
+    settling: float
+    stall: float
+    """Waiting for DRAM."""
+    traffic: Traffic
+
+    @property
+    def time(self) -> float:
+        """All but waiting."""
+        return self.compute + self.fill + self.settling
+
+    @property
+    def hold(self) -> float:
+        """W that hold its phases while it works."""
+        return self.setting.hold * (self.cores if self.resident else self.counted.busy)
+
+
+def bills(layers: Sequence[ChipLayer], system: System) -> list[LayerBill]:
+    """The bill of every layer."""
+    tiles = tiles_of(layers)
+    held = memory.fitting(tiles, system)
+    return [_bill(layer, system, tiles[layer.chip], held) for layer in layers]
+
+
+def tiles_of(layers: Sequence[ChipLayer]) -> dict[Chip, int]:
+    """Tiles of each chip, of all its layers together; layers that share weights share their tiles."""
+    tiles: dict[Chip, int] = {}
+    for layer in layers:
+        tiles[layer.chip] = tiles.get(layer.chip, 0) + (0 if layer.tied_to else layer.tiling.tiles)
+    return tiles
+
+
+def own_cores(layer: ChipLayer) -> int:
+    """Cores of a layer that has its own: of meshes one per tile, of crossbars one per block row."""
+    tiling = layer.tiling
+    return tiling.tiles if isinstance(layer.chip, MeshChip) else tiling.groups * tiling.down
+
+
+def _bill(layer: ChipLayer, system: System, tiles: int, held: bool) -> LayerBill:
+    given = system.cores
+    fits = isinstance(layer.chip, MeshChip) if given is None else tiles <= given
+    resident = fits and system.schedule == "weight"
+    cores = own_cores(layer) if given is None else layer.tiling.tiles if resident else given
+    setting = setting_of(layer)
+    counted = _count(layer, system, cores, resident, setting)
+    price = energy.core_price(layer.chip)
+    symbol = price.symbol * system.adc_share
+    compute, fill = counted.cycles * symbol, 2 * symbol * sum(layer.uses.values())
+    settling = counted.steps * setting.time
+    moved = memory.traffic(
+        counted,
+        layer.chip,
+        system,
+        tiles=layer.tiling.tiles,
+        values_in=layer.values_in * system.inferences,
+        values_out=layer.values_out * system.inferences,
+        held=held,
+    )
+    stall = max(0.0, moved.dram / system.memory.dram_bandwidth.value - (compute + fill + settling))
+    idle = 0.0 if system.gated else counted.busy * settling
+    parts = _parts(layer, system, counted, setting, counted.calls * symbol, idle)
+    parts["memory"] = sum(moved.energy(system).values())
+    return LayerBill(layer, cores, resident, counted, setting, parts, compute, fill, settling, stall, moved)
+
+
+def setting_of(layer: ChipLayer) -> Setting:
+    """What setting a tile of a layer takes: from what is programmed, or expected where nothing is."""
+    chip, core = layer.chip, layer.core
+    if isinstance(chip, MeshChip):
+        if isinstance(core, MeshCore):
+            hold = energy.holding_power(core.state(), chip) / layer.tiling.tiles
+        else:
+            hold = energy.expected_power(chip)
+        return Setting(energy.setting_energy(chip), 0.0, energy.setting_time(chip), hold)
+    if isinstance(core, PCMCore):
+        write, time = pcm.tile_writing(core)
+    else:
+        write, time = pcm.expected_writing(chip, layer.tiling.across)
+    return Setting(0.0, write, time, 0.0)
+
+
+def sharing_of(chip: Chip) -> Sharing:
+    """How far a modulated value reaches on a chip."""
+    if isinstance(chip, MeshChip):
+        return "cores"
+    if chip.sharing == "row_private":
+        return "row"
+    return "cores" if chip.broadcast else "core"
+
+
+def _count(layer: ChipLayer, system: System, cores: int, resident: bool, setting: Setting) -> Events:
+    """Events of all uses of a layer; each use of it is a pass of its own."""
+    channels, sharing = energy.core_price(layer.chip).channels, sharing_of(layer.chip)
+    total = Events(*[0] * len(Events._fields))
+    for vectors, times in layer.uses.items():
+        once = events(system.schedule, layer.tiling, vectors * system.inferences, channels, cores, sharing)
+        added = (old + times * new for old, new in zip(total, once, strict=True))
+        total = Events(*added)._replace(busy=max(total.busy, once.busy))
+    if resident:
+        first = not system.programmed and not layer.tied_to and total.calls > 0
+        return total._replace(settings=layer.tiling.tiles if first else 0, steps=int(first))
+    if setting.time == setting.write == setting.dac == 0:  # cells that hold what is written next are not written
+        return total._replace(settings=0, steps=0)
+    return total
+
+
+def _parts(
+    layer: ChipLayer, system: System, counted: Events, setting: Setting, core_time: float, idle: float
+) -> dict[str, float]:
+    """J by part; `core_time` and `idle` are in s, added up over cores."""
+    price = energy.core_price(layer.chip)
+    lit = core_time + idle
+    light = price.light * link.laser_factor(layer.chip, system) * lit
+    parts = {
+        "cell writes": counted.settings * setting.write,
+        "laser light": light,
+        "weight DACs": counted.settings * setting.dac,
+        "modulators and DACs": counted.inputs * price.modulate,
+        "detectors and ADCs": price.receivers * price.receiver_power * lit + counted.outputs * price.read,
+        "laser wall plug": light * (1 / price.laser_efficiency - 1),
+    }
+    if system.schedule == "output":
+        held = core_time + counted.busy * counted.steps * setting.time
+        parts["integrators"] = price.readings * layer.chip.devices.integrator_power.value * held
+    return parts

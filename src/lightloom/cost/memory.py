@@ -1,0 +1,114 @@
+"""Bytes that a layer moves between DRAM, the on-chip buffer and registers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from lightloom.chips import Chip, MeshChip
+from lightloom.cost.energy import shifters_of
+from lightloom.cost.link import DEFAULT_BITS
+from lightloom.cost.schedule import Events
+from lightloom.cost.system import System
+
+ASSUMPTIONS = (
+    "Weights lie in DRAM as the settings of their cores, and stay in the buffer where those of all layers fit; else "
+    "each layer's come from DRAM once per batch, or at every setting where the layer alone does not fit.",
+    "Activations pass through the buffer: each is read when it is modulated and written when it is made; those of a "
+    "layer that do not fit go to DRAM and back. The network's input comes from DRAM, its output goes there.",
+    "Partial sums of different times are kept in the buffer, those of the same time are added in registers.",
+    "DRAM works while light computes: it costs time only where a layer's bytes take longer than the layer.",
+)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes."""
+
+    dram: float = 0.0
+    buffer: float = 0.0
+    registers: float = 0.0
+    weights: float = 0.0
+    """Of those of DRAM and buffer together, what they are."""
+    inputs: float = 0.0
+    partial_sums: float = 0.0
+    outputs: float = 0.0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __mul__(self, factor: float) -> Traffic:
+        return Traffic(*(getattr(self, f.name) * factor for f in fields(self)))
+
+    def energy(self, system: System) -> dict[str, float]:
+        """J by memory."""
+        memory = system.memory
+        return {
+            "DRAM": self.dram * memory.dram_energy.value,
+            "buffer": self.buffer * memory.buffer_energy.value,
+            "registers": self.registers * memory.register_energy.value,
+        }
+
+
+def tile_bytes(chip: Chip) -> float:
+    """Bytes of the settings of one core: phases, or signed levels."""
+    if isinstance(chip, MeshChip):
+        return shifters_of(chip) * (chip.weight_bits or DEFAULT_BITS) / 8
+    return chip.block_size**2 * ((chip.levels - 1).bit_length() + 1) / 8
+
+
+def traffic(
+    counted: Events, chip: Chip, system: System, *, tiles: int, values_in: int, values_out: int, held: bool
+) -> Traffic:
+    """What one layer moves for a batch.
+
+    Args:
+        counted: What it does.
+        chip: Its hardware.
+        system: Memory, and bits of values.
+        tiles: Of the layer.
+        values_in: Activations that it is given by the batch.
+        values_out: Activations that it makes of them.
+        held: Whether the weights of all layers stay in the buffer.
+    """
+    value, partial, tile = system.activation_bits / 8, system.partial_bits / 8, tile_bytes(chip)
+    size = system.memory.buffer_size
+    fits = tiles * tile <= size
+    weights_dram = 0.0 if held else min(counted.settings, tiles) * tile if fits else counted.settings * tile
+    weights_buffer = counted.settings * tile if fits else 0.0
+    spills = (values_in + values_out) * value > size
+    inputs, outputs, partials = counted.fetches * value, values_out * value, 2 * counted.partials * partial
+    spilled_in, spilled_out = (values_in * value, values_out * value) if spills else (0.0, 0.0)
+    return Traffic(
+        dram=weights_dram + spilled_in + spilled_out,
+        buffer=weights_buffer + inputs + outputs + partials,
+        registers=2 * counted.sums * partial,
+        weights=weights_dram + weights_buffer,
+        inputs=inputs + spilled_in,
+        partial_sums=partials,
+        outputs=outputs + spilled_out,
+    )
+
+
+def around(values: int, values_in: int, values_out: int, system: System) -> Traffic:
+    """What electronics and the ends of the network move for one inference.
+
+    Args:
+        values: Results of electronics, each read once and written once in the buffer.
+        values_in: Of the network.
+        values_out: Of the network.
+        system: Bits of values.
+    """
+    value = system.activation_bits / 8
+    return Traffic(
+        dram=(values_in + values_out) * value,
+        buffer=2 * values * value,
+        inputs=values_in * value,
+        outputs=values_out * value,
+    )
+
+
+def fitting(tiles: dict[Chip, int], system: System) -> bool:
+    """Whether the weights of all layers fit into the buffer together."""
+    whole = sum(count * tile_bytes(chip) for chip, count in tiles.items())
+    return math.ceil(whole) <= system.memory.buffer_size

@@ -1,0 +1,35 @@
+"""Which chip for which network: accuracy over many manufactured chips against energy, time and area.
+
+>>> from lightloom import chips, explore
+>>> search = explore.Search(axes=("chip.block_size=4,8,16",))
+>>> result = explore.explore(model, chips.preset("noems"), images, search)
+>>> explore.write(folder, result)
+>>> print(explore.sensitivity(model, chips.preset("noems"), images))
+"""
+
+from lightloom.explore.pareto import MORE_IS_BETTER, front
+from lightloom.explore.search import Search
+from lightloom.explore.sensitivity import Sensitivity, sensitivity
+from lightloom.explore.space import Axis, Place, Space, parse_axis, space
+from lightloom.explore.sweep import explore
+from lightloom.explore.table import as_text, check, write
+from lightloom.explore.yields import accuracies, one_by_one
+
+__all__ = [
+    "MORE_IS_BETTER",
+    "Axis",
+    "Place",
+    "Search",
+    "Sensitivity",
+    "Space",
+    "accuracies",
+    "as_text",
+    "check",
+    "explore",
+    "front",
+    "one_by_one",
+    "parse_axis",
+    "sensitivity",
+    "space",
+    "write",
+]

@@ -1,0 +1,58 @@
+"""What decides the result of a measurement, as one short text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.data import Samples
+
+VERSION = version("lightloom")
+"""Another version may measure other numbers."""
+
+_CHUNK = 256  # images read at once
+
+
+def of_values(values: Any) -> str:
+    """16 hexadecimal digits of plain values, as JSON holds them; the order of keys says nothing."""
+    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def of_model(model: nn.Module) -> str:
+    """Of the layers with their settings, and every parameter and buffer."""
+    return _of(str(model), *_tensors(model))
+
+
+def of_samples(samples: Samples) -> str:
+    """Of every input and target."""
+    return _of(str(len(samples)), *_inputs(samples), samples.labels)
+
+
+def _tensors(model: nn.Module) -> Iterator[str | Tensor]:
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        yield name
+        yield tensor
+
+
+def _inputs(samples: Samples) -> Iterator[Tensor]:
+    for numbers in torch.split(torch.arange(len(samples)), _CHUNK):
+        yield samples.images[numbers.to(samples.images.device)]
+
+
+def _of(*parts: str | Tensor) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            found.update(f"{part.dtype} {tuple(part.shape)} ".encode())
+            part = part.detach().cpu().contiguous().flatten().view(torch.uint8)  # any dtype, bfloat16 too
+            found.update(part.numpy().tobytes())
+        else:
+            found.update(part.encode() + b"\0")
+    return found.hexdigest()[:16]

@@ -1,0 +1,140 @@
+"""Where points are measured: here, in processes of this machine, or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.progress import console
+from lightloom.explore.point import Group, Job, Outcome, explain, measure
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_LOOPBACK = "127.0.0.1:0"
+_DIED = "its process died each time that it was tried, as when memory runs out"
+_PATIENCE = 15.0  # seconds to reach a scheduler
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where to measure.
+
+    Attributes:
+        workers: Processes on this machine; 0 measures in this one.
+        scheduler: Address of a running Dask scheduler, as `tcp://node:8786`, in their place.
+
+    Raises:
+        RequestError: Both are given, or a number is negative.
+    """
+
+    workers: int = 0
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise RequestError(f"`workers` is {self.workers}; give 0 to measure in this process, or how many to start.")
+        if self.workers and self.scheduler is not None:
+            raise RequestError("Give `workers` or a `scheduler`, not both: a running cluster has workers of its own.")
+
+
+def run(job: Job, groups: Sequence[Group], where: Engine) -> Iterator[Outcome]:
+    """Measure groups of points and give the outcome of each point as it comes; the order differs between engines.
+
+    Args:
+        job: What all share; sent to every worker once.
+        groups: What to measure.
+        where: On which processes.
+
+    Raises:
+        RequestError: The engine is not installed or not reached.
+        WorkError: The connection to the cluster is lost.
+    """
+    if not groups:
+        return
+    if not where.workers and where.scheduler is None:
+        for group in groups:
+            yield from measure(job, group)
+        return
+    with _client(where.workers, where.scheduler) as client:
+        yield from _spread(client, job, groups)
+
+
+def _spread(client: Client, job: Job, groups: Sequence[Group]) -> Iterator[Outcome]:
+    """Each group is one task; a worker that dies takes its tasks to another, and at last fails the guilty one alone."""
+    import dask
+    from distributed import KilledWorker, as_completed
+
+    # a task that gives the job, which the scheduler can repeat: scattered data would be lost with its workers
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+        shared = client.submit(_as_it_is, job, pure=False)
+    asked = {client.submit(measure, shared, group, pure=False): group for group in groups}
+    suspects = []
+    for future in as_completed(asked):
+        if not future.cancelled() and isinstance(future.exception(), KilledWorker):
+            suspects.append(asked[future])
+        else:
+            yield from _outcomes(future, asked[future])
+        future.release()
+    for (
+        group
+    ) in suspects:  # those that only waited at a worker that died are suspects too: alone, the guilty dies again
+        yield from _outcomes(client.submit(measure, shared, group, pure=False), group)
+
+
+def _outcomes(future: Future, group: Group) -> list[Outcome]:
+    from distributed import KilledWorker
+
+    error = future.exception()
+    if future.cancelled():
+        raise WorkError("The cluster gave up its work. What was finished is kept; start the sweep again to go on.")
+    if error is None:
+        found: list[Outcome] = future.result()
+        return found
+    text = _DIED if isinstance(error, KilledWorker) else explain(error)
+    return [(point, text) for point in group.points]
+
+
+def _as_it_is(job: Job) -> Job:
+    return job
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise RequestError(
+            "Processes and clusters need Dask; install it with `pip install 'lightloom[cluster]'`, or leave out "
+            "`workers` and `scheduler`."
+        ) from None
+    if scheduler is None:
+        # nothing listens beyond this machine; a worker that died may take its time to start again
+        with (
+            dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=_LOOPBACK,
+                worker_dashboard_address=_LOOPBACK,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"No Dask scheduler answers at `{scheduler}`: {error}. Give its address as `tcp://node:8786`."
+        ) from None
+    with client:
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            console().print(f"The cluster at {scheduler} has no workers yet; waiting for one.")
+        yield client

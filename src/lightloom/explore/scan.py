@@ -1,0 +1,112 @@
+"""Measures a network with some of its layers on the chip, each choice of layers once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.common.files import read_json, write_json
+from lightloom.data import Samples
+from lightloom.explore import digest
+from lightloom.explore.point import accuracy, drawn_from
+from lightloom.explore.switching import Switchboard
+from lightloom.explore.yields import accuracies
+from lightloom.nn.population import Population
+
+Score = Callable[[nn.Module], float]
+"""How good a model is; more is better."""
+
+_PROBED = 64  # samples whose outputs are compared
+
+
+class Kept:
+    """What was measured already, by what decides it.
+
+    Args:
+        path: A file that keeps it; None keeps it in memory.
+        about: What decides everything that is measured here.
+
+    Raises:
+        RequestError: The file is there and cannot be read.
+    """
+
+    def __init__(self, path: Path | None, about: str) -> None:
+        self.path, self.about = path, about
+        self.values: dict[str, Any] = read_json(path) if path is not None and path.exists() else {}
+
+    def get(self, what: str, measure: Callable[[], Any]) -> Any:
+        """What `measure()` gave the first time. Raises `WorkError` where the disk refuses."""
+        key = f"{self.about} {what}"
+        if key not in self.values:
+            self.values[key] = measure()
+            if self.path is not None:
+                write_json(self.path, self.values)
+        return self.values[key]
+
+
+class Bench:
+    """Measures the network with some layers on the chip.
+
+    Args:
+        board: The network.
+        samples: Labelled images of a classifier, or None with a score.
+        score: What to measure in the place of accuracy.
+        seeds: Of the specimens.
+        kept: What was measured before.
+    """
+
+    def __init__(
+        self, board: Switchboard, samples: Samples | None, score: Score | None, seeds: range, kept: Kept
+    ) -> None:
+        self.board, self.samples, self.score, self.seeds, self.kept = board, samples, score, seeds, kept
+
+    def scores(self, on_chip: Sequence[str]) -> list[float]:
+        """One per specimen; one alone where nothing is on the chip."""
+        what = f"{self._seeds(on_chip)} on {digest.of_values(sorted(on_chip))}"
+        found: list[float] = self.kept.get(f"score {what}", lambda: self._scores(on_chip, what))
+        return found
+
+    def distance(self, name: str) -> float | None:
+        """See `sensitivity.LayerDrop.distance`."""
+        if self.samples is None:
+            return None
+        what = f"{self._seeds((name,))} on {digest.of_values([name])}"
+        found: float = self.kept.get(f"distance {what}", lambda: self._distance(name, what))
+        return found
+
+    def _seeds(self, on_chip: Sequence[str]) -> str:
+        return f"{self.seeds.start}+{len(self.seeds)}" if on_chip else "electronic"
+
+    def _scores(self, on_chip: Sequence[str], what: str) -> list[float]:
+        model = self.board.put(on_chip)
+        with drawn_from(self.seeds.start, "sensitivity", what):
+            if self.score is not None:
+                return self._by_function(model, self.score, bool(on_chip))
+            assert self.samples is not None  # one of both is there, `sensitivity` has seen to it
+            if not on_chip:
+                return [accuracy(model, self.samples)]
+            found: list[float] = accuracies(model, self.seeds, self.samples, progress=False).tolist()
+            return found
+
+    @torch.no_grad()
+    def _by_function(self, model: nn.Module, score: Score, on_chip: bool) -> list[float]:
+        found = []
+        for seed in self.seeds if on_chip else self.seeds[:1]:
+            self.board.install(seed)
+            found.append(float(score(model.eval())))
+        return found
+
+    @torch.no_grad()
+    def _distance(self, name: str, what: str) -> float:
+        assert self.samples is not None  # `distance` has looked
+        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.images.device)
+        probes: Tensor = self.samples.images[numbers]
+        wanted = self.board.put(())(probes)
+        with drawn_from(self.seeds.start, "sensitivity", "distance", what):
+            made = Population(self.board.put((name,)), self.seeds)(probes)
+        apart = (made - wanted).flatten(1).norm(dim=1) / wanted.norm().clamp(min=torch.finfo(wanted.dtype).tiny)
+        return float(apart.mean())

@@ -1,0 +1,148 @@
+"""Sweeps over chips, and one layer at a time, for the network of a recipe or a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightloom.chips import Chip, MeshChip
+from lightloom.common.errors import RequestError
+from lightloom.common.files import make_folder, write_json
+from lightloom.common.seeds import named_generator
+from lightloom.config import RunConfig, override
+from lightloom.data import ImageSet
+from lightloom.data.splits import stratified_draw
+from lightloom.explore import Search, check, explore, sensitivity, write
+from lightloom.folder import RunFolder, free_folder
+from lightloom.recipes import resolve
+from lightloom.report.explore_page import write_explore_report
+from lightloom.run import run
+from lightloom.stages import Work
+
+TECHNOLOGIES = ("chip=l2ight,noems,elight", "chip.block_size=4,8,16,32", "chip.weight_bits=4,6,8")
+"""What is varied where nothing is said: technology, block size, and bits of a phase."""
+
+
+def explore_network(
+    source: str,
+    changes: Sequence[str] = (),
+    *,
+    over: Sequence[str] = (),
+    out: Path | None = None,
+    images: int | None = None,
+    workers: int = 0,
+    scheduler: str | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Measure many specimens of many chips with one trained network, and write table and report.
+
+    Args:
+        source: Name of a recipe, whose network is trained first, or the folder of a run.
+        changes: `key=value` changes to its config.
+        over: Axes, such as `chip.block_size=4,8,16`; none is `TECHNOLOGIES`.
+        out: Folder of the sweep; one that was begun goes on. None is the next free one under `runs/`.
+        images: How many of the test images are looked at; None is all.
+        workers: Processes on this machine; 0 works in this one.
+        scheduler: Address of a running Dask scheduler in their place.
+        **options: Other fields of `lightloom.explore.Search`.
+
+    Returns:
+        What `lightloom.explore.explore` does, `run` and `report` added.
+
+    Raises:
+        RequestError: The network is none of a classifier, or something else asked for does not fit.
+    """
+    place = make_folder(out or free_folder(f"explore {source}"))
+    work = _trained(source, changes, place)
+    result = explore(
+        {work.config.model.name: work.network("electronic")},
+        work.config.chip,
+        _test_images(work, images),
+        Search.parse(
+            {
+                "axes": tuple(over) or TECHNOLOGIES,
+                "skip": work.config.electronic,
+                "system": work.config.system,
+                **options,
+            }
+        ),
+        folder=place,
+        workers=workers,
+        scheduler=scheduler,
+        device=work.config.device,
+        source=source,
+    )
+    write(place, result)
+    check(result)
+    return {**result, "run": str(place), "report": str(write_explore_report(place))}
+
+
+def scan_layers(
+    source: str,
+    changes: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    images: int | None = None,
+    calibrated: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """Put one layer at a time on the chip, and propose which to leave electronic.
+
+    Args:
+        source: Name of a recipe, whose network is trained first, or the folder of a run.
+        changes: `key=value` changes to its config.
+        out: Folder for `sensitivity.json` and the report; None is the next free one under `runs/`.
+        images: How many of the test images are looked at; None is all.
+        calibrated: Take the static phase bias of meshes as calibrated away.
+        **options: As `lightloom.explore.sensitivity`.
+
+    Raises:
+        RequestError: The network is none of a classifier, or something else asked for does not fit.
+    """
+    place = make_folder(out or free_folder(f"sensitivity {source}"))
+    work = _trained(source, changes, place)
+    chip = _calibrated(work.config.chip) if calibrated else work.config.chip
+    scan = sensitivity(work.network("electronic"), chip, _test_images(work, images), **options)
+    result = {"source": source, "chip": chip.name, "network": work.config.model.name, **scan.as_dict()}
+    write_json(place / "sensitivity.json", result)
+    return {**result, "run": str(place), "report": str(write_explore_report(place)), "text": str(scan)}
+
+
+def _trained(source: str, changes: Sequence[str], place: Path) -> Work:
+    """The network of a run, or that of a recipe, trained beside the sweep unless that is done already."""
+    if Path(source).is_dir():
+        folder = RunFolder.open(Path(source))
+        config = _classifier(override(folder.config, changes), source)
+        if "train" not in folder.done:
+            raise RequestError(f"The run in `{source}` has trained no network; begin with `lightloom train {source}`.")
+    else:
+        config = _classifier(resolve(source, changes), source)
+        run(config.replace(stages=("train",)), place / "network", resume=True)
+        folder = RunFolder.open(place / "network")
+    work = Work(folder)
+    work.config = config
+    return work
+
+
+def _classifier(config: RunConfig, source: str) -> RunConfig:
+    if config.task != "classify" or "train" not in config.stages:
+        raise RequestError(
+            f"`{source}` trains no classifier of images to put on chips; `onchip/digits` and its like do."
+        )
+    return config
+
+
+def _test_images(work: Work, most: int | None) -> ImageSet:
+    """All of them, or so many, stratified by class, the same in every run."""
+    test = work.splits.test
+    if most is None or most >= len(test):
+        return test
+    if most < 1:
+        raise RequestError(f"`images` is {most}; look at 1 image at least.")
+    drawn, _ = stratified_draw(test.labels, most, named_generator(0, "explore", "images"))
+    return ImageSet(test.images[drawn], test.labels[drawn])
+
+
+def _calibrated(chip: Chip) -> Chip:
+    return chip.replace(phase_bias=0.0) if isinstance(chip, MeshChip) else chip

@@ -1,0 +1,35 @@
+"""A network on a chip, in files that are read elsewhere.
+
+>>> from lightloom import export
+>>> export.save(model, Path("saved"))  # weights and hardware apart, in one folder
+>>> again = export.load(Path("saved"), fresh)
+>>> export.to_onnx(model, sample, Path("model.onnx"))
+>>> export.netlist(core)  # a block as MZIs, for a circuit simulator
+>>> export.pcm_levels(model, Path("levels"))
+"""
+
+from lightloom.export.formats import FORMATS, export
+from lightloom.export.levels import pcm_levels, read_pcm_levels
+from lightloom.export.loading import check, load, load_weights
+from lightloom.export.mzi_netlist import netlist
+from lightloom.export.netlist_files import write_netlists
+from lightloom.export.onnx_file import to_onnx
+from lightloom.export.phases import phase_table
+from lightloom.export.samples import Sample
+from lightloom.export.saving import save
+
+__all__ = [
+    "FORMATS",
+    "Sample",
+    "check",
+    "export",
+    "load",
+    "load_weights",
+    "netlist",
+    "pcm_levels",
+    "phase_table",
+    "read_pcm_levels",
+    "save",
+    "to_onnx",
+    "write_netlists",
+]

@@ -1,0 +1,69 @@
+"""A network as its chip makes it, in plain torch: effective weights, and the rounding of the converters."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+
+from lightloom.common.errors import RequestError
+from lightloom.nn import OpticalLayer, optical_layers, to_electronic
+from lightloom.physics import converters
+
+
+class Realised(nn.Module):
+    """An optical layer with its devices worked out: convert, multiply by a fixed matrix, convert, add the bias.
+
+    Args:
+        layer: The optical layer, on its specimen, which is used up; dynamic noise is drawn once and for all.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, layer: OpticalLayer) -> None:
+        super().__init__()
+        self.narrow, layer.narrow = layer.narrow, None  # what light computes is float32 around half precision too
+        self.product = to_electronic(layer, inplace=True)
+        if self.narrow is not None:
+            self.product.float()
+        self.input_bits, self.output_bits = layer.chip.input_bits, layer.chip.output_bits
+        self.intensity = layer.core.intensity
+        bias = None
+        if self.output_bits is not None and isinstance(self.product.bias, Tensor):
+            # the bias is added behind the converter; a layer may need one, so it keeps zeros
+            bias = self.product.bias.detach().clone().view(-1, *_after(self.product))
+            self.product.bias.detach().zero_()
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the layer that it stands for."""
+        dtype = x.dtype
+        x = converters.convert(x if self.narrow is None else x.float(), self.input_bits, intensity=self.intensity)
+        y: Tensor = converters.convert(self.product(x), self.output_bits)
+        y = y if self.bias is None else y + self.bias
+        return y if self.narrow is None else y.to(dtype)
+
+
+def realised_network(model: nn.Module) -> nn.Module:
+    """A copy of a converted model without any physics in it, in evaluation mode, that computes the same.
+
+    Raises:
+        RequestError: No layer of the model is on a chip.
+    """
+    if not optical_layers(model):
+        raise RequestError(
+            "No layer of this network is on a chip. Put it there first: `nn.convert(model, chip).model`."
+        )
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    made = {layer: Realised(layer).eval().requires_grad_(False) for layer in optical_layers(model).values()}
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):  # a module that is used twice is replaced twice
+            if child in made:
+                setattr(parent, name, made[child])
+    return made.get(model, model)  # type: ignore[call-overload, no-any-return]
+
+
+def _after(layer: nn.Module) -> list[int]:
+    """Ones for the dimensions of an output that stand behind its channels."""
+    convolutions = {nn.Conv1d: 1, nn.Conv2d: 2}
+    return [1] * next((number for kind, number in convolutions.items() if isinstance(layer, kind)), 0)

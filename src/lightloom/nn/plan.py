@@ -1,0 +1,231 @@
+"""What conversion will do with each layer, and why; nothing is programmed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from lightloom.chips import Chip
+from lightloom.nn.attention import Attention
+from lightloom.nn.forms import form_of, why_formless
+from lightloom.nn.layers import OpticalLayer
+from lightloom.nn.rules import Choice, Places, Rules, Site
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One layer, and where it goes."""
+
+    name: str
+    module: nn.Module
+    """In the prepared model."""
+    chip: Chip | None
+    reason: str
+    """Why it stays electronic; empty where it goes on a chip."""
+    rows: int = 0
+    """Of each group's matrix; 0 where it has no matrix form."""
+    columns: int = 0
+    """Of each group's matrix; 0 where it has no matrix form."""
+    groups: int = 0
+    """How many matrices; 0 where it has no matrix form."""
+    tied_to: str = ""
+    """The layer whose tensor core it shares, since they share a weight."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model made ready for its chips, and its layers with weights in the order of the model."""
+
+    model: nn.Module
+    """Electronic still; attention of which a projection goes on a chip is an `Attention` with layers of its own."""
+    layers: list[Planned]
+
+
+def plan(
+    model: nn.Module,
+    chip: Chip | None,
+    *,
+    only: Rules = None,
+    skip: Rules = None,
+    places: Places = (),
+    untie: bool = False,
+    inplace: bool = False,
+) -> Plan:
+    """Decide for each layer where it goes, without programming anything; see `convert` for the arguments.
+
+    Raises:
+        RequestError: A rule given by name matches nothing.
+    """
+    model = model if inplace else copy.deepcopy(model)
+    layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
+    return Plan(replace_modules(model, opened), layers)
+
+
+def decide(
+    model: nn.Module, chip: Chip | None, *, only: Rules, skip: Rules, places: Places, untie: bool
+) -> tuple[list[Planned], dict[nn.Module, Attention]]:
+    """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by."""
+    owners = _owners(model)
+    whole = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+    opened: dict[nn.Module, Attention] = {m: Attention.from_electronic(m) for m in whole if _can_open(m, owners)}
+    sites, known = _sites(model, opened)
+    choice = Choice(chip, only, skip, places, known)
+    decided = {site.module: _decided(site, choice, opened) for site in sites}
+    layers = [_tied(layer, decided, owners, untie) for layer in decided.values()]
+    on_chips = {layer.module for layer in layers if layer.chip is not None}
+    used = {module: made for module, made in opened.items() if on_chips.intersection(made.children())}
+    closed = {module: made for module, made in opened.items() if module not in used}
+    return list(_reported(layers, closed)), used
+
+
+def replace_modules(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> nn.Module:
+    """Put each new module wherever the old one is used, the root included; hooks on its forward move over."""
+    for old, new in made.items():
+        for name, hooks in vars(old).items():
+            if name.startswith(("_forward_", "_backward_", "_is_full_")) and hooks:
+                setattr(new, name, hooks)
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):  # named_children() shows a module used twice only once
+            if child is not None and child in made:
+                setattr(parent, name, made[child])
+    return made.get(model, model)
+
+
+# the layers of a model
+
+
+def _sites(model: nn.Module, opened: Mapping[nn.Module, Attention]) -> tuple[list[Site], list[str]]:
+    """Modules that hold parameters of their own, each once, a core not apart from its layer; and every name."""
+    found: dict[nn.Module, Site] = {}
+    known = []
+    for name, module, around in _paths(model, opened, "", ()):
+        known.append(name)
+        if _holds_weights(module):
+            site = found.get(module, Site(module, (), ()))
+            found[module] = Site(module, (*site.names, name), (*site.around, *around))
+    return list(found.values()), known
+
+
+def _holds_weights(module: nn.Module) -> bool:
+    own = any(True for _ in module.parameters(recurse=False))
+    return own or isinstance(module, OpticalLayer) or parametrize.is_parametrized(module)
+
+
+def _paths(
+    module: nn.Module, opened: Mapping[nn.Module, Attention], name: str, around: tuple[nn.Module, ...]
+) -> Iterator[tuple[str, nn.Module, tuple[nn.Module, ...]]]:
+    """Every module under every name, with what it is in; opened attention in the place of torch's."""
+    inside = (*around, module)
+    if module in opened:
+        module = opened[module]
+        inside = (*inside, module)
+    yield name, module, inside[:-1]
+    if isinstance(module, OpticalLayer):
+        return
+    for part, child in module._modules.items():
+        # what makes a weight belongs to the layer that has it
+        if child is not None and not isinstance(child, parametrize.ParametrizationList):
+            yield from _paths(child, opened, f"{name}.{part}" if name else part, inside)
+
+
+Owners = Mapping[int, list[tuple[str, nn.Module]]]
+"""The modules that hold each parameter, by its id."""
+
+
+def _owners(model: nn.Module) -> Owners:
+    owners: dict[int, list[tuple[str, nn.Module]]] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append((name, module))
+    return owners
+
+
+# attention
+
+
+def _can_open(module: nn.MultiheadAttention, owners: Owners) -> bool:
+    """Whether this is torch's own attention, with weights that nobody else has."""
+    if type(module) is not nn.MultiheadAttention or "forward" in vars(module):
+        return False
+    if parametrize.is_parametrized(module) or form_of(module.out_proj) is None:
+        return False
+    return all(len(owners[id(parameter)]) == 1 for parameter in module.parameters())
+
+
+def _reported(layers: list[Planned], closed: Mapping[nn.Module, Attention]) -> Iterator[Planned]:
+    """The layers, where torch's own attention has back what was opened for nothing."""
+    whole = {made.q_proj: module for module, made in closed.items()}
+    outer = {made.out_proj: module.get_submodule("out_proj") for module, made in closed.items()}
+    parts = {part for made in closed.values() for part in made.modules()}
+    for layer in layers:
+        if layer.module in whole:
+            yield Planned(layer.name.rpartition(".")[0], whole[layer.module], None, layer.reason)
+        elif layer.module in outer:
+            yield replace(layer, module=outer[layer.module])
+        elif layer.module not in parts:
+            yield layer
+
+
+# decisions
+
+
+def _decided(site: Site, choice: Choice, opened: Mapping[nn.Module, Attention]) -> Planned:
+    form = form_of(site.module)
+    rows, columns, groups = (0, 0, 0) if form is None else (form.rows, form.columns, form.groups)
+    chip, reason = None, _why_impossible(site, opened)
+    if not reason:
+        chip, reason = choice.of(site)
+    return Planned(site.name, site.module, chip, reason, rows, columns, groups)
+
+
+def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention]) -> str:
+    """Why a layer cannot be converted, whatever is asked for; empty where it can."""
+    module = site.module
+    if isinstance(module, OpticalLayer):
+        return "already optical"
+    if any(isinstance(outer, nn.MultiheadAttention) and outer not in opened for outer in site.around):
+        return "torch's MultiheadAttention reads its weights itself"
+    if parametrize.is_parametrized(module):
+        return "its weight is made by a parametrization, anew in every pass"
+    if any(isinstance(parameter, nn.UninitializedParameter) for parameter in module.parameters(False)):
+        return "not initialised yet; pass one batch through the model first"
+    if form_of(module) is None:
+        return why_formless(module)
+    if "forward" in vars(module):
+        return "its forward has been replaced by another"
+    weight = module._parameters.get("weight")
+    if weight is None:
+        return "its weight is made by a hook, anew in every pass"
+    if weight.is_meta or not weight.is_floating_point():
+        return f"its weight is no real floating-point tensor in memory ({weight.dtype} on {weight.device.type})"
+    return ""
+
+
+def _tied(layer: Planned, decided: Mapping[nn.Module, Planned], owners: Owners, untie: bool) -> Planned:
+    """A layer whose weight others have too shares their core, where all of them go on the same chip."""
+    if layer.chip is None:
+        return layer
+    sharing = owners.get(id(layer.module.weight), [])
+    if not untie:
+        for name, other in sharing:
+            why = _why_apart(layer, decided.get(other))
+            if why:
+                reason = f"its weight is tied to `{name}`, {why}; `untie=True` converts it with a copy"
+                return replace(layer, chip=None, reason=reason)
+    first = next((decided[other] for _, other in sharing if not _why_apart(layer, decided.get(other))), layer)
+    return layer if first is layer else replace(layer, tied_to=first.name)
+
+
+def _why_apart(layer: Planned, other: Planned | None) -> str:
+    """Why two layers with the same weight cannot share a core; empty where they can."""
+    if other is None or not other.rows:
+        return "which is no matrix layer"
+    if other.chip is None:
+        return "which stays electronic"
+    if form_of(layer.module) != form_of(other.module):
+        return "which reads it as another matrix"
+    return "" if layer.chip == other.chip else "which is on another chip"

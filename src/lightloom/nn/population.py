@@ -1,0 +1,193 @@
+"""Many manufactured chips at once: the same network and inputs, the weights of every specimen."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import _pytree as pytree
+
+from lightloom.chips import Chip
+from lightloom.common.errors import RequestError
+from lightloom.nn.core import TensorCore
+from lightloom.nn.layers import optical_layers
+from lightloom.nn.trunk import fuse
+
+_BUILDING = 12  # times its weights that a core takes while they are made: phases, errors, meshes
+_ACTIVATIONS = 2.0  # times the largest output of a layer that is alive at once
+_LARGE = 2**18  # bytes of an activation from which on torch's convolutions are best left one specimen each
+_WEIGHTS = 0.5  # share of the memory that weights may take
+
+
+class Held(nn.Module):
+    """A tensor core whose matrix is given, in the place of one that would make it."""
+
+    def __init__(self, core: TensorCore) -> None:
+        super().__init__()
+        self.chip: Chip = core.chip
+        self.intensity = core.intensity
+        self.name = core.name
+        self.rows, self.columns, self.groups = core.rows, core.columns, core.groups
+        self.matrix: Tensor | None = None
+        """[groups * rows, columns]."""
+
+    def weight(self) -> Tensor:
+        """The matrix that was given."""
+        if self.matrix is None:
+            raise RuntimeError(f"core `{self.name}` holds no matrix")
+        return self.matrix
+
+
+class Population:
+    """The same network on many specimens, simulated together; it never changes the model.
+
+    The weights of all specimens are built in one go, and one forward pass under `torch.vmap` takes inputs through all
+    of them; plain stacks of convolutions run in a kernel of their own where the kernels are built. Other networks with
+    large convolutions pass specimen after specimen, since their time is that of arithmetic. The result is that
+    of `install(model, seed)` and a call in evaluation mode, one seed after the other, to rounding. What does not depend
+    on a specimen (layers that stay electronic, normalisation) is shared with the model, so its weights may change
+    between two populations, but not during one.
+
+    Dynamic noise is drawn once for each specimen and call: from the default generator, so not the numbers that one
+    specimen after the other would draw.
+
+    Args:
+        model: A converted model. Layers that share a core share it here.
+        seeds: Which specimens of its own chip, or chips.
+        memory: Bytes that weights and activations may take together, about; at least one specimen and one input are
+            taken at a time.
+
+    Raises:
+        RequestError: There is no seed, the model has no layer on a chip, or `memory` is below 1.
+    """
+
+    def __init__(self, model: nn.Module, seeds: Sequence[int], *, memory: int = 2**30) -> None:
+        if len(seeds) == 0:
+            raise RequestError("A population has at least one specimen; give at least one seed.")
+        if memory < 1:
+            raise RequestError(f"`memory` is {memory}; give at least 1 byte.")
+        self.model = model
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self.memory = memory
+        self._cores = list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
+        if not self._cores:
+            raise RequestError("The model has no layer on a chip, so all specimens are the same; convert it first.")
+        self._twin, self._held = _twin(model, self._cores)
+        self._fused = fuse(self._twin)
+        self._kept: dict[TensorCore, Tensor] = {}
+        self._largest: dict[torch.Size, int] = {}
+        self.vectorised = True
+        """Whether one pass serves all specimens; False once the model turned out to be one that `torch.vmap` cannot
+        take, after which specimens pass one after the other, still with weights that were made together."""
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        """The seeds whose weights are held at once."""
+        sizes = [core.groups * core.rows * core.columns * _bytes(core) for core in self._cores]
+        each = sum(sizes) + _BUILDING * max(sizes)
+        count = max(1, int(_WEIGHTS * self.memory / each))
+        return tuple(self.seeds[start : start + count] for start in range(0, len(self.seeds), count))
+
+    def parts(self) -> Iterator[Population]:
+        """Populations of one chunk each, which keep their weights from call to call, but for those that are noisy."""
+        for seeds in self.chunks:
+            part = copy.copy(self)
+            part.seeds, part._kept = seeds, {}
+            yield part
+            self.vectorised = part.vectorised
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Any:
+        """The outputs of all specimens.
+
+        Args:
+            inputs: [batch, ...], the same for all. They pass in several parts where memory asks for it, so no sample
+                may depend on another.
+
+        Returns:
+            [S, batch, ...]; a structure of such tensors where the model returns one.
+        """
+        chunks = self.chunks
+        if len(chunks) > 1:
+            return _joined([part(inputs) for part in self.parts()], 0)
+        weights = [self._weights(core) for core in self._cores]
+        size = self._images_at_once(weights, inputs)
+        return _joined([self._forward(weights, part) for part in torch.split(inputs, size)], 1)
+
+    def _weights(self, core: TensorCore) -> Tensor:
+        """[S, groups * rows, columns], made again where they are noisy."""
+        if core.noisy:
+            return core.weights_on(self.seeds)
+        if core not in self._kept:
+            self._kept[core] = core.weights_on(self.seeds)
+        return self._kept[core]
+
+    def _forward(self, weights: list[Tensor], inputs: Tensor) -> Any:
+        small = len(inputs) * self._largest[inputs.shape[1:]] < _LARGE
+        if self.vectorised and (self._fused or small):
+            try:
+                with sdpa_kernel(SDPBackend.MATH):  # the only attention that can be vectorised
+                    return torch.vmap(self._one, in_dims=(0, None), randomness="different")(weights, inputs)
+            except (RuntimeError, NotImplementedError):
+                self.vectorised = False  # whatever else is wrong is raised by the first specimen's own pass
+        made = [self._one([matrices[number] for matrices in weights], inputs) for number in range(len(self.seeds))]
+        return pytree.tree_map(lambda *parts: torch.stack(parts), *made)
+
+    def _one(self, matrices: Sequence[Tensor], inputs: Tensor) -> Any:
+        """One specimen's outputs."""
+        try:
+            for held, matrix in zip(self._held, matrices, strict=True):
+                held.matrix = matrix
+            return self._twin(inputs)
+        finally:
+            for held in self._held:
+                held.matrix = None
+
+    def _images_at_once(self, weights: list[Tensor], inputs: Tensor) -> int:
+        """How many inputs pass together: as many as the memory that is left holds activations of."""
+        shape = inputs.shape[1:]
+        if shape not in self._largest:
+            self._largest[shape] = self._largest_activation([matrices[0] for matrices in weights], inputs[:1])
+        room = (1 - _WEIGHTS) * self.memory / (_ACTIVATIONS * len(self.seeds) * max(1, self._largest[shape]))
+        return max(1, min(len(inputs), int(room)))
+
+    def _largest_activation(self, matrices: list[Tensor], inputs: Tensor) -> int:
+        """Bytes of the largest output of any layer."""
+        sizes = [0]
+
+        def look(module: nn.Module, given: Any, made: Any) -> None:
+            sizes.append(sum(leaf.nbytes for leaf in pytree.tree_leaves(made) if isinstance(leaf, Tensor)))
+
+        hooks = [module.register_forward_hook(look) for module in self._twin.modules()]
+        try:
+            self._one(matrices, inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return max(sizes)
+
+
+def _twin(model: nn.Module, cores: list[TensorCore]) -> tuple[nn.Module, list[Held]]:
+    """The model's own layers around cores that hold what they are given; parameters and buffers are shared with it."""
+    held = [Held(core) for core in cores]
+    memo: dict[int, Any] = {id(core): stand_in for core, stand_in in zip(cores, held, strict=True)}
+    inside = {id(tensor) for core in cores for tensor in (*core.parameters(), *core.buffers())}
+    for tensor in (*model.parameters(), *model.buffers()):
+        if id(tensor) not in inside:
+            memo[id(tensor)] = tensor
+    twin: nn.Module = copy.deepcopy(model, memo)
+    return twin.eval(), held
+
+
+def _bytes(core: TensorCore) -> int:
+    return next(core.parameters()).element_size()
+
+
+def _joined(parts: list[Any], dim: int) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return pytree.tree_map(lambda *tensors: torch.cat(tensors, dim), *parts)

@@ -1,0 +1,102 @@
+"""Which layer goes where: rules by name, type or predicate, and the first that matches wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from torch import nn
+
+from lightloom.chips import Chip
+from lightloom.common.errors import RequestError, nearest
+
+Rule = str | type[nn.Module] | Callable[[str, nn.Module], bool]
+"""Chooses layers: a name or glob ("features.*"), a type, or a predicate of name and module.
+
+A name and a type stand for what is inside them too; a predicate is asked about each layer with weights alone.
+"""
+Rules = Rule | Iterable[Rule] | None
+"""One rule, several of which any may match, or none."""
+Places = Mapping[Rule, Chip | None] | Sequence[tuple[Rule, Chip | None]]
+"""Rules and where the layers go that match: a chip, or None for electronics. The first rule that matches wins."""
+
+
+class Site(NamedTuple):
+    """A layer, and all that rules know of it."""
+
+    module: nn.Module
+    names: tuple[str, ...]
+    """Every name that it has, since a shared module has several; reports use the first."""
+    around: tuple[nn.Module, ...]
+    """The modules that it is in."""
+
+    @property
+    def name(self) -> str:
+        """The first of its names; empty for the root."""
+        return self.names[0]
+
+
+def matches(rule: Rule, site: Site) -> bool:
+    """Whether the rule stands for this layer or, by name or type, for something around it."""
+    if isinstance(rule, str):
+        return any(fnmatchcase(outer, rule) for name in site.names for outer in _outwards(name))
+    if isinstance(rule, type):
+        return any(isinstance(module, rule) for module in (site.module, *site.around))
+    return bool(rule(site.name, site.module))
+
+
+class Choice:
+    """Where each layer is asked to go.
+
+    Args:
+        chip: For layers that no rule of `places` matches; None leaves them electronic.
+        only: Layers to convert; None is all.
+        skip: Layers to keep electronic; they win over everything else.
+        places: See `Places`.
+        known: Every name in the model, to refuse rules that match none.
+
+    Raises:
+        RequestError: A rule given by name matches nothing; the nearest name is given.
+    """
+
+    def __init__(self, chip: Chip | None, only: Rules, skip: Rules, places: Places, known: Iterable[str]) -> None:
+        self.chip = chip
+        self.only = None if only is None else _listed(only)
+        self.skip = _listed(skip)
+        self.places = tuple(places.items()) if isinstance(places, Mapping) else tuple(places)
+        _check_names((*(self.only or ()), *self.skip, *(rule for rule, _ in self.places)), [n for n in known if n])
+
+    def of(self, site: Site) -> tuple[Chip | None, str]:
+        """The chip for a layer, or None and the reason."""
+        if any(matches(rule, site) for rule in self.skip):
+            return None, "skipped by request"
+        if self.only is not None and not any(matches(rule, site) for rule in self.only):
+            return None, "not among the layers asked for"
+        for rule, chip in self.places:
+            if matches(rule, site):
+                return chip, "" if chip is not None else "placed in electronics by request"
+        return self.chip, "" if self.chip is not None else "no place is given for it"
+
+
+def _listed(given: Rules) -> tuple[Rule, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str | type) or callable(given):
+        return (given,)
+    return tuple(given)
+
+
+def _outwards(name: str) -> Iterator[str]:
+    """A name, and the names of all around it."""
+    while True:
+        yield name
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            return
+
+
+def _check_names(rules: Iterable[Rule], known: list[str]) -> None:
+    for rule in rules:
+        if isinstance(rule, str) and not any(fnmatchcase(name, rule) for name in known):
+            raise RequestError(f"No layer is called `{rule}`. {nearest(rule, known)}")

@@ -1,0 +1,64 @@
+"""What conversion did, as a table to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightloom.nn.convert import LayerReport
+
+_HEAD = ("layer", "kind", "weight", "place", "blocks", "devices", "error", "")
+_RIGHT = {5, 6}
+
+
+def table(layers: Sequence[LayerReport]) -> str:
+    """One line for each layer, then one for each chip and one for all.
+
+    The error is ||made - wanted|| / ||wanted|| on perfect devices; blocks are groups x rows x columns of them.
+    """
+    rows = [_HEAD, *(_row(layer) for layer in layers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in _RIGHT else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], "", *_sums(layers)])
+
+
+def _row(layer: LayerReport) -> tuple[str, ...]:
+    shape = "x".join(map(str, layer.shape))
+    name = layer.name or "(root)"
+    if not layer.converted:
+        return (name, layer.kind, shape, "electronics", "", "", "", layer.reason)
+    blocks = "x".join(map(str, layer.blocks)) + f" of {layer.block_size}"
+    note = f"shares the core of {layer.tied_to}" if layer.tied_to else ""
+    return (name, layer.kind, shape, layer.chip, blocks, _devices(layer), f"{layer.weight_error**0.5:.1e}", note)
+
+
+def _devices(layer: LayerReport) -> str:
+    if layer.tied_to:
+        return ""
+    return f"{layer.mzis:,} MZIs" if layer.mzis else f"{layer.cells:,} cells"
+
+
+def _sums(layers: Sequence[LayerReport]) -> list[str]:
+    lines = []
+    places = dict.fromkeys((layer.technology, layer.chip) for layer in layers if layer.converted)
+    for technology, chip in places:
+        here = [layer for layer in layers if layer.converted and (layer.technology, layer.chip) == (technology, chip)]
+        blocks = sum(math.prod(layer.blocks) for layer in here if not layer.tied_to)
+        mzis, cells = sum(layer.mzis for layer in here), sum(layer.cells for layer in here)
+        devices = f"{mzis:,} MZIs" if mzis else f"{cells:,} PCM cells"
+        lines.append(f"{chip} ({technology}): {_of(len(here), 'layer')}, {_of(blocks, 'block')}, {devices}")
+    optical = [layer for layer in layers if layer.converted]
+    lines.append(f"{len(optical)} of {len(layers)} layers with weights are on a chip.")
+    return lines
+
+
+def _of(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

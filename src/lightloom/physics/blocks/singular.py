@@ -1,0 +1,73 @@
+"""Singular values and vectors of very many small matrices."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightloom.physics import compiled
+
+_LARGEST = 32  # beyond, LAPACK is as fast on one matrix at a time
+_COUNT, _POINTER = ctypes.c_int64, ctypes.c_void_p
+
+
+class Factors(NamedTuple):
+    """A matrix is u diag(sigma) v."""
+
+    u: Tensor
+    """[..., k, k], orthogonal."""
+    sigma: Tensor
+    """[..., k], descending, at least 0."""
+    v: Tensor
+    """[..., k, k], orthogonal; already transposed."""
+
+
+def svd(matrices: Tensor) -> Factors:
+    """The singular value decomposition of square matrices, to rounding, with signs that do not depend on the method.
+
+    Compiled, by one-sided Jacobi rotations (Hestenes, J. SIAM 6, 51 (1958)) of eight matrices at once; else by LAPACK.
+    Of each left vector the largest element is positive. Vectors that belong to equal singular values, or to 0, are any
+    that complete the basis.
+
+    Args:
+        matrices: [..., k, k] float64.
+
+    Raises:
+        ValueError: They are not square, or hold NaN or infinity.
+        TypeError: The dtype is another.
+    """
+    if matrices.dtype != torch.float64:
+        raise TypeError(f"matrices to decompose are float64, not {matrices.dtype}")
+    if matrices.ndim < 2 or matrices.shape[-1] != matrices.shape[-2]:
+        raise ValueError(f"matrices to decompose are square [..., k, k]; given shape {tuple(matrices.shape)}")
+    library = compiled.library()
+    if library is not None and matrices.device.type == "cpu" and 0 < matrices.shape[-1] <= _LARGEST:
+        found = _compiled(library, matrices.detach().contiguous())
+        if found is not None:
+            return found
+    if not matrices.isfinite().all():
+        raise ValueError("the matrices to decompose hold NaN or infinity")
+    u, sigma, v = torch.linalg.svd(matrices.detach())
+    signs = torch.where(u.gather(-2, u.abs().argmax(-2, keepdim=True)) < 0, -1.0, 1.0)
+    return Factors(u * signs, sigma, v * signs.mT)
+
+
+def _compiled(library: ctypes.CDLL, matrices: Tensor) -> Factors | None:
+    """None where the rotations do not converge, as they never do with NaN."""
+    size = matrices.shape[-1]
+    found = Factors(torch.empty_like(matrices), matrices.new_empty(matrices.shape[:-1]), torch.empty_like(matrices))
+    pointers = (tensor.data_ptr() for tensor in (matrices, *found))
+    unfinished = _function(library)(matrices.numel() // size**2, size, *pointers, torch.get_num_threads())
+    return None if unfinished else found
+
+
+@lru_cache(maxsize=2)
+def _function(library: ctypes.CDLL) -> Callable[..., int]:
+    function = library.blocks_svd
+    function.argtypes, function.restype = (*[_COUNT] * 2, *[_POINTER] * 4, _COUNT), _COUNT
+    return function
