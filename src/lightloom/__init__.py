@@ -13,7 +13,21 @@ from types import ModuleType
 
 __version__ = version("lightloom")
 
-_ROOMS = ("bench", "chips", "cost", "data", "learn", "nn", "physics", "recipes", "report", "tasks")
+_ROOMS = (
+    "bench",
+    "chips",
+    "cost",
+    "data",
+    "explore",
+    "export",
+    "lab",
+    "learn",
+    "nn",
+    "physics",
+    "recipes",
+    "report",
+    "tasks",
+)
 __all__ = ["__version__", *_ROOMS]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightloom.chips import Chip, MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.common.files import make_folder, write_json
 from lightloom.common.seeds import named_generator
@@ -84,7 +83,6 @@ def scan_layers(
     *,
     out: Path | None = None,
     images: int | None = None,
-    calibrated: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
     """Put one layer at a time on the chip, and propose which to leave electronic.
@@ -92,9 +90,9 @@ def scan_layers(
     Args:
         source: Name of a recipe, whose network is trained first, or the folder of a run.
         changes: `key=value` changes to its config.
-        out: Folder for `sensitivity.json` and the report; None is the next free one under `runs/`.
+        out: Folder for `sensitivity.json` and the report; a scan that was begun goes on. None is the next free one
+            under `runs/`.
         images: How many of the test images are looked at; None is all.
-        calibrated: Take the static phase bias of meshes as calibrated away.
         **options: As `lightloom.explore.sensitivity`.
 
     Raises:
@@ -102,8 +100,15 @@ def scan_layers(
     """
     place = make_folder(out or free_folder(f"sensitivity {source}"))
     work = _trained(source, changes, place)
-    chip = _calibrated(work.config.chip) if calibrated else work.config.chip
-    scan = sensitivity(work.network("electronic"), chip, _test_images(work, images), **options)
+    chip = work.config.chip
+    scan = sensitivity(
+        work.network("electronic"),
+        chip,
+        _test_images(work, images),
+        skip=work.config.electronic,
+        state=place / "sensitivity-state.json",
+        **options,
+    )
     result = {"source": source, "chip": chip.name, "network": work.config.model.name, **scan.as_dict()}
     write_json(place / "sensitivity.json", result)
     return {**result, "run": str(place), "report": str(write_explore_report(place)), "text": str(scan)}
@@ -142,7 +147,3 @@ def _test_images(work: Work, most: int | None) -> ImageSet:
         raise RequestError(f"`images` is {most}; look at 1 image at least.")
     drawn, _ = stratified_draw(test.labels, most, named_generator(0, "explore", "images"))
     return ImageSet(test.images[drawn], test.labels[drawn])
-
-
-def _calibrated(chip: Chip) -> Chip:
-    return chip.replace(phase_bias=0.0) if isinstance(chip, MeshChip) else chip

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.explore.yields import accuracies, good_share, one_by_one
+from lightloom.explore.yields import accuracies, one_by_one
 from lightloom.nn import convert, optical_layers
 from lightloom.tasks.classify import Classify
 
@@ -50,10 +50,6 @@ def test_samples_may_be_anything_that_is_taken_by_number(network: nn.Module, ima
     model = convert(network, CHIP).model
     made = accuracies(model, (1, 2), Taken(), chunk=33, progress=False)  # type: ignore[arg-type]
     torch.testing.assert_close(made, accuracies(model, (1, 2), images, progress=False))
-
-
-def test_yield_is_the_share_that_reaches_the_threshold() -> None:
-    assert good_share(torch.tensor([0.5, 0.8, 0.9, 0.2]), 0.8) == 0.5
 
 
 def test_wrong_requests_are_refused(network: nn.Module, images: ImageSet) -> None:

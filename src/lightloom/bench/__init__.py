@@ -23,6 +23,7 @@ BENCHES = {
     "optical-step": "optical_step:optical_step",
     "diffraction": "diffraction:diffraction",
     "detect3d": "detect3d:detect3d",
+    "convert": "convert:convert",
     "cost": "cost:cost",
     "yield": "yield_:yield_",
 }

@@ -86,11 +86,12 @@ def _spread(client: Client, job: Job, groups: Sequence[Group]) -> Iterator[Outco
 
 
 def _outcomes(future: Future, group: Group) -> list[Outcome]:
-    from distributed import KilledWorker
+    from distributed import KilledWorker, wait
 
-    error = future.exception()
+    wait(future)
     if future.cancelled():
         raise WorkError("The cluster gave up its work. What was finished is kept; start the sweep again to go on.")
+    error = future.exception()
     if error is None:
         found: list[Outcome] = future.result()
         return found

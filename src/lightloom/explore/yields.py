@@ -1,4 +1,4 @@
-"""How well a network works on many manufactured chips: the accuracy of each specimen, and what share is good enough."""
+"""How well a network works on many manufactured chips: the accuracy of each, together, and one by one."""
 
 from __future__ import annotations
 
@@ -46,14 +46,18 @@ def accuracies(
     _check(seeds, samples, chunk)
     population = Population(model, seeds, memory=memory)
     total = len(population.chunks) * -(-len(samples) // chunk)
-    done, right = 0, []
+    done = 0
+    right: list[Tensor] = []
     with follow("specimens", total, shown=progress) as report:
         for part in population.parts():
             counts = samples.labels.new_zeros(len(part.seeds))
             for inputs, targets in _batches(samples, chunk):
                 counts += _right(_scores(part(inputs), 3), targets)
                 done += 1
-                report(done, f"{sum(map(len, right)) + len(part.seeds)} of {len(population.seeds)} specimens")
+                report(
+                    done,
+                    f"{sum(len(counted) for counted in right) + len(part.seeds)} of {len(population.seeds)} specimens",
+                )
             right.append(counts)
     return torch.cat(right).double().cpu() / len(samples)
 
@@ -75,11 +79,6 @@ def one_by_one(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chun
     install(model, None)
     model.train(was_training)
     return torch.tensor(shares, dtype=torch.float64)
-
-
-def good_share(accuracies: Tensor, threshold: float) -> float:
-    """The yield: the share of specimens [S] that reach an accuracy."""
-    return float((accuracies >= threshold).double().mean())
 
 
 def _batches(samples: Samples, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
