@@ -31,7 +31,8 @@ def answer(
     except LightloomError as error:
         _fail(str(error), error.exit_code, as_json)
     except KeyboardInterrupt:
-        _fail("Stopped. What was finished is kept; go on with `--resume`.", 130, as_json)
+        kept = "What was finished is kept; go on with `--out FOLDER`, to which `run` wants `--resume` added."
+        _fail(f"Stopped. {kept}", 130, as_json)
     if not is_main():
         return
     if as_json:
@@ -121,9 +122,9 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0)
+        table.add_column(column.replace("_", "_\n"), no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row[column])) for column in columns))
     Console().print(table)

@@ -9,36 +9,35 @@ from torch import Tensor, nn
 from lightloom import mesh_stages, pcm_stages
 from lightloom.common.files import read_json, write_json
 from lightloom.nn import optical_layers
-from lightloom.stages import Work
+from lightloom.stages import Work, note_errors
 
 
 def calibrate(work: Work) -> None:
     """Measure what every device of the specimen does, and program what can be known of it."""
     model = work.network("programmed")
-    wanted = wanted_weights(model)
+    wanted = _wanted(model)
     rows = [*mesh_stages.calibrate(work, model, wanted), *pcm_stages.calibrate(work, model)]
-    _leave(work, model, "calibrated", rows, wanted)
+    _leave(work, model, "calibrated", rows)
 
 
 def map_weights(work: Work) -> None:
     """Look at what was programmed and correct it; give weights the cells that can hold them."""
     model = work.network("calibrated")
-    wanted = wanted_weights(work.network("programmed"))
+    wanted = _wanted(work.network("programmed"))
     rows = [*mesh_stages.map_weights(work, model, wanted), *pcm_stages.map_weights(work, model)]
-    _leave(work, model, "mapped", rows, wanted)
+    _leave(work, model, "mapped", rows)
 
 
-def wanted_weights(programmed: nn.Module) -> dict[str, Tensor]:
+def _wanted(programmed: nn.Module) -> dict[str, Tensor]:
     """The weights that the programmed settings would make on perfect devices."""
     return {name: layer.core.ideal_weight().detach() for name, layer in optical_layers(programmed).items()}
 
 
-def _leave(work: Work, model: nn.Module, state: str, rows: list[dict[str, Any]], wanted: dict[str, Tensor]) -> None:
+def _leave(work: Work, model: nn.Module, state: str, rows: list[dict[str, Any]]) -> None:
     """Write the network, what it took, and how far each layer is from its weights."""
     file = work.folder.file
     layers = read_json(file("layers.json"))
-    for name, layer in optical_layers(model).items():
-        next(row for row in layers if row["name"] == name)["errors"][state] = layer.core.error(wanted[name])
+    note_errors(layers, model, work.trained(), state)
     write_json(file("layers.json"), layers)
     taken = read_json(file("bench.json")) if file("bench.json").exists() else {}
     taken[state] = {"calls": sum(row["calls"] for row in rows), "instruments": rows}

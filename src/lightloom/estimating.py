@@ -80,9 +80,13 @@ def known_network(source: str, *, tokens: int = TOKENS) -> tuple[nn.Module, Tens
         described = _read(Path(source), transformers)
     else:
         raise RequestError(f"There is no network or file `{source}`. {nearest(source, NETWORKS)}")
+    sample = _sample(described, source, tokens)
     with torch.device("meta"):
-        model: nn.Module = transformers.AutoModel.from_config(described)
-        return model.eval(), _sample(described, source, tokens)
+        try:
+            model: nn.Module = transformers.AutoModel.from_config(described)
+        except Exception as error:  # each model has its own checks, of any kind
+            raise RequestError(_unfit(source, error)) from error
+    return model.eval(), sample.to("meta")
 
 
 def _read(path: Path, transformers: Any) -> Any:
@@ -92,7 +96,15 @@ def _read(path: Path, transformers: Any) -> Any:
         raise RequestError(
             f"`{path}` names the model type `{kind}`; expected the `config.json` of a model of `transformers`."
         )
-    return transformers.CONFIG_MAPPING[kind].from_dict(values)
+    try:
+        return transformers.CONFIG_MAPPING[kind].from_dict(values)
+    except Exception as error:  # as above
+        raise RequestError(_unfit(str(path), error)) from error
+
+
+def _unfit(source: str, error: Exception) -> str:
+    told = " ".join(str(error).split()) or type(error).__name__
+    return f"`{source}` describes no network that `transformers` can build; mend it. It says: {told}"
 
 
 def _sample(described: Any, source: str, tokens: int) -> Tensor:
@@ -102,5 +114,9 @@ def _sample(described: Any, source: str, tokens: int) -> Tensor:
         height, width = (size, size) if isinstance(size, int) else size
         return torch.zeros(1, described.num_channels, height, width)
     if hasattr(described, "vocab_size"):
+        most = getattr(described, "max_position_embeddings", None)
+        if tokens < 1 or (most is not None and tokens > most):
+            upto = "1 or more" if most is None else f"1 to {most}"
+            raise RequestError(f"`tokens` is {tokens}, and the network takes {upto}; change `--tokens`.")
         return torch.zeros(1, tokens, dtype=torch.int64)
     raise RequestError(f"`{source}` describes a network that takes neither images nor text; account for it in Python.")

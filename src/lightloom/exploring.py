@@ -12,7 +12,7 @@ from lightloom.common.seeds import named_generator
 from lightloom.config import RunConfig, override
 from lightloom.data import ImageSet
 from lightloom.data.splits import stratified_draw
-from lightloom.explore import Search, check, explore, sensitivity, write
+from lightloom.explore import Search, check, explore, sensitivity, space, write
 from lightloom.folder import RunFolder, free_folder
 from lightloom.recipes import resolve
 from lightloom.report.explore_page import write_explore_report
@@ -38,7 +38,7 @@ def explore_network(
 
     Args:
         source: Name of a recipe, whose network is trained first, or the folder of a run.
-        changes: `key=value` changes to its config.
+        changes: `key=value` changes to its config; its seed is that of the first specimen.
         over: Axes, such as `chip.block_size=4,8,16`; none is `TECHNOLOGIES`.
         out: Folder of the sweep; one that was begun goes on. None is the next free one under `runs/`.
         images: How many of the test images are looked at; None is all.
@@ -52,26 +52,25 @@ def explore_network(
     Raises:
         RequestError: The network is none of a classifier, or something else asked for does not fit.
     """
+    config = _config(source, changes)
+    given = {"axes": tuple(over) or TECHNOLOGIES, "skip": config.electronic, "system": config.system}
+    search = Search.parse({**given, "seed": config.seed, **options})
+    space(search, [config.chip], [config.model.name])  # a mistake is told before anything is trained
+    _check_images(images)
     place = make_folder(out or free_folder(f"explore {source}"))
-    work = _trained(source, changes, place)
+    work = _trained(source, config, place)
     result = explore(
-        {work.config.model.name: work.network("electronic")},
-        work.config.chip,
+        {config.model.name: work.network("electronic")},
+        config.chip,
         _test_images(work, images),
-        Search.parse(
-            {
-                "axes": tuple(over) or TECHNOLOGIES,
-                "skip": work.config.electronic,
-                "system": work.config.system,
-                **options,
-            }
-        ),
+        search,
         folder=place,
         workers=workers,
         scheduler=scheduler,
-        device=work.config.device,
+        device=config.device,
         source=source,
     )
+    result["notes"] += _to_note(config, changes)
     write(place, result)
     check(result)
     return {**result, "run": str(place), "report": str(write_explore_report(place))}
@@ -89,7 +88,7 @@ def scan_layers(
 
     Args:
         source: Name of a recipe, whose network is trained first, or the folder of a run.
-        changes: `key=value` changes to its config.
+        changes: `key=value` changes to its config; its seed is that of the first specimen.
         out: Folder for `sensitivity.json` and the report; a scan that was begun goes on. None is the next free one
             under `runs/`.
         images: How many of the test images are looked at; None is all.
@@ -98,34 +97,43 @@ def scan_layers(
     Raises:
         RequestError: The network is none of a classifier, or something else asked for does not fit.
     """
+    config = _config(source, changes)
+    _check_images(images)
     place = make_folder(out or free_folder(f"sensitivity {source}"))
-    work = _trained(source, changes, place)
-    chip = work.config.chip
+    work = _trained(source, config, place)
     scan = sensitivity(
         work.network("electronic"),
-        chip,
+        config.chip,
         _test_images(work, images),
-        skip=work.config.electronic,
+        skip=config.electronic,
+        seed=config.seed,
         state=place / "sensitivity-state.json",
         **options,
     )
-    result = {"source": source, "chip": chip.name, "network": work.config.model.name, **scan.as_dict()}
+    result = {"source": source, "chip": config.chip.name, "network": config.model.name, **scan.as_dict()}
+    result["assumptions"] = [*_to_note(config, changes), *result["assumptions"]]
     write_json(place / "sensitivity.json", result)
     return {**result, "run": str(place), "report": str(write_explore_report(place)), "text": str(scan)}
 
 
-def _trained(source: str, changes: Sequence[str], place: Path) -> Work:
+def _config(source: str, changes: Sequence[str]) -> RunConfig:
+    """Of a run or a recipe, changed; a run has to have trained its network."""
+    if not Path(source).is_dir():
+        return _classifier(resolve(source, changes), source)
+    folder = RunFolder.open(Path(source))
+    config = _classifier(override(folder.config, changes), source)
+    if "train" not in folder.done:
+        raise RequestError(f"The run in `{source}` has trained no network; begin with `lightloom train {source}`.")
+    return config
+
+
+def _trained(source: str, config: RunConfig, place: Path) -> Work:
     """The network of a run, or that of a recipe, trained beside the sweep unless that is done already."""
-    if Path(source).is_dir():
-        folder = RunFolder.open(Path(source))
-        config = _classifier(override(folder.config, changes), source)
-        if "train" not in folder.done:
-            raise RequestError(f"The run in `{source}` has trained no network; begin with `lightloom train {source}`.")
-    else:
-        config = _classifier(resolve(source, changes), source)
-        run(config.replace(stages=("train",)), place / "network", resume=True)
-        folder = RunFolder.open(place / "network")
-    work = Work(folder)
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = place / "network"
+        run(config.replace(stages=("train",)), folder, resume=True)
+    work = Work(RunFolder.open(folder))
     work.config = config
     return work
 
@@ -138,12 +146,23 @@ def _classifier(config: RunConfig, source: str) -> RunConfig:
     return config
 
 
+def _to_note(config: RunConfig, changes: Sequence[str]) -> list[str]:
+    """What else decides the result: changes, and what a measurement on one chip at a time leaves aside."""
+    notes = [f"Changed from the source: {', '.join(f'`{change}`' for change in changes)}."] if changes else []
+    if config.places:
+        notes.append("`places` is left aside: all layers are measured on one chip, but for those in `electronic`.")
+    return notes
+
+
+def _check_images(most: int | None) -> None:
+    if most is not None and most < 1:
+        raise RequestError(f"`images` is {most}; look at 1 image at least.")
+
+
 def _test_images(work: Work, most: int | None) -> ImageSet:
     """All of them, or so many, stratified by class, the same in every run."""
     test = work.splits.test
     if most is None or most >= len(test):
         return test
-    if most < 1:
-        raise RequestError(f"`images` is {most}; look at 1 image at least.")
     drawn, _ = stratified_draw(test.labels, most, named_generator(0, "explore", "images"))
     return ImageSet(test.images[drawn], test.labels[drawn])

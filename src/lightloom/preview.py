@@ -29,8 +29,7 @@ def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | Non
     if path.is_dir():
         work = Work(RunFolder.open(path))
         work.config = override(work.config, changes)
-        model = work.network("electronic")
-        work.give_new_head(model)
+        model = work.trained()
     else:
         work = Work(RunFolder(path, resolve(source, changes)))
         model = work.new_network()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.folder import RunFolder
 from lightloom.networks import build_network, convert_as, lit, read_images
 from lightloom.nn import MeshCore, PCMCore, cores, install, optical_layers
+from lightloom.nn.forms import matrix_of
 from lightloom.report import write_report
 from lightloom.sweeps import summarise
 from lightloom.tasks.classify import Classify, replace_head
@@ -91,6 +91,12 @@ class Work:
             learning.load_orders(model, self.orders(state))
         return model
 
+    def trained(self) -> nn.Module:
+        """The electronic network as it goes on the chip, with a new head where that learns other images."""
+        model = self.network("electronic")
+        self.give_new_head(model)
+        return model
+
     def leave(self, model: nn.Module, state: str) -> None:
         """Write the network as a stage leaves it."""
         learning.save_weights(model, self.file(state))
@@ -147,18 +153,27 @@ def train(work: Work) -> None:
 
 def program(work: Work) -> None:
     """Convert the trained network and program it onto a manufactured chip, whose errors nobody knows."""
-    config, model = work.config, work.network("electronic")
-    work.give_new_head(model)
-    conversion = convert_as(copy.deepcopy(model), config)
+    config = work.config
+    conversion = convert_as(work.trained(), config)
+    if not optical_layers(conversion.model):
+        reasons = "; ".join(sorted({layer.reason for layer in conversion.layers}))
+        raise RequestError(
+            f"No layer of the network goes on a chip ({reasons}). Name fewer in `electronic`, or give `places` a chip."
+        )
     install(conversion.model, config.specimen)
     rows = [layer.as_dict() for layer in conversion.layers]
-    for name, layer in optical_layers(conversion.model).items():
-        row = next(row for row in rows if row["name"] == name)
-        row["errors"]["programmed"] = layer.core.error(model.get_parameter(f"{name}.weight").detach().flatten(1))
+    note_errors(rows, conversion.model, work.trained(), "programmed")
     write_json(work.folder.file("layers.json"), rows)
     if cores(conversion.model, MeshCore):
         write_bytes(work.folder.file("phases.safetensors"), _phase_maps(conversion.model))
     work.leave(conversion.model, "programmed")
+
+
+def note_errors(rows: list[dict[str, Any]], model: nn.Module, trained: nn.Module, state: str) -> None:
+    """Add to the report of each layer how far it is, on the real devices, from the weight that was trained."""
+    by_name = {row["name"]: row for row in rows}
+    for name, layer in optical_layers(model).items():
+        by_name[name]["errors"][state] = layer.core.error(matrix_of(trained.get_submodule(name)).detach())
 
 
 def learn(work: Work) -> None:

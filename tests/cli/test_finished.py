@@ -72,11 +72,17 @@ def test_a_sweep_over_chips_gives_a_front_and_goes_on(run: Path, tmp_path: Path)
         assert len(list(csv.DictReader(table))) == 4
     assert len(kept) == 2
     assert "Pareto" in (tmp_path / "sweep" / "report.html").read_text()
+    assert any("`places` is left aside" in note for note in result["notes"])
+    others = answer(lightloom(*common, *axes[:2], "--seed", "50"))["points"]
+    assert {point["id"] for point in others}.isdisjoint(point["id"] for point in result["points"])
 
 
 def test_a_sweep_over_what_is_not_there_is_refused(run: Path, tmp_path: Path) -> None:
     told = lightloom("explore", run, "--over", "chip.blok_size=4", "--out", tmp_path / "a", code=2)
     assert "block_size" in told.stderr
+    for wrong in (("--over", "chip.block_size=1"), ("--images", "0"), ("--specimens", "0")):
+        lightloom("explore", "onchip/digits", *wrong, "--out", tmp_path / "c", code=2)
+        assert not (tmp_path / "c").exists()  # told before a network is trained
     told = lightloom("explore", "hybrid/shapes", "--out", tmp_path / "b", code=2)
     assert "onchip/digits" in told.stderr
 

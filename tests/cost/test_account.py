@@ -301,3 +301,15 @@ def test_levels_follow_the_bits_of_the_output() -> None:
 def test_requests_that_cannot_be_met(call: object, match: str) -> None:
     with pytest.raises(RequestError, match=match):
         call()  # type: ignore[operator]
+
+
+def test_two_chips_of_one_name_are_told_apart() -> None:
+    slow = NOEMS.devices.symbol_rate.model_copy(update={"value": 1e9})
+    other = NOEMS.replace(devices=NOEMS.devices.replace(symbol_rate=slow))
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    found = account(model, torch.zeros(1, 8), chip=NOEMS, places={"1": other})
+    names = [NOEMS.name, f"{NOEMS.name} (2)"]
+    assert [layer.chip for layer in found.layers] == names
+    assert [budget["chip"] for budget in found.link_budget] == names
+    rates = {row["chip"]: row["value"] for row in found.constants if row["name"] == "symbol_rate"}
+    assert rates == {names[0]: NOEMS.devices.symbol_rate.value, names[1]: 1e9}

@@ -126,3 +126,16 @@ def test_mappings_and_tuples_are_samples_too() -> None:
     counts = [planned(Sum(), sample) for sample in ((a, b), {"a": a, "b": b})]
     assert counts[0] == counts[1]
     assert (counts[0].values, counts[0].values_in, counts[0].values_out) == (8, 8, 4)
+
+
+def test_a_layer_may_be_given_its_input_by_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(input=x)
+
+    (layer,) = planned(Named(), torch.ones(1, 4)).layers
+    assert (layer.vectors, layer.macs) == (1, 12)

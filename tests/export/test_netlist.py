@@ -151,6 +151,8 @@ def test_layers_and_blocks_are_limited(tmp_path: Path) -> None:
     assert [layer["files"] for layer in index["layers"].values()] == [["000-0/0-0-3.json"], ["001-1/0-0-3.json"]]
     with pytest.raises(RequestError, match="no block"):
         export.write_netlists(model, tmp_path / "c", blocks=[(0, 9, 0)])
+    with pytest.raises(RequestError, match="at least 1"):
+        export.write_netlists(model, tmp_path / "c", blocks=0)
     with pytest.raises(RequestError, match="Did you mean `1`"):
         export.write_netlists(model, tmp_path / "c", layers="11")
     assert not (tmp_path / "c").exists()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightloom import chips, export, nn
 from lightloom.common.errors import RequestError, WorkError
+from lightloom.export.realised import realised_network
 from lightloom.export.samples import difference
 
 MESH = chips.preset("l2ight", chips.MeshChip).replace(block_size=4)
@@ -155,3 +156,12 @@ def test_a_difference_is_never_lost_in_what_is_no_number() -> None:
     assert difference({"a": plain}, {"a": infinite}) == torch.inf
     assert difference({"a": torch.tensor([torch.nan, -4.0])}, {"a": plain}) == torch.inf
     assert difference({"a": torch.zeros(2)}, {"a": torch.zeros(2)}) == 0
+
+
+def test_a_bias_that_layers_share_is_added_by_each() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+    model[1].bias = model[2].bias = model[0].bias
+    model = nn.convert(model, CONVERTED, skip="2").model.eval()
+    x = torch.randn(3, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(realised_network(model)(x), model(x), rtol=1e-5, atol=1e-5)

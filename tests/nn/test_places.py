@@ -1,5 +1,6 @@
 """Where layers go: rules, several technologies in one model, weights that layers share."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -74,6 +75,8 @@ def test_a_seed_is_a_specimen_of_each_chip_of_its_own() -> None:
         core.install(core.chip.specimen(5))
         torch.testing.assert_close(made, core.weight(), rtol=0, atol=0)
         assert core.error(core.ideal_weight()) > 0
+    install(model, np.int64(7))
+    assert {core.specimen.seed for core in cores(model, Core).values()} == {7}
     install(model, None)
     assert all(core.specimen is None for core in cores(model, MeshCore).values())
 
@@ -168,3 +171,12 @@ def test_a_plan_of_a_root_that_is_a_layer(root: nn.Module) -> None:
     layers = plan(root, L2IGHT).layers
     assert len(layers) == (0 if isinstance(root, nn.ReLU) else 4 if isinstance(root, nn.MultiheadAttention) else 1)
     assert all(layer.chip == L2IGHT for layer in layers)
+
+
+def test_weights_that_no_core_can_hold_stay() -> None:
+    empty = nn.Linear(8, 1, bias=False)
+    empty.weight = nn.Parameter(torch.empty(0, 8))
+    for layer, why in ((empty, "empty"), (nn.Linear(4, 4).to(torch.float8_e4m3fn), "float8")):
+        (planned,) = plan(layer, L2IGHT).layers
+        assert planned.chip is None
+        assert why in planned.reason

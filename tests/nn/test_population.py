@@ -274,3 +274,34 @@ def test_wrong_requests_are_refused() -> None:
         Population(model, SEEDS, memory=0)
     with pytest.raises(RequestError, match="convert it first"):
         Population(nn.Linear(5, 4), SEEDS)
+    model.forward = lambda x: x
+    with pytest.raises(RequestError, match="has been replaced"):
+        Population(model, SEEDS)
+
+
+class Louder(nn.Dropout):
+    """A dropout that does something in evaluation too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 3 * x
+
+
+def test_layers_that_only_look_plain_are_not_taken_for_plain_ones() -> None:
+    torch.manual_seed(0)
+    clipped = nn.ReLU()
+    clipped.forward = lambda x: x.clamp(-0.1, 0.1)
+    layers = [nn.Conv2d(1, 4, 3), Louder(), nn.Conv2d(4, 3, 3), clipped, nn.Flatten(), nn.Linear(48, 2)]
+    same(convert(nn.Sequential(*layers), MESH).model.eval(), torch.randn(20, 1, 8, 8))
+
+
+def test_a_seed_names_the_same_chip_whatever_the_default_type_is() -> None:
+    for chip in (MESH, PCM):
+        model = convert(nn.Linear(6, 5), chip).model
+        wanted = model.core.weights_on(SEEDS)
+        torch.set_default_dtype(torch.float64)
+        try:
+            torch.testing.assert_close(model.core.weights_on(SEEDS), wanted, rtol=0, atol=0)
+            install(model, SEEDS[0])
+            torch.testing.assert_close(model.core.weight().detach(), wanted[0], rtol=1e-5, atol=1e-6)
+        finally:
+            torch.set_default_dtype(torch.float32)

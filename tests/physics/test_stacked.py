@@ -80,3 +80,20 @@ def test_nan_stays_nan() -> None:
         x, [torch.ones(2, 1, 1, 1, 1)], [torch.ones(1)], [torch.zeros(2, 1)], [Stage(low=0.0, high=1.0)]
     )
     assert made.isnan().all()
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    x, weight, scale, bias = torch.ones(3, 2, 4, 5, 5), torch.ones(3, 6, 4, 1, 1), torch.ones(6), torch.ones(3, 6)
+    stacked.convolve(x, [weight], [scale], [bias], [Stage()])
+    for arguments, wrong in (
+        ((x[:2], weight, scale, bias, Stage()), "images of 2 specimens"),
+        ((x, weight[:, :, :3], scale, bias, Stage()), "do not fit 3 specimens, 4 channels"),
+        ((x, weight, scale, bias, Stage(groups=2)), "and 2 groups"),
+        ((x, weight, scale[:5], bias, Stage()), "expected scales"),
+        ((x, weight, scale, bias[:2], Stage()), "expected scales"),
+    ):
+        images, *tensors, stage = arguments
+        with pytest.raises(ValueError, match=wrong):
+            stacked.convolve(images, *([tensor] for tensor in tensors), [stage])
+    with pytest.raises(ValueError, match="at least one"):
+        stacked.convolve(x, [], [], [], [])

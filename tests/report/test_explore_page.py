@@ -212,6 +212,15 @@ def test_sensitivity_keeps_the_worst_layers_in_order() -> None:
     assert sensitivity_plot(Sensitivity()) is None
 
 
+def test_ticks_of_a_scan_are_even_and_proposals_are_named() -> None:
+    rows = [{"name": "a", "drop": 0.0136, "std": 0.006}, {"name": "b", "drop": -0.0007, "std": 0.0013}]
+    plot = sensitivity_plot(Sensitivity.model_validate({"rows": rows, "proposal": ["a"]}))
+    assert plot is not None and "stay electronic" in plot.source  # beyond the thin line, and not cut off
+    words = re.findall(r">([+\u2212]?\d[\d.]*)</text>", plot.source)
+    ticks = [float(word.replace("\N{MINUS SIGN}", "-")) for word in words]
+    assert len(ticks) >= 4 and np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HEALTHY = -1
 """In `PCMErrors.stuck`: the cell switches."""
+# a seed names the same chip whatever torch's defaults are
+_KIND: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
 
 class MeshErrors(NamedTuple):
@@ -176,12 +178,12 @@ class Specimen:
         if chip.absorption_std == 0:
             return None
         generator = self._generator((core, "absorption"))
-        return 1 + phases.truncated_noise(torch.empty(shape), chip.absorption_std, generator=generator)
+        return 1 + phases.truncated_noise(torch.empty(shape, **_KIND), chip.absorption_std, generator=generator)
 
     def _stuck(self, chip: PCMChip, core: str, shape: tuple[int, ...]) -> Tensor | None:
         if chip.stuck_fraction == 0:
             return None
-        chosen = torch.rand(shape, generator=self._generator((core, "stuck"))) < chip.stuck_fraction
+        chosen = torch.rand(shape, generator=self._generator((core, "stuck")), **_KIND) < chip.stuck_fraction
         return torch.where(chosen, self._any_level(chip, (core, "stuck", "level"), shape), HEALTHY)
 
     def _any_level(self, chip: PCMChip, place: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
@@ -191,12 +193,12 @@ class Specimen:
         if chip.gamma_std == 0:
             return None
         relative = chip.gamma_std / phases.gamma(chip.v_pi)
-        return 1 + phases.truncated_noise(torch.empty(shape), relative, generator=self._generator(place))
+        return 1 + phases.truncated_noise(torch.empty(shape, **_KIND), relative, generator=self._generator(place))
 
     def _bias(self, chip: MeshChip, place: tuple[str, ...], shape: tuple[int, ...]) -> Tensor | None:
         if chip.phase_bias == 0:
             return None
-        return chip.phase_bias * torch.rand(shape, generator=self._generator(place))
+        return chip.phase_bias * torch.rand(shape, generator=self._generator(place), **_KIND)
 
     def _generator(self, place: tuple[str, ...]) -> torch.Generator:
         return named_generator(self.seed, "specimen", *place)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain, count
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
@@ -16,6 +17,18 @@ Chip = MeshChip | PCMChip
 """Hardware of any technology; works with `isinstance`."""
 
 TECHNOLOGIES: dict[str, type[MeshChip] | type[PCMChip]] = {"mesh": MeshChip, "pcm": PCMChip}
+
+
+def labels(chips: Iterable[Chip]) -> dict[Chip, str]:
+    """Each different chip, by its name; one whose name is taken by another has a number behind it."""
+    found: dict[Chip, str] = {}
+    for chip in chips:
+        if chip in found:
+            continue
+        taken = set(found.values())
+        numbered = (f"{chip.name} ({number})" for number in count(2))
+        found[chip] = next(label for label in chain([chip.name], numbered) if label not in taken)
+    return found
 
 
 def _read(given: Any) -> Any:

@@ -58,6 +58,7 @@ def explain(error: ValidationError, where: str) -> str:
     for problem in error.errors(include_url=False):
         path = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
-        shown = "" if "unknown key" in message else f", got {problem['input']!r}"
+        # what is wrong with the whole names its fields itself, and the whole is long
+        shown = "" if "unknown key" in message or not path else f", got {problem['input']!r}"
         lines.append(f"{where}{'.' if path else ''}{path}: {message}{shown}")
     return "\n".join(lines)

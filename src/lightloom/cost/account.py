@@ -143,6 +143,8 @@ def account(
         RequestError: The model has no layer on a chip, or there is more than one sample.
     """
     system = System() if system is None else system
+    if not isinstance(chip, Chip | None):
+        raise RequestError(f"`chip` is {chip!r}; give a chip, such as `chips.preset('noems')`.")
     _check_one(sample)
     told = _watch(model, sample, chip, places, skip)
     sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lightloom.chips import Constant, MeshChip, PCMChip
+from lightloom.chips.technology import labels
 from lightloom.cost import area, energy, memory, pcm, total
 from lightloom.cost.electronics import REFERENCES
 from lightloom.cost.system import System
@@ -53,8 +54,8 @@ def choices(system: System, *, resident: bool) -> list[str]:
 
 def constants(found: Total) -> list[dict[str, Any]]:
     """The constants of every chip in use, of memory and of electronics, each once."""
-    chips = {row.layer.chip.name: row.layer.chip for row in found.bills}
-    rows = [row for chip in chips.values() for row in _rows(chip.name, chip.devices)]
+    chips = labels(row.layer.chip for row in found.bills)
+    rows = [row for chip, label in chips.items() for row in _rows(label, chip.devices)]
     rows += _rows("memory", found.system.memory)
     for profile in {p.name: p for p in (found.system.electronics, *REFERENCES)}.values():
         rows += _rows(profile.name, profile)

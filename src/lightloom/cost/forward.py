@@ -164,11 +164,12 @@ def _listen(module: nn.Module, layer: ChipLayer, counter: _Tally) -> None:
     else:
         biased = getattr(module, "bias", None) is not None
 
-    def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(*args: Tensor, **kwargs: Tensor) -> Tensor:
+        (x,) = (*args, *kwargs.values())  # some networks give it by name
         with counter.paused():
             if isinstance(module, OpticalLayer):
                 module.core.__dict__["weight"] = lambda: x.new_zeros(shape)  # no mesh is built for a count
-            y: Tensor = compute(x, *args, **kwargs)
+            y: Tensor = compute(*args, **kwargs)
         layer.uses[y.numel() // (layer.tiling.groups * layer.tiling.rows)] += 1
         layer.values_in += x.numel()
         layer.values_out += y.numel()

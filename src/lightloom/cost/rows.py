@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightloom.chips import Chip, MeshChip
+from lightloom.chips.technology import labels
 from lightloom.cost import area as areas
 from lightloom.cost import energy, link
 from lightloom.cost.bill import HELD, WAITING, LayerBill
@@ -16,10 +17,11 @@ from lightloom.nn import Counts, counts_of
 
 def layer_rows(total: Total) -> list[dict[str, Any]]:
     """The fields of a `LayerCost` for every layer."""
-    return [_layer_row(total, row) for row in total.bills]
+    chips = labels(row.layer.chip for row in total.bills)
+    return [_layer_row(total, row, chips[row.layer.chip]) for row in total.bills]
 
 
-def _layer_row(total: Total, row: LayerBill) -> dict[str, Any]:
+def _layer_row(total: Total, row: LayerBill, chip: str) -> dict[str, Any]:
     layer, batch = row.layer, total.system.inferences
     hardware = _hardware(row)
     held = {HELD: total.held[layer.name], WAITING: total.waiting[layer.name]}
@@ -33,7 +35,7 @@ def _layer_row(total: Total, row: LayerBill) -> dict[str, Any]:
         "cells": round(hardware.cells * share),
         "energy_j": sum(parts.values()),
         "latency_s": row.time + row.stall,
-        "chip": layer.chip.name,
+        "chip": chip,
         "tied_to": layer.tied_to,
         "vectors": layer.vectors,
         "macs": layer.macs,
@@ -183,4 +185,5 @@ def references(total: Total) -> list[dict[str, Any]]:
 
 def link_budgets(total: Total) -> list[dict[str, Any]]:
     """The walk from laser to detector on each chip."""
-    return [link.budget(chip, total.system, lit) for chip, lit in lit_by_chip(total).items()]
+    lit = lit_by_chip(total)
+    return [link.budget(chip, total.system, lit[chip]) | {"chip": label} for chip, label in labels(lit).items()]

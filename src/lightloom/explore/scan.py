@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, write_json
 from lightloom.data import Samples
 from lightloom.explore import digest
@@ -31,12 +32,14 @@ class Kept:
         about: What decides everything that is measured here.
 
     Raises:
-        RequestError: The file is there and cannot be read.
+        RequestError: The file is there and cannot be read, or holds something else.
     """
 
     def __init__(self, path: Path | None, about: str) -> None:
         self.path, self.about = path, about
         self.values: dict[str, Any] = read_json(path) if path is not None and path.exists() else {}
+        if not isinstance(self.values, dict):
+            raise RequestError(f"`{path}` keeps no scan of layers; remove it, and the scan begins anew.")
 
     def get(self, what: str, measure: Callable[[], Any]) -> Any:
         """What `measure()` gave the first time. Raises `WorkError` where the disk refuses."""

@@ -128,7 +128,7 @@ def sensitivity(
     one = sample if samples is None else one_input(samples)
     if one is None or (samples is None and score is None):
         raise RequestError("Give labelled `samples`, or a `score` function and one `sample` for the cost.")
-    if budget < 0 or specimens < 1:
+    if not budget >= 0 or specimens < 1:  # NaN is none either
         raise RequestError(f"`budget` is {budget} and `specimens` {specimens}; give 0 or more and at least 1.")
     if calibrated and chip.technology == "mesh":
         chip = chip.replace(phase_bias=0.0)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from lightloom.chips import Chip
-from lightloom.chips.technology import TECHNOLOGIES
+from lightloom.chips.technology import TECHNOLOGIES, labels
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import read_json
@@ -104,16 +104,9 @@ def describe_layers(model: nn.Module, keys: dict[str, str], specimens: bool) -> 
 
 def named_chips(model: nn.Module) -> tuple[dict[str, Chip], dict[str, str]]:
     """The different chips of a model by a name of their own, and the name of each layer's."""
-    known: dict[str, Chip] = {}
-    keys = {}
-    for layer, module in optical_layers(model).items():
-        same = next((key for key, chip in known.items() if chip == module.chip), None)
-        if same is None:
-            number = sum(chip.name == module.chip.name for chip in known.values())
-            same = f"{module.chip.name} ({number + 1})" if number else module.chip.name
-            known[same] = module.chip
-        keys[layer] = same
-    return known, keys
+    layers = optical_layers(model)
+    found = labels(layer.chip for layer in layers.values())
+    return {key: chip for chip, key in found.items()}, {name: found[layer.chip] for name, layer in layers.items()}
 
 
 def specimen_seed(core: Any) -> int | None:

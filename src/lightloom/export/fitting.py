@@ -31,9 +31,8 @@ def check_layers(model: nn.Module, description: Description) -> None:
     layers, modules = optical_layers(model), dict(model.named_modules())
     for saved in description.layers:
         if saved.name not in modules:
-            raise RequestError(
-                f"The model has no layer `{saved.name}`, which was saved. {nearest(saved.name, modules)}"
-            )
+            names = [name or "(root)" for name in modules]
+            raise RequestError(f"The model has no layer `{saved.name}`, which was saved. {nearest(saved.name, names)}")
         if saved.name not in layers:
             kind = type(modules[saved.name]).__name__
             raise RequestError(

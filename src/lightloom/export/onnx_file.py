@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
 from lightloom.export.realised import Realised, realised_network
-from lightloom.export.samples import Sample, call, difference, inputs_of, outputs_of
+from lightloom.export.samples import Sample, answers, call, difference, inputs_of, outputs_of
+from lightloom.nn import optical_layers
 
 EXACT = 1e-4
 """Difference that single precision may make, relative to the largest output."""
@@ -60,6 +61,7 @@ def to_onnx(
         names = list(outputs_of(call(network.model, sample)))
         content, opset = _exported(network, inputs, list(inputs_of(sample)), names, dynamic_batch)
     allowed = _tolerance(network) if tolerance is None else tolerance
+    _check_realised(model, network.model, sample, allowed)
     batches = [inputs, [_longer(tensor) for tensor in inputs]] if dynamic_batch else [inputs]
     worst = max(_compare(content, network, batch, list(inputs_of(sample)), names) for batch in batches)
     if not worst <= allowed:
@@ -145,6 +147,17 @@ def _compare(content: bytes, network: nn.Module, batch: list[Tensor], inputs: li
     with torch.no_grad():
         wanted = dict(zip(outputs, (tensor.cpu() for tensor in network(*batch)), strict=True))
     return difference(made, wanted)
+
+
+def _check_realised(model: nn.Module, realised: nn.Module, sample: Sample, allowed: float) -> None:
+    """What is written computes what the model does; where devices are noisy it cannot be told."""
+    if any(layer.core.noisy for layer in optical_layers(model).values()):
+        return
+    if any(tensor.isnan().any() for tensor in inputs_of(sample).values()):
+        raise RequestError("The sample holds NaN, which says nothing of two networks; give numbers.")
+    off = difference(answers(realised, sample), answers(model, sample))
+    if not off <= allowed:
+        raise WorkError(f"The network to be written is off by {off:.2g} of the largest output. Nothing was written.")
 
 
 def _tolerance(network: nn.Module) -> float:

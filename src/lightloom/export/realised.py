@@ -24,6 +24,8 @@ class Realised(nn.Module):
         super().__init__()
         self.narrow, layer.narrow = layer.narrow, None  # what light computes is float32 around half precision too
         self.product = to_electronic(layer, inplace=True)
+        if isinstance(self.product.bias, Tensor):  # others may share it, and keep theirs as it is
+            self.product.bias = nn.Parameter(self.product.bias.detach().clone())
         if self.narrow is not None:
             self.product.float()
         self.input_bits, self.output_bits = layer.chip.input_bits, layer.chip.output_bits

@@ -99,11 +99,15 @@ def chosen_blocks(core: MeshCore, blocks: int | Sequence[Block] | None = None) -
     """Blocks of a core: all, the first so many, or those named.
 
     Raises:
-        RequestError: There is no such block.
+        RequestError: There is no such block, or none is asked for.
     """
     groups, p, q = core.blocks
     if blocks is None or isinstance(blocks, int):
-        number = groups * p * q if blocks is None else min(max(blocks, 0), groups * p * q)
+        if blocks is not None and blocks < 1:
+            raise RequestError(
+                f"`blocks` is {blocks}; give how many of each layer, at least 1, or leave it out for all."
+            )
+        number = groups * p * q if blocks is None else min(blocks, groups * p * q)
         return [(place // (p * q), place // q % p, place % q) for place in range(number)]
     for block in blocks:
         if len(block) != 3 or not all(0 <= index < count for index, count in zip(block, core.blocks, strict=True)):

@@ -61,7 +61,7 @@ def whole_stream(path: Path) -> Iterator[TextIO]:
     """
     hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with hidden.open("w", newline="") as stream:
+        with hidden.open("w", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -20,6 +20,8 @@ from lightloom.physics import converters
 
 Layer = TypeVar("Layer", bound=nn.Module)
 _HALVES = (torch.float16, torch.bfloat16)
+PRECISIONS = (*_HALVES, torch.float32, torch.float64)
+"""Of weights that can be put on a chip."""
 
 
 class OpticalLayer(nn.Module, ABC):
@@ -243,10 +245,10 @@ def install(model: nn.Module, specimen: Specimen | int | None) -> None:
     """
     made: dict[Chip, Specimen] = {}
     for core in _all_cores(model):
-        if isinstance(specimen, int):
-            core.install(made.setdefault(core.chip, core.chip.specimen(specimen)))
-        else:
+        if specimen is None or isinstance(specimen, Specimen):
             core.install(specimen)
+        else:  # any kind of integer
+            core.install(made.setdefault(core.chip, core.chip.specimen(int(specimen))))
 
 
 def switch(model: nn.Module, mode: Mode) -> None:

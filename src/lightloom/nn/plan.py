@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from lightloom.chips import Chip
 from lightloom.nn.attention import Attention
 from lightloom.nn.forms import form_of, why_formless
-from lightloom.nn.layers import OpticalLayer
+from lightloom.nn.layers import PRECISIONS, OpticalLayer
 from lightloom.nn.rules import Choice, Places, Rules, Site
 
 
@@ -200,8 +200,10 @@ def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention]) -> str:
     weight = module._parameters.get("weight")
     if weight is None:
         return "its weight is made by a hook, anew in every pass"
-    if weight.is_meta or not weight.is_floating_point():
+    if weight.is_meta or weight.dtype not in PRECISIONS:
         return f"its weight is no real floating-point tensor in memory ({weight.dtype} on {weight.device.type})"
+    if not weight.numel():
+        return f"its weight {list(weight.shape)} is empty"
     return ""
 
 

@@ -62,7 +62,8 @@ class Population:
             taken at a time.
 
     Raises:
-        RequestError: There is no seed, the model has no layer on a chip, or `memory` is below 1.
+        RequestError: There is no seed, the model has no layer on a chip or one with another forward, or `memory` is
+            below 1.
     """
 
     def __init__(self, model: nn.Module, seeds: Sequence[int], *, memory: int = 2**30) -> None:
@@ -76,6 +77,12 @@ class Population:
         self._cores = list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
         if not self._cores:
             raise RequestError("The model has no layer on a chip, so all specimens are the same; convert it first.")
+        for name, layer in optical_layers(model).items():
+            if "forward" in vars(layer):
+                raise RequestError(
+                    f"The forward of layer `{name}` has been replaced by another, which would compute with the "
+                    "specimen that is installed. Give it back its own: `del layer.forward`."
+                )
         self._twin, self._held = _twin(model, self._cores)
         self._fused = fuse(self._twin)
         self._kept: dict[TensorCore, Tensor] = {}
@@ -127,11 +134,13 @@ class Population:
         return self._kept[core]
 
     def _forward(self, weights: list[Tensor], inputs: Tensor) -> Any:
-        small = len(inputs) * self._largest[inputs.shape[1:]] < _LARGE
+        small = len(inputs) * self._largest.get(inputs.shape[1:], 0) < _LARGE
         if self.vectorised and (self._fused or small):
             try:
                 with sdpa_kernel(SDPBackend.MATH):  # the only attention that can be vectorised
                     return torch.vmap(self._one, in_dims=(0, None), randomness="different")(weights, inputs)
+            except torch.OutOfMemoryError:
+                raise
             except (RuntimeError, NotImplementedError):
                 self.vectorised = False  # whatever else is wrong is raised by the first specimen's own pass
         made = [self._one([matrices[number] for matrices in weights], inputs) for number in range(len(self.seeds))]
@@ -150,6 +159,8 @@ class Population:
     def _images_at_once(self, weights: list[Tensor], inputs: Tensor) -> int:
         """How many inputs pass together: as many as the memory that is left holds activations of."""
         shape = inputs.shape[1:]
+        if not len(inputs):
+            return 1
         if shape not in self._largest:
             self._largest[shape] = self._largest_activation([matrices[0] for matrices in weights], inputs[:1])
         room = (1 - _WEIGHTS) * self.memory / (_ACTIVATIONS * len(self.seeds) * max(1, self._largest[shape]))

@@ -84,7 +84,7 @@ class _Run:
             layer = layers[number]
             if _watched(layer):
                 return number
-            if isinstance(layer, _PASSED) or self._joins(layer, open_stage):
+            if type(layer) in _PASSED or self._joins(layer, open_stage):
                 continue
             if self.stages and self._reshapes(layer):
                 open_stage = False
@@ -189,8 +189,8 @@ def _bounds(layer: nn.Module) -> tuple[float, float] | None:
 
 
 def _watched(layer: nn.Module) -> bool:
-    """Whether somebody wants to see what goes in or comes out."""
-    return bool(layer._forward_hooks or layer._forward_pre_hooks)
+    """Whether somebody wants to see what goes in or comes out, or computes it in another way."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
 
 
 class _Convolve(torch.autograd.Function):

@@ -19,6 +19,7 @@ from lightloom.physics.phases import truncated_noise
 
 _FEWEST = 16  # of less, torch draws by another method
 _LIMIT = 2.0  # standard deviations
+_KIND: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _PROBES = ((7, 16), (2**40 + 1, 1003), (3, 4096))  # seeds and counts
 _UNIFORM = (*[ctypes.c_int64] * 2, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 _TRUNCATED = (*_UNIFORM[:3], *[ctypes.c_double] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 2)
@@ -35,14 +36,14 @@ def truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
 
 
 def _uniform(seeds: Sequence[int], count: int) -> Tensor:
-    made = torch.empty(len(seeds), count)
+    made = torch.empty(len(seeds), count, **_KIND)
     function = _function(compiled.library(), "draws_uniform")
     function(len(seeds), count, _seeds(seeds), torch.get_num_threads(), made.data_ptr())
     return made
 
 
 def _truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
-    made, certain = torch.empty(len(seeds), count), torch.empty(len(seeds), dtype=torch.uint8)
+    made, certain = torch.empty(len(seeds), count, **_KIND), torch.empty(len(seeds), dtype=torch.uint8, device="cpu")
     addresses = made.data_ptr(), certain.data_ptr()
     function = _function(compiled.library(), "draws_truncated")
     function(len(seeds), count, _seeds(seeds), _LIMIT, std, torch.get_num_threads(), *addresses)
@@ -52,11 +53,12 @@ def _truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
 
 
 def _torch_uniform(seeds: Sequence[int], count: int) -> Tensor:
-    return torch.stack([torch.rand(count, generator=_generator(seed)) for seed in seeds])
+    return torch.stack([torch.rand(count, generator=_generator(seed), **_KIND) for seed in seeds])
 
 
 def _torch_truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
-    return torch.stack([truncated_noise(torch.empty(count), std, generator=_generator(seed)) for seed in seeds])
+    like = torch.empty(count, **_KIND)
+    return torch.stack([truncated_noise(like, std, generator=_generator(seed)) for seed in seeds])
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -66,8 +66,9 @@ def convolve(
         [S, N, outputs, height, width] of the last stage.
 
     Raises:
-        ValueError: A kernel is larger than its padded image.
+        ValueError: A kernel is larger than its padded image, or shapes do not fit each other.
     """
+    _check(inputs, weights, scales, biases, stages)
     sizes = [(inputs.shape[-2], inputs.shape[-1])]
     for weight, stage in zip(weights, stages, strict=True):
         sizes.append(stage.size(sizes[-1], (weight.shape[-2], weight.shape[-1])))
@@ -78,6 +79,35 @@ def convolve(
     for weight, scale, bias, stage in zip(weights, scales, biases, stages, strict=True):
         inputs = _by_groups(inputs, weight * scale.view(-1, 1, 1, 1), bias, stage)
     return inputs
+
+
+def _check(
+    inputs: Tensor,
+    weights: Sequence[Tensor],
+    scales: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    stages: Sequence[Stage],
+) -> None:
+    """Shapes fit each other: the kernel reads wherever they say."""
+    if not stages or inputs.ndim != 5:
+        raise ValueError(f"there are {len(stages)} stages for images {tuple(inputs.shape)}; give at least one, and 5-D")
+    specimens, channels = len(weights[0]), inputs.shape[2]
+    if len(inputs) not in (1, specimens):
+        raise ValueError(f"images of {len(inputs)} specimens meet weights of {specimens}")
+    for number, (weight, scale, bias, stage) in enumerate(zip(weights, scales, biases, stages, strict=True)):
+        outputs = weight.shape[1]
+        wanted = (specimens, outputs, channels // stage.groups, *weight.shape[3:])
+        if channels % stage.groups or outputs % stage.groups or weight.ndim != 5 or weight.shape != wanted:
+            raise ValueError(
+                f"stage {number}: weights {tuple(weight.shape)} do not fit {specimens} specimens, {channels} channels "
+                f"and {stage.groups} groups"
+            )
+        if scale.shape != (outputs,) or bias.shape != (specimens, outputs):
+            raise ValueError(
+                f"stage {number}: expected scales ({outputs},) and biases ({specimens}, {outputs}), got "
+                f"{tuple(scale.shape)} and {tuple(bias.shape)}"
+            )
+        channels = outputs
 
 
 def _by_groups(inputs: Tensor, weights: Tensor, bias: Tensor, stage: Stage) -> Tensor:

@@ -81,7 +81,7 @@ def _key(value: object) -> str:
 def _called(point: Point, called: dict[str, int]) -> str:
     """A design by its name, after its number on the front."""
     number = f"{called[point.id]} · " if point.id in called else ""
-    return number + shown(point.name, 34)
+    return number + shown(point.name, 40)
 
 
 def _told(point: Point) -> str:

@@ -70,9 +70,10 @@ def sensitivity_plot(scan: Sensitivity) -> Plot | None:
     if not rows:
         return None
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    drops = [row.drop or 0.0 for row in rows]
-    low, high = min(*drops, 0.0), max(*drops, 0.0)
+    ends = [(row.drop or 0.0) + side * (row.std or 0.0) for row in rows for side in (-1, 1)]
+    low, high = min(*ends, 0.0), max(*ends, 0.0)
     room = (high - low) or 0.01
     with drawing():
         figure = Figure(figsize=(BROAD, 0.9 + 0.3 * len(rows)))
@@ -83,7 +84,8 @@ def sensitivity_plot(scan: Sensitivity) -> Plot | None:
         axes.set_xlim(low - 0.14 * room, high + 0.3 * room)
         axes.set_yticks(range(len(rows)), [shown(row.name, 30) for row in rows], color=COLOURS["ink"])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.xaxis.set_major_formatter(lambda value, _: lost(value, scan))
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(lambda value, _: _tick(value, scan))
         axes.grid(visible=False, axis="y")
         axes.tick_params(length=0)
         unit = " / points" if scan.of_accuracy else ""
@@ -107,6 +109,13 @@ def _level(level: Level, scan: Sensitivity) -> str:
 
 def _kept(number: int) -> str:
     return f"{number} layer{'' if number == 1 else 's'} left electronic"
+
+
+def _tick(value: float, scan: Sensitivity) -> str:
+    """What is lost, with as many digits as ticks close together need."""
+    if not scan.of_accuracy:
+        return units.number(value)
+    return f"{100 * value:+.4g}".replace("-", "\N{MINUS SIGN}") if abs(value) > 1e-12 else "0"
 
 
 def _bar(axes: Axes, place: int, row: LayerDrop, scan: Sensitivity) -> None:

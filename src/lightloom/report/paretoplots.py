@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lightloom.report import units
+from lightloom.report.labels import number_marks
 from lightloom.report.lines import Stroke, accuracy_axis, legend, legend_height, strokes
 from lightloom.report.plots import WIDTH
 from lightloom.report.read_explore import Exploration, Point
@@ -106,9 +107,13 @@ def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
         _dress(axes, [x for _, x, _ in places], [*(y for *_, y in places), *levels], unit, gain)
         steps = [*front, (axes.get_xlim()[1], front[-1][1])]
         axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["muted"], linewidth=1.4, zorder=1)
-        _designs(axes, places, looks, numbers(found))
+        _designs(axes, places, looks)
         axes.set(xlabel="area" if unit == "m²" else f"{name} of one inference", ylabel=_AXES[gain])
         legend(figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
+        called = numbers(found)
+        if len(called) <= MOST_NUMBERED:
+            numbered = [(called[point.id], x, y) for point, x, y in places if point.pareto]
+            number_marks(axes, numbered, [(x, y) for point, x, y in places if not point.pareto])
         source = to_svg(figure)
     what = "accuracy" if gain == "accuracy" else "share of good specimens"
     told = "; ".join(
@@ -124,10 +129,8 @@ def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
     )
 
 
-def _designs(
-    axes: Axes, places: Sequence[tuple[Point, float, float]], looks: Mapping[str, Stroke], called: Mapping[str, int]
-) -> None:
-    """Marks in the colour and shape of their technology: filled on the front, with its number, else hollow."""
+def _designs(axes: Axes, places: Sequence[tuple[Point, float, float]], looks: Mapping[str, Stroke]) -> None:
+    """Marks in the colour and shape of their technology: filled on the front, else hollow."""
     spare = Stroke(COLOURS["muted"], "-", "o")
     for point, x, y in sorted(places, key=lambda place: place[0].pareto):
         look = looks.get(technology(point), spare)
@@ -142,22 +145,18 @@ def _designs(
             zorder=3 if point.pareto else 2,
         )
         mark(dot, described(point))
-        if point.pareto and len(called) <= MOST_NUMBERED:
-            axes.annotate(
-                str(called[point.id]), (x, y), (0, 7), textcoords="offset points", ha="center", size=8.5, zorder=4
-            )
 
 
 def _levels(axes: Axes, found: Exploration) -> list[float]:
-    """Lines for what electronics reaches, and for what a specimen must; their accuracies."""
-    drawn = []
-    for value, role, name in ((found.electronic, "electronic", "electronic"), (found.threshold, "programmed", "good")):
-        if value is not None:
-            axes.axhline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
-            place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "bottom", "ha": "right"}
-            axes.text(0.995, value, name, size=8.5, color=COLOURS[role], **place)
-            drawn.append(value)
-    return drawn
+    """Lines for what electronics reaches, and for what a specimen must; their accuracies, from the least on."""
+    known = ((found.electronic, "electronic", "electronic"), (found.threshold, "programmed", "good"))
+    drawn = sorted((value, role, name) for value, role, name in known if value is not None)
+    for place, (value, role, name) in enumerate(drawn):
+        axes.axhline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
+        # beside the axes, where no mark is; the lower name hangs from its line, for the two may be close together
+        side: Literal["top", "bottom"] = "top" if place < len(drawn) - 1 else "bottom"
+        axes.text(1.01, value, name, size=8.5, va=side, color=COLOURS[role], transform=axes.get_yaxis_transform())
+    return [value for value, *_ in drawn]
 
 
 def _dress(axes: Axes, costs: Sequence[float], heights: Sequence[float], unit: str, gain: str) -> None:

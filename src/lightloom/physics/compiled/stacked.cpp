@@ -176,7 +176,7 @@ struct Network {
 };
 
 struct Work {
-    std::vector<float> one, other, packed, biases;
+    std::vector<float> one, other, packed;
     int64_t specimen = -1;
 
     Work(const Network& net, int64_t room, int64_t step) : one(room * step), other(room * step) {
