@@ -57,7 +57,7 @@ def explore_network(
     search = Search.parse({**given, "seed": config.seed, **options})
     space(search, [config.chip], [config.model.name])  # a mistake is told before anything is trained
     _check_images(images)
-    place = make_folder(out or free_folder(f"explore {source}"))
+    place = make_folder(out or free_folder(f"explore {_title(source)}"))
     work = _trained(source, config, place)
     result = explore(
         {config.model.name: work.network("electronic")},
@@ -68,7 +68,7 @@ def explore_network(
         workers=workers,
         scheduler=scheduler,
         device=config.device,
-        source=source,
+        source=_title(source),
     )
     result["notes"] += _to_note(config, changes)
     write(place, result)
@@ -99,7 +99,7 @@ def scan_layers(
     """
     config = _config(source, changes)
     _check_images(images)
-    place = make_folder(out or free_folder(f"sensitivity {source}"))
+    place = make_folder(out or free_folder(f"sensitivity {_title(source)}"))
     work = _trained(source, config, place)
     scan = sensitivity(
         work.network("electronic"),
@@ -110,10 +110,16 @@ def scan_layers(
         state=place / "sensitivity-state.json",
         **options,
     )
-    result = {"source": source, "chip": config.chip.name, "network": config.model.name, **scan.as_dict()}
+    result = {"source": _title(source), "chip": config.chip.name, "network": config.model.name, **scan.as_dict()}
     result["assumptions"] = [*_to_note(config, changes), *result["assumptions"]]
     write_json(place / "sensitivity.json", result)
     return {**result, "run": str(place), "report": str(write_explore_report(place)), "text": str(scan)}
+
+
+def _title(source: str) -> str:
+    """A page that is sent on names the run, and not where it lies."""
+    path = Path(source)
+    return path.resolve().name if path.is_dir() else source
 
 
 def _config(source: str, changes: Sequence[str]) -> RunConfig:

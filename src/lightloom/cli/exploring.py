@@ -32,6 +32,9 @@ def explore(
     objectives: Annotated[
         str, typer.Option(help="What the Pareto front judges by, with commas between.")
     ] = "accuracy,energy_j,latency_s,area_m2",
+    boundary: Annotated[
+        str | None, typer.Option(help="Of energy and latency, such as `with converters`; the widest by default.")
+    ] = None,
     biased: Biased = False,
     limit: Annotated[int | None, typer.Option(help="Measure at most so many points, drawn at random.")] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine; needs the extra `cluster`.")] = 0,
@@ -58,6 +61,7 @@ def explore(
             specimens=specimens,
             threshold=threshold,
             objectives=objectives.split(","),
+            boundary=boundary,
             calibrated=not biased,
             limit=limit,
             workers=workers,

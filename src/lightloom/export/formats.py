@@ -18,6 +18,7 @@ from lightloom.export.phases import phase_table
 from lightloom.export.samples import Sample
 from lightloom.export.saving import save
 from lightloom.export.settings import Block
+from lightloom.nn import MeshCore, PCMCore, TensorCore, cores
 
 FORMATS = {
     "folder": "model",
@@ -62,6 +63,7 @@ def export(
         raise RequestError(f"Name a format: {', '.join(f'`{name}`' for name in FORMATS)}.")
     if "onnx" in formats and sample is None:
         raise RequestError("The format `onnx` takes a sample: it is traced with it, and checked.")
+    _check_layers(model, formats)
     make_folder(folder)
     limits: dict[str, Any] = {"layers": layers, "blocks": blocks}
     writers: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -76,6 +78,15 @@ def export(
         path = folder / FORMATS[name]
         written[name] = {**writers[name](path), **_size(path)}
     return written
+
+
+def _check_layers(model: nn.Module, formats: Sequence[str]) -> None:
+    """Nothing is written where one format does not fit."""
+    kinds: dict[str, type[TensorCore]] = {"netlist": MeshCore, "phases": MeshCore, "pcm": PCMCore}
+    for name in formats:
+        if name in kinds and not cores(model, kinds[name]):
+            what = "meshes" if kinds[name] is MeshCore else "crossbars"
+            raise RequestError(f"The format `{name}` is for layers on {what}, and this network has none; leave it out.")
 
 
 def _folder(model: nn.Module, path: Path, sample: Sample | None) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _panel(axes: Axes, values: Mapping[str, float | None], quantity: str, unit: 
             axes.annotate(
                 amount(value, unit), (value, row), (8, 0), textcoords="offset points", va="center", weight="bold"
             )
-    axes.set_yticks(range(len(values)), [shown(case, 24) for case in values], color=COLOURS["ink"])
+    axes.set_yticks(range(len(values)), [shown(case, 30) for case in values], color=COLOURS["ink"])
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_title(quantity, loc="left", size=10, color=COLOURS["muted"])
     axes.grid(visible=False, axis="y")

@@ -200,7 +200,7 @@ def _grouped(axes: Axes, layers: Sequence[Layer], colours: Mapping[str, str]) ->
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [shown(name, 24) for name in names], color=COLOURS["ink"])
+    axes.set_yticks(range(len(names)), [shown(name, 30) for name in names], color=COLOURS["ink"])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(length=0, which="both")
     axes.grid(visible=False, axis="y")
