@@ -92,5 +92,5 @@ def convert(
     answer(
         work,
         as_json,
-        lambda result: table(result["layers"], ("name", "kind", "shape", "blocks", "mzis", "cells", "reason")),
+        lambda result: table(result["layers"], ("name", "kind", "shape", "chip", "blocks", "mzis", "cells", "reason")),
     )

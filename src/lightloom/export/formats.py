@@ -85,7 +85,7 @@ def _check_layers(model: nn.Module, formats: Sequence[str]) -> None:
     kinds: dict[str, type[TensorCore]] = {"netlist": MeshCore, "phases": MeshCore, "pcm": PCMCore}
     for name in formats:
         if name in kinds and not cores(model, kinds[name]):
-            what = "meshes" if kinds[name] is MeshCore else "crossbars"
+            what = "a mesh" if kinds[name] is MeshCore else "phase-change crossbars"
             raise RequestError(f"The format `{name}` is for layers on {what}, and this network has none; leave it out.")
 
 

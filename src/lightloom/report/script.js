@@ -43,7 +43,7 @@
   function contents() {
     const box = document.querySelector(".contents");
     if (!box) return;
-    const wide = matchMedia("(min-width: 76rem)");
+    const wide = matchMedia("(min-width: 84rem)");
     const fit = () => { box.open = wide.matches; };
     wide.addEventListener("change", fit);
     fit();
