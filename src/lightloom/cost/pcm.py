@@ -15,7 +15,7 @@ from lightloom.physics.pcm import writes as counting
 ASSUMPTIONS = (
     "An array holds k x k cell pairs; all vectors of an inference pass between two rewrites, one per symbol, and cells "
     "need no power in between. Unless a number of cores is given, every block row has one array, rewritten for each "
-    "block column, as published.",
+    "block column, as published. Where cells start erased, even what fits its array is written anew.",
     "Light of a slot is split to the k rows of both cells; each row's light adds up on one detector per sign without a "
     "loss of its own. Signed inputs, sent in two passes, are counted as one.",
     "All cells of all arrays of a layer are written at the same time; a turn lasts as long as its slowest cell. In "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
+from lightloom.chips.technology import labels
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.core import Mode, TensorCore
@@ -84,7 +85,8 @@ def convert(
     module that is used in several places stays shared; layers that share a weight share a core. Whatever is not
     converted stays as it is, and the report says why.
 
-    Cores hold float32, or float64 where the layer does; a model of half precision keeps it outside of them.
+    Cores hold float32, or float64 where the layer does; a model of half precision keeps it outside of them. What trains
+    on a chip is what its `mode` says, whether the electronic weight was frozen or not.
 
     Args:
         model: Any module; the root itself may be a layer.
@@ -104,6 +106,7 @@ def convert(
         raise RequestError("There is no chip to convert to; give `chip`, or `places` with one.")
     model = model if inplace else copy.deepcopy(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
+    names = labels(layer.chip for layer in layers if layer.chip is not None)
     made: dict[str, OpticalLayer] = {}
     reports = []
     for layer in layers:
@@ -111,7 +114,7 @@ def convert(
             reports.append(_electronic(layer))
             continue
         made[layer.name] = _converted(layer, layer.chip, made[layer.tied_to].core if layer.tied_to else None)
-        reports.append(_optical(layer, layer.chip, made[layer.name]))
+        reports.append(_optical(layer, names[layer.chip], made[layer.name]))
     model = replace_modules(model, opened)
     model = replace_modules(model, {layer.module: made[layer.name] for layer in layers if layer.name in made})
     close_shortcuts(model, OpticalLayer)
@@ -159,7 +162,7 @@ def _electronic(layer: Planned) -> LayerReport:
     return LayerReport(layer.name, type(layer.module).__name__, False, layer.reason, shape)
 
 
-def _optical(layer: Planned, chip: Chip, made: OpticalLayer) -> LayerReport:
+def _optical(layer: Planned, chip: str, made: OpticalLayer) -> LayerReport:
     core, own = made.core, not layer.tied_to
     counts = core.counts(1)
     return LayerReport(
@@ -169,12 +172,12 @@ def _optical(layer: Planned, chip: Chip, made: OpticalLayer) -> LayerReport:
         reason="",
         shape=tuple(layer.module.get_parameter("weight").shape),
         blocks=core.blocks,
-        block_size=chip.block_size,
+        block_size=core.chip.block_size,
         mzis=counts.mzis if own else 0,
         cells=counts.cells if own else 0,
         weight_error=_weight_error(layer, made),
-        chip=chip.name,
-        technology=chip.technology,
+        chip=chip,
+        technology=core.chip.technology,
         tied_to=layer.tied_to,
     )
 
