@@ -94,11 +94,6 @@ def core_price(chip: Chip) -> CorePrice:
     )
 
 
-def optical_time(counts: Counts, chip: Chip) -> float:
-    """Seconds that light flows through a layer for one inference: all its cores work side by side."""
-    return counts.calls / counts.cores / chip.devices.symbol_rate.value
-
-
 def converter_time(chip: Chip) -> float:
     """Seconds added to a layer by filling its converters."""
     return 2 / chip.devices.symbol_rate.value
