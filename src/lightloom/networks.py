@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import DIFFRACTIVE_NETWORK, DataConfig, RunConfig
 from lightloom.data import Splits, load
@@ -64,6 +65,11 @@ def build_network(config: RunConfig, splits: Splits) -> nn.Module:
         settle(_row(model), images, optics.settle, transmission=optics.light.transmission)
     _limit(model, config)
     if optics.on_chip:
+        if "static" in {chip.range for chip in config.chips}:
+            raise RequestError(
+                "`range=static` is measured on a trained network, and `optics.on_chip` trains on the chip from the "
+                "start; choose `chip.range=dynamic`."
+            )
         model = convert_as(model, config).model
         install(model, config.specimen)
     return model

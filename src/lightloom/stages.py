@@ -20,7 +20,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.folder import RunFolder
 from lightloom.networks import build_network, convert_as, lit, read_images
-from lightloom.nn import MeshCore, PCMCore, cores, install, optical_layers
+from lightloom.nn import MeshCore, PCMCore, calibrate_ranges, cores, install, optical_layers, static_converters
 from lightloom.nn.forms import matrix_of
 from lightloom.report import write_report
 from lightloom.sweeps import summarise
@@ -35,6 +35,9 @@ STATES = {
     "reordered": "reorder",
 }
 """States of the network that a run can hold, and the stage that leaves each behind."""
+
+RANGED = 512
+"""Training images that static ranges of converters are measured on, when the network is programmed."""
 
 
 class Work:
@@ -160,6 +163,9 @@ def program(work: Work) -> None:
         raise RequestError(
             f"No layer of the network goes on a chip ({reasons}). Name fewer in `electronic`, or give `places` a chip."
         )
+    if static_converters(conversion.model):  # of signals as they are to be, which a chip that is not calibrated spoils
+        images = work.chip_splits.train.images[:RANGED].to(next(conversion.model.parameters()).device)
+        calibrate_ranges(conversion.model, [images])
     install(conversion.model, config.specimen)
     rows = [layer.as_dict() for layer in conversion.layers]
     note_errors(rows, conversion.model, work.trained(), "programmed")

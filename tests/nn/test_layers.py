@@ -86,8 +86,8 @@ def test_converters_round_inputs_and_outputs() -> None:
     plain = nn.Conv2d(2, 3, 3).double()
     optical = OpticalConv2d.from_electronic(plain, chip)
     x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
-    product = nn.functional.conv2d(convert(x, 4), plain.weight)
-    torch.testing.assert_close(optical(x), convert(product, 5) + plain.bias.view(-1, 1, 1))
+    product = nn.functional.conv2d(convert(x, 4, dims=3), plain.weight)
+    torch.testing.assert_close(optical(x), convert(product, 5, dims=3) + plain.bias.view(-1, 1, 1))
 
 
 def test_half_precision_leaves_the_meshes_alone() -> None:

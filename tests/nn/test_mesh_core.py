@@ -121,13 +121,13 @@ def test_modes_choose_what_trains_and_carry_the_weight_over() -> None:
 def test_an_unchanged_weight_is_not_rebuilt_and_a_changed_one_is() -> None:
     core, _ = programmed(L2IGHT, 20, 20)
     with torch.no_grad():
-        first = core.weight()
-        assert core.weight() is first
+        first = core.cached_weight()
+        assert core.cached_weight() is first
         core.sigma.add_(0.1)
-        second = core.weight()
+        second = core.cached_weight()
         assert second is not first
         core.install(L2IGHT.specimen(0))
-        third = core.weight()
+        third = core.cached_weight()
         assert not torch.equal(second, third)
         core.u_phases.add_(0.3)
         assert not torch.equal(core.weight(), third)
@@ -136,13 +136,13 @@ def test_an_unchanged_weight_is_not_rebuilt_and_a_changed_one_is() -> None:
 
 def test_a_step_of_an_optimiser_rebuilds_the_weight_but_not_the_meshes() -> None:
     core, _ = programmed(L2IGHT, 20, 20)
-    u, _ = core.meshes()
+    u, _ = core._cached_meshes()
     optimizer = torch.optim.AdamW([core.sigma], lr=0.1)
     before = core.weight()
     before.square().sum().backward()
     optimizer.step()
     assert not torch.equal(core.weight(), before)
-    assert core.meshes()[0] is u
+    assert core._cached_meshes()[0] is u
 
 
 def test_dynamic_noise_is_drawn_at_every_use() -> None:

@@ -14,6 +14,9 @@ from lightloom.common.config import Section
 Bits = Annotated[int, Field(ge=1, le=32)]
 """Width of a converter; past 24 bits single precision is the coarser of the two."""
 
+Range = Literal["dynamic", "static"]
+"""What the full scale of a converter is."""
+
 _L2IGHT = "Gu et al., L2ight, NeurIPS 2021"
 
 
@@ -43,6 +46,9 @@ class MeshChip(Section):
     """Resolution of the input modulators; None is exact. Source: L2ight (32 bit)."""
     output_bits: Bits | None = None
     """Resolution of the output converters; None is exact. Source: L2ight (32 bit)."""
+    range: Range = "dynamic"
+    """Full scale of the converters. dynamic: of each signal by itself, restored electronically; static: of each layer,
+    measured once on data, beyond which signals are clipped."""
     dac: Literal["phase", "voltage"] = "phase"
     """What the drive rounds: the phase (published) or its voltage, whose square is the phase."""
     v_pi: float = Field(4.36, gt=0)

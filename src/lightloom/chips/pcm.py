@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lightloom.chips.devices import PCMDevices
-from lightloom.chips.mesh import Bits
+from lightloom.chips.mesh import Bits, Range
 from lightloom.chips.specimen import Specimen
 from lightloom.common.config import Section
 from lightloom.physics.pcm.wear import WriteModel
@@ -49,6 +49,9 @@ class PCMChip(Section):
     """Resolution of the input modulators; None is exact. Source: ELight."""
     output_bits: Bits | None = None
     """Resolution of the output converters; None is exact. Source: ELight."""
+    range: Range = "dynamic"
+    """Full scale of the converters. dynamic: of each signal by itself, restored electronically; static: of each layer,
+    measured once on data, beyond which signals are clipped."""
     write_model: WriteModel = "per_level"
     """per_level: every step between levels is a write (published); per_cell: one pulse reaches any level from any
     other; erase_write: a cell is crystallised first, then amorphised to its level."""

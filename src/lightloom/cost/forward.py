@@ -148,9 +148,6 @@ def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]
         else:
             bare = torch.zeros((), dtype=held.dtype).expand(held.shape) if held.is_meta else held.detach()
         made[id(held)] = nn.Parameter(bare, requires_grad=False) if isinstance(held, nn.Parameter) else bare
-    for part in model.modules():
-        if isinstance(part, TensorCore):
-            made[id(part._kept)] = {}  # weights that were built are not copied
     return copy.deepcopy(model, made), made
 
 
@@ -168,7 +165,7 @@ def _listen(module: nn.Module, layer: ChipLayer, counter: _Tally) -> None:
         (x,) = (*args, *kwargs.values())  # some networks give it by name
         with counter.paused():
             if isinstance(module, OpticalLayer):
-                module.core.__dict__["weight"] = lambda: x.new_zeros(shape)  # no mesh is built for a count
+                module.core.__dict__["cached_weight"] = lambda: x.new_zeros(shape)  # no mesh is built for a count
             y: Tensor = compute(*args, **kwargs)
         layer.uses[y.numel() // (layer.tiling.groups * layer.tiling.rows)] += 1
         layer.values_in += x.numel()

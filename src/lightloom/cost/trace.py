@@ -50,7 +50,8 @@ def trace(model: nn.Module, sample: Tensor) -> list[LayerUse]:
 
 def _count(vectors: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
     def look(module: nn.Module, given: Any, output: Tensor) -> None:
-        channels = output.shape[1] if isinstance(module, OpticalLayer) and module.channels_first else output.shape[-1]
-        vectors[name] = vectors.get(name, 0) + output.numel() // channels
+        assert isinstance(module, OpticalLayer)
+        outputs = module.core.groups * module.core.rows
+        vectors[name] = vectors.get(name, 0) + output.numel() // outputs
 
     return look

@@ -21,13 +21,16 @@ from lightloom.data import Samples
 from lightloom.explore import digest
 from lightloom.explore.space import Place, plain
 from lightloom.explore.yields import accuracies
-from lightloom.nn import convert
+from lightloom.nn import calibrate_ranges, convert, static_converters
 from lightloom.physics import compiled
 
 # torch has one random stream and one number of threads in a process, and workers of a cluster may be threads
 _ONE_AT_A_TIME = threading.Lock()
 
-FORMAT = 1
+RANGED = 256
+"""Of the samples, the first that static ranges of converters are measured on."""
+
+FORMAT = 2
 """Of the files of points."""
 
 
@@ -144,8 +147,10 @@ def explain(error: BaseException) -> str:
 def on_chip(job: Job, network: str, chip: Chip) -> nn.Module:
     """A network on a chip, in evaluation mode, where the job works."""
     device = best_device(job.device)
-    model = convert(job.networks[network], chip, skip=list(job.skip) or None).model
-    return model.to(device).eval()
+    model = convert(job.networks[network], chip, skip=list(job.skip) or None).model.to(device).eval()
+    if static_converters(model):
+        calibrate_ranges(model, [first_inputs(job.samples, RANGED).to(device)])
+    return model
 
 
 @torch.no_grad()
@@ -161,9 +166,10 @@ def accuracy(model: nn.Module, samples: Samples, chunk: int = 500) -> float:
     return right / len(samples)
 
 
-def one_input(samples: Samples) -> Tensor:
-    """The first input [1, ...]."""
-    first: Tensor = samples.images[torch.zeros(1, dtype=torch.int64, device=samples.images.device)]
+def first_inputs(samples: Samples, count: int = 1) -> Tensor:
+    """The first inputs [count, ...], or all where there are fewer."""
+    numbers = torch.arange(min(count, len(samples)), device=samples.images.device)
+    first: Tensor = samples.images[numbers]
     return first
 
 
@@ -184,7 +190,7 @@ def _accuracies(job: Job, group: Group, model: nn.Module) -> Sequence[float]:
 
 
 def _outcome(job: Job, point: Point, model: nn.Module, found: Sequence[float]) -> Outcome:
-    sample = one_input(job.samples).to(next(model.parameters()).device)
+    sample = first_inputs(job.samples).to(next(model.parameters()).device)
     try:
         bill = account(model, sample, system=point.place.system)
     except Exception as error:  # as in `measure`

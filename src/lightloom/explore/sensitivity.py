@@ -18,7 +18,7 @@ from lightloom.common.progress import Report, follow
 from lightloom.cost import account, trace
 from lightloom.data import Samples
 from lightloom.explore import digest
-from lightloom.explore.point import one_input
+from lightloom.explore.point import RANGED, first_inputs
 from lightloom.explore.scan import Bench, Kept, Score
 from lightloom.explore.switching import Switchboard
 from lightloom.physics import compiled
@@ -125,14 +125,14 @@ def sensitivity(
     Raises:
         RequestError: A number is out of range, there is neither data nor score and sample, or nothing is to be scanned.
     """
-    one = sample if samples is None else one_input(samples)
+    one = sample if samples is None else first_inputs(samples)
     if one is None or (samples is None and score is None):
         raise RequestError("Give labelled `samples`, or a `score` function and one `sample` for the cost.")
     if not budget >= 0 or specimens < 1:  # NaN is none either
         raise RequestError(f"`budget` is {budget} and `specimens` {specimens}; give 0 or more and at least 1.")
     if calibrated and chip.technology == "mesh":
         chip = chip.replace(phase_bias=0.0)
-    board = Switchboard(model, chip, skip)
+    board = Switchboard(model, chip, one if samples is None else first_inputs(samples, RANGED), skip)
     shares = _shares(board, one)
     bench = Bench(board, samples, score, range(seed, seed + specimens), Kept(state, _about(model, board, samples)))
     with follow("sensitivity", len(board.layers) + 2, shown=progress and is_main()) as report:

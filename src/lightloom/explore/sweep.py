@@ -15,7 +15,7 @@ from lightloom.common.progress import follow
 from lightloom.cost import account
 from lightloom.data import Samples
 from lightloom.explore import engine, table
-from lightloom.explore.point import Group, Job, Point, accuracy, drawn_from, identify, one_input
+from lightloom.explore.point import Group, Job, Point, accuracy, drawn_from, first_inputs, identify
 from lightloom.explore.search import Search
 from lightloom.explore.space import Place, Space, space
 from lightloom.explore.store import Store
@@ -95,7 +95,7 @@ def rehearse(job: Job, places: Sequence[Place], boundary: str | None) -> None:
     """
     for place in {place.network: place for place in reversed(places)}.values():
         model = job.networks[place.network]
-        sample = one_input(job.samples).to(next(model.parameters()).device)
+        sample = first_inputs(job.samples).to(next(model.parameters()).device)
         with drawn_from(job.seed, "explore", "rehearsal"):
             bill = account(model, sample, chip=place.chip, skip=list(job.skip) or None, system=place.system)
         table.check_boundary([part.name for part in bill.boundaries], boundary)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from lightloom.chips import Chip
 from lightloom.common.errors import RequestError
-from lightloom.nn import OpticalLayer, convert, optical_layers, plan
+from lightloom.nn import OpticalLayer, calibrate_ranges, convert, optical_layers, plan, static_converters
 
 
 class Switchboard:
@@ -17,19 +17,22 @@ class Switchboard:
     Args:
         model: Electronic; it stays as it is.
         chip: The hardware.
+        inputs: [batch, ...], on which static ranges of converters are measured where the chip has them.
         skip: Names or globs of layers that stay electronic.
 
     Raises:
         RequestError: No layer goes on the chip, or a rule of `skip` matches nothing.
     """
 
-    def __init__(self, model: nn.Module, chip: Chip, skip: Sequence[str] = ()) -> None:
+    def __init__(self, model: nn.Module, chip: Chip, inputs: Tensor, skip: Sequence[str] = ()) -> None:
         self.chip = chip
         electronic = plan(model, chip, skip=list(skip) or None).model.eval()
         optical = convert(electronic, chip, skip=list(skip) or None).model.eval()
         self.layers: dict[str, OpticalLayer] = optical_layers(optical)
         if not self.layers:
             raise RequestError("No layer of the network goes on the chip, so there is nothing to scan.")
+        if static_converters(optical):
+            calibrate_ranges(optical, [inputs])
         twins = {name: electronic.get_submodule(name) for name in self.layers}
         self._holder = nn.Sequential(optical)  # the root may itself be a layer
         names = {layer: name for name, layer in self.layers.items()}

@@ -164,7 +164,8 @@ def _tolerance(network: nn.Module) -> float:
     steps = [EXACT]
     for layer in network.modules():
         if isinstance(layer, Realised):
-            widths = [bits for bits in (layer.input_bits, layer.output_bits) if bits is not None]
+            converters = (layer.input_converter, layer.output_converter)
+            widths = [converter.bits for converter in converters if converter.bits is not None]
             steps += [EXACT + 1 / max(2 ** (bits - 1) - 1, 1) for bits in widths]
     return max(steps)
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.nn import OpticalLayer, optical_layers, to_electronic
-from lightloom.physics import converters
 
 
 class Realised(nn.Module):
@@ -28,10 +27,9 @@ class Realised(nn.Module):
             self.product.bias = nn.Parameter(self.product.bias.detach().clone())
         if self.narrow is not None:
             self.product.float()
-        self.input_bits, self.output_bits = layer.chip.input_bits, layer.chip.output_bits
-        self.intensity = layer.core.intensity
+        self.input_converter, self.output_converter = layer.input_converter, layer.output_converter
         bias = None
-        if self.output_bits is not None and isinstance(self.product.bias, Tensor):
+        if self.output_converter.bits is not None and isinstance(self.product.bias, Tensor):
             # the bias is added behind the converter; a layer may need one, so it keeps zeros
             bias = self.product.bias.detach().clone().view(-1, *_after(self.product))
             self.product.bias.detach().zero_()
@@ -40,8 +38,8 @@ class Realised(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """As the layer that it stands for."""
         dtype = x.dtype
-        x = converters.convert(x if self.narrow is None else x.float(), self.input_bits, intensity=self.intensity)
-        y: Tensor = converters.convert(self.product(x), self.output_bits)
+        x = self.input_converter(x if self.narrow is None else x.float())
+        y: Tensor = self.output_converter(self.product(x))
         y = y if self.bias is None else y + self.bias
         return y if self.narrow is None else y.to(dtype)
 

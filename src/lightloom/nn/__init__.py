@@ -10,6 +10,7 @@ from lightloom.nn.absorber import SaturableAbsorber
 from lightloom.nn.all_optical import AllOptical, OpticalPass
 from lightloom.nn.attention import Attention
 from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
+from lightloom.nn.converter import Converter, calibrate_ranges, static_converters
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
@@ -27,6 +28,7 @@ __all__ = [
     "AllOptical",
     "Attention",
     "Conversion",
+    "Converter",
     "Counts",
     "DiffractiveConv2d",
     "DiffractiveNetwork",
@@ -47,6 +49,7 @@ __all__ = [
     "Rule",
     "SaturableAbsorber",
     "TensorCore",
+    "calibrate_ranges",
     "convert",
     "cores",
     "counts_of",
@@ -56,6 +59,7 @@ __all__ = [
     "optical_layers",
     "plan",
     "reorder",
+    "static_converters",
     "switch",
     "to_electronic",
 ]

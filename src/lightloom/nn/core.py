@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightloom.chips import Chip, Specimen
+from lightloom.nn.cache import CachingModule
 from lightloom.nn.counts import Counts, counts_of
 
 Mode = Literal["weight", "usv", "phase", "levels"]
@@ -17,7 +18,7 @@ Mode = Literal["weight", "usv", "phase", "levels"]
 core; the levels of a PCM core."""
 
 
-class TensorCore(nn.Module, ABC):
+class TensorCore(CachingModule, ABC):
     """The programmed state of one weight matrix, or of one per group, cut into k x k blocks.
 
     Args:
@@ -31,6 +32,8 @@ class TensorCore(nn.Module, ABC):
     modes: ClassVar[tuple[Mode, ...]]
     """What can train; the first is the usual one, "weight" the electronic twin."""
     mode: Mode
+    matrix: Any
+    """In mode "weight", the plain matrix [groups * rows, columns]."""
     blocks: tuple[int, int, int]
     """(groups, p, q): how many k x k blocks hold the weight."""
     intensity: ClassVar[bool]
@@ -45,12 +48,43 @@ class TensorCore(nn.Module, ABC):
         self.columns = columns
         self.groups = groups
         self.name = name
-        self._installed = 0
-        self._kept: dict[str, tuple[tuple[Any, ...], Any]] = {}
+
+    def weight(self) -> Tensor:
+        """The effective matrix [groups * rows, columns], as the devices make it; differentiable in what trains.
+
+        It is the caller's own: changing it changes nothing here. In mode "weight" it is the parameter that trains.
+        """
+        weight = self.cached_weight()
+        return weight if self.mode == "weight" or weight.requires_grad else weight.clone()
+
+    def cached_weight(self) -> Tensor:
+        """The matrix of `weight()`, for reading only: it may be the tensor that later calls get as well."""
+        if self.mode == "weight":
+            matrix: Tensor = self.matrix
+            return matrix
+        if self.noisy:
+            return self._in_full_precision()
+        weight: Tensor = self.cached("weight", self.dependencies, self._in_full_precision, context=self.chip)
+        return weight
+
+    def _in_full_precision(self) -> Tensor:
+        """Phases need more digits than half precision has."""
+        if not torch.is_autocast_enabled(self.device.type):
+            return self._build_weight()
+        with torch.autocast(self.device.type, enabled=False):
+            return self._build_weight()
 
     @abstractmethod
-    def weight(self) -> Tensor:
-        """The effective matrix [groups * rows, columns], as the devices make it; differentiable in what trains."""
+    def _build_weight(self) -> Tensor:
+        """The effective matrix, differentiable in what trains, of tensors that are read by `own`."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the settings are."""
+
+    dependencies: ClassVar[tuple[str, ...]]
+    """Names of all parameters and buffers that decide the effective matrix."""
 
     @abstractmethod
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
@@ -116,26 +150,13 @@ class TensorCore(nn.Module, ABC):
                 f"the weight for core `{self.name}` holds {bad}; a chip can be programmed to finite values"
             )
 
-    # what was built stays while nothing changed
+    # what was computed stays while nothing changed
 
     @property
     @abstractmethod
     def noisy(self) -> bool:
-        """Whether the devices differ from one use to the next, so that nothing can be kept."""
+        """Whether the devices differ from one use to the next, so that nothing can be cached."""
 
-    def keep(self, what: str, watched: tuple[Tensor, ...], make: Callable[[], Any]) -> Any:
-        """The value of `make()`, made again only where a watched tensor changed or a gradient must flow."""
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in watched):
-            return make()
-        if self.noisy:
-            return make()
-        key = (self._installed, *((t._version, t.data_ptr(), t.dtype, t.device) for t in watched))
-        kept = self._kept.get(what)
-        if kept is None or kept[0] != key:
-            with torch.no_grad():
-                kept = self._kept[what] = (key, make())
-        return kept[1]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TensorCore:
-        self._kept.clear()  # a move or a cast may reuse an address
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+    def version(self) -> tuple[int, ...]:
+        """A number for each of `dependencies`, which is another one as soon as a value is another."""
+        return self._numbers(self.dependencies)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.chips import Chip, MeshChip, Specimen
+from lightloom.nn.converter import Converter
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampled import Geometry
 from lightloom.nn.sampler import Sampler
-from lightloom.physics import converters
 
 Layer = TypeVar("Layer", bound=nn.Module)
 _HALVES = (torch.float16, torch.bfloat16)
@@ -37,7 +37,8 @@ class OpticalLayer(nn.Module, ABC):
     """Measures a part of the gradient only, in training; None measures all of it."""
     narrow: torch.dtype | None
     """The half precision of the model around it; None where the model has the precision of the core."""
-    channels_first = False
+    signal_dims: ClassVar[int] = 1
+    """Dimensions of one signal, which has one full scale: a vector."""
 
     def __init__(self, core: TensorCore, bias: Tensor | None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -45,6 +46,9 @@ class OpticalLayer(nn.Module, ABC):
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach().clone()))
         self.register_module("sampler", None)
         self.narrow = dtype if dtype in _HALVES else None
+        chip, static = core.chip, core.chip.range == "static"
+        self.input_converter = Converter(chip.input_bits, self.signal_dims, intensity=core.intensity, static=static)
+        self.output_converter = Converter(chip.output_bits, self.signal_dims, static=static)
 
     @property
     def chip(self) -> Chip:
@@ -74,17 +78,21 @@ class OpticalLayer(nn.Module, ABC):
 
         Light has no half precision: where the model has, its signals are float32 between the converters.
         """
-        chip, dtype = self.core.chip, x.dtype
+        dtype = x.dtype
         bias: Tensor | None = self.bias
         if self.narrow is not None:
             x, bias = x.float(), None if bias is None else bias.float()
-        x = converters.convert(x, chip.input_bits, intensity=self.core.intensity)
-        if chip.output_bits is None:
+        x = self.input_converter(x)
+        if self.output_converter.bits is None:
             y = multiply(x, bias)
         else:
-            y = converters.convert(multiply(x, None), chip.output_bits)
-            y = y if bias is None else y + bias.view(-1, *([1, 1] if self.channels_first else []))
+            y = self.output_converter(multiply(x, None))
+            y = y if bias is None else y + bias.view(-1, *[1] * (self.signal_dims - 1))
         return y if self.narrow is None else y.to(dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OpticalLayer:
+        with torch.inference_mode(False):  # what is moved or cast must be able to train later
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     def filled(self, layer: Layer) -> Layer:
         """Give an electronic layer of the same shape, without memory yet, this one's effective weight and bias."""
@@ -141,7 +149,7 @@ class OpticalLinear(OpticalLayer):
         if active is not None:
             sampler, core = active
             return self.through_optics(x, lambda signals, bias: sampler.linear(core, signals, bias))
-        weight = self.core.weight()
+        weight = self.core.cached_weight()
         return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
 
 
@@ -162,7 +170,8 @@ class OpticalConv2d(OpticalLayer):
     Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h', w'].
     """
 
-    channels_first = True
+    signal_dims: ClassVar[int] = 3
+    """Dimensions of one signal: an image of channels."""
 
     def __init__(
         self,
@@ -206,7 +215,7 @@ class OpticalConv2d(OpticalLayer):
             sampler, core = active
             geometry = Geometry(shape["kernel_size"], shape["stride"], padding, shape["dilation"], shape["groups"])
             return self.through_optics(x, lambda signals, bias: sampler.conv2d(core, signals, bias, geometry))
-        kernel = self.core.weight().view(shape["out_channels"], -1, *shape["kernel_size"])
+        kernel = self.core.cached_weight().view(shape["out_channels"], -1, *shape["kernel_size"])
 
         def multiply(signals: Tensor, bias: Tensor | None) -> Tensor:
             return F.conv2d(signals, kernel, bias, shape["stride"], padding, shape["dilation"], shape["groups"])

@@ -15,6 +15,8 @@ from lightloom.physics import attenuators, blocks, mesh, phases
 from lightloom.physics.blocks import singular
 
 _SIDES = ("u", "v")
+_MESHES = ("u_phases", "v_phases", "u_signs", "u_gamma", "v_gamma", "u_bias", "v_bias", "neighbours")
+"""What decides U and V."""
 _AT_ONCE = 1 << 20
 """Numbers of a weight that are decomposed together."""
 
@@ -40,6 +42,7 @@ class MeshCore(TensorCore):
 
     modes: ClassVar[tuple[Mode, ...]] = ("usv", "phase", "weight")
     intensity: ClassVar[bool] = False
+    dependencies: ClassVar[tuple[str, ...]] = (*_MESHES, "sigma", "gain", "sigma_gamma")
     chip: MeshChip
     u_phases: nn.Parameter
     v_phases: nn.Parameter
@@ -66,7 +69,7 @@ class MeshCore(TensorCore):
         self.register_parameter("matrix", None)
         self.register_buffer("u_signs", torch.ones(*self.blocks, size) if chip.field == "real" else None)
         neighbours = mesh.neighbours(size, chip.layout, chip.field)
-        self.register_buffer("neighbours", neighbours, persistent=False)
+        self.register_buffer("neighbours", neighbours.clone(), persistent=False)
         # errors belong to the hardware: they are never saved with the weights
         for field in MeshErrors._fields:
             self.register_buffer(field, None, persistent=False)
@@ -82,14 +85,11 @@ class MeshCore(TensorCore):
 
     # what the light meets
 
-    def weight(self) -> Tensor:
-        """The effective matrix [groups * rows, columns]; it is rebuilt only where something changed."""
-        if self.matrix is not None:
-            return self.matrix
-        if torch.is_autocast_enabled(self.sigma.device.type):
-            with torch.autocast(self.sigma.device.type, enabled=False):
-                return self._weight()
-        return self._weight()
+    @property
+    def device(self) -> torch.device:
+        """Where the phases are."""
+        device: torch.device = self.own("sigma").device
+        return device
 
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
@@ -100,24 +100,27 @@ class MeshCore(TensorCore):
         """Whether phases change from one use to the next."""
         return self.chip.phase_noise_std > 0
 
-    def _weight(self) -> Tensor:
-        watched = (self.u_phases, self.v_phases, self.sigma, self.gain)
-        weight: Tensor = self.keep("weight", watched, self._build_weight)
-        return weight
-
     def _build_weight(self) -> Tensor:
-        u, v = self.meshes()
-        joined = blocks.assemble(u, self.sigma, v, self.rows, self.columns, realised=self.realised_sigma())
+        u, v = self._cached_meshes()
+        sigma = self.own("sigma")
+        joined = blocks.assemble(u, sigma, v, self.rows, self.columns, realised=self._attenuate(sigma))
         # a coherent receiver reads the part in phase with its local oscillator
         return joined.real if joined.is_complex() else joined
 
     def meshes(self) -> tuple[Tensor, Tensor]:
-        """U and V [groups, p, q, k, k] as the devices make them; kept while no phase changes."""
-        built: tuple[Tensor, Tensor] = self.keep("meshes", (self.u_phases, self.v_phases), self._build_meshes)
-        return built
+        """U and V [groups, p, q, k, k] as the devices make them; they are the caller's own."""
+        u, v = self._cached_meshes()
+        return (u, v) if u.requires_grad or v.requires_grad else (u.clone(), v.clone())
+
+    def _cached_meshes(self) -> tuple[Tensor, Tensor]:
+        """The same for reading only, stored while no phase changes."""
+        if self.noisy:
+            return self._build_meshes()
+        meshes: tuple[Tensor, Tensor] = self.cached("meshes", _MESHES, self._build_meshes, context=self.chip)
+        return meshes
 
     def _build_meshes(self) -> tuple[Tensor, Tensor]:
-        u, v = (self._build_mesh(self.realised_phases(side), side) for side in _SIDES)
+        u, v = (self._build_mesh(self._realise(side, self.own(f"{side}_phases")), side) for side in _SIDES)
         return u, v
 
     def _build_mesh(self, realised: Tensor, side: str, *, lossless: bool = False) -> Tensor:
@@ -126,33 +129,39 @@ class MeshCore(TensorCore):
             self.chip.block_size,
             layout=self.chip.layout,
             field=self.chip.field,
-            signs=self.u_signs if side == "u" else None,
+            signs=self.own("u_signs") if side == "u" else None,
             loss_db=0.0 if lossless else self.chip.insertion_loss_db,
         )
 
     def realised_phases(self, side: str) -> Tensor:
         """Phases [groups, p, q, n] in rad that light meets in the meshes of one side, "u" or "v"."""
+        return self._realise(side, getattr(self, f"{side}_phases"))
+
+    def _realise(self, side: str, commanded: Tensor) -> Tensor:
         chip = self.chip
         return phases.realise(
-            getattr(self, f"{side}_phases"),
+            commanded,
             bits=chip.weight_bits,
             dac=chip.dac,
-            gamma_ratio=getattr(self, f"{side}_gamma"),
+            gamma_ratio=self.own(f"{side}_gamma"),
             coupling=chip.crosstalk,
-            neighbours=self.neighbours,
-            bias=getattr(self, f"{side}_bias"),
+            neighbours=self.own("neighbours"),
+            bias=self.own(f"{side}_bias"),
             noise_std=chip.phase_noise_std,
         )
 
     def realised_sigma(self) -> Tensor:
         """Singular values [groups, p, q, k] as the attenuators make them, detached."""
+        return self._attenuate(self.sigma)
+
+    def _attenuate(self, commanded: Tensor) -> Tensor:
         chip = self.chip
         return attenuators.attenuate(
-            self.sigma.detach(),
+            commanded.detach(),
             bits=chip.weight_bits,
-            gamma_ratio=self.sigma_gamma,
+            gamma_ratio=self.own("sigma_gamma"),
             noise_std=chip.phase_noise_std,
-            least_gain=self.gain,
+            least_gain=self.own("gain"),
         )
 
     def ideal_weight(self) -> Tensor:
@@ -214,7 +223,6 @@ class MeshCore(TensorCore):
         for field, error in zip(MeshErrors._fields, drawn, strict=True):
             setattr(self, field, None if error is None else error.to(self.sigma))
         self.specimen = specimen
-        self._installed += 1
 
     def switch(self, mode: Mode) -> None:
         """Choose what trains: singular values ("usv"), every phase as well ("phase"), or the plain matrix."""

@@ -44,6 +44,7 @@ class PCMCore(TensorCore):
 
     modes: ClassVar[tuple[Mode, ...]] = ("levels", "weight")
     intensity: ClassVar[bool] = True
+    dependencies: ClassVar[tuple[str, ...]] = ("matrix", "gain", "array_rows", "turns", "absorption", "stuck")
     chip: PCMChip
     matrix: nn.Parameter
     gain: Tensor
@@ -75,34 +76,26 @@ class PCMCore(TensorCore):
 
     # what the light meets
 
-    def weight(self) -> Tensor:
-        """The effective matrix [groups * rows, columns]; it is made again only where something changed."""
-        if self.mode == "weight":
-            return self.matrix
-        if torch.is_autocast_enabled(self.matrix.device.type):
-            with torch.autocast(self.matrix.device.type, enabled=False):
-                return self._weight()
-        return self._weight()
-
-    def _weight(self) -> Tensor:
-        watched = (self.matrix, self.gain, self.array_rows)
-        weight: Tensor = self.keep("weight", watched, self._build_weight)
-        return weight
+    @property
+    def device(self) -> torch.device:
+        """Where the matrix is."""
+        device: torch.device = self.own("matrix").device
+        return device
 
     def _build_weight(self) -> Tensor:
         asked = self.penalty if self.training and torch.is_grad_enabled() else None
         if asked is None:
-            made, levels = quantise.quantise(self.matrix, self.magnitudes, self.gain)
+            made, levels = quantise.quantise(self.own("matrix"), self.magnitudes, self.own("gain"))
         else:
-            made, levels, self.paid = penalty.write(self.matrix, self.magnitudes, asked, self.gain)
+            made, levels, self.paid = penalty.write(self.own("matrix"), self.magnitudes, asked, self.own("gain"))
         if self.perfect:
             return made
         plan, chip = self.schedule, self.chip
         realised = errors.realise(
             schedule.sequence(levels, plan),
             self.table,
-            absorption=self.absorption,
-            stuck=self.stuck,
+            absorption=self.own("absorption"),
+            stuck=self.own("stuck"),
             programming_std=chip.programming_std,
             read_noise_std=chip.read_noise_std,
             drift_nu=chip.drift_nu,
@@ -110,7 +103,7 @@ class PCMCore(TensorCore):
             electronic=chip.electronic_drift,
             dtype=made.dtype,
         )
-        return straight_through(schedule.matrix(realised, plan, *self.matrix.shape) * self.scale(), made)
+        return straight_through(schedule.matrix(realised, plan, *self.own("matrix").shape) * self.scale(), made)
 
     @torch.no_grad()
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
@@ -144,7 +137,7 @@ class PCMCore(TensorCore):
     @property
     def alike(self) -> bool:
         """Whether one cell is like another, so that it does not matter which of them holds a weight."""
-        return self.absorption is None and self.stuck is None
+        return self.own("absorption") is None and self.own("stuck") is None
 
     @property
     def noisy(self) -> bool:
@@ -154,15 +147,19 @@ class PCMCore(TensorCore):
 
     def scale(self) -> Tensor:
         """The electronic gain a behind the detectors: the weight that the highest level makes, a scalar."""
-        return (self.gain * torch.tanh(self.matrix.detach().abs().max() / self.gain)).detach()
+        matrix: Tensor = self.own("matrix").detach()
+        gain: Tensor = self.own("gain").detach()
+        return gain * torch.tanh(matrix.abs().max() / gain)
 
     def levels(self) -> Tensor:
         """Signed levels [groups * rows, columns], int8: what the controller asks of each pair of cells."""
-        watched = (self.matrix, self.gain)
-        kept: Tensor = self.keep(
-            "levels", watched, lambda: quantise.levels_of(self.matrix.detach(), self.magnitudes, self.gain)
-        )
-        return kept.detach()
+        if self.noisy:
+            return self._build_levels()
+        levels: Tensor = self.cached("levels", ("matrix", "gain"), self._build_levels, context=self.chip)
+        return levels.clone()
+
+    def _build_levels(self) -> Tensor:
+        return quantise.levels_of(self.own("matrix").detach(), self.magnitudes, self.own("gain"))
 
     def ideal_weight(self) -> Tensor:
         """The matrix that the levels make on perfect cells."""
@@ -202,7 +199,6 @@ class PCMCore(TensorCore):
         self.array_rows.copy_(plan.rows)
         as_it_comes = torch.equal(plan.columns.cpu(), self.natural.columns)
         self.turns = None if as_it_comes else plan.columns.to(self.array_rows.device)
-        self._installed += 1
 
     @torch.no_grad()
     def program(self, target: Tensor) -> None:
@@ -226,7 +222,6 @@ class PCMCore(TensorCore):
         self.absorption = None if drawn.absorption is None else drawn.absorption.to(self.matrix)
         self.stuck = None if drawn.stuck is None else drawn.stuck.to(self.matrix.device)
         self.specimen = specimen
-        self._installed += 1
 
     def switch(self, mode: Mode) -> None:
         """Choose what trains: the matrix behind the levels ("levels") or the plain one ("weight")."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -37,6 +38,10 @@ class Held(nn.Module):
 
     def weight(self) -> Tensor:
         """The matrix that was given."""
+        return self.cached_weight()
+
+    def cached_weight(self) -> Tensor:
+        """The matrix that was given, for reading only."""
         if self.matrix is None:
             raise RuntimeError(f"core `{self.name}` holds no matrix")
         return self.matrix
@@ -49,8 +54,8 @@ class Population:
     of them; plain stacks of convolutions run in a kernel of their own where the kernels are built. Other networks with
     large convolutions pass specimen after specimen, since their time is that of arithmetic. The result is that
     of `install(model, seed)` and a call in evaluation mode, one seed after the other, to rounding. What does not depend
-    on a specimen (layers that stay electronic, normalisation) is shared with the model, so its weights may change
-    between two populations, but not during one.
+    on a specimen (layers that stay electronic, normalisation) is shared with the model, and cores are watched for new
+    settings, so a population follows the model as it changes.
 
     Dynamic noise is drawn once for each specimen and call: from the default generator, so not the numbers that one
     specimen after the other would draw.
@@ -83,13 +88,23 @@ class Population:
                     f"The forward of layer `{name}` has been replaced by another, which would compute with the "
                     "specimen that is installed. Give it back its own: `del layer.forward`."
                 )
-        self._twin, self._held = _twin(model, self._cores)
-        self._fused = fuse(self._twin)
-        self._kept: dict[TensorCore, Tensor] = {}
+        self._parts: list[Any] = []
+        self._follow()
+        self._weights_of: dict[TensorCore, tuple[tuple[int, ...], Tensor]] = {}
         self._largest: dict[torch.Size, int] = {}
         self.vectorised = True
         """Whether one pass serves all specimens; False once the model turned out to be one that `torch.vmap` cannot
         take, after which specimens pass one after the other, still with weights that were made together."""
+
+    def _follow(self) -> None:
+        """Make the twin, again where a layer or a tensor of the model has been replaced by another."""
+        parts = [*self.model.modules(), *self.model.parameters(), *self.model.buffers()]
+        if len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts)):
+            return
+        self._parts = parts
+        self._cores = list(dict.fromkeys(layer.core for layer in optical_layers(self.model).values()))
+        self._twin, self._held = _twin(self.model, self._cores)
+        self._fused = fuse(self._twin)
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...]:
@@ -103,7 +118,7 @@ class Population:
         """Populations of one chunk each, which keep their weights from call to call, but for those that are noisy."""
         for seeds in self.chunks:
             part = copy.copy(self)
-            part.seeds, part._kept = seeds, {}
+            part.seeds, part._weights_of = seeds, {}
             yield part
             self.vectorised = part.vectorised
 
@@ -118,6 +133,7 @@ class Population:
         Returns:
             [S, batch, ...]; a structure of such tensors where the model returns one.
         """
+        self._follow()
         chunks = self.chunks
         if len(chunks) > 1:
             return _joined([part(inputs) for part in self.parts()], 0)
@@ -126,12 +142,14 @@ class Population:
         return _joined([self._forward(weights, part) for part in torch.split(inputs, size)], 1)
 
     def _weights(self, core: TensorCore) -> Tensor:
-        """[S, groups * rows, columns], made again where they are noisy."""
+        """[S, groups * rows, columns], made again where they are noisy or the core was set to something else."""
         if core.noisy:
             return core.weights_on(self.seeds)
-        if core not in self._kept:
-            self._kept[core] = core.weights_on(self.seeds)
-        return self._kept[core]
+        version = core.version()
+        stored = self._weights_of.get(core)
+        if stored is None or stored[0] != version:
+            stored = self._weights_of[core] = version, core.weights_on(self.seeds)
+        return stored[1]
 
     def _forward(self, weights: list[Tensor], inputs: Tensor) -> Any:
         small = len(inputs) * self._largest.get(inputs.shape[1:], 0) < _LARGE

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from lightloom.nn.converter import Converter
 from lightloom.nn.layers import OpticalConv2d, OpticalLinear
-from lightloom.physics import converters, stacked
+from lightloom.physics import stacked
 from lightloom.physics.stacked import Stage
 
 _FEWEST = 16  # images; of fewer, most lanes of the kernel would be idle
@@ -59,8 +60,8 @@ class _Product(NamedTuple):
     kernel: Tensor
     bias: Tensor | None
     stage: Stage
-    input_bits: int | None
-    intensity: bool
+    converter: Converter | None
+    """Of the inputs, where they are rounded."""
 
 
 class _Run:
@@ -97,7 +98,7 @@ class _Run:
     def add(self, layer: nn.Module) -> bool:
         """Take a layer as one more stage; False where it is none, or inputs must be converted on the way to it."""
         product = _product(layer, self.shape, self.flat)
-        if product is None or (self.stages and product.input_bits is not None):
+        if product is None or (self.stages and product.converter is not None):
             return False
         outputs = product.kernel.shape[0]
         like: dict[str, Any] = {"device": product.kernel.device, "dtype": product.kernel.dtype}
@@ -112,8 +113,8 @@ class _Run:
 
     def __call__(self, x: Tensor) -> Tensor:
         """[batch, ...] through all of them."""
-        if self.first is not None and self.first.input_bits is not None:
-            x = converters.convert(x, self.first.input_bits, intensity=self.first.intensity)
+        if self.first is not None and self.first.converter is not None:
+            x = self.first.converter(x)
         x = x.view(*x.shape, 1, 1) if x.ndim == 2 else x
         y: Tensor = _Convolve.apply(tuple(self.stages), x, *self.kernels, *self.scales, *self.biases)  # type: ignore[no-untyped-call]
         return y.flatten(1) if self.flat else y
@@ -157,11 +158,11 @@ def _product(layer: nn.Module, shape: tuple[int, ...], flat: bool) -> _Product |
     if type(layer) is OpticalConv2d or type(layer) is OpticalLinear:
         if layer.chip.output_bits is not None or layer.narrow is not None:
             return None
-        bits, intensity = layer.chip.input_bits, layer.core.intensity
+        converter = None if layer.input_converter.bits is None else layer.input_converter
         geometry = layer.geometry if isinstance(layer, OpticalConv2d) else None
-        return _as_stage(_Product(layer.weight, layer.bias, Stage(), bits, intensity), geometry, shape, flat)
+        return _as_stage(_Product(layer.weight, layer.bias, Stage(), converter), geometry, shape, flat)
     if type(layer) is nn.Conv2d or type(layer) is nn.Linear:
-        product = _Product(layer.weight, layer.bias, Stage(), None, False)
+        product = _Product(layer.weight, layer.bias, Stage(), None)
         return _as_stage(product, vars(layer) if isinstance(layer, nn.Conv2d) else None, shape, flat)
     return None
 

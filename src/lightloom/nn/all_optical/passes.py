@@ -72,7 +72,7 @@ def launch(error: Tensor, optics: Optics) -> tuple[Tensor, Tensor | None]:
 
 def quantise(values: Tensor, bits: int | None) -> Tensor:
     """What a modulator shows of all these values, full scale at the largest of them."""
-    return values if bits is None else converters.convert(values.unsqueeze(0), bits).squeeze(0)
+    return values if bits is None else converters.convert(values, bits, dims=values.ndim)
 
 
 def come_back(beam: Tensor, optics: Optics, kept: Sequence[Tensor], last: int) -> Iterator[tuple[int, Tensor]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from lightloom.common.errors import RequestError
 from lightloom.nn.absorber import SaturableAbsorber
 from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear
 from lightloom.nn.sampled import Geometry
-from lightloom.physics import converters
 from lightloom.physics.absorber import parameter_slopes
 
 WeightLayer = nn.Linear | nn.Conv2d | OpticalLinear | OpticalConv2d
@@ -40,11 +39,11 @@ class WeightStep:
         """What is modulated onto the light that meets the weights."""
         if not isinstance(self.layer, OpticalLayer):
             return field
-        return converters.convert(field, self.layer.chip.input_bits, intensity=self.layer.core.intensity)
+        return cast(Tensor, self.layer.input_converter(field))
 
     def leave(self, field: Tensor) -> Tensor:
         """What is read of the light behind the weights."""
-        return converters.convert(field, self.layer.chip.output_bits) if isinstance(self.layer, OpticalLayer) else field
+        return cast(Tensor, self.layer.output_converter(field)) if isinstance(self.layer, OpticalLayer) else field
 
     def multiply(self, signals: Tensor, weight: Tensor) -> Tensor:
         """W x for signals [..., inputs]."""
