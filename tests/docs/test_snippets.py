@@ -12,7 +12,12 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = [DOCS / "tutorial.md", *sorted((DOCS / "concepts").glob("*.md")), *sorted((DOCS / "coming-from").glob("*.md"))]
+PAGES = [
+    DOCS / "tutorial.md",
+    DOCS / "chips.md",
+    *sorted((DOCS / "concepts").glob("*.md")),
+    *sorted((DOCS / "coming-from").glob("*.md")),
+]
 
 
 def code(page: Path) -> str:

@@ -388,16 +388,16 @@ def test_nothing_is_made_twice_where_nobody_looked() -> None:
         return weight
 
     weight = stored()
-    assert not any(map(core._suspect, core.dependencies))  # type: ignore[union-attr, operator, arg-type]
+    assert not core._suspects(core.dependencies)  # type: ignore[union-attr, operator, arg-type]
     evaluate(model)
     assert stored() is weight
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     evaluate(model)
     assert stored() is weight
-    assert any(map(core._suspect, core.dependencies))  # type: ignore[union-attr, operator, arg-type]
+    assert core._suspects(core.dependencies)  # type: ignore[union-attr, operator, arg-type]
     del optimiser
     evaluate(model)
-    assert not any(map(core._suspect, core.dependencies))  # type: ignore[union-attr, operator, arg-type]
+    assert not core._suspects(core.dependencies)  # type: ignore[union-attr, operator, arg-type]
 
 
 @pytest.mark.parametrize(

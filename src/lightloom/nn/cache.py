@@ -43,16 +43,19 @@ class CachingModule(nn.Module):
             compute: Makes it. It reads tensors by `own`, which does not let others change them.
             context: Anything else that it depends on, compared by identity.
         """
-        if observed() or self._differentiated(names) or not self._plain(names):
+        if observed() or self._differentiated(names):
             return compute()
-        key = (context, *self._numbers(names))
+        suspects = self._suspects(names)
+        if not all(_plain(self.own(name)) for name in suspects):
+            return compute()
+        key = (context, *self._numbers(names, suspects))
         stored = self._results.get(result)
         if stored is not None and stored[0] == key and stored[0][0] is context:
             return stored[1]
         # what is stored may meet autograd later, whatever mode this call runs in
         with torch.inference_mode(False), torch.no_grad():
             value = compute()
-        if self._numbers(names) == key[1:]:
+        if self._numbers(names, self._suspects(names)) == key[1:]:
             self._results[result] = key, value
         return value
 
@@ -75,11 +78,6 @@ class CachingModule(nn.Module):
             return False
         tensors = (self.own(name) for name in names)
         return any(tensor is not None and tensor.requires_grad for tensor in tensors)
-
-    def _plain(self, names: Sequence[str]) -> bool:
-        """Whether all tensors have values; those that nobody took out are as they were when they were compared."""
-        tensors = (self.own(name) for name in names if self._suspect(name))
-        return all(tensor is None or (type(tensor) in _PLAIN and not tensor.is_meta) for tensor in tensors)
 
     # every way to a tensor passes here
 
@@ -118,13 +116,16 @@ class CachingModule(nn.Module):
 
     # a number for each value
 
-    def _numbers(self, names: Sequence[str]) -> tuple[int, ...]:
+    def _numbers(self, names: Sequence[str], suspects: Sequence[str]) -> tuple[int, ...]:
         """A number for each tensor, which is another one as soon as a value of it is another."""
-        return tuple([self._compare(name) if self._suspect(name) else self._copies[name][1] for name in names])
+        fresh = {name: self._compare(name) for name in suspects}
+        copies = self._copies
+        return tuple([fresh[name] if name in fresh else copies[name][1] for name in names])
 
-    def _suspect(self, name: str) -> bool:
-        """Whether somebody may have changed the tensor since it was compared."""
-        return self._compared.get(name, -1) != self._taken.get(name, 0)
+    def _suspects(self, names: Sequence[str]) -> list[str]:
+        """Tensors that somebody may have changed since they were compared."""
+        compared, taken = self._compared, self._taken
+        return [name for name in names if compared.get(name, -1) != taken.get(name, 0)]
 
     def _compare(self, name: str) -> int:
         """The number of the tensor, a new one if its value is another."""
@@ -205,4 +206,6 @@ def observed() -> bool:
     )
 
 
-_PLAIN = {Tensor, nn.Parameter}
+def _plain(tensor: Tensor | None) -> bool:
+    """Whether a tensor has values of its own, and is of no subclass that stands for something else."""
+    return tensor is None or (type(tensor) in (Tensor, nn.Parameter) and not tensor.is_meta)

@@ -159,4 +159,4 @@ class TensorCore(CachingModule, ABC):
 
     def version(self) -> tuple[int, ...]:
         """A number for each of `dependencies`, which is another one as soon as a value is another."""
-        return self._numbers(self.dependencies)
+        return self._numbers(self.dependencies, self._suspects(self.dependencies))
