@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightloom.nn.inference import normal_tensors
+
 
 class CachingModule(nn.Module):
     """A module whose results are stored, each while the parameters and buffers that it depends on keep their values.
@@ -53,7 +55,7 @@ class CachingModule(nn.Module):
         if stored is not None and stored[0] == key and stored[0][0] is context:
             return stored[1]
         # what is stored may meet autograd later, whatever mode this call runs in
-        with torch.inference_mode(False), torch.no_grad():
+        with normal_tensors(), torch.no_grad():
             value = compute()
         if self._numbers(names, self._suspects(names)) == key[1:]:
             self._results[result] = key, value
@@ -136,7 +138,7 @@ class CachingModule(nn.Module):
         tensor = self.own(name)
         copy, number = self._copies.get(name, (None, 0))
         if not number or not same_values(tensor, copy):
-            with torch.inference_mode(False), torch.no_grad():
+            with normal_tensors(), torch.no_grad():
                 copy = None if tensor is None else tensor.detach().clone(memory_format=torch.contiguous_format)
             number = next(_NUMBERS)
             self._copies[name] = copy, number
@@ -151,7 +153,7 @@ class CachingModule(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CachingModule:
         self.forget()  # what was stored may be large, and is of no use on another device
-        with torch.inference_mode(False):  # what is moved or cast must be able to train later
+        with normal_tensors():  # what is moved or cast must be able to train later
             return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
 

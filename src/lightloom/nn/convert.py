@@ -15,6 +15,7 @@ from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.forms import matrix_of, on_chip
+from lightloom.nn.inference import normal_tensors
 from lightloom.nn.layers import OpticalLayer, switch
 from lightloom.nn.plan import Planned, decide, replace_modules
 from lightloom.nn.rules import Places, Rules
@@ -67,6 +68,7 @@ class Conversion:
         return table(self.layers)
 
 
+@normal_tensors()
 def convert(
     model: nn.Module,
     chip: Chip | None,

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from lightloom.chips import Chip, MeshChip, Specimen
 from lightloom.nn.converter import Converter
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.inference import normal_tensors
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampled import Geometry
@@ -91,7 +92,7 @@ class OpticalLayer(nn.Module, ABC):
         return y if self.narrow is None else y.to(dtype)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OpticalLayer:
-        with torch.inference_mode(False):  # what is moved or cast must be able to train later
+        with normal_tensors():  # what is moved or cast must be able to train later
             return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     def filled(self, layer: Layer) -> Layer:
@@ -244,6 +245,7 @@ def optical_layers(model: nn.Module) -> dict[str, OpticalLayer]:
     return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
 
 
+@normal_tensors()
 def install(model: nn.Module, specimen: Specimen | int | None) -> None:
     """Move every optical layer of `model` onto a manufactured chip.
 
@@ -260,6 +262,7 @@ def install(model: nn.Module, specimen: Specimen | int | None) -> None:
             core.install(made.setdefault(core.chip, core.chip.specimen(int(specimen))))
 
 
+@normal_tensors()
 def switch(model: nn.Module, mode: Mode) -> None:
     """Choose what trains in every optical layer of `model`, see `Mode`."""
     for core in _all_cores(model):

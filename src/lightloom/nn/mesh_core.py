@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.inference import normal_tensors
 from lightloom.physics import attenuators, blocks, mesh, phases
 from lightloom.physics.blocks import singular
 
@@ -215,6 +216,7 @@ class MeshCore(TensorCore):
         wide = factor if self.chip.field == "real" else factor.to(torch.complex128)
         return mesh.decompose(wide, layout=self.chip.layout)
 
+    @normal_tensors()
     def install(self, specimen: Specimen | None) -> None:
         """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors."""
         drawn = MeshErrors(None, None, None, None, None)
@@ -224,6 +226,7 @@ class MeshCore(TensorCore):
             setattr(self, field, None if error is None else error.to(self.sigma))
         self.specimen = specimen
 
+    @normal_tensors()
     def switch(self, mode: Mode) -> None:
         """Choose what trains: singular values ("usv"), every phase as well ("phase"), or the plain matrix."""
         self.check_mode(mode)

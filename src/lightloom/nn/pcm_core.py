@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightloom.chips import PCMChip, PCMErrors, Specimen, several
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.inference import normal_tensors
 from lightloom.physics import blocks, pcm
 from lightloom.physics.pcm import errors, penalty, quantise, schedule
 from lightloom.physics.pcm.penalty import Penalty
@@ -214,6 +215,7 @@ class PCMCore(TensorCore):
         self.gain.fill_(max(1.0, _ROOM * float(target.abs().max())))
         self.matrix.copy_(self.gain * torch.atanh(target / self.gain))
 
+    @normal_tensors()
     def install(self, specimen: Specimen | None) -> None:
         """Make the core of the cells at its place on `specimen`; None is a chip without hidden errors."""
         drawn = PCMErrors(None, None)
@@ -223,6 +225,7 @@ class PCMCore(TensorCore):
         self.stuck = None if drawn.stuck is None else drawn.stuck.to(self.matrix.device)
         self.specimen = specimen
 
+    @normal_tensors()
     def switch(self, mode: Mode) -> None:
         """Choose what trains: the matrix behind the levels ("levels") or the plain one ("weight")."""
         self.check_mode(mode)

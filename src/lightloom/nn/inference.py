@@ -1,0 +1,18 @@
+"""Tensors that can train later, whatever mode they are made in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def normal_tensors() -> Iterator[None]:
+    """Within the block, new tensors are no inference tensors, which autograd refuses; gradients flow as around it."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
