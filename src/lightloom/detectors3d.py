@@ -12,7 +12,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config import MomentsConfig, RunConfig
 from lightloom.data.multicamera import Area, MultiCameraSet, frame_moments, load_multicamera
 from lightloom.data.nuscenes import Moment
-from lightloom.nn import convert, misalign
+from lightloom.nn import convert, install, misalign
 from lightloom.nn.backbones import Backbone, build_backbone
 from lightloom.optical_backbones import make_optical
 from lightloom.tasks.detect3d import Detector3D
@@ -100,5 +100,6 @@ def build_detector3d(config: RunConfig, classes: int) -> Detector3D:
 
 
 def _put_on_chip(backbone: Backbone, config: RunConfig) -> None:
-    """Layers become tensor cores of the chip, of the specimen of the run."""
+    """Layers become tensor cores of the chip, made of the devices of the specimen of the run."""
     convert(backbone, config.chip, only=config.detect3d.converted, inplace=True)
+    install(backbone, config.specimen)
