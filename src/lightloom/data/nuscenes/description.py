@@ -56,8 +56,8 @@ class _Misread(Exception):
 class _Reader(yaml.SafeLoader):
     """Reads YAML with decimal numbers, text and lists alone."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         keys: set[str] = set()
         for key, _ in node.value:
             kind = key.tag.removeprefix(_TAG)
@@ -71,13 +71,13 @@ class _Reader(yaml.SafeLoader):
     def whole_number(self, node: yaml.ScalarNode) -> int:
         """A decimal number; what YAML reads to another base is refused."""
         if not _WHOLE.fullmatch(node.value):
-            value = self.construct_yaml_int(node)  # type: ignore[no-untyped-call]
+            value = self.construct_yaml_int(node)
             raise _Misread(_explained(node, f"the number {value}{_base(node.value)}"))
         return int(node.value)
 
     def real_number(self, node: yaml.ScalarNode) -> float:
         """A decimal number with a point; 1:30.5 and 1_0.5 are refused."""
-        value = float(self.construct_yaml_float(node))  # type: ignore[no-untyped-call]
+        value = float(self.construct_yaml_float(node))
         if ":" in node.value or "_" in node.value:
             raise _Misread(_explained(node, f"the number {value:g}{_base(node.value)}"))
         return value

@@ -17,9 +17,9 @@ scenes:
 splits: {train: [drive-1]}
 ```
 
-Lengths are in m, angles in rad. Times are in s, or in milliseconds, microseconds or nanoseconds, which are told by their
-size; `times_in: s`, `ms`, `us` or `ns` at the top says it, and `frame_rate: 10` that times count frames, of which there
-are 10 a second. The ego frame has x forward, y left, z up; a camera has x to the right, y
+Lengths are in m, angles in rad. Times are in s, or in milliseconds, microseconds or nanoseconds, which are told by
+their size; `times_in: s`, `ms`, `us` or `ns` at the top says which it is, and `frame_rate: 10` that times count
+frames, of which there are 10 in a second. The ego frame has x forward, y left, z up; a camera has x to the right, y
 down, z forward. A pose leads from what is placed to where it is placed: camera or LiDAR to ego frame, ego frame to
 global frame.
 """

@@ -30,6 +30,8 @@ _CLOSEST, _SLOWEST = 1e-3, 10.0  # s between frames that are taken for seconds w
 _LONGEST = 1e4  # s between frames of times since 1970
 _DOUBTFUL = 100.0  # up to here numbers are a slow drive in s, or a fast one in ms
 _UNEVEN = 100.0  # times the smallest gap: a longer one is a change of unit, or a pause
+_FASTEST = 1e-2  # s between samples of tables
+_LATEST = 10**17  # us since 1970: the year 5138
 _CAPTURE = 10.0  # s between a frame and an image of it
 _DECIMAL = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -99,6 +101,29 @@ def check_capture(place: str, clock: Clock, frame: Number, capture: Number) -> N
         raise RequestError(
             f"{place}: `time` {capture} is {away:g} s away from the {frame} of its frame; cameras take their images "
             "near that moment, and all times are in one unit and count from one start. Give it as the frame's is."
+        )
+
+
+def check_microseconds(place: str, times: Sequence[int]) -> None:
+    """See that the times of a scene in tables can be microseconds.
+
+    Args:
+        place: What they are of, for the message.
+        times: Of its samples, in their order.
+
+    Raises:
+        RequestError: They are too large, or samples would follow each other faster or slower than in any drive.
+    """
+    gaps = [after - before for before, after in pairwise(times) if after > before]
+    typical = float(np.median(gaps)) if gaps else None
+    seconds = typical and typical * 1e-6
+    if max(map(abs, times)) >= _LATEST or (seconds and not _FASTEST <= seconds <= _DOUBTFUL):
+        apart = "" if seconds is None else f", and samples would be {seconds:g} s apart"
+        meant = next((unit for unit in UNITS if typical and unit == _by_gap(typical) and unit != "us"), None)
+        guess = f" They look like {_WORDS[meant]}: multiply them by {1e6 / _PER_SECOND[meant]:g}." if meant else ""
+        raise RequestError(
+            f"{place}: the timestamps ({_few(times)}) should be in microseconds{apart}.{guess} Samples that do not "
+            "follow each other belong into scenes of their own."
         )
 
 
