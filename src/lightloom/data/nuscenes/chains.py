@@ -28,8 +28,8 @@ def check_ends(tables: Tables, table: str, record: Record) -> None:
             ring = _ring(tables[table], str(record["token"]), field)
             named = ", ".join(f"`{token}`" for token in ring[:4]) + (" ..." if len(ring) > 4 else "")
             raise RequestError(
-                f"`{field}` of record `{record['token']}` in `{tables.folder / table}.json` leads into a ring that has no "
-                f'end: {named}. Mend `{field}` there; it is "" where a chain ends.'
+                f"`{field}` of record `{record['token']}` in `{tables.folder / table}.json` leads into a ring that has "
+                f'no end: {named}. Mend `{field}` there; it is "" where a chain ends.'
             )
 
 

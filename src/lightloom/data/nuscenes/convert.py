@@ -22,7 +22,7 @@ from lightloom.data.nuscenes.description import read_description
 from lightloom.data.nuscenes.geometry import Pose, quaternion
 from lightloom.data.nuscenes.own import OwnBox, OwnCamera, OwnData, OwnFrame, OwnScene
 from lightloom.data.nuscenes.specs import BoxSpec, CameraSpec, CaptureSpec, FrameSpec, SceneSpec
-from lightloom.data.nuscenes.times import Clock, Number, check_capture, clock_of, counts_frames
+from lightloom.data.nuscenes.times import Clock, Number, check_capture, check_microseconds, clock_of, counts_frames
 from lightloom.data.nuscenes.write import write_tables
 
 if TYPE_CHECKING:
@@ -60,10 +60,12 @@ def convert_own(description: Path, root: Path, version: str = "v1.0-own") -> Pat
     drives = _drives(given)
     clock = clock_of(_times(drives), given.times_in, given.frame_rate)
     specs = [_scene(given, scene, frames, clock, root.expanduser()) for scene, frames in drives]
+    for spec in specs:
+        check_microseconds(f"Scene `{spec.name}`", [frame.timestamp for frame in spec.frames])
     write_tables(specs, root.expanduser(), version, given.splits)
     problems = [*_time_problems(given, drives, clock), *_velocity_problems(specs)]
     for problem in problems:
-        _LOG.warning("%s: %s %s.", problem.where, problem.what, problem.done)
+        _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
     write_json(root.expanduser() / version / PROBLEMS, [problem._asdict() for problem in problems])
     return root
 

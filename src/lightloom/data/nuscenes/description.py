@@ -96,8 +96,8 @@ _Reader.add_constructor(f"{_TAG}timestamp", _Reader.other_word)
 def _explained(node: yaml.ScalarNode, kind: str) -> str:
     number = ", or, where a number is meant, write it with decimal digits alone" if "number" in kind else ""
     return (
-        f"line {node.start_mark.line + 1}: YAML reads `{node.value}` as {kind}. Put it in quotes, '{node.value}', where "
-        f"it is a name or a token{number}."
+        f"line {node.start_mark.line + 1}: YAML reads `{node.value}` as {kind}. Put it in quotes, '{node.value}', "
+        f"where it is a name or a token{number}."
     )
 
 

@@ -31,11 +31,9 @@ def wrong(tables: Tables, table: str, record: Record, field: str, expected: str)
         field: What of it is wrong.
         expected: What it should be.
     """
+    place = f"`{field}` of record `{record['token']}` in `{tables.folder / table}.json`"
     value = reprlib.repr(record.get(field))
-    return RequestError(
-        f"`{field}` of record `{record['token']}` in `{tables.folder / table}.json` is {value}; it should be {expected}. "
-        "Mend the record, or leave it out."
-    )
+    return RequestError(f"{place} is {value}; it should be {expected}. Mend the record, or leave it out.")
 
 
 def real(value: Any, most: float = LARGEST) -> bool:

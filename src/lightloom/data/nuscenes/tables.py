@@ -55,6 +55,9 @@ _SCHEMA: dict[str, dict[str, str]] = {
 _TEXTS = {"category": ("name",), "attribute": ("name",), "sensor": ("channel", "modality"), "scene": ("name",)}
 """Fields that name things."""
 
+MODALITIES = ("camera", "lidar", "radar")
+"""What a sensor is."""
+
 TABLES = tuple(_SCHEMA)
 """Names of the tables; each is a file `<name>.json`."""
 
@@ -181,6 +184,12 @@ def read_tables(root: Path, version: str) -> Tables:
         for field, target in fields.items():
             if target:
                 _check_links(tables, name, field, target)
+    for token, sensor in tables["sensor"].items():
+        if sensor["modality"] not in MODALITIES:
+            raise RequestError(
+                f"`modality` of record `{token}` in `{folder / 'sensor'}.json` is `{sensor['modality']}`. "
+                f"{nearest(sensor['modality'], MODALITIES)}"
+            )
     names = Counter(scene["name"] for scene in tables["scene"].values())
     if twice := [name for name, count in names.items() if count > 1]:
         raise RequestError(f"Two scenes in `{folder / 'scene'}.json` have the name `{twice[0]}`; give each its own.")

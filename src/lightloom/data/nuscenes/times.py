@@ -1,8 +1,8 @@
 """The unit of the times in a description of own data, told by their size; microseconds are what tables hold.
 
 Times in s are the rule. Others are told by two signs: the size of the numbers, where they count from 1970 as clocks
-do, and how far apart frames are, since cameras of a drive take between a hundred images a second and one in ten. Where
-the signs disagree, or fit two units, the times are refused, and `times_in` settles it.
+do, and how far apart frames are, since cameras of a drive take between two hundred images a second and one in ten.
+Where the signs disagree, or fit two units, the times are refused, and `times_in` settles it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ LARGEST = 10**19
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _CLOCK = (10**8, 10**10)  # s since 1970: from 1973 to 2286
-_CLOSEST, _SLOWEST = 1e-3, 10.0  # s between frames that are taken for seconds without a question
+_CLOSEST, _SLOWEST = 5e-3, 10.0  # s between frames that are taken for seconds without a question
 _LONGEST = 1e4  # s between frames of times since 1970
 _DOUBTFUL = 100.0  # up to here numbers are a slow drive in s, or a fast one in ms
 _UNEVEN = 100.0  # times the smallest gap: a longer one is a change of unit, or a pause
-_FASTEST = 1e-2  # s between samples of tables
 _LATEST = 10**17  # us since 1970: the year 5138
 _CAPTURE = 10.0  # s between a frame and an image of it
 _DECIMAL = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -117,19 +116,19 @@ def check_microseconds(place: str, times: Sequence[int]) -> None:
     gaps = [after - before for before, after in pairwise(times) if after > before]
     typical = float(np.median(gaps)) if gaps else None
     seconds = typical and typical * 1e-6
-    if max(map(abs, times)) >= _LATEST or (seconds and not _FASTEST <= seconds <= _DOUBTFUL):
+    if max(map(abs, times), default=0) >= _LATEST or (seconds and not _CLOSEST <= seconds <= _DOUBTFUL):
         apart = "" if seconds is None else f", and samples would be {seconds:g} s apart"
         meant = next((unit for unit in UNITS if typical and unit == _by_gap(typical) and unit != "us"), None)
         guess = f" They look like {_WORDS[meant]}: multiply them by {1e6 / _PER_SECOND[meant]:g}." if meant else ""
         raise RequestError(
-            f"{place}: the timestamps ({_few(times)}) should be in microseconds{apart}.{guess} Samples that do not "
-            "follow each other belong into scenes of their own."
+            f"{place}: the timestamps ({_few(times)}) should be in microseconds{apart}, which is no drive.{guess} "
+            "Samples that do not follow each other belong into scenes of their own."
         )
 
 
 def counts_frames(times: Sequence[Number]) -> bool:
-    """Whether times may be numbers of frames: whole, and one apart."""
-    whole = all(isinstance(each, int) for each in times)
+    """Whether times may be numbers of frames: whole, one apart, and not counted from 1970."""
+    whole = all(isinstance(each, int) and _shown_by(each) is None for each in times)
     return whole and len(times) > 1 and all(after - before == 1 for before, after in pairwise(times))
 
 
