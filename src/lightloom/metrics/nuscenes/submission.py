@@ -187,7 +187,7 @@ def _numbers(
     """A field of all boxes [n, *shape]; NaN passes where it may mean unknown."""
     try:
         values = np.array([box[key] for box in boxes], dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.shape != (len(boxes), *shape):
         raise RequestError(f"{where}: `{key}` of every box should be {_described(shape)}.")
