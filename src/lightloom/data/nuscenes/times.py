@@ -22,7 +22,7 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 Number = int | float
 
 LARGEST = 10**19
-"""Beyond what clocks that count nanoseconds from 1970 show; so are all microseconds that 64 bits cannot hold."""
+"""No clock that counts nanoseconds from 1970 has got so far."""
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _CLOCK = (10**8, 10**10)  # s since 1970: from 1973 to 2286
