@@ -13,6 +13,8 @@ from lightloom import learn as learning
 from lightloom.cli import main
 from lightloom.common.errors import RequestError
 from lightloom.config import RunConfig
+from lightloom.cost import hybrid_cost
+from lightloom.data.multicamera import Views
 from lightloom.data.nuscenes import read_moments, read_tables
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
 from lightloom.detect3d_cases import load_case, surroundings_of
@@ -21,12 +23,13 @@ from lightloom.detectors3d import build_detector3d
 from lightloom.folder import RunFolder
 from lightloom.kept_cases import case_of
 from lightloom.metrics.nuscenes import evaluate, read_results, truth_of
-from lightloom.nn import OpticalConv2d
+from lightloom.nn import OpticalConv2d, optical_layers
 from lightloom.nn.diffractive import DiffractiveConv2d
 from lightloom.recipes import resolve
 from lightloom.recipes.bev_cases import Ablation
 from lightloom.run import run
 from lightloom.sweeps import trainings
+from lightloom.tasks.detect3d import Detector3D
 
 CAMERAS = ("CAM_FRONT", "CAM_BACK", "CAM_FRONT_LEFT")
 SMALL = ["channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16", "rows=8"]
@@ -171,6 +174,36 @@ def test_students_can_stand_on_tensor_cores(town: Path, technology: str) -> None
     detector.loss(output, surroundings_of(config).train.labels[[0]]).backward()
     core = next(part for part in detector.modules() if isinstance(part, OpticalConv2d))
     assert any(parameter.grad is not None for parameter in core.parameters())
+
+
+def weights(detector: Detector3D) -> torch.Tensor:
+    return torch.cat([layer.weight.detach().flatten() for layer in optical_layers(detector).values()])
+
+
+@pytest.mark.parametrize(
+    ("changes", "alike"),
+    [
+        (("technology=mesh",), False),
+        (("technology=pcm",), True),  # the chip of the recipe has no hidden errors
+        (("technology=pcm", "chip.stuck_fraction=0.1"), False),
+        (("technology=pcm", "chip.absorption_std=0.1"), False),
+    ],
+)
+def test_detectors_are_made_of_the_devices_of_their_specimen(town: Path, changes: tuple[str, ...], alike: bool) -> None:
+    """Where the chip has hidden errors, one specimen is not another; what it is stands in the cost."""
+    technology, *own = changes
+    config = tiny(town, technology, cases=(4,))
+    case = config.sweep.cases[0]
+    case = case.replace(changes=(*case.changes, *own))
+    config = config.replace(sweep=config.sweep.replace(cases=(case,), baseline=""))
+    three, seven, again = (
+        build_detector3d(trainings(config.replace(specimen=seed))[0].config, 10) for seed in (3, 7, 3)
+    )
+    assert torch.equal(weights(three), weights(again))
+    assert torch.equal(weights(three), weights(seven)) == alike
+    views = surroundings_of(trainings(config)[0].config).test.images[torch.tensor([0])]
+    told = " ".join(hybrid_cost(three, Views(*(part[:1, -1:] for part in views))).assumptions)
+    assert ("specimens are alike" in told) == alike and ("specimen 3" in told) != alike
 
 
 @pytest.mark.parametrize("ablation", [name for name in get_args(Ablation) if name != "none"])

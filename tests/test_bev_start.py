@@ -147,6 +147,7 @@ def test_tables_writes_a_set_beside_the_description_that_can_be_trained_on(
     assert called(monkeypatch, "tables", str(description(tmp_path)), "--json") == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["version"] == "v1.0-own" and (tmp_path / "v1.0-own" / "sample_annotation.json").is_file()
+    assert [problem["kind"] for problem in told["problems"]] == ["unknown velocities"]
     found = load_multicamera(told["scenes"])
     assert sorted(moment.scene for part in found[:3] for moment in part) == ["drive-0", "drive-1", "drive-2"]
     boxes = found.test[0].boxes.to_frame(found.test[0].ego)

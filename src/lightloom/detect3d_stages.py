@@ -59,6 +59,7 @@ def evaluate(work: Work) -> None:
                 notes |= seen.notes
             report(number, name)
     write_json(work.folder.file("pr3d.json"), {"curves": curves})
+    write_json(work.folder.file("problems.json"), [problem._asdict() for problem in scenes.problems])
     listed = {"classes": list(scenes.classes), "area": list(area), "threshold": _LISTED, "frames": frames}
     write_json(work.folder.file("detections3d.json"), listed)
     learning.write_tensors(work.folder.file("ground.safetensors"), maps, {})

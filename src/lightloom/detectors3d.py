@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,15 @@ import torch
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import MomentsConfig, RunConfig
+from lightloom.data.detection import Problem
 from lightloom.data.multicamera import Area, MultiCameraSet, frame_moments, load_multicamera
 from lightloom.data.nuscenes import Moment
-from lightloom.nn import convert, misalign
+from lightloom.nn import convert, install, misalign
 from lightloom.nn.backbones import Backbone, build_backbone
 from lightloom.optical_backbones import make_optical
 from lightloom.tasks.detect3d import Detector3D
+
+_LOG = logging.getLogger("lightloom")
 
 
 class Surroundings(NamedTuple):
@@ -26,6 +30,8 @@ class Surroundings(NamedTuple):
     test: MultiCameraSet
     classes: tuple[str, ...]
     channels: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    """What was wrong with the set, and what became of it."""
 
 
 def read_surroundings(wanted: MomentsConfig, area: Area, history: int, root: Path | None, seed: int) -> Surroundings:
@@ -50,6 +56,8 @@ def read_surroundings(wanted: MomentsConfig, area: Area, history: int, root: Pat
         seed=seed,
         town=wanted.town,
     )
+    for problem in splits.problems:
+        _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
 
     def framed(split: str, moments: tuple[Moment, ...]) -> MultiCameraSet:
         part = frame_moments(
@@ -74,6 +82,7 @@ def read_surroundings(wanted: MomentsConfig, area: Area, history: int, root: Pat
         framed("test", splits.test),
         splits.classes,
         splits.channels,
+        splits.problems,
     )
 
 
@@ -100,5 +109,6 @@ def build_detector3d(config: RunConfig, classes: int) -> Detector3D:
 
 
 def _put_on_chip(backbone: Backbone, config: RunConfig) -> None:
-    """Layers become tensor cores of the chip, of the specimen of the run."""
+    """Layers become tensor cores of the chip, made of the devices of the specimen of the run."""
     convert(backbone, config.chip, only=config.detect3d.converted, inplace=True)
+    install(backbone, config.specimen)

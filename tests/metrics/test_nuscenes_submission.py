@@ -121,6 +121,7 @@ def test_boxes_keep_the_order_of_the_file(tmp_path: Path) -> None:
         ({"a": [box(size=[1, 2])]}, r"`size` of every box should be a list of 3 numbers"),
         ({"a": [box(size=[1, 2, 0])]}, r"`size` of box 0 should be above 0"),
         ({"a": [box(detection_score=-1)]}, r"`detection_score` of box 0 should be 0 or above"),
+        ({"a": [box(size=[10**400, 1, 1])]}, r"`size` of every box should be a list of 3 numbers"),
         ({"a": [box(detection_score="high")]}, r"`detection_score` of every box should be a number"),
         ({"a": [box(rotation=[0, 0, 0, 0])]}, r"a `rotation` is a quaternion of length 0"),
     ],
@@ -128,6 +129,19 @@ def test_boxes_keep_the_order_of_the_file(tmp_path: Path) -> None:
 def test_broken_files_are_refused_and_say_where(results: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=message):
         read_results(written(tmp_path, results), ("a",))
+
+
+DAMAGE: list[Any] = [None, "x", [], {}, [[]], True, -1, 1e300, 10**400, float("nan"), [1e300] * 3, [10**400] * 4]
+
+
+@pytest.mark.parametrize("key", box())
+def test_damage_anywhere_is_refused_or_harmless(key: str, tmp_path: Path) -> None:
+    for value in DAMAGE:
+        try:
+            read = read_results(written(tmp_path, {"a": [{**box(), key: value}]}), ("a",))
+        except RequestError:
+            continue
+        assert len(read) == 1
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text("{"), lambda path: path.mkdir()])

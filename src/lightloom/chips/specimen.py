@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HEALTHY = -1
 """In `PCMErrors.stuck`: the cell switches."""
+HIDDEN_ERRORS = {"mesh": ("gamma_std", "phase_bias"), "pcm": ("absorption_std", "stuck_fraction")}
+"""Fields of a chip, by technology, whose values say how far its devices differ from each other."""
 # a seed names the same chip whatever torch's defaults are
 _KIND: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
@@ -72,6 +74,11 @@ class Specimen:
         self.seed = seed
         self._cycles: dict[str, Tensor] = {}  # spent by each cell, float64
         self._worn: dict[str, Tensor] = {}  # like `PCMErrors.stuck`, of cells that use has stuck
+
+    @property
+    def alike(self) -> bool:
+        """Whether all unused specimens of the chip are one: every field of `HIDDEN_ERRORS` is 0."""
+        return not any(getattr(self.chip, field) for field in HIDDEN_ERRORS[self.chip.technology])
 
     def mesh_errors(self, core: str, blocks: tuple[int, ...], shifters: int) -> MeshErrors:
         """Errors of one tensor core; the same at every call, and independent between cores.

@@ -54,9 +54,12 @@ def tables(
     """Write own multi-camera data as nuScenes tables, beside the images: in the folder of the file, or in `--out`."""
 
     def work() -> dict[str, Any]:
+        from lightloom.common.files import read_json
         from lightloom.data.nuscenes import convert_own
+        from lightloom.data.nuscenes.convert import PROBLEMS
 
         root = convert_own(description, out or description.parent, version)
-        return {"root": str(root), "version": version, "scenes": f"nuscenes:{root}"}
+        problems = read_json(root / version / PROBLEMS)
+        return {"root": str(root), "version": version, "scenes": f"nuscenes:{root}", "problems": problems}
 
     answer(work, as_json, show_yaml)

@@ -69,7 +69,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise RequestError(f"`{path}` is missing. Is this a run folder of Lightloom?") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists too deep
         raise RequestError(f"`{path}` is not JSON: {error}.") from None
 
 

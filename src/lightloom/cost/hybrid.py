@@ -13,13 +13,14 @@ from typing import Any, TypedDict
 
 from torch import nn
 
+from lightloom.chips.specimen import HIDDEN_ERRORS
 from lightloom.common.errors import RequestError
 from lightloom.cost import diffraction
 from lightloom.cost.account import Boundary
 from lightloom.cost.diffraction import LightCost, light_cost
 from lightloom.cost.electronics import GPU_BATCH_1, ElectronicProfile
 from lightloom.cost.macs import Work, count_work
-from lightloom.nn.layers import OpticalLayer
+from lightloom.nn.layers import OpticalLayer, optical_layers
 
 ASSUMPTIONS = (
     "One image, or one moment of all views, at a time; stages, the frames of an optical layer, and electronics "
@@ -237,9 +238,27 @@ def _constants(work: Work, electronic: ElectronicProfile) -> list[dict[str, Any]
 
 
 def _assumptions(work: Work, model: nn.Module) -> list[str]:
-    cores = any(isinstance(part, OpticalLayer) for part in model.modules())
-    shared = [*ASSUMPTIONS, *((_CORES,) if cores else ())]
+    chips = list(dict.fromkeys(_manufactured(layer) for layer in optical_layers(model).values()))
+    shared = [*ASSUMPTIONS, *((_CORES,) if chips else ()), *chips]
     if not work.uses:
         return shared
     fields = any(use.layer.chip.detector == "field" for use in work.uses)
     return [*shared, *diffraction.ASSUMPTIONS, *((diffraction.HOMODYNE,) if fields else ())]
+
+
+def _manufactured(layer: OpticalLayer) -> str:
+    """Whose devices a layer is made of: whether its weights have hidden errors."""
+    core: Any = layer.core  # both technologies know their specimen
+    chip, specimen = core.chip, core.specimen
+    if specimen is None:
+        return f"Tensor cores of the chip `{chip.name}` are free of hidden errors: no specimen is installed."
+    if specimen.alike:
+        fields = " and ".join(f"`{field}`" for field in HIDDEN_ERRORS[chip.technology])
+        return (
+            f"Tensor cores of the chip `{chip.name}` have no hidden errors, {fields} being 0, so that all of its "
+            "specimens are alike."
+        )
+    return (
+        f"Tensor cores of the chip `{chip.name}` are made of the devices of its specimen {specimen.seed}; training "
+        "and every figure have their hidden errors."
+    )

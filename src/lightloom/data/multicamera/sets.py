@@ -11,7 +11,9 @@ import torch
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.seeds import named_generator
+from lightloom.data.detection.records import Problem
 from lightloom.data.files import given_folder
+from lightloom.data.multicamera.problems import moment_problems
 from lightloom.data.nuscenes.classes import CLASSES
 from lightloom.data.nuscenes.frames import Moment, read_moments
 from lightloom.data.nuscenes.splits import scene_splits
@@ -48,6 +50,8 @@ class MultiCameraSplits(NamedTuple):
     """Names of the cameras."""
     classes: tuple[str, ...]
     name: str
+    problems: tuple[Problem, ...] = ()
+    """What was wrong, and what became of it."""
 
 
 def load_multicamera(
@@ -82,7 +86,8 @@ def load_multicamera(
     if limit is not None:
         splits["train"] = _some(splits["train"], limit, seed, "limit")
     train, validation, test = (read_moments(tables, splits[split], channels) for split in _NAMES)
-    return MultiCameraSplits(train, validation, test, channels, CLASSES, name)
+    problems = moment_problems(tables, (*train, *validation, *test))
+    return MultiCameraSplits(train, validation, test, channels, CLASSES, name, problems)
 
 
 def find_moments(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightloom.common.errors import RequestError
+from lightloom.data.nuscenes.chains import check_ends
 from lightloom.data.nuscenes.classes import CLASSES, RACK, class_of
+from lightloom.data.nuscenes.fields import check_box, points, whole
 from lightloom.data.nuscenes.geometry import Array, Pose, rotation_matrix
 from lightloom.data.nuscenes.tables import Record, Tables
 
@@ -115,12 +117,14 @@ def read_boxes(tables: Tables, sample_token: str) -> tuple[Boxes3D, Boxes3D]:
     """Boxes of the ten classes in a sample, and its bicycle racks (label -1), in the order of the table.
 
     Raises:
-        RequestError: A number is not finite, a size is not above 0, an object has two attributes, or the annotations
-            of one object are not in the order of time; the token of the annotation is named.
+        RequestError: A number is not finite, a size is not above 0, a rotation is none, an object has two attributes,
+            or the annotations of one object are not in the order of time, run in a ring or belong to several objects;
+            the token of the annotation is named.
     """
     objects: list[tuple[Record, int]] = []
     racks: list[tuple[Record, int]] = []
     for row in tables.of_sample("sample_annotation", sample_token):
+        check_ends(tables, "sample_annotation", row)
         category = tables.category(row)
         if (name := class_of(category)) is not None:
             objects.append((row, CLASSES.index(name)))
@@ -131,21 +135,20 @@ def read_boxes(tables: Tables, sample_token: str) -> tuple[Boxes3D, Boxes3D]:
 
 def _boxes(tables: Tables, labelled: Sequence[tuple[Record, int]]) -> Boxes3D:
     rows = [row for row, _ in labelled]
-    boxes = Boxes3D(
+    for row in rows:
+        check_box(tables, row)
+    return Boxes3D(
         _stacked(rows, "translation", 3),
         _stacked(rows, "size", 3),
         _stacked(rows, "rotation", 4),
         np.array([velocity(tables, row) for row in rows], dtype=np.float64).reshape(-1, 2),
         np.array([label for _, label in labelled], dtype=np.int64),
         tuple(_attribute(tables, row) for row in rows),
-        np.array([_points(row) for row in rows], dtype=np.int64),
+        np.array([points(tables, row) for row in rows], dtype=np.int64),
         tuple(str(row["visibility_token"]) for row in rows),
         tuple(str(row["token"]) for row in rows),
         tuple(str(row["instance_token"]) for row in rows),
     )
-    _refuse(rows, "size", np.any(boxes.sizes <= 0, axis=-1), "width, length and height above 0")
-    _refuse(rows, "rotation", np.all(boxes.rotations == 0, axis=-1), "a quaternion of a length above 0")
-    return boxes
 
 
 def velocity(tables: Tables, annotation: Record) -> tuple[float, float]:
@@ -156,14 +159,20 @@ def velocity(tables: Tables, annotation: Record) -> tuple[float, float]:
     nuScenes devkit.
 
     Raises:
-        RequestError: The annotations are not in the order of time.
+        RequestError: The annotations are not in the order of time, or not of one object.
     """
     before, after = annotation["prev"], annotation["next"]
     if not before and not after:
         return (float("nan"), float("nan"))
     rows = tables["sample_annotation"]
     first, last = rows[before] if before else annotation, rows[after] if after else annotation
-    start, end = (tables["sample"][row["sample_token"]]["timestamp"] for row in (first, last))
+    for row in (first, last):
+        if row["instance_token"] != annotation["instance_token"]:
+            raise RequestError(
+                f"The annotations `{annotation['token']}` and `{row['token']}` in `sample_annotation.json` follow each "
+                "other and are of different objects: mend `prev` and `next`, or `instance_token`."
+            )
+    start, end = (whole(tables, "sample", tables["sample"][row["sample_token"]], "timestamp") for row in (first, last))
     if end <= start:
         raise RequestError(
             f"The annotations `{first['token']}` and `{last['token']}` of one object are not in the order of time: "
@@ -172,31 +181,16 @@ def velocity(tables: Tables, annotation: Record) -> tuple[float, float]:
     seconds = 1e-6 * (end - start)
     if seconds > LONGEST * (2 if before and after else 1):
         return (float("nan"), float("nan"))
+    for row in (first, last):
+        check_box(tables, row)
     positions = _stacked([first, last], "translation", 3)
     along_x, along_y = ((positions[1] - positions[0])[:2] / seconds).tolist()
     return (along_x, along_y)
 
 
 def _stacked(rows: Sequence[Record], field: str, width: int) -> Array:
-    """A field of all records [n, width], finite."""
-    given = [_row(row[field], width) for row in rows]
-    values = np.array(given, dtype=np.float64).reshape(-1, width)
-    _refuse(rows, field, ~np.all(np.isfinite(values), axis=-1), f"{width} finite numbers")
-    return values
-
-
-def _row(given: Any, width: int) -> list[float]:
-    fits = isinstance(given, list) and len(given) == width and all(isinstance(part, int | float) for part in given)
-    return given if fits else [float("nan")] * width
-
-
-def _refuse(rows: Sequence[Record], field: str, wrong: NDArray[np.bool_], expected: str) -> None:
-    if wrong.any():
-        row = rows[int(wrong.argmax())]
-        raise RequestError(
-            f"`{field}` of record `{row['token']}` in `sample_annotation.json` is {row[field]!r}; it should be "
-            f"{expected}. Mend the record, or leave it out."
-        )
+    """A field of all records [n, width]."""
+    return np.array([row[field] for row in rows], dtype=np.float64).reshape(-1, width)
 
 
 def _attribute(tables: Tables, annotation: Record) -> str:
@@ -207,13 +201,3 @@ def _attribute(tables: Tables, annotation: Record) -> str:
             "doing one thing at a time: leave one."
         )
     return str(tables["attribute"][tokens[0]]["name"]) if tokens else ""
-
-
-def _points(annotation: Record) -> int:
-    for field in ("num_lidar_pts", "num_radar_pts"):
-        if not isinstance(annotation.get(field), int):
-            raise RequestError(
-                f"Record `{annotation['token']}` in `sample_annotation.json` needs `{field}`, a whole number: objects "
-                "without any point are not scored."
-            )
-    return int(annotation["num_lidar_pts"] + annotation["num_radar_pts"])

@@ -5,27 +5,39 @@ The form of the description is in `lightloom.data.nuscenes.own`. Images stay whe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.common.files import read_json
+from lightloom.common.files import write_json
 from lightloom.common.progress import follow
+from lightloom.data.nuscenes.boxes import LONGEST
+from lightloom.data.nuscenes.description import read_description
 from lightloom.data.nuscenes.geometry import Pose, quaternion
 from lightloom.data.nuscenes.own import OwnBox, OwnCamera, OwnData, OwnFrame, OwnScene
 from lightloom.data.nuscenes.specs import BoxSpec, CameraSpec, CaptureSpec, FrameSpec, SceneSpec
+from lightloom.data.nuscenes.times import Clock, Number, check_capture, check_microseconds, clock_of, counts_frames
 from lightloom.data.nuscenes.write import write_tables
+
+if TYPE_CHECKING:
+    from lightloom.data.detection.records import Problem
+
+PROBLEMS = "problems.json"
+"""Beside the tables: what had to be assumed."""
+_LOG = logging.getLogger("lightloom")
 
 STILL = Pose(np.eye(3), np.zeros(3))
 """A vehicle whose frame is the global frame."""
 
 
 def convert_own(description: Path, root: Path, version: str = "v1.0-own") -> Path:
-    """Write the tables of own data.
+    """Write the tables of own data, and beside them `problems.json`: what had to be assumed, and what stays unknown.
 
     Args:
         description: A JSON or YAML file in the form of `lightloom.data.nuscenes.own`.
@@ -36,46 +48,115 @@ def convert_own(description: Path, root: Path, version: str = "v1.0-own") -> Pat
         `root`.
 
     Raises:
-        RequestError: The description is not right, an image is missing, of another size than its camera, or not an
-            image, or `root` cannot be written to; the scene, the frame and the field are named.
+        RequestError: The description is not right, the unit of its times is not clear, an image is missing, of another
+            size than its camera, or not an image, or `root` cannot be written to; the scene, the frame and the field
+            are named.
         WorkError: A file could not be written.
     """
-    given = OwnData.parse(_read(description), where=f"`{description}`")
+    where = f"`{description}`"
+    given = OwnData.parse(read_description(description), where=where)
     if given.boxes_in == "lidar" and given.lidar is None:
-        raise RequestError(f"`{description}`: `boxes_in: lidar` needs the pose of the LiDAR in `lidar`.")
-    scenes = [_scene(given, number, raw, root.expanduser()) for number, raw in enumerate(given.scenes)]
-    return write_tables(scenes, root.expanduser(), version, given.splits)
+        raise RequestError(f"{where}: `boxes_in: lidar` needs the pose of the LiDAR in `lidar`.")
+    drives = _drives(given)
+    clock = clock_of(_times(drives), given.times_in, given.frame_rate)
+    specs = [_scene(given, scene, frames, clock, root.expanduser()) for scene, frames in drives]
+    for spec in specs:
+        check_microseconds(f"Scene `{spec.name}`", [frame.timestamp for frame in spec.frames])
+    write_tables(specs, root.expanduser(), version, given.splits)
+    problems = [*_time_problems(given, drives, clock), *_velocity_problems(specs)]
+    for problem in problems:
+        _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
+    write_json(root.expanduser() / version / PROBLEMS, [problem._asdict() for problem in problems])
+    return root
 
 
-def _read(file: Path) -> Mapping[str, Any]:
-    if not file.is_file():
-        raise RequestError(f"The description `{file}` is missing.")
-    content = read_json(file) if file.suffix == ".json" else _read_yaml(file)
-    if not isinstance(content, dict):
-        raise RequestError(f"`{file}` should hold `cameras` and `scenes` at its top.")
-    return content
+Drive = tuple[OwnScene, tuple[OwnFrame, ...]]
 
 
-def _read_yaml(file: Path) -> Any:
-    import yaml
+def _drives(given: OwnData) -> list[Drive]:
+    drives: list[Drive] = []
+    for number, raw in enumerate(given.scenes):
+        scene = OwnScene.parse(raw, where=f"Scene {number}")
+        frames = (OwnFrame.parse(each, where=_place(scene, count)) for count, each in enumerate(scene.frames))
+        drives.append((scene, tuple(frames)))
+    return drives
 
-    try:
-        return yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"`{file}` is not YAML: {error}.") from None
+
+def _place(scene: OwnScene, count: int) -> str:
+    return f"Scene `{scene.name}`, frame {count}"
 
 
-def _scene(given: OwnData, number: int, raw: Mapping[str, Any], root: Path) -> SceneSpec:
-    scene = OwnScene.parse(raw, where=f"Scene {number}")
-    frames = []
-    with follow(f"images of {scene.name}", len(scene.frames)) as report:
-        for count, raw_frame in enumerate(scene.frames):
-            place = f"Scene `{scene.name}`, frame {count}"
-            frame = OwnFrame.parse(raw_frame, where=place)
+def _times(drives: Sequence[Drive]) -> dict[str, list[Number]]:
+    """Of the frames of each scene; scenes of one name, which are refused later, apart."""
+    named: dict[str, list[Number]] = {}
+    for scene, frames in drives:
+        named.setdefault(scene.name, [frame.time for frame in frames])
+    return named
+
+
+def _time_problems(given: OwnData, drives: Sequence[Drive], clock: Clock) -> list[Problem]:
+    """What was assumed of times that say no unit themselves."""
+    from lightloom.data.detection.records import Problem
+
+    if given.times_in is not None or given.frame_rate is not None:
+        return []
+    if clock.unit != "s":
+        return [Problem("unit of times", "all scenes", f"times are in {clock.unit}, by their size", "converted")]
+    return [
+        Problem(
+            "unit of times",
+            f"scene `{scene}`",
+            f"times {times[0]}, {times[1]} ... may be numbers of frames, and are taken for seconds; if they are, give "
+            "`frame_rate`, else `times_in: s`",
+            "kept",
+        )
+        for scene, times in _times(drives).items()
+        if counts_frames(times)
+    ]
+
+
+def _velocity_problems(scenes: Sequence[SceneSpec]) -> list[Problem]:
+    """Said where no box of any scene will have a velocity."""
+    from lightloom.data.detection.records import Problem
+
+    every = [(frame.timestamp, box.instance) for scene in scenes for frame in scene.frames for box in frame.boxes]
+    if not every or any(_has_velocity(scene) for scene in scenes):
+        return []
+    if all(len(list(moments)) == 1 for scene in scenes for moments in _moments_of(scene).values()):
+        reason = "no object is there in two frames: give the boxes of one object the same `id` in all of its frames"
+    else:
+        reason = f"no object is there twice within {LONGEST} s: frames are too far apart, or `times_in` is another"
+    what = f"the velocity of all {len(every)} boxes is unknown, since {reason}"
+    return [Problem("unknown velocities", "all scenes", what, "kept")]
+
+
+def _moments_of(scene: SceneSpec) -> dict[str, list[int]]:
+    """Timestamps of each object, in the order of time."""
+    moments: dict[str, list[int]] = {}
+    for frame in scene.frames:
+        for box in frame.boxes:
+            moments.setdefault(box.instance, []).append(frame.timestamp)
+    return moments
+
+
+def _has_velocity(scene: SceneSpec) -> bool:
+    """Whether two boxes of an object follow each other soon enough, see `boxes.velocity`."""
+    return any(
+        (after - before) * 1e-6 <= LONGEST
+        for moments in _moments_of(scene).values()
+        for before, after in pairwise(moments)
+    )
+
+
+def _scene(given: OwnData, scene: OwnScene, frames: Sequence[OwnFrame], clock: Clock, root: Path) -> SceneSpec:
+    specs = []
+    with follow(f"images of {scene.name}", len(frames)) as report:
+        for count, frame in enumerate(frames):
+            place = _place(scene, count)
             _check_files(place, frame, given.cameras, root)
-            frames.append(_frame(place, frame, count, given))
+            specs.append(_frame(place, frame, count, given, clock))
             report(count + 1, place)
-    whole = SceneSpec(scene.name, tuple(map(_camera, given.cameras)), tuple(frames), scene.description)
+    whole = SceneSpec(scene.name, tuple(map(_camera, given.cameras)), tuple(specs), scene.description)
     if given.lidar is None:
         return whole
     lidar = given.lidar.pose
@@ -130,16 +211,18 @@ def _image_size(place: str, path: Path) -> tuple[int, int]:
         raise RequestError(f"{place}: `{path}` is no image that can be read: {error}.") from None
 
 
-def _frame(place: str, frame: OwnFrame, number: int, given: OwnData) -> FrameSpec:
+def _frame(place: str, frame: OwnFrame, number: int, given: OwnData, clock: Clock) -> FrameSpec:
     ego = frame.ego.pose if frame.ego is not None else STILL
     base = {
         "global": STILL,
         "ego": ego,
         "lidar": ego.compose(given.lidar.pose) if given.lidar is not None else ego,
     }[given.boxes_in]
+    for name, capture in frame.captures.items():
+        check_capture(f"{place}, capture of `{name}`", clock, frame.time, capture.time)
     boxes = (_box(f"{place}, box {order}", raw, f"{number}-{order}", base) for order, raw in enumerate(frame.boxes))
     return FrameSpec(
-        timestamp=_microseconds(frame.time),
+        timestamp=clock.microseconds(frame.time),
         ego_translation=ego.translation.tolist(),
         ego_rotation=quaternion(ego.rotation).tolist(),
         images=frame.images,
@@ -147,7 +230,7 @@ def _frame(place: str, frame: OwnFrame, number: int, given: OwnData) -> FrameSpe
         lidar=frame.lidar,
         captures={
             name: CaptureSpec(
-                _microseconds(capture.time),
+                clock.microseconds(capture.time),
                 capture.pose.translation.tolist(),
                 quaternion(capture.pose.rotation).tolist(),
             )
@@ -171,7 +254,3 @@ def _box(place: str, raw: Mapping[str, Any], alone: str, base: Pose) -> BoxSpec:
         visibility=box.visibility,
         lidar_points=box.points,
     )
-
-
-def _microseconds(seconds: float) -> int:
-    return round(seconds * 1e6)

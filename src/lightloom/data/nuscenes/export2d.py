@@ -18,7 +18,8 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import make_folder, write_text
 from lightloom.common.progress import follow
 from lightloom.data.nuscenes.classes import CLASSES, VISIBILITIES, class_of
-from lightloom.data.nuscenes.geometry import Array, box_corners, clip, convex_hull, global_to_sensor, pose, project
+from lightloom.data.nuscenes.fields import camera_matrix, check_box, checked_pose, file_name, key_frame, pixels
+from lightloom.data.nuscenes.geometry import Array, box_corners, clip, convex_hull, global_to_sensor, project
 from lightloom.data.nuscenes.splits import check_splits, scene_splits
 from lightloom.data.nuscenes.tables import Record, Tables, check_cameras, read_tables
 
@@ -76,7 +77,7 @@ def key_frames(tables: Tables, scenes: Iterable[str], cameras: Sequence[str]) ->
     by_name = {scene["name"]: scene for scene in tables["scene"].values()}
     for name in scenes:
         for sample in tables.samples(by_name[name]):
-            data = [record for record in tables.of_sample("sample_data", sample["token"]) if record["is_key_frame"]]
+            data = [row for row in tables.of_sample("sample_data", sample["token"]) if key_frame(tables, row)]
             by_channel = {tables.channel(record): record for record in data}
             yield from (by_channel[camera] for camera in cameras if camera in by_channel)
 
@@ -99,11 +100,12 @@ def coco(tables: Tables, split: str, frames: Sequence[Record], visibilities: Seq
 
 
 def _coco_image(tables: Tables, number: int, frame: Record) -> dict[str, Any]:
+    width, height = pixels(tables, frame)
     return {
         "id": number,
-        "file_name": frame["filename"],
-        "width": frame["width"],
-        "height": frame["height"],
+        "file_name": file_name(tables, frame),
+        "width": width,
+        "height": height,
         "token": frame["token"],
         "sample_token": frame["sample_token"],
         "camera": tables.channel(frame),
@@ -127,14 +129,17 @@ def _coco_box(number: int, image: int, annotation: Record, label: int, box: Box)
 def seen_boxes(tables: Tables, frame: Record, visibilities: Sequence[str]) -> Iterator[tuple[Record, int, Box]]:
     """Annotations that a camera sees, each with its class and its box (x0, y0, x1, y1) in pixels."""
     calibrated = tables["calibrated_sensor"][frame["calibrated_sensor_token"]]
-    ego, sensor = pose(tables["ego_pose"][frame["ego_pose_token"]]), pose(calibrated)
+    ego = checked_pose(tables, "ego_pose", frame["ego_pose_token"])
+    sensor = checked_pose(tables, "calibrated_sensor", calibrated["token"])
+    intrinsic, (width, height) = camera_matrix(tables, calibrated), pixels(tables, frame)
     for annotation in tables.of_sample("sample_annotation", frame["sample_token"]):
         name = class_of(tables.category(annotation))
         if name is None or annotation["visibility_token"] not in visibilities:
             continue
+        check_box(tables, annotation)
         corners = box_corners(annotation["translation"], annotation["size"], annotation["rotation"])
         points = global_to_sensor(corners, ego, sensor)
-        if box := box_2d(points, calibrated["camera_intrinsic"], frame["width"], frame["height"]):
+        if box := box_2d(points, intrinsic, width, height):
             yield annotation, CLASSES.index(name), box
 
 

@@ -14,10 +14,15 @@ import numpy as np
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.data.nuscenes.boxes import Boxes3D, read_boxes
-from lightloom.data.nuscenes.geometry import Array, Pose, pose
+from lightloom.data.nuscenes.chains import check_ends
+from lightloom.data.nuscenes.fields import camera_matrix, checked_pose, file_name, key_frame, pixels, whole, wrong
+from lightloom.data.nuscenes.geometry import Array, Pose
 from lightloom.data.nuscenes.tables import Record, Tables, check_cameras
+from lightloom.data.nuscenes.times import check_microseconds
 
 LIDAR = "LIDAR_TOP"
+NEAR = 10**8
+"""us between a sample and its data; what is further away has another unit, or belongs elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +88,8 @@ def read_moments(
         sweeps: How many earlier images to give with each camera.
 
     Raises:
-        RequestError: A scene or a camera is not in the tables, no camera has an image at some moment, or a record
-            has a number that is not finite or not possible; the token of the record is named.
+        RequestError: A scene or a camera is not in the tables, no camera has an image at some moment, times are not in
+            microseconds, a chain has no end, or a record has a value that is not possible; the token is named.
     """
     every = tables.cameras()
     chosen = every if channels is None else tuple(channels)
@@ -94,11 +99,31 @@ def read_moments(
     for name in scenes:
         if name not in by_name:
             raise RequestError(f"No scene `{name}` in `{tables.folder}`. {nearest(name, by_name)}")
-        previous = ""
-        for sample in tables.samples(by_name[name]):
+        previous, before = "", None
+        for sample in _samples(tables, by_name[name]):
+            if before is not None and sample["timestamp"] <= before["timestamp"]:
+                expected = f"above that of the sample before it, `{before['token']}`, which is {before['timestamp']}"
+                raise wrong(tables, "sample", sample, "timestamp", expected)
+            before = sample
             moments.append(_moment(tables, name, sample, previous, (every, chosen), sweeps))
             previous = moments[-1].token
     return tuple(moments)
+
+
+def _samples(tables: Tables, scene: Record) -> list[Record]:
+    """Samples of a scene in their order; their times are those of a drive."""
+    check_ends(tables, "sample", tables["sample"][scene["first_sample_token"]])
+    samples = tables.samples(scene)
+    for sample in samples:
+        check_ends(tables, "sample", sample)
+    times = [whole(tables, "sample", sample, "timestamp") for sample in samples]
+    check_microseconds(f"Scene `{scene['name']}` in `{tables.folder / 'sample'}.json`", times)
+    for sample, time in zip(samples, times, strict=True):
+        for record in tables.of_sample("sample_data", sample["token"]):
+            if abs(whole(tables, "sample_data", record, "timestamp") - time) > NEAR:
+                expected = f"in microseconds, near {time}, that of its sample `{sample['token']}`"
+                raise wrong(tables, "sample_data", record, "timestamp", expected)
+    return samples
 
 
 def _moment(
@@ -111,11 +136,16 @@ def _moment(
 ) -> Moment:
     """`channels`: all cameras of the tables, then the chosen ones: which are chosen does not move the ego frame."""
     every, chosen = channels
-    data = {
-        tables.channel(record): record
-        for record in tables.of_sample("sample_data", sample["token"])
-        if record["is_key_frame"]
-    }
+    data: dict[str, Record] = {}
+    for record in tables.of_sample("sample_data", sample["token"]):
+        check_ends(tables, "sample_data", record)
+        if not key_frame(tables, record):
+            continue
+        if (other := data.setdefault(tables.channel(record), record)) is not record:
+            raise RequestError(
+                f"The records `{other['token']}` and `{record['token']}` in `{tables.folder / 'sample_data'}.json` are "
+                f"both the key frame of `{tables.channel(record)}` in one sample; leave one."
+            )
     present = [channel for channel in chosen if channel in data]
     if not present:
         raise RequestError(
@@ -123,13 +153,13 @@ def _moment(
             f"{', '.join(f'`{channel}`' for channel in chosen)}. Leave the scene out, or choose other cameras."
         )
     leading = next(data[channel] for channel in (LIDAR, *every) if channel in data)
-    ego = _checked_pose(tables, "ego_pose", leading["ego_pose_token"])
+    ego = checked_pose(tables, "ego_pose", leading["ego_pose_token"])
     boxes, racks = read_boxes(tables, sample["token"])
-    points = tables.root / data[LIDAR]["filename"] if LIDAR in data else None
+    points = tables.root / file_name(tables, data[LIDAR]) if LIDAR in data else None
     return Moment(
         token=str(sample["token"]),
         scene=scene,
-        timestamp=int(sample["timestamp"]),
+        timestamp=whole(tables, "sample", sample, "timestamp"),
         ego=ego,
         cameras=tuple(_key_view(tables, channel, data[channel], ego, sweeps) for channel in present),
         boxes=boxes,
@@ -144,7 +174,9 @@ def _key_view(tables: Tables, channel: str, record: Record, ego: Pose, sweeps: i
     before = record["prev"]
     while before and len(earlier) < sweeps:
         swept = tables["sample_data"][before]
-        if not swept["is_key_frame"]:
+        if tables.channel(swept) != channel:
+            raise wrong(tables, "sample_data", record, "prev", f"a chain of `{channel}` alone, and leads to `{before}`")
+        if not key_frame(tables, swept):
             earlier.append(_view(tables, channel, swept, ego, ()))
         before = swept["prev"]
     return _view(tables, channel, record, ego, tuple(earlier))
@@ -152,20 +184,18 @@ def _key_view(tables: Tables, channel: str, record: Record, ego: Pose, sweeps: i
 
 def _view(tables: Tables, channel: str, record: Record, ego: Pose, sweeps: tuple[CameraView, ...]) -> CameraView:
     mounted = tables["calibrated_sensor"][record["calibrated_sensor_token"]]
-    sensor = _checked_pose(tables, "calibrated_sensor", mounted["token"])
-    then = _checked_pose(tables, "ego_pose", record["ego_pose_token"])
-    width, height = record["width"], record["height"]
-    if not (isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
-        raise _wrong(tables, "sample_data", record, "width", "pixels above 0, as `height` should")
-    intrinsic = _camera_matrix(tables, mounted)
+    sensor = checked_pose(tables, "calibrated_sensor", mounted["token"])
+    then = checked_pose(tables, "ego_pose", record["ego_pose_token"])
+    width, height = pixels(tables, record)
+    intrinsic = camera_matrix(tables, mounted)
     return CameraView(
         channel=channel,
         token=str(record["token"]),
-        file=tables.root / record["filename"],
+        file=tables.root / file_name(tables, record),
         width=width,
         height=height,
         intrinsic=intrinsic,
-        timestamp=int(record["timestamp"]),
+        timestamp=whole(tables, "sample_data", record, "timestamp"),
         matrix=projection(intrinsic, ego, then, sensor),
         sweeps=sweeps,
     )
@@ -187,39 +217,3 @@ def projection(intrinsic: Array, ego: Pose, then: Pose, sensor: Pose) -> Array:
     seen = np.eye(4)
     seen[:3, :3] = intrinsic
     return np.asarray(seen @ to_camera, dtype=np.float64)
-
-
-def _camera_matrix(tables: Tables, mounted: Record) -> Array:
-    given = mounted["camera_intrinsic"]
-    if not (isinstance(given, list) and len(given) == 3 and all(_numbers(row, 3) for row in given)):
-        raise _wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", "3 x 3 finite numbers")
-    matrix = np.array(given, dtype=np.float64)
-    if not (matrix[0, 0] > 0 and matrix[1, 1] > 0 and matrix[2].tolist() == [0.0, 0.0, 1.0]):
-        expected = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0"
-        raise _wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", expected)
-    return matrix
-
-
-def _checked_pose(tables: Tables, table: str, token: str) -> Pose:
-    record = tables[table][token]
-    if not _numbers(record["translation"], 3):
-        raise _wrong(tables, table, record, "translation", "3 finite numbers")
-    if not (_numbers(record["rotation"], 4) and any(record["rotation"])):
-        raise _wrong(tables, table, record, "rotation", "4 finite numbers, not all of them 0")
-    return pose(record)
-
-
-def _numbers(given: object, count: int) -> bool:
-    return (
-        isinstance(given, list)
-        and len(given) == count
-        and all(isinstance(part, int | float) for part in given)
-        and bool(np.isfinite(given).all())
-    )
-
-
-def _wrong(tables: Tables, table: str, record: Record, field: str, expected: str) -> RequestError:
-    return RequestError(
-        f"`{field}` of record `{record['token']}` in `{tables.folder / table}.json` is {record[field]!r}; it should "
-        f"be {expected}."
-    )

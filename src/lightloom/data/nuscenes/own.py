@@ -17,24 +17,61 @@ scenes:
 splits: {train: [drive-1]}
 ```
 
-Lengths are in m, angles in rad, times in s. The ego frame has x forward, y left, z up; a camera has x to the right, y
+Lengths are in m, angles in rad. Times are in s, or in milliseconds, microseconds or nanoseconds, which are told by
+their size; `times_in: s`, `ms`, `us` or `ns` at the top says which it is, and `frame_rate: 10` that times count
+frames, of which there are 10 in a second. The ego frame has x forward, y left, z up; a camera has x to the right, y
 down, z forward. A pose leads from what is placed to where it is placed: camera or LiDAR to ego frame, ego frame to
 global frame.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from lightloom.common.config import Section
 from lightloom.data.nuscenes.geometry import Array, Pose, rotation_matrix
+from lightloom.data.nuscenes.times import Number, Unit, as_number
 
-Three = tuple[float, float, float]
-Four = tuple[float, float, float, float]
-Positive = Annotated[float, Field(gt=0)]
+
+def _finite(given: Any) -> Any:
+    if isinstance(given, int) and abs(given) > LARGEST:  # what is too long for a float
+        raise ValueError(f"should be finite and at most {LARGEST:g}")
+    return given
+
+
+def _text(given: Any) -> Any:
+    if not isinstance(given, str):
+        raise ValueError(f"should be text: put it in quotes, '{str(given)[:40]}'")
+    return given
+
+
+def _angle(given: Any) -> Any:
+    if isinstance(given, int | float) and not abs(given) <= 2 * math.pi:
+        raise ValueError("should be an angle in rad, from -2 pi to 2 pi; divide degrees by 57.29578")
+    return given
+
+
+def _identity(given: Any) -> Any:
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    if isinstance(given, bool) or not isinstance(given, str | int | None):
+        raise ValueError("should be text or a whole number, the same in all frames of the object")
+    return given
+
+
+LARGEST = 1e9
+"""In m and in pixels: whatever is larger is no place on Earth and in no image."""
+
+Real = Annotated[float, BeforeValidator(_finite), Field(ge=-LARGEST, le=LARGEST)]
+Three = tuple[Real, Real, Real]
+Four = tuple[Real, Real, Real, Real]
+Positive = Annotated[float, BeforeValidator(_finite), Field(gt=0, le=LARGEST)]
+Text = Annotated[str, BeforeValidator(_text)]
+Time = Annotated[Number, BeforeValidator(as_number)]
 
 NEARLY = 1e-3
 """How far a matrix may be from a rotation, and a quaternion from the length 1, for the rounding of a few digits."""
@@ -76,7 +113,7 @@ class Placed(Section):
 class OwnCamera(Placed):
     """A camera on the vehicle; its pose is in the ego frame."""
 
-    name: str
+    name: Text
     """Such as CAM_FRONT."""
     width: PositiveInt
     """In pixels."""
@@ -88,9 +125,9 @@ class OwnCamera(Placed):
     """Focal length in pixels, to the right."""
     fy: Positive | None = None
     """Focal length in pixels, down."""
-    cx: float | None = None
+    cx: Real | None = None
     """Principal point in pixels, from the left."""
-    cy: float | None = None
+    cy: Real | None = None
     """Principal point in pixels, from the top."""
 
     @model_validator(mode="after")
@@ -111,8 +148,8 @@ class OwnCamera(Placed):
 class OwnCapture(Placed):
     """When a camera took its image, and the pose of the vehicle in the global frame at that time."""
 
-    time: float
-    """In s."""
+    time: Time
+    """In the unit of the frames' times."""
 
 
 class OwnBox(Section):
@@ -122,17 +159,17 @@ class OwnBox(Section):
     """Centre of gravity in m, in the frame that `boxes_in` names."""
     size: tuple[Positive, Positive, Positive]
     """Width, length, height in m."""
-    yaw: float | None = None
+    yaw: Annotated[float, BeforeValidator(_angle)] | None = None
     """In rad, counter-clockwise about z; at 0 the length lies along x. Or `rotation`."""
     rotation: Four | None = None
     """Quaternion (w, x, y, z): length along x, width along y."""
-    id: str | int | None = None
+    id: Annotated[str | int | None, BeforeValidator(_identity)] = None
     """The same for one object in all frames of its scene; without one, the box has no velocity."""
-    attribute: str = ""
+    attribute: Text = ""
     """What the object is doing, such as vehicle.moving."""
     visibility: Literal["", "1", "2", "3", "4"] = ""
     """0-40, 40-60, 60-80 or 80-100 % seen over all cameras; empty for unknown."""
-    points: Annotated[int, Field(ge=0)] = 1
+    points: Annotated[int, Field(ge=0, le=10**9)] = 1
     """Number of LiDAR points in the box; boxes with 0 are not scored."""
 
     @model_validator(mode="after")
@@ -155,15 +192,15 @@ class OwnBox(Section):
 class OwnFrame(Section):
     """One moment."""
 
-    time: float
-    """In s; above that of the frame before."""
+    time: Time
+    """In s, or as the module's text says; above that of the frame before."""
     ego: Placed | None = None
     """The vehicle in the global frame; without it, the ego frame is the global frame."""
-    images: dict[str, str]
+    images: dict[Text, Text]
     """Image file by name of the camera, relative to the root; cameras without an image are left out."""
-    captures: dict[str, OwnCapture] = Field(default_factory=dict)
+    captures: dict[Text, OwnCapture] = Field(default_factory=dict)
     """By name of the camera, where it took its image at another time than that of the frame."""
-    lidar: str = ""
+    lidar: Text = ""
     """File of LiDAR points, relative to the root."""
     boxes: list[dict[str, Any]] = Field(default_factory=list)
     """Each with `class` and the keys of `OwnBox`."""
@@ -172,9 +209,9 @@ class OwnFrame(Section):
 class OwnScene(Section):
     """A drive."""
 
-    name: str
+    name: Text
     """Unlike those of the other scenes."""
-    description: str = ""
+    description: Text = ""
     """For readers."""
     frames: list[dict[str, Any]]
     """Each with the keys of `OwnFrame`, in the order of time."""
@@ -191,5 +228,15 @@ class OwnData(Section):
     """The frame in which boxes are given."""
     lidar: Placed | None = None
     """The LiDAR in the ego frame; needed where boxes are given in its frame."""
-    splits: dict[str, list[str]] | None = None
+    times_in: Unit | None = None
+    """Unit of all times; without it, it is told by their size."""
+    frame_rate: Annotated[float, Field(ge=1e-3, le=1e6)] | None = None
+    """Frames per second, where times count frames."""
+    splits: dict[Text, list[Text]] | None = None
     """Names of scenes by split; without it, all are in the split `all`."""
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> Self:
+        if self.times_in is not None and self.frame_rate is not None:
+            raise ValueError("times count frames, as `frame_rate` says, or have the unit `times_in`: give one of both")
+        return self

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import read_json
 
 Record = dict[str, Any]
+Derived = TypeVar("Derived")
 
 _SCHEMA: dict[str, dict[str, str]] = {
     "category": {"name": ""},
@@ -50,6 +52,12 @@ _SCHEMA: dict[str, dict[str, str]] = {
 }
 """Fields that must be there, and the table whose token a field holds: one, one or none (?), or a list of them (*)."""
 
+_TEXTS = {"category": ("name",), "attribute": ("name",), "sensor": ("channel", "modality"), "scene": ("name",)}
+"""Fields that name things."""
+
+MODALITIES = ("camera", "lidar", "radar")
+"""What a sensor is."""
+
 TABLES = tuple(_SCHEMA)
 """Names of the tables; each is a file `<name>.json`."""
 
@@ -67,7 +75,7 @@ class Tables(Mapping[str, dict[str, Record]]):
         self.root = root
         self.version = version
         self._records = records
-        self._of_sample: dict[str, dict[str, list[Record]]] = {}
+        self._derived: dict[str, Any] = {}
 
     @property
     def folder(self) -> Path:
@@ -95,14 +103,28 @@ class Tables(Mapping[str, dict[str, Record]]):
             raise RequestError(f"No record `{token}` in `{self.folder / table}.json`.")
         return self[table][token]
 
+    def derived(self, name: str, make: Callable[[], Derived]) -> Derived:
+        """What follows from the records, worked out once.
+
+        Args:
+            name: Of what it is.
+            make: Works it out.
+        """
+        if name not in self._derived:
+            self._derived[name] = make()
+        known: Derived = self._derived[name]
+        return known
+
     def of_sample(self, table: str, sample_token: str) -> list[Record]:
         """Records of `sample_data` or `sample_annotation` that belong to a sample, in the order of the table."""
-        if table not in self._of_sample:
-            grouped: dict[str, list[Record]] = defaultdict(list)
+
+        def grouped() -> dict[str, list[Record]]:
+            groups: dict[str, list[Record]] = defaultdict(list)
             for record in self[table].values():
-                grouped[record["sample_token"]].append(record)
-            self._of_sample[table] = dict(grouped)
-        return self._of_sample[table].get(sample_token, [])
+                groups[record["sample_token"]].append(record)
+            return dict(groups)
+
+        return self.derived(f"{table} by sample", grouped).get(sample_token, [])
 
     def samples(self, scene: Record) -> list[Record]:
         """Samples of a scene in the order of time.
@@ -162,6 +184,15 @@ def read_tables(root: Path, version: str) -> Tables:
         for field, target in fields.items():
             if target:
                 _check_links(tables, name, field, target)
+    for token, sensor in tables["sensor"].items():
+        if sensor["modality"] not in MODALITIES:
+            raise RequestError(
+                f"`modality` of record `{token}` in `{folder / 'sensor'}.json` is `{sensor['modality']}`. "
+                f"{nearest(sensor['modality'], MODALITIES)}"
+            )
+    names = Counter(scene["name"] for scene in tables["scene"].values())
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise RequestError(f"Two scenes in `{folder / 'scene'}.json` have the name `{twice[0]}`; give each its own.")
     return tables
 
 
@@ -190,8 +221,14 @@ def _read(file: Path) -> dict[str, Record]:
         if absent := needed - row.keys():
             fields = ", ".join(f"`{name}`" for name in sorted(absent))
             raise RequestError(f"Record {number} of `{file}` has no {fields}.")
-        if not isinstance(row["token"], str) or row["token"] in records:
-            raise RequestError(f"Record {number} of `{file}` needs a token of its own, got {row['token']!r}.")
+        token = row["token"]
+        if not (isinstance(token, str) and token) or token in records:
+            raise RequestError(f"Record {number} of `{file}` needs a token of its own, got {reprlib.repr(token)}.")
+        for field in _TEXTS.get(file.stem, ()):
+            if not isinstance(row[field], str):
+                raise RequestError(
+                    f"`{field}` of record `{token}` in `{file}` is {reprlib.repr(row[field])}, not text."
+                )
         records[row["token"]] = row
     return records
 
@@ -205,6 +242,7 @@ def _check_links(tables: Tables, table: str, field: str, target: str) -> None:
         for link in value if several else (value,):
             if not (isinstance(link, str) and (link in known or (optional and not link))):
                 raise RequestError(
-                    f"`{field}` of record `{token}` in `{tables.folder / table}.json` is {link!r}, which is no token "
-                    f"of `{target.rstrip('?*')}.json`. The tables belong to different versions, or a file is cut short."
+                    f"`{field}` of record `{token}` in `{tables.folder / table}.json` is {reprlib.repr(link)}, which "
+                    f"is no token of `{target.rstrip('?*')}.json`. The tables belong to different versions, or a file "
+                    "is cut short."
                 )

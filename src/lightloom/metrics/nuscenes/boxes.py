@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -39,10 +39,10 @@ class _Boxes:
 
     def __post_init__(self) -> None:
         count = len(self.sample)
-        for field in fields(self):
-            wanted = (count, *_SHAPES.get(field.name, ()))
-            if np.shape(getattr(self, field.name)) != wanted:
-                raise ValueError(f"{field.name} has the shape {np.shape(getattr(self, field.name))}, not {wanted}")
+        for name in (part.name for part in fields(self)):
+            wanted = (count, *_SHAPES.get(name, ()))
+            if np.shape(getattr(self, name)) != wanted:
+                raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))}, not {wanted}")
         for name in ("centers", "sizes", "yaws"):
             if not np.all(np.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be finite; box {_first(~np.isfinite(getattr(self, name)))} is not")
@@ -56,7 +56,7 @@ class _Boxes:
 
     def chosen(self, which: Mask | Integers) -> Self:
         """The boxes of a mask [n], or those at some places in their order."""
-        return type(self)(*(getattr(self, field.name)[which] for field in fields(self)))
+        return type(self)(*(getattr(self, part.name)[which] for part in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +69,33 @@ class Truth(_Boxes):
 
 @dataclass(frozen=True, eq=False)
 class Results(_Boxes):
-    """What was found. Of equal scores, the box that stands later goes first, as in the devkit."""
+    """What was found.
+
+    Of equal scores, the box that stands later in a results file goes first, as in the devkit: that of the later sample
+    there, and of one sample that which comes later in these arrays.
+    """
 
     scores: Array
     """[n]: 0 or above; the devkit takes a score of 0 for no recall at all in its errors."""
+    rank: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """[n]: the place of the box's sample in the results file that it was read from; where none is given, `sample`."""
 
     def __post_init__(self) -> None:
+        if not len(self.rank):
+            object.__setattr__(self, "rank", self.sample)
         super().__post_init__()
         wrong = ~(np.isfinite(self.scores) & (self.scores >= 0))
         if np.any(wrong):
             raise ValueError(f"scores must be finite and not below 0; that of box {_first(wrong)} is not")
+
+    def in_file_order(self) -> Results:
+        """The boxes as a results file lists them: sample after sample, those of each in the order that they have."""
+        return self.chosen(np.argsort(self.rank, kind="stable"))
+
+    def best_first(self) -> Results:
+        """The boxes by falling score; equal ones as the devkit has them, which reverses an ascending sort."""
+        listed = self.in_file_order()
+        return listed.chosen(np.argsort(listed.scores, kind="stable")[::-1])
 
 
 @dataclass(frozen=True, eq=False)

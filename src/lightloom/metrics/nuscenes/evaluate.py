@@ -92,8 +92,7 @@ def evaluate(
     """
     _check(truth, found, ego, classes)
     truth = truth.chosen(_counts(truth, ego, racks, classes) & (truth.points != 0))
-    found = found.chosen(_counts(found, ego, racks, classes))
-    found = found.chosen(np.argsort(found.scores, kind="stable")[::-1])
+    found = found.chosen(_counts(found, ego, racks, classes)).best_first()
     precisions: dict[str, dict[float, float]] = {}
     errors: dict[str, dict[str, float]] = {}
     curves: dict[str, dict[float, Array]] = {}

@@ -33,6 +33,9 @@ def write_results(
 ) -> None:
     """Write found boxes as a results file; samples without a box are in it.
 
+    Samples come in the order of `tokens`, or in that of the file which the boxes were read from: it decides between
+    equal scores.
+
     Args:
         path: The file.
         found: Boxes in the global frame, with every velocity known.
@@ -49,7 +52,8 @@ def write_results(
     for name in inputs:
         if name not in INPUTS:
             raise RequestError(f"Results come from no input `{name}`. {nearest(name, INPUTS)}")
-    listed: dict[str, list[dict[str, Any]]] = {token: [] for token in tokens}
+    found = found.in_file_order()
+    listed: dict[str, list[dict[str, Any]]] = {tokens[place]: [] for place in _sample_order(found, len(tokens))}
     columns = (found.sample, found.centers, found.sizes, found.yaws, found.velocities, found.labels, found.scores)
     rows = zip(*(column.tolist() for column in columns), found.attributes.tolist(), strict=True)
     for sample, center, size, yaw, velocity, label, score, attribute in rows:
@@ -67,6 +71,15 @@ def write_results(
         )
     meta = {f"use_{name}": name in inputs for name in INPUTS}
     write_text(path, json.dumps({"meta": meta, "results": listed}, allow_nan=False) + "\n")
+
+
+def _sample_order(found: Results, count: int) -> list[int]:
+    """Places of all samples; those with boxes in the order of their boxes, those without where they are anyway."""
+    first = list(dict.fromkeys(found.sample.tolist()))
+    order = list(range(count))
+    for slot, place in zip(sorted(first), first, strict=True):
+        order[slot] = place
+    return order
 
 
 def _check_found(found: Results, tokens: Sequence[str]) -> None:
@@ -97,7 +110,7 @@ def read_results(path: Path, tokens: Sequence[str], *, classes: Sequence[str] = 
         classes: What labels mean.
 
     Returns:
-        Boxes in the order of the file, which decides between equal scores.
+        Boxes in the order of the file, which decides between equal scores; `Results.rank` keeps it.
 
     Raises:
         RequestError: It is no results file, a sample is missing or is not among `tokens`, a sample has too many boxes,
@@ -111,7 +124,11 @@ def read_results(path: Path, tokens: Sequence[str], *, classes: Sequence[str] = 
         raise RequestError(f'`{path}` should hold {{"meta": ..., "results": {{"token of a sample": [boxes]}}}}.')
     _check_tokens(path, listed, tokens)
     place = {token: number for number, token in enumerate(tokens)}
-    parts = [_sample_boxes(path, token, place[token], boxes, classes) for token, boxes in listed.items() if boxes]
+    parts = [
+        _sample_boxes(path, token, (place[token], rank), boxes, classes)
+        for rank, (token, boxes) in enumerate(listed.items())
+        if boxes
+    ]
     return _joined(parts)
 
 
@@ -129,8 +146,9 @@ def _check_tokens(path: Path, listed: Mapping[str, Any], tokens: Sequence[str]) 
 
 
 def _sample_boxes(
-    path: Path, token: str, place: int, boxes: Sequence[Mapping[str, Any]], classes: Sequence[str]
+    path: Path, token: str, place: tuple[int, int], boxes: Sequence[Mapping[str, Any]], classes: Sequence[str]
 ) -> Results:
+    """`place` is that of the sample among the tokens, and in the file."""
     where = f"`{path}`, sample `{token}`"
     if len(boxes) > MOST_BOXES:
         raise RequestError(f"{where}: {len(boxes)} boxes, and the task allows {MOST_BOXES}.")
@@ -151,7 +169,7 @@ def _sample_boxes(
         if np.any(wrong):
             raise RequestError(f"{where}: `{key}` of box {np.nonzero(wrong)[0][0]} should be {limit}.")
     return Results(
-        sample=np.full(len(boxes), place, dtype=np.int64),
+        sample=np.full(len(boxes), place[0], dtype=np.int64),
         centers=_numbers(where, boxes, "translation", (3,)),
         sizes=sizes,
         yaws=_yaws(where, _numbers(where, boxes, "rotation", (4,))),
@@ -159,6 +177,7 @@ def _sample_boxes(
         labels=np.array([classes.index(name) for name in names], dtype=np.int64),
         attributes=np.array(attributes, dtype=np.str_),
         scores=scores,
+        rank=np.full(len(boxes), place[1], dtype=np.int64),
     )
 
 
@@ -168,7 +187,7 @@ def _numbers(
     """A field of all boxes [n, *shape]; NaN passes where it may mean unknown."""
     try:
         values = np.array([box[key] for box in boxes], dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.shape != (len(boxes), *shape):
         raise RequestError(f"{where}: `{key}` of every box should be {_described(shape)}.")
@@ -200,4 +219,5 @@ def _joined(parts: Sequence[Results]) -> Results:
         labels=np.concatenate([np.empty(0, dtype=np.int64), *(part.labels for part in parts)]),
         attributes=np.concatenate([np.empty(0, dtype=np.str_), *(part.attributes for part in parts)]),
         scores=np.concatenate([np.empty(0), *(part.scores for part in parts)]),
+        rank=np.concatenate([np.empty(0, dtype=np.int64), *(part.rank for part in parts)]),
     )

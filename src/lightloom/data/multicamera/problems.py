@@ -1,0 +1,64 @@
+"""What is wrong with moments, and cannot be mended: it is said, with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lightloom.data.detection.records import Problem
+from lightloom.data.nuscenes.boxes import LONGEST
+from lightloom.data.nuscenes.classes import CATEGORIES
+from lightloom.data.nuscenes.frames import Moment
+from lightloom.data.nuscenes.tables import Tables
+
+
+def moment_problems(tables: Tables, moments: Sequence[Moment]) -> tuple[Problem, ...]:
+    """Problems of the boxes of a set.
+
+    Args:
+        tables: Of the set.
+        moments: Of all splits.
+    """
+    return *_velocities(tables, moments), *_categories(tables)
+
+
+def _velocities(tables: Tables, moments: Sequence[Moment]) -> list[Problem]:
+    """Of all boxes, where none is known: nothing can be learnt of them, and none is measured."""
+    count = sum(len(moment.boxes) for moment in moments)
+    if not count or any(np.isfinite(moment.boxes.velocities).all(1).any() for moment in moments):
+        return []
+    rows = [tables["sample_annotation"][token] for moment in moments for token in moment.boxes.tokens]
+    linked = sum(bool(row["prev"] or row["next"]) for row in rows)
+    reason = (
+        f"{linked} of them are linked to others of the same object, all more than {LONGEST} s away"
+        if linked
+        else "no object is annotated in two samples: `prev` and `next` in `sample_annotation.json` are empty (in own "
+        "data, boxes of one object need the same `id`)"
+    )
+    what = f"the velocity of all {count} boxes is unknown: {reason}"
+    return [Problem("unknown velocities", _name(tables.folder, "sample_annotation"), what, "kept")]
+
+
+def _categories(tables: Tables) -> list[Problem]:
+    """That nuScenes does not have, so that their boxes belong to no class."""
+    strange = {row["name"] for row in tables["category"].values()} - set(CATEGORIES)
+    if not strange:
+        return []
+    boxes = Counter(tables.category(row) for row in tables["sample_annotation"].values())
+    return [
+        Problem(
+            "unknown class",
+            _name(tables.folder, "category"),
+            f"the category `{name}` is none of nuScenes, so that its {boxes[name]} boxes belong to no class",
+            "dropped",
+        )
+        for name in sorted(strange)
+        if boxes[name]
+    ]
+
+
+def _name(folder: Path, table: str) -> str:
+    return f"{folder.name}/{table}.json"
