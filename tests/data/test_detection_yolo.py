@@ -128,6 +128,29 @@ def test_images_without_labels_are_counted_and_strange_places_said(tmp_path: Pat
     assert "2 of 4 images have no label file" in read.problems[2].what
 
 
+def test_label_files_that_are_no_text_and_those_of_two_images(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "b.png"):
+        picture(tmp_path / "images/train" / name)
+    text(tmp_path / "labels/train/a.txt", ROW)
+    text(tmp_path / "labels/train/b.txt", b"0 .5 .5 .1 .1 \xff\xb9")
+    text(tmp_path / "data.yaml", "names: [cat, Cat, dog]\n")
+    read = read_yolo(tmp_path, "train")
+    assert [record.image.name for record in read.records] == ["a.jpg", "a.png"]
+    assert kinds(read) == ["shared labels", "damaged file"]
+
+
+def test_classes_that_differ_in_capitals_are_said(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / f"images/train/{number}.png")
+        text(tmp_path / f"labels/train/{number}.txt", ROW)
+    text(tmp_path / "data.yaml", "names: [cat, Cat, traffic light, trafficlight, dog]\n")
+    problems = load_detection(f"yolo:{tmp_path}").problems
+    assert [problem.kind for problem in problems] == ["similar classes", "similar classes"]
+    assert "`cat`, `Cat`" in problems[0].what
+    with pytest.raises(RequestError, match=r"names a file; give the folder that holds it: `yolo:"):
+        load_detection(f"yolo:{tmp_path / 'data.yaml'}")
+
+
 def test_labels_without_an_image_are_noted_and_those_of_other_splits_are_not(tmp_path: Path) -> None:
     for name in ("a", "b"):
         picture(tmp_path / f"images/{name}.png")
@@ -263,6 +286,10 @@ def test_a_row_that_does_not_fit_is_noted(tmp_path: Path) -> None:
     assert "`kpt_shape` asks for 14" in read.problems[0].what
     read = rows(tmp_path, ROW + "0 .2 .2 .1 .1 .9\n")
     assert "without a score" in read.problems[0].what
+    for line in ("0,0.5,0.5,0.1,0.1", "0, 0.5, 0.5, 0.1, 0.1", "0 .5 .5 .1 .1;"):
+        assert len(rows(tmp_path, f"{line}\n").records[0].labels) == 1
+    read = rows(tmp_path, "0 0,1 0,1 0,1 0,1\n")  # commas for points, as some countries have them
+    assert kinds(read) == ["damaged annotation"] and "not all numbers" in read.problems[0].what
     read = rows(tmp_path, ROW + "0 20 20 10 10\n")
     assert boxes(read) == {"a": 1} and "shares of the image" in read.problems[0].what
 

@@ -44,6 +44,7 @@ def _spellings(folder: Path, name: str) -> Iterator[Path]:
         for place in (folder, folder / name, folder / stem):
             yield place / f"{stem}.gz"
             yield place / stem
+            yield place / f"{stem}.gz.gz"
 
 
 def _plain(name: str) -> str:

@@ -18,7 +18,7 @@ from lightloom.data.detection.threads import in_threads
 ROUNDING = 0.5  # pixels that an edge may lie outside by: annotation tools round
 _FEW = 10  # boxes or images of which more than half may be lost: too few to tell a rule from an accident
 _IMAGES = ("missing image", "damaged image", "image too large", "missing annotation", "damaged file")
-_DOUBLE = ("duplicate box", "duplicate image")
+_BOXES = ("zero area", "out of image", "not finite", "unknown class", "damaged annotation", "unlisted image")
 
 
 class Found(NamedTuple):
@@ -78,9 +78,8 @@ class Findings:
             RequestError: Nothing is left; or, under `skip`, of ten or more boxes or images over half were dropped. The
                 kinds of loss are counted and the first is told.
         """
-        dropped = [one for one in self.problems if one.done == "dropped" and one.kind not in _DOUBLE]
-        images = [one for one in dropped if one.kind in _IMAGES]
-        boxes = [one for one in dropped if one.kind not in _IMAGES]
+        dropped = [one for one in self.problems if one.done == "dropped" and one.kind in _IMAGES + _BOXES]
+        images, boxes = ([one for one in dropped if one.kind in kinds] for kinds in (_IMAGES, _BOXES))
         if not records:
             first = f" The first: {dropped[0].where}: {dropped[0].what}." if dropped else ""
             raise RequestError(f"{where} has no usable image.{first}")

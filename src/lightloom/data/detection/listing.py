@@ -9,8 +9,9 @@ from unicodedata import normalize
 
 IMAGE_ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".ppm", ".pgm"}
+    | {".avif", ".heic", ".heif", ".mpo", ".tga"}
 )
-"""Endings of the image files that are read, in small letters."""
+"""Endings of image files, in small letters; one of a kind that PIL cannot read becomes a problem of its set."""
 
 
 def is_file(path: Path) -> bool:

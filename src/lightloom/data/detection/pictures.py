@@ -214,7 +214,10 @@ def _depth(values: np.ndarray[Any, Any], form: str | None) -> Depth:
 def _orientation(image: Image.Image, loaded: bool) -> int:
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info and not loaded):
         return 1  # PIL turns the one when it reads it; the other would be decoded to look for a tag behind its pixels
-    tag = image.getexif().get(_ORIENTATION, 1)
+    try:
+        tag = image.getexif().get(_ORIENTATION, 1)
+    except UNREADABLE:  # the tags are damaged, and the picture need not be
+        return 1
     return tag if tag in _TURNS else 1
 
 

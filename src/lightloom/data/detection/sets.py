@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -91,6 +91,7 @@ def load_detection(
                 f"{contents(folder)}"
             )
         _check_shared(parts, name, flaws)
+        parts = _with_problems(parts, tuple(_similar(name, parts["train"].classes)))
     return _divided(name, parts, seed, limit)
 
 
@@ -99,6 +100,8 @@ def _find(name: str, root: Path | None) -> tuple[str, Path]:
     form, colon, path = name.partition(":")
     if colon and form in _FORMS:
         folder = Path(path).expanduser()
+        if folder.is_file():
+            raise RequestError(f"`{name}` names a file; give the folder that holds it: `{form}:{folder.parent}`.")
         if not path or not folder.is_dir():
             raise RequestError(f"`{name}` names the folder `{folder}`, which is missing. Give `{form}:` and its path.")
         return form, folder
@@ -173,6 +176,17 @@ def _coco(folder: Path, flaws: Flaws, decode: bool) -> Parts:
             made = replace(made, problems=(*made.problems, Problem("no split", f"`{folder}`", what, "kept")))
         parts["train" if split == WHOLE else split] = made
     return parts
+
+
+def _similar(name: str, classes: tuple[str, ...]) -> Iterator[Problem]:
+    """Classes that differ in capitals or spaces only, which may be one that was written in two ways."""
+    spellings: dict[str, list[str]] = {}
+    for one in classes:
+        spellings.setdefault("".join(one.casefold().split()), []).append(one)
+    for several in spellings.values():
+        if len(several) > 1:
+            listed = ", ".join(f"`{one}`" for one in several)
+            yield Problem("similar classes", f"`{name}`", f"{listed} are as many classes: are they one?", "kept")
 
 
 def _with_problems(parts: Parts, problems: tuple[Problem, ...]) -> Parts:

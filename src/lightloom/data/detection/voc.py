@@ -19,10 +19,11 @@ from lightloom.data.detection.checks import (
 )
 from lightloom.data.detection.listing import Listing
 from lightloom.data.detection.records import DetectionSet, Flaws, Problem, Record
+from lightloom.data.detection.texts import DamagedFileError
 from lightloom.data.detection.voc_layout import WHOLE, Entry, all_pages, entries, find_image, find_layout, unread
 from lightloom.data.detection.whites import one_white
-from lightloom.data.detection.words import flag
-from lightloom.data.detection.xml_pages import DamagedFileError, parse_xml
+from lightloom.data.detection.words import flag, whole
+from lightloom.data.detection.xml_pages import parse_xml
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -147,10 +148,8 @@ def _pages(listed: Sequence[Entry], findings: Findings) -> Iterator[_Page]:
 
 def _stated_size(page: Element) -> tuple[int, int] | None:
     """What the size tag says; tools that leave it out write nothing or 0."""
-    words = [_word(page, f"size/{side}") for side in ("width", "height")]
-    if not all(word.isdecimal() and int(word) for word in words):
-        return None
-    return int(words[0]), int(words[1])
+    width, height = (whole(_word(page, f"size/{side}")) for side in ("width", "height"))
+    return None if width is None or height is None else (width, height)
 
 
 def _boxes(page: _Page, names: tuple[str, ...], findings: Findings, one_based: bool) -> Iterator[Found]:

@@ -27,5 +27,8 @@ def whole(value: object) -> int | None:
     """A whole number above zero, or None."""
     number = identity(value)
     if isinstance(number, str):
-        number = int(number) if number.isdecimal() else None
-    return number if number is not None and number > 0 else None
+        try:
+            number = identity(float(number))
+        except ValueError:
+            return None
+    return number if isinstance(number, int) and number > 0 else None

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection.texts import marked_encoding, read_content
+from lightloom.data.detection.texts import DamagedFileError, marked_encoding, read_content
 
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["']""")
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "cp950",
@@ -17,10 +17,6 @@ _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr":
 """Encodings, by Python's names, that tools declare while they write one with more characters."""
 
 _ALIASES = {"windows-31j": "cp932", "x-sjis": "cp932", "x-gbk": "gbk", "windows-936": "gbk", "windows-949": "cp949"}
-
-
-class DamagedFileError(RequestError):
-    """The file is no XML, in no known encoding, or not there: of a set, this image's annotation alone is lost."""
 
 
 def parse_xml(path: Path) -> Element:
@@ -53,10 +49,7 @@ def parse_xml(path: Path) -> Element:
 
 
 def _text(path: Path) -> str:
-    try:
-        content = read_content(path)
-    except RequestError as error:
-        raise DamagedFileError(str(error)) from None
+    content = read_content(path)
     encoding = marked_encoding(content) or _declared(content, path)
     place = 0
     for name in dict.fromkeys((encoding, _WIDER.get(codecs.lookup(encoding).name, encoding))):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from lightloom.data.detection.checks import Findings, make_record, read_headers, usable
 from lightloom.data.detection.records import DetectionSet, Flaws, Problem, Record
+from lightloom.data.detection.texts import DamagedFileError
 from lightloom.data.detection.whites import one_white
 from lightloom.data.detection.yolo_places import LabelFiles, named_splits, split_images
-from lightloom.data.detection.yolo_rows import Row, boxes_of, check_poses, read_rows
+from lightloom.data.detection.yolo_rows import KeyPoints, Row, boxes_of, check_poses, read_rows
 from lightloom.data.detection.yolo_settings import class_names, read_settings
 
 
@@ -51,16 +52,14 @@ def read_yolo(
     headers = read_headers(images, decode=decode)
     files = LabelFiles(root)
     labels = {image: files.find(image, findings) for image in images}
-    rows: dict[Path, list[Row]] = {
-        image: read_rows(file, points, findings) if file is not None else [] for image, file in labels.items()
-    }
+    rows = _rows(labels, points, findings)
     where = f"The split `{split}` of `{root}`"
     if points is None:
         check_poses([row for some in rows.values() for row in some], where, findings)
     records: list[Record] = []
     turned: list[Path] = []
     for path, header in zip(images, headers, strict=True):
-        if usable(header, f"`{path}`", findings):
+        if usable(header, f"`{path}`", findings) and path in rows:
             turned += [path] if header.orientation != 1 else []
             boxes = boxes_of(rows[path], header.turned(header.orientation), len(names), points, findings)
             number = len(records) + 1
@@ -88,6 +87,23 @@ def absent_splits(root: Path) -> tuple[Problem, ...]:
         for split, there in named_splits(root, settings).items()
         if not there and split != "train"
     )
+
+
+def _rows(labels: dict[Path, Path | None], points: KeyPoints | None, findings: Findings) -> dict[Path, list[Row]]:
+    """The rows of each image; one whose label file is no text is left out, since what is in it is not known."""
+    rows: dict[Path, list[Row]] = {}
+    owners: dict[Path, Path] = {}
+    for image, file in labels.items():
+        if file is not None and file in owners:
+            what = f"its labels, `{file}`, are those of `{owners[file]}` too"
+            findings.note("shared labels", f"`{image}`", what, "kept")
+        try:
+            rows[image] = [] if file is None else read_rows(file, points, findings)
+        except DamagedFileError as error:
+            findings.note("damaged file", f"`{file}`", str(error).rstrip("."), "dropped")
+        if file is not None:
+            owners.setdefault(file, image)
+    return rows
 
 
 def _remark_bare(where: str, images: Sequence[Path], bare: Sequence[Path], findings: Findings) -> None:

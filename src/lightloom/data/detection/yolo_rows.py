@@ -43,9 +43,10 @@ def read_rows(path: Path, points: KeyPoints | None, findings: Findings) -> list[
     """
     rows = []
     for number, line in enumerate(read_lines(path), 1):
-        where, words = f"`{path}`, line {number}", line.replace(",", " ").split()
+        where, words = f"`{path}`, line {number}", [word.rstrip(",;") for word in line.split()]
         if not words:
             continue
+        words = words[0].split(",") if len(words) == 1 else words
         trouble = _trouble(words, points)
         if trouble:
             findings.note("damaged annotation", where, trouble, "dropped")
