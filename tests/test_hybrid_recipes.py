@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -200,6 +201,8 @@ def test_detect_writes_pictures_and_says_what_could_not_be_read(
     images.mkdir()
     Image.new("RGB", (90, 50), "red").save(images / "wide.png")
     (images / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    twelve_bits(images / "x.png", 3000)
+    twelve_bits(images / "y.png", 30)
     out = tmp_path / "out"
     arguments = ["detect", str(images), "--model", str(done), "--out", str(out), "--threshold", "0", "--json"]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
@@ -207,7 +210,8 @@ def test_detect_writes_pictures_and_says_what_could_not_be_read(
         main()
     assert left.value.code == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [image["annotated"] for image in told["images"]] == ["wide.jpg"]
+    assert [image["annotated"] for image in told["images"]] == ["wide.jpg", "x.jpg", "y.jpg"]
+    assert told["notes"] == ["2 images hold more than 8 bits: white is 4095, the least depth that holds all of them"]
     assert "torn.jpg" in told["failed"][0]["file"]
     with Image.open(out / "wide.jpg") as annotated:
         assert annotated.size == (90, 50)
@@ -255,16 +259,30 @@ def without_boxes(part: DetectionSet) -> DetectionSet:
     return DetectionSet(part.name, part.classes, tuple(records))
 
 
-def test_a_torn_image_is_left_out_and_named(tmp_path: Path) -> None:
+def twelve_bits(path: Path, brightest: int) -> Path:
+    """A gray picture of 64 x 64 in 16 bits, as scientific cameras write it."""
+    Image.fromarray(np.linspace(0, brightest, 64 * 64).reshape(64, 64).astype(np.uint16)).save(path)
+    return path
+
+
+def test_a_torn_image_is_left_out_and_named_and_white_is_kept(tmp_path: Path) -> None:
     drawn = shapes(14, 64, 0)
     mine = own_data(tmp_path / "own", train=drawn.subset(range(10)), val=drawn.subset(range(10, 14)))
-    torn = sorted(path for path in (tmp_path / "own").rglob("*") if path.suffix in (".png", ".jpg"))[0]
+    torn, deep, *_ = sorted(path for path in (tmp_path / "own").rglob("*") if path.suffix in (".png", ".jpg"))
+    twelve_bits(deep, 4000)
     torn.write_bytes(torn.read_bytes()[: torn.stat().st_size // 2])
     run(tiny(*mine, cases=(0,)), tmp_path / "run")
     problems = json.loads((tmp_path / "run" / "problems.json").read_text())
     assert [(problem["kind"], torn.name in problem["where"] + problem["what"]) for problem in problems] == [
-        ("damaged image", True)
+        ("damaged image", True),
+        ("white level", False),
     ]
+    seen = detect_images([twelve_bits(tmp_path / "dim.png", 500)], tmp_path / "run", tmp_path / "out", device="cpu")
+    assert seen["notes"] == [
+        "1 images hold more than 8 bits: white is 4095, as in the images that the network learned from"
+    ]
+    with Image.open(tmp_path / "out" / "dim.jpg") as copy:
+        assert 20 < np.asarray(copy)[-1].mean() < 45
     with pytest.raises(RequestError, match=torn.name):
         run(tiny(*mine, "detect.scenes.flaws=fail", cases=(0,)), tmp_path / "strict")
 

@@ -107,6 +107,8 @@ def show_detections(result: dict[str, Any]) -> None:
         typer.echo(f"{image['file']}  {told or 'nothing'}")
     for failure in result["failed"]:
         typer.echo(f"not read: {failure['why']}", err=True)
+    for note in result.get("notes", ()):
+        typer.echo(f"note: {note}.", err=True)
 
 
 def show_yaml(result: dict[str, Any]) -> None:

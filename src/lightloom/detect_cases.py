@@ -18,7 +18,16 @@ from lightloom.config import RunConfig
 from lightloom.data.detection import augmentation
 from lightloom.detectors import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.folder import RunFolder
-from lightloom.kept_cases import keep_weights, known_classes, noise_seed, row_of, start_from, teacher_of, weights_of
+from lightloom.kept_cases import (
+    keep_weights,
+    known_classes,
+    known_white,
+    noise_seed,
+    row_of,
+    start_from,
+    teacher_of,
+    weights_of,
+)
 from lightloom.learn import Distil, Pupil
 from lightloom.nn.backbones import SIZES
 from lightloom.sweeps import Training
@@ -94,7 +103,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
     precision, _ = Detect2D(detector).measure(detector, scenes.test)
     if is_main():
-        keep_weights(folder, training, detector, scenes.classes)
+        keep_weights(folder, training, detector, scenes.classes, white=scenes.white)
     processes.wait(config.device)  # the next case may learn from this one, in every process
     return row_of(
         training,
@@ -136,10 +145,11 @@ def _lesson(
 
 
 class Trained(NamedTuple):
-    """A detector as it was trained, in eval mode, and what it tells apart."""
+    """A detector as it was trained, in eval mode, what it tells apart, and what was white in images of over 8 bits."""
 
     detector: AnyDetector
     classes: tuple[str, ...]
+    white: float | None = None
 
 
 def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | None = None) -> Trained:
@@ -156,7 +166,7 @@ def load_case(folder: RunFolder, training: Training, classes: Sequence[str] | No
     known = known_classes(folder, training, classes)
     detector = build_detector(_without_checkpoint(training.config), len(known))
     learning.load_weights(detector, weights_of(folder, training))
-    return Trained(detector.eval(), known)
+    return Trained(detector.eval(), known, known_white(folder, training))
 
 
 def _without_checkpoint(config: RunConfig) -> RunConfig:

@@ -80,7 +80,7 @@ def _pictures(work: Work, test: FramedSet, shown: list[int]) -> Iterator[dict[st
         name, stream = f"pictures/{number:03d}.jpg", io.BytesIO()
         Image.fromarray(read_pixels(record).permute(1, 2, 0).numpy()).save(stream, "JPEG", quality=_JPEG)
         write_bytes(work.folder.file(name), stream.getvalue())
-        kept = ~record.crowd
+        kept = record.targets
         truth = zip(record.boxes[kept].tolist(), record.labels[kept].tolist(), strict=True)
         yield {
             "file": name,

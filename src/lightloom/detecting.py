@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import make_folder, write_bytes, write_json
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
-from lightloom.data.detection.checks import read_header
+from lightloom.data.detection.checks import read_headers
+from lightloom.data.detection.pictures import Header, read_header, white_level
 from lightloom.detect_cases import Trained, load_case
 from lightloom.detecting3d import check_request, detect_moments
 from lightloom.folder import RunFolder
@@ -29,16 +27,6 @@ from lightloom.tasks.detect2d import Detections
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _JPEG = 92
-_ORIENTATION = 0x0112  # tag of EXIF
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def detect(
@@ -79,8 +67,8 @@ def detect_images(
         device: "auto" takes a GPU where there is one; "cpu" never does.
 
     Returns:
-        As in `detections.json`: `classes`, `case`, `images` with `file`, `annotated` and `found`, and `failed` with
-        the files that could not be read, and why.
+        As in `detections.json`: `classes`, `case`, `images` with `file`, `annotated` and `found`, `failed` with the
+        files that could not be read, and why, and `notes` with how images of more than 8 bits were taken.
 
     Raises:
         RequestError: There is no such run, case, device or file, the threshold is not 0 ... 1, or an annotated copy
@@ -96,16 +84,25 @@ def detect_images(
     names = _names(paths)
     _spare(paths, [out / name for name in names.values()])
     make_folder(out)
+    headers = dict(zip(paths, read_headers(paths, decode=True), strict=True))
+    white, notes = _white(headers.values(), training.config.detect.scenes.white or trained.white)
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     with follow("detect", len(paths)) as report:
         for number, path in enumerate(paths, 1):
             try:
-                images.append(_one(trained, training, path, out / names[path], threshold))
+                record = _record(path, white, headers[path])
+                images.append(_one(trained, training, record, out / names[path], threshold))
             except WorkError as error:
                 failed.append({"file": str(path), "why": str(error)})
             report(number, path.name)
-    result = {"classes": list(trained.classes), "case": training.case.name, "images": images, "failed": failed}
+    result = {
+        "classes": list(trained.classes),
+        "case": training.case.name,
+        "images": images,
+        "failed": failed,
+        "notes": notes,
+    }
     write_json(out / "detections.json", result)
     if not images:
         raise WorkError(f"None of the {len(failed)} images could be read. The first: {failed[0]['why']}")
@@ -144,9 +141,9 @@ def _spare(given: Sequence[Path], copies: Sequence[Path]) -> None:
             )
 
 
-def _one(trained: Trained, training: Training, path: Path, to: Path, threshold: float) -> dict[str, Any]:
+def _one(trained: Trained, training: Training, record: Record, to: Path, threshold: float) -> dict[str, Any]:
     """Look at one image, write it with what was found, and say it."""
-    scenes, record = training.config.detect.scenes, _record(path)
+    scenes = training.config.detect.scenes
     framed = frame(DetectionSet("given", trained.classes, (record,)), scenes.height, scenes.width)
     detector = trained.detector
     with torch.no_grad():
@@ -161,20 +158,58 @@ def _one(trained: Trained, training: Training, path: Path, to: Path, threshold: 
     write_bytes(to, stream.getvalue())
     rows = zip(found.boxes.tolist(), labels, scores, strict=True)
     told = [{"box": box, "class": trained.classes[label], "label": label, "score": score} for box, label, score in rows]
-    return {"file": str(path), "annotated": to.name, "width": record.width, "height": record.height, "found": told}
+    return {
+        "file": str(record.image),
+        "annotated": to.name,
+        "width": record.width,
+        "height": record.height,
+        "found": told,
+    }
 
 
-def _record(path: Path) -> Record:
-    """An image without boxes, turned as its camera says. Raises `WorkError` where it cannot be read."""
-    header = read_header(path)
+def _record(path: Path, white: float | None = None, header: Header | None = None) -> Record:
+    """An image without boxes, turned as its camera says.
+
+    Args:
+        path: The file.
+        white: Of an image of more than 8 bits; None takes the least depth that holds its values.
+        header: Of the file, where it was read before.
+
+    Raises:
+        WorkError: It cannot be read.
+    """
+    header = header or read_header(path)
     if header.trouble is not None:
         raise WorkError(f"`{path}`: {header.trouble[1]} ({header.trouble[0]}).")
     none = torch.zeros(0, dtype=torch.int64)
-    stored = Record(path, 1, path.stem, header.width, header.height, torch.zeros(0, 4), none, none.bool())
-    with Image.open(path) as opened:
-        turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
-    if turn is None:
-        return stored
-    upright = Image.fromarray(read_pixels(stored).permute(1, 2, 0).numpy()).transpose(turn)
-    pixels = torch.from_numpy(np.array(upright)).permute(2, 0, 1).contiguous()
-    return replace(stored, width=upright.width, height=upright.height, pixels=pixels)
+    width, height = header.turned(header.orientation)
+    level = None if header.depth is None else white or white_level([header.depth])
+    return Record(
+        path,
+        1,
+        path.stem,
+        width,
+        height,
+        torch.zeros(0, 4),
+        none,
+        none.bool(),
+        orientation=header.orientation,
+        white=level,
+    )
+
+
+def _white(headers: Iterable[Header], known: float | None) -> tuple[float | None, list[str]]:
+    """What is white in the images of more than 8 bits, and a sentence that says it.
+
+    Args:
+        headers: Of all images.
+        known: What was white in those that the network learned from.
+    """
+    depths = [header.depth for header in headers if header.depth is not None]
+    if not depths:
+        return None, []
+    white = known or white_level(depths)
+    peak = max(depth.peak for depth in depths)
+    source = "as in the images that the network learned from" if known else "the least depth that holds all of them"
+    beyond = f"; the brightest is {peak:g}, so that it and others are cut off" if known and peak > known else ""
+    return white, [f"{len(depths)} images hold more than 8 bits: white is {white:g}, {source}{beyond}"]

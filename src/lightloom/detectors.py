@@ -32,6 +32,12 @@ class Scenes(NamedTuple):
     problems: tuple[Problem, ...]
     """What was wrong with the files, and what became of it."""
 
+    @property
+    def white(self) -> float | None:
+        """What is white in the images of more than 8 bits; None where there are none."""
+        records = (record for part in (self.train, self.validation, self.test) for record in part.source.records)
+        return next((record.white for record in records if record.white is not None), None)
+
 
 def read_scenes(wanted: ScenesConfig, root: Path | None, seed: int) -> Scenes:
     """Read, check and frame a detection set.
@@ -51,15 +57,17 @@ def read_scenes(wanted: ScenesConfig, root: Path | None, seed: int) -> Scenes:
         decode=wanted.decode,
         count=wanted.count,
         size=size,
+        white=wanted.white,
     )
     train, validation, test = (
         frame(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)
     )
     for part in (train, validation, test):
         if not (part.labels[..., 4] >= 0).any():
+            known = next((f" {problem.where}: {problem.what}." for problem in part.source.problems), "")
             raise RequestError(
                 f"No image of `{part.source.name}` has a box, so there is nothing to learn or to measure there; "
-                "mend its annotations, or leave that split away."
+                f"mend its annotations, or leave that split away.{known}"
             )
     return Scenes(train, validation, test, splits.classes, splits.problems)
 

@@ -26,13 +26,27 @@ def weights_of(folder: RunFolder, training: Training) -> Path:
 
 
 def keep_weights(
-    folder: RunFolder, training: Training, detector: nn.Module, classes: Sequence[str], channels: Sequence[str] = ()
+    folder: RunFolder,
+    training: Training,
+    detector: nn.Module,
+    classes: Sequence[str],
+    channels: Sequence[str] = (),
+    white: float | None = None,
 ) -> None:
-    """Write what a case has learned, with the classes that it tells apart and the cameras that it has weights for."""
+    """Write what a case has learned, and what its weights are for.
+
+    Args:
+        folder: Of the run.
+        training: The case.
+        detector: As it was trained.
+        classes: That it tells apart.
+        channels: Cameras that it has weights for.
+        white: Value that was white in the images of more than 8 bits that it learned from; None where there were none.
+    """
     make_folder(folder.file("models"))
     # one note: several would be written in an order that differs from run to run
-    known = json.dumps({"classes": list(classes), "channels": list(channels)})
-    learning.save_weights(detector, weights_of(folder, training), known=known)
+    known = {"classes": list(classes), "channels": list(channels)} | ({} if white is None else {"white": white})
+    learning.save_weights(detector, weights_of(folder, training), known=json.dumps(known))
 
 
 def known_channels(folder: RunFolder, training: Training) -> tuple[str, ...]:
@@ -40,9 +54,15 @@ def known_channels(folder: RunFolder, training: Training) -> tuple[str, ...]:
     return tuple(_known(weights_of(folder, training)).get("channels", ()))
 
 
-def _known(path: Path) -> dict[str, list[str]]:
+def known_white(folder: RunFolder, training: Training) -> float | None:
+    """What was white to a trained case in images of more than 8 bits; None where it learned from none."""
+    white = _known(weights_of(folder, training)).get("white")
+    return None if white is None else float(white)
+
+
+def _known(path: Path) -> dict[str, Any]:
     notes = learning.read_tensors(path)[1]
-    known: dict[str, list[str]] = (
+    known: dict[str, Any] = (
         json.loads(notes["known"]) if "known" in notes else {"classes": json.loads(notes["classes"])}
     )
     return known

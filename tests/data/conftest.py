@@ -3,10 +3,13 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests share `labelled`
 
 IdxBytes = Callable[[int, Sequence[int], bytes], bytes]
 

@@ -223,12 +223,13 @@ def test_voc_the_tag_finds_an_image_of_another_name(tmp_path: Path) -> None:
     assert [record.key for record in read("fail").records] == ["a", "b"]
 
 
-def test_voc_difficult_objects_are_crowds_and_pixels_may_count_from_one(tmp_path: Path) -> None:
+def test_voc_difficult_objects_are_no_targets_and_pixels_may_count_from_one(tmp_path: Path) -> None:
     voc(tmp_path, [("dog", (1, 1, 60, 40))])
     page = tmp_path / "Annotations/b.xml"
     page.write_text(page.read_text().replace("</name>", "</name><difficult>1</difficult>"))
     found = read_voc(tmp_path, "train", one_based=True, flaws="fail")
-    assert found.records[1].crowd.tolist() == [True]
+    assert found.records[1].ignored.tolist() == [True] and found.records[1].crowd.tolist() == [False]
+    assert found.records[1].targets.tolist() == [False]
     assert found.records[1].boxes.tolist() == [[0, 0, W, H]]
 
 
@@ -265,10 +266,17 @@ def test_voc_a_page_that_does_not_parse_names_file_and_line(tmp_path: Path) -> N
     page = tmp_path / "Annotations/b.xml"
     page.write_text("<annotation>\n<object>\n</annotation>")
     with pytest.raises(RequestError, match=r"b\.xml`, line 3: not XML: mismatched tag"):
-        read("skip")
+        read("fail")
+    assert [(problem.kind, problem.done) for problem in read("skip").problems] == [("damaged file", "dropped")]
     page.write_text("<annotation><object><name>dog</name><bndbox><xmin>left</xmin></bndbox></object></annotation>")
+    with pytest.raises(RequestError, match=r"b\.xml`, object 1: its `<bndbox>` has no `<xmax>`"):
+        read("fail")
+    page.write_text(page.read_text().replace("</bndbox>", "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"))
     with pytest.raises(RequestError, match=r"b\.xml`, object 1: `<bndbox/xmin>` is 'left'"):
-        read("skip")
+        read("fail")
+    read_set = read("skip")
+    assert [(problem.kind, problem.done) for problem in read_set.problems] == [("damaged annotation", "dropped")]
+    assert len(read_set) == 2
 
 
 # COCO
@@ -391,7 +399,10 @@ def test_yolo_a_line_that_does_not_parse_names_file_and_line(tmp_path: Path, lin
     read = yolo(tmp_path, [])
     (tmp_path / "labels/train/b.txt").write_text(f"0 .5 .5 .1 .1\n{line}\n")
     with pytest.raises(RequestError, match=rf"b\.txt`, line 2: .*{said}"):
-        read("skip")
+        read("fail")
+    problem, *others = read("skip").problems
+    assert (problem.kind, problem.done) == ("damaged annotation", "dropped") and said in problem.what and not others
+    assert problem.where.endswith("b.txt`, line 2")
 
 
 def test_yolo_without_a_class_list_is_refused(tmp_path: Path) -> None:

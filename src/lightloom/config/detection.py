@@ -26,11 +26,14 @@ class ScenesConfig(Section):
     """Of the frame in pixels; every image is made as large as fits into it."""
     width: int = Field(128, ge=32)
     """Of the frame in pixels."""
-    flaws: Literal["skip", "fail"] = "skip"
-    """What becomes of a box or an image that cannot be as it is written: left out and reported, or an error."""
+    flaws: Literal["skip", "any", "fail"] = "skip"
+    """What becomes of a box or an image that cannot be as it is written: left out and reported, or an error. A split
+    that loses more than it keeps is refused, unless it is `any`."""
     decode: bool = True
     """Decode every image once when the set is read, which finds torn ones; false looks at headers alone, for sets of a
     hundred thousand images."""
+    white: float | None = Field(None, gt=0)
+    """Value that is white in images of more than 8 bits; None takes the least bit depth that holds all of the set."""
     augment: AugmentConfig = AugmentConfig()
     """What is changed at random in the images of a training step."""
 

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError
 from lightloom.data.cards import Card
-from lightloom.data.files import find_file, given_folder, put_there
+from lightloom.data.files import contents, find_file, given_folder, put_there
+from lightloom.data.packed import unpacked
 from lightloom.data.splits import Pixels
 
 
@@ -93,14 +94,48 @@ def _place(card: Card, layout: Layout, root: Path | None) -> Path:
     given = given_folder(card.name, root)
     if given is None:
         return find_file(card, layout.archive, root)
-    for place in (given, given / layout.folder):
+    # the last is where torchvision's folder of its data sets has it
+    for place in (given, given / layout.folder, given.parent / layout.folder):
         if any((place / name).is_file() for name in (*layout.learning, layout.test)):
             return place
-    if (given / layout.archive).is_file():
-        return given / layout.archive
+    for folder in (given, given.parent):
+        for name in (layout.archive, layout.archive.removesuffix(".gz")):
+            if (folder / name).is_file():
+                return folder / name
     raise RequestError(
-        f"There is neither `{given / layout.folder / layout.test}` nor `{given / layout.archive}`. {put_there(card)}"
+        f"There is neither `{given / layout.folder / layout.test}` nor `{given / layout.archive}`. "
+        f"{_other_version(card, layout, given)}{contents(given if given.is_dir() else given.parent)} {put_there(card)}"
     )
+
+
+def _other_version(card: Card, layout: Layout, given: Path) -> str:
+    """A sentence about the python or the Matlab version of a set that lies where the binary one is looked for."""
+    stem, bare = (
+        layout.archive.removesuffix("-binary.tar.gz"),
+        [Path(name).stem for name in (*layout.learning, layout.test)],
+    )
+    versions = {
+        "python": ([f"{stem}-batches-py", f"{stem}-python", f"{stem}-python.tar.gz", f"{stem}-python.tar"], bare),
+        "Matlab": (
+            [f"{stem}-batches-mat", f"{stem}-matlab", f"{stem}-matlab.tar.gz"],
+            [f"{name}.mat" for name in bare],
+        ),
+    }
+    for version, (packages, files) in versions.items():
+        places = [folder / name for folder in (given, given.parent) for name in packages if (folder / name).exists()]
+        places += [given / name for name in files if (given / name).is_file()]
+        if places:
+            source = f" from {card.mirror.url}" if card.mirror is not None else ""
+            why = (
+                " (its files are pickled objects, and loading these would run their code)"
+                if version == "python"
+                else ""
+            )
+            return (
+                f"`{places[0]}` is the {version} version of {card.title}, which is not read{why}: fetch the binary "
+                f"version, `{layout.archive}`{source}. "
+            )
+    return ""
 
 
 def _parse(body: bytes, shown: str, layout: Layout, count: int, card: Card) -> Pixels:
@@ -141,7 +176,8 @@ def _bodies(place: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, 
         raise RequestError(f"Cannot read `{place}`: {error.strerror or error}.") from error
     missing = [f"`{_shown(place, layout, name)}`" for name in sizes if name not in found]
     if missing:
-        raise RequestError(f"Missing: {', '.join(missing)}. Fetch the whole set again.")
+        there = f" {contents(place)}" if place.is_dir() else ""
+        raise RequestError(f"Missing: {', '.join(missing)}.{there} Fetch the whole set again.")
     return found
 
 
@@ -153,7 +189,7 @@ def _head(path: Path, size: int) -> bytes:
 def _from_archive(path: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, bytes]:
     """In one pass: the archive is compressed, so going back to a file means starting again."""
     found = {}
-    with tarfile.open(path, "r|gz") as archive:
+    with path.open("rb") as packed, tarfile.open(fileobj=unpacked(packed), mode="r|") as archive:
         for member in archive:
             folder, _, name = member.name.rpartition("/")
             stream = archive.extractfile(member) if member.isreg() and folder == layout.folder else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data.cards import IDX_NAMES, Card, Mirror
+from lightloom.data.idx_places import idx_files, idx_folders
 
 _TIMEOUT_S = 30
 _CHUNK = 2**18
@@ -66,7 +68,7 @@ def find_file(card: Card, name: str, root: Path | None = None) -> Path:
         return fetch(f"{card.mirror.url}{name}", card.mirror.md5[name], cache_folder() / "data" / card.name)
     path = required_folder(card, root) / name
     if not path.is_file():
-        raise RequestError(f"Missing: `{path}`. {put_there(card)}")
+        raise RequestError(f"Missing: `{path}`. {contents(path.parent)} {put_there(card)}")
     return path
 
 
@@ -79,8 +81,29 @@ def required_folder(card: Card, root: Path | None = None) -> Path:
             "and name the folder above it by `LIGHTLOOM_DATA` or `--data`."
         )
     if not folder.is_dir():
-        raise RequestError(f"Missing: the folder `{folder}`. {put_there(card)}")
+        raise RequestError(f"Missing: the folder `{folder}`. {contents(folder.parent)} {put_there(card)}")
     return folder
+
+
+def contents(folder: Path, besides: Collection[Path] = (), most: int = 8) -> str:
+    """A sentence that says what lies in a folder, for messages about what was looked for in it.
+
+    Args:
+        folder: Where to look.
+        besides: Files that are not told; "" where there are no others.
+        most: Names that are told.
+    """
+    if not folder.is_dir():
+        return f"There is no folder `{folder}`."
+    try:
+        paths = [path for path in folder.iterdir() if path not in besides]
+    except OSError as error:
+        return f"The folder `{folder}` cannot be looked into: {error.strerror}."
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in paths)
+    if not names:
+        return "" if besides else f"`{folder}` is empty."
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"`{folder}` holds {', '.join(f'`{name}`' for name in names[:most])}{more}."
 
 
 def put_there(card: Card) -> str:
@@ -99,6 +122,8 @@ def _put_there(folder: str, served: bool) -> str:
 def local_files(folder: Path, names: tuple[str, str, str, str] = IDX_NAMES, *, served: bool = True) -> IdxFiles:
     """Four IDX files of a folder, each with or without `.gz`.
 
+    They are taken from one folder: this, or another of the same set beside it, as `idx_places.idx_folders` says.
+
     Args:
         folder: Where they are.
         names: Without `.gz`, in the order of `IdxFiles`.
@@ -107,15 +132,25 @@ def local_files(folder: Path, names: tuple[str, str, str, str] = IDX_NAMES, *, s
     Raises:
         RequestError: Some are missing; they are named.
     """
-    found, missing = [], []
-    for name in names:
-        paths = [path for path in (folder / f"{name}.gz", folder / name) if path.is_file()]
-        found += paths[:1]
-        missing += [] if paths else [f"`{folder / name}.gz`"]
-    if missing:
+    places = idx_folders(folder)
+    if not places and not served:
         raise RequestError(
-            f"Missing: {', '.join(missing)} (or the same without `.gz`). {_put_there(folder.name, served)}"
+            f"Missing: the folder `{folder}`. {contents(folder.parent)} {_put_there(folder.name, served)}"
         )
+    candidates = [idx_files(place, names) for place in places] or [[None] * len(names)]
+    best = max(range(len(candidates)), key=lambda place: (sum(map(bool, candidates[place])), -place))
+    found = [path for path in candidates[best] if path is not None]
+    if len(found) < len(names):
+        home = places[best] if found else folder
+        missing = [f"`{home / name}.gz`" for name, path in zip(names, candidates[best], strict=True) if path is None]
+        looked = [f"`{place}`" for place in places if place != home]
+        sentences = (
+            f"Missing: {', '.join(missing)} (or the same without `.gz`).",
+            f"Looked for in {', '.join(looked)} too." if looked else "",
+            contents(home if home.is_dir() else home.parent, found),
+            _put_there(folder.name, served),
+        )
+        raise RequestError(" ".join(filter(None, sentences)))
     return IdxFiles(*found)
 
 

@@ -21,7 +21,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import write_bytes
 from lightloom.common.processes import is_main
 from lightloom.data.cards import Card
-from lightloom.data.files import cache_folder, put_there, required_folder
+from lightloom.data.files import cache_folder, contents, put_there, required_folder
 from lightloom.data.splits import Pixels
 
 _LARGEST = 2**20  # bytes of one packed image; real ones have about a thousand
@@ -85,7 +85,8 @@ def read_packed_folders(card: Card, root: Path | None = None) -> tuple[Pixels, P
     archives = sorted(folder.glob("*.tar.xz"))
     if len(archives) != 1:
         raise RequestError(
-            f"`{folder}` holds {len(archives)} files `*.tar.xz`; expected one with the images. {put_there(card)}"
+            f"`{folder}` holds {len(archives)} files `*.tar.xz`; expected one with the images. "
+            f"{contents(folder)} {put_there(card)}"
         )
     with archives[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -105,8 +106,8 @@ def read_packed_folders(card: Card, root: Path | None = None) -> tuple[Pixels, P
 
 def _class_folders(folder: Path, card: Card) -> tuple[str, ...]:
     if not folder.is_dir():
-        raise RequestError(f"Missing: the folder `{folder}`. {put_there(card)}")
-    classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+        raise RequestError(f"Missing: the folder `{folder}`. {contents(folder.parent)} {put_there(card)}")
+    classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
     if len(classes) != card.class_count:
         raise RequestError(
             f"`{folder}` holds {len(classes)} class folders; {card.title} has {card.class_count}. "
@@ -119,7 +120,7 @@ def _annotated(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]
     """The images that `val_annotations.txt` lists, sorted by name, with their labels."""
     path = folder / "val_annotations.txt"
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"Cannot read `{path}`: {error}. Unpack the whole archive again.") from None
     labels = {name: label for label, name in enumerate(classes)}
@@ -256,7 +257,7 @@ def decode(content: bytes, shape: tuple[int, int, int], shown: str) -> Tensor:
             pixels = np.array(image.convert("RGB"))
     except RequestError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
         raise RequestError(f"`{shown}` is no whole JPEG image ({_short(error)}). Fetch the set again.") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
 

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError
+from lightloom.data.packed import GZIP_MAGIC, MOST_LAYERS, unpacked
 
 MAX_BYTES = 2**31
 """Largest array, in bytes, that `read_idx` accepts unless told otherwise (EMNIST's largest has 0.55e9)."""
 
 _MAX_RANK = 8
 _CHUNK = 2**20
-_GZIP_MAGIC = b"\x1f\x8b"
 _TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
@@ -37,7 +37,7 @@ _TYPES: dict[int, np.dtype[Any]] = {
 
 
 def read_idx(path: Path, *, max_bytes: int = MAX_BYTES) -> Tensor:
-    """The array of one IDX file, plain or (where the name ends in `.gz`) compressed.
+    """The array of one IDX file, plain or (where the name ends in `.gz`) compressed, once or more.
 
     Never holds more than the announced array, which `max_bytes` bounds, whatever the file inflates to.
 
@@ -147,7 +147,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         if path.suffix == ".gz":
             with gzip.open(path, "rb") as stream:
-                yield cast(BinaryIO, stream)
+                yield unpacked(cast(BinaryIO, stream))
         else:
             with path.open("rb") as plain:
                 yield plain
@@ -169,7 +169,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 def _read_header(stream: BinaryIO, path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
     head = bytes(_read_up_to(stream, 4))
-    if head[:2] == _GZIP_MAGIC:
+    if head[:2] == GZIP_MAGIC:
+        if path.suffix == ".gz":
+            raise RequestError(
+                f"`{path}` is compressed more than {MOST_LAYERS} times over. Unpack it, or fetch it again."
+            )
         raise RequestError(f"`{path}` holds gzip data: let its name end in `.gz`.")
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES:
         raise RequestError(

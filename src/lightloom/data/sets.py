@@ -12,7 +12,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_generator
 from lightloom.data.cards import Card, describe
 from lightloom.data.cifar import read_cifar
-from lightloom.data.files import IdxFiles, find_files, local_files, required_folder
+from lightloom.data.files import IdxFiles, find_files, given_folder, local_files, required_folder
 from lightloom.data.folders import read_class_folders, read_packed_folders
 from lightloom.data.idx import read_labelled
 from lightloom.data.splits import Pixels, Scale, Splits, standardise, stratified_draw
@@ -88,7 +88,8 @@ def _read(card: Card, root: Path | None) -> tuple[Pixels, Pixels, tuple[str, ...
         return (*_digits(card), card.classes)
     if card.mirror is not None:
         return (*read_files(card, find_files(card.name, card.mirror, root)), card.classes)
-    return (*read_files(card, local_files(required_folder(card, root), card.files, served=False)), card.classes)
+    folder = given_folder(card.name, root) or required_folder(card, root)
+    return (*read_files(card, local_files(folder, card.files, served=False)), card.classes)
 
 
 def read_files(card: Card, files: IdxFiles) -> tuple[Pixels, Pixels]:

@@ -1,21 +1,24 @@
-"""What every reader checks: boxes against their image, class lists, and the image files themselves."""
+"""What every reader checks: boxes against their image, class lists, and how much of a set is lost."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from lightloom.common.errors import RequestError
+from lightloom.data.detection.pictures import Header, read_header, white_level
 from lightloom.data.detection.records import Flaws, Problem, Record
 from lightloom.data.detection.threads import in_threads
 
 ROUNDING = 0.5  # pixels that an edge may lie outside by: annotation tools round
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_FEW = 10  # boxes or images of which more than half may be lost: too few to tell a rule from an accident
+_IMAGES = ("missing image", "damaged image", "image too large", "missing annotation", "damaged file")
+_BOXES = ("zero area", "out of image", "not finite", "unknown class", "damaged annotation", "unlisted image")
 
 
 class Found(NamedTuple):
@@ -27,6 +30,7 @@ class Found(NamedTuple):
         label: From 0.
         crowd: A region that is neither a target nor counted as missed.
         area: Square pixels where stated.
+        difficult: An object that is neither a target nor counted.
     """
 
     where: str
@@ -34,29 +38,22 @@ class Found(NamedTuple):
     label: int
     crowd: bool = False
     area: float | None = None
-
-
-class Header(NamedTuple):
-    """What an image file says of itself; `trouble` is the kind of flaw and its text where it cannot be used."""
-
-    width: int
-    height: int
-    trouble: tuple[str, str] | None
+    difficult: bool = False
 
 
 class Findings:
     """Flaws met so far: noted, or raised where the user wants none.
 
     Args:
-        flaws: `skip` or `fail`.
+        flaws: `skip`, `any` or `fail`.
 
     Raises:
-        RequestError: `flaws` is neither.
+        RequestError: `flaws` is none of them.
     """
 
     def __init__(self, flaws: Flaws) -> None:
-        if flaws not in ("skip", "fail"):
-            raise RequestError(f"`flaws` is `{flaws}`; give `skip` or `fail`.")
+        if flaws not in ("skip", "any", "fail"):
+            raise RequestError(f"`flaws` is `{flaws}`; give `skip` or `fail`, or `any` to take however little is left.")
         self._flaws = flaws
         self.problems: list[Problem] = []
 
@@ -64,37 +61,41 @@ class Findings:
         """Note a flaw. Raises `RequestError` under `fail`."""
         if self._flaws == "fail":
             raise RequestError(f"{where}: {what} ({kind}). Mend it, or read with `flaws=skip`: it is then {done}.")
+        self.remark(kind, where, what, done)
+
+    def remark(self, kind: str, where: str, what: str, done: str) -> None:
+        """Note what is no flaw but should be known: how the files were understood where they leave it open."""
         self.problems.append(Problem(kind, where, what, done))
 
+    def settle(self, where: str, records: Sequence[Record]) -> None:
+        """Refuse a split that loses more than it keeps.
 
-def read_header(path: Path, *, decode: bool = False) -> Header:
-    """Size of an image file, and whether it can be read.
+        Args:
+            where: The split, for messages.
+            records: What is kept of it.
 
-    Args:
-        path: The file.
-        decode: Decode every pixel, which finds a file cut short, in the place of the header alone.
-    """
-    if not path.is_file():
-        return Header(0, 0, ("missing image", f"there is no file `{path}`"))
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
-                return Header(0, 0, _too_large(f"{width} x {height}"))
-            if decode:
-                image.load()
-            else:
-                image.verify()
-    except BOMBS as error:
-        return Header(0, 0, _too_large(str(error)))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:  # PIL raises SyntaxError on a bad PNG
-        return Header(0, 0, ("damaged image", f"`{path}` cannot be read: {error}"))
-    return Header(width, height, None)
-
-
-def _too_large(what: str) -> tuple[str, str]:
-    limit = Image.MAX_IMAGE_PIXELS
-    return "image too large", f"it has more than the {limit} pixels that are read ({what})"
+        Raises:
+            RequestError: Nothing is left; or, under `skip`, of ten or more boxes or images over half were dropped. The
+                kinds of loss are counted and the first is told.
+        """
+        dropped = [one for one in self.problems if one.done == "dropped" and one.kind in _IMAGES + _BOXES]
+        images, boxes = ([one for one in dropped if one.kind in kinds] for kinds in (_IMAGES, _BOXES))
+        if not records:
+            first = f" The first: {dropped[0].where}: {dropped[0].what}." if dropped else ""
+            raise RequestError(f"{where} has no usable image.{first}")
+        for what, lost, kept in (
+            ("images", images, len(records)),
+            ("boxes", boxes, sum(len(record.labels) for record in records)),
+        ):
+            if self._flaws == "skip" and len(lost) > kept and len(lost) + kept >= _FEW:
+                kinds = ", ".join(
+                    f"{count} x {kind}" for kind, count in Counter(one.kind for one in lost).most_common()
+                )
+                raise RequestError(
+                    f"{where} loses {len(lost)} of {len(lost) + kept} {what} ({kinds}), so something is amiss with all "
+                    f"of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take what is left with "
+                    "`flaws=any` (`detect.scenes.flaws=any` of a run)."
+                )
 
 
 def read_headers(paths: Sequence[Path], *, decode: bool = False) -> list[Header]:
@@ -102,33 +103,69 @@ def read_headers(paths: Sequence[Path], *, decode: bool = False) -> list[Header]
     return list(in_threads(lambda path: read_header(path, decode=decode), paths, "Checking images"))
 
 
-def usable(header: Header, where: str, findings: Findings, stated: tuple[int, int] | None = None) -> bool:
-    """Whether an image can be used; notes why not, and a stated (width, height) that the image contradicts."""
+def usable(header: Header, where: str, findings: Findings) -> bool:
+    """Whether an image can be used; notes why not."""
     if header.trouble is not None:
         findings.note(header.trouble[0], where, header.trouble[1], "dropped")
-        return False
-    size = (header.width, header.height)
-    if stated is not None and stated != size:
-        turned = "; was it turned by an orientation tag, which is not applied here?" if stated == size[::-1] else ""
-        findings.note(
-            "wrong size",
-            where,
-            f"the annotation says {stated[0]} x {stated[1]}, the image is {size[0]} x {size[1]}{turned}",
-            "kept",
-        )
-    return True
+    return header.trouble is None
 
 
-def make_record(path: Path, key: str, image_id: int, header: Header, found: list[Found], findings: Findings) -> Record:
+def stated_orientation(header: Header, where: str, findings: Findings, stated: tuple[int, int] | None) -> int:
+    """The turn, 1 ... 8, under which boxes fit an image whose annotation states a size.
+
+    Neither VOC nor COCO says whether boxes refer to an image as it is stored or as its EXIF tag turns it, and tools do
+    both. The stated (width, height) tells where the two differ in size; else boxes are taken as of the stored pixels,
+    as the programs of both challenges read them. Either is noted, and so is a size that fits neither.
+    """
+    stored, turned = (header.width, header.height), header.turned(header.orientation)
+    if header.orientation != 1:
+        tag = f"its EXIF tag turns it (orientation {header.orientation})"
+        if stated is not None and stated == turned != stored:
+            findings.remark("orientation", where, f"{tag}, and the size of the annotation says that boxes do", "turned")
+            return header.orientation
+        if stated is not None and stated == stored != turned:
+            findings.remark(
+                "orientation", where, f"{tag}, and the size of the annotation says that boxes do not", "kept"
+            )
+        else:
+            findings.note(
+                "orientation", where, f"{tag}; nothing tells whether boxes do, and they are taken not to", "kept"
+            )
+    if stated is not None and stated != stored:
+        hint = "; was it turned by an orientation tag, which it has lost?" if stated == stored[::-1] else ""
+        what = f"the annotation says {stated[0]} x {stated[1]}, the image is {stored[0]} x {stored[1]}{hint}"
+        findings.note("wrong size", where, what, "kept")
+    return 1
+
+
+def make_record(
+    path: Path,
+    key: str,
+    image_id: int,
+    header: Header,
+    found: list[Found],
+    findings: Findings,
+    orientation: int = 1,
+) -> Record:
     """An image with those of its boxes that are sound; the others are noted.
 
     A box is dropped where it has no area, is not finite, lies outside, or repeats an earlier one of its class; it is
     clipped where a part of it lies outside, with a note where that part is over half a pixel wide.
+
+    Args:
+        path: The image file.
+        key: What the set calls it.
+        image_id: From 1, unique in the set.
+        header: Of the file.
+        found: Boxes in pixels of the image once turned.
+        findings: Takes the notes.
+        orientation: The turn, an EXIF tag.
     """
     kept: list[Found] = []
     seen: set[tuple[object, ...]] = set()
+    width, height = header.turned(orientation)
     for one in found:
-        box = _sound(one, header, findings)
+        box = _sound(one, (width, height), findings)
         if box is None:
             continue
         if (*box, one.label, one.crowd) in seen:
@@ -137,20 +174,24 @@ def make_record(path: Path, key: str, image_id: int, header: Header, found: list
         seen.add((*box, one.label, one.crowd))
         kept.append(one._replace(box=box))
     stated = [one.area for one in kept if one.area is not None]
+    difficult = torch.tensor([one.difficult for one in kept], dtype=torch.bool)
     return Record(
         image=path,
         image_id=image_id,
         key=key,
-        width=header.width,
-        height=header.height,
+        width=width,
+        height=height,
         boxes=torch.tensor([one.box for one in kept], dtype=torch.float32).reshape(-1, 4),
         labels=torch.tensor([one.label for one in kept], dtype=torch.int64),
         crowd=torch.tensor([one.crowd for one in kept], dtype=torch.bool),
         area=torch.tensor(stated, dtype=torch.float32) if kept and len(stated) == len(kept) else None,
+        difficult=difficult if difficult.any() else None,
+        orientation=orientation,
+        white=white_level([header.depth]) if header.depth is not None else None,
     )
 
 
-def _sound(one: Found, header: Header, findings: Findings) -> tuple[float, float, float, float] | None:
+def _sound(one: Found, size: tuple[int, int], findings: Findings) -> tuple[float, float, float, float] | None:
     x0, y0, x1, y1 = one.box
     if not all(map(isfinite, one.box)):
         findings.note("not finite", one.where, f"the box is {_shown(one.box)}", "dropped")
@@ -158,7 +199,7 @@ def _sound(one: Found, header: Header, findings: Findings) -> tuple[float, float
     if x1 <= x0 or y1 <= y0:
         findings.note("zero area", one.where, f"the box {_shown(one.box)} has no area", "dropped")
         return None
-    width, height = header.width, header.height
+    width, height = size
     clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
     image = f"the image of {width} x {height}"
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
@@ -179,8 +220,14 @@ def match_classes(found: Sequence[str], asked: Sequence[str] | None, where: str)
     Raises:
         RequestError: The class list does not match, names a class twice, or is empty.
     """
-    if not found or len(set(found)) < len(found):
-        raise RequestError(f"`{where}` has {len(found)} classes, {len(set(found))} of them different; list each once.")
+    double = [name for name, count in Counter(found).items() if count > 1]
+    if double:
+        raise RequestError(
+            f"`{where}` has {len(found)} classes, {len(set(found))} of them different: "
+            f"{', '.join(f'`{name}`' for name in double[:5])} is there more than once. List each once."
+        )
+    if not found:
+        raise RequestError(f"`{where}` lists no class; give at least one.")
     if asked is None or tuple(asked) == tuple(found):
         return tuple(found)
     place = next((i for i, (a, b) in enumerate(zip(asked, found, strict=False)) if a != b), min(len(asked), len(found)))

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PureWindowsPath
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection.checks import Findings, Found, make_record, match_classes, read_headers, usable
+from lightloom.data.detection.checks import Findings, make_record, read_headers, stated_orientation, usable
+from lightloom.data.detection.coco_page import Id, Listed, read_boxes, read_categories, read_images, read_page
+from lightloom.data.detection.listing import Listing, is_file
 from lightloom.data.detection.records import DetectionSet, Flaws, Record
-
-
-class _Listed(NamedTuple):
-    """An entry of `images`."""
-
-    key: str
-    path: Path
-    size: tuple[int, int] | None
+from lightloom.data.detection.whites import one_white
+from lightloom.data.files import contents
 
 
 def read_coco(
     annotations: Path,
-    images: Path,
+    images: Path | Sequence[Path],
     *,
     classes: Sequence[str] | None = None,
     flaws: Flaws = "skip",
@@ -32,108 +25,110 @@ def read_coco(
     """Read a JSON file of COCO's form.
 
     Labels follow the categories in the order of their ids, which may skip. Images are numbered anew from 1 in the
-    order of the file, and their own ids, numbers or strings, kept as keys. An image without annotations stays.
+    order of the file, and their own ids, numbers or strings, kept as keys. An image without annotations stays. A file
+    name is looked for in `images`, in the folder above, and beside the JSON file and above it; where it begins with
+    folders that are not there, without these.
 
     Args:
         annotations: The JSON file.
-        images: The folder that the file names are relative to; absolute ones are taken as they are.
+        images: The folder that the file names are relative to, or several; absolute names are taken as they are.
         classes: The class names that the file must have, in its order; None takes them as they are.
         flaws: Drop or mend what is flawed and note it, or fail.
         decode: Decode every image to find those cut short.
 
     Raises:
         RequestError: The file is missing, does not parse (names the line) or lacks a part, the class list does not
-            match, no image can be used, or `flaws` is `fail` and there is one.
+            match, no image can be used, more is lost than kept, or `flaws` is `fail` and there is one.
     """
     findings = Findings(flaws)
-    page = _parsed(annotations)
-    labels, names = _categories(page["categories"], annotations)
-    names = match_classes(names, classes, str(annotations))
-    listed = _images(page["images"], annotations, images, findings)
-    found = _annotations(page["annotations"], annotations, set(listed), labels, findings)
-    headers = read_headers([entry.path for entry in listed.values()], decode=decode)
+    page = read_page(annotations)
+    labels, names = read_categories(page, annotations, classes, findings)
+    listed = read_images(page["images"], annotations, findings)
+    boxes = read_boxes(page["annotations"], annotations, listed, labels, findings)
+    given = [images] if isinstance(images, Path) else list(images)
+    folders = _folders(annotations, given)
+    files = _files(annotations, listed, folders, findings)
+    headers = read_headers(list(files.values()), decode=decode)
     records: list[Record] = []
-    for (image, entry), header in zip(listed.items(), headers, strict=True):
-        if usable(header, f"`{annotations}`, image {entry.key}", findings, entry.size):
-            boxes = found.get(image, [])
-            records.append(make_record(entry.path, entry.key, len(records) + 1, header, boxes, findings))
+    for (image, path), header in zip(files.items(), headers, strict=True):
+        entry = listed[image]
+        where = f"`{annotations}`, image {entry.key}"
+        if usable(header, where, findings):
+            orientation = stated_orientation(header, where, findings, entry.size)
+            number = len(records) + 1
+            records.append(make_record(path, entry.key, number, header, boxes[image], findings, orientation))
     if not records:
-        raise RequestError(f"`{annotations}` has no usable image in `{images}`; is that the folder of its images?")
-    return DetectionSet(annotations.stem, names, tuple(records), tuple(findings.problems))
-
-
-def _parsed(path: Path) -> Mapping[str, list[Any]]:
-    try:
-        page = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RequestError(f"Cannot read `{path}`: {error.strerror}.") from None
-    except json.JSONDecodeError as error:
-        raise RequestError(f"`{path}`, line {error.lineno}: not JSON: {error.msg}.") from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"`{path}` is not JSON: {error}.") from None
-    parts = ("images", "annotations", "categories")
-    lacking = [part for part in parts if not isinstance(page, dict) or not isinstance(page.get(part), list)]
-    if lacking:
-        raise RequestError(
-            f"`{path}` has no list `{lacking[0]}`; a file of COCO's form has `images`, `annotations`, `categories`."
+        first = (
+            f"The first, `{next(iter(listed.values())).name}`, was looked for" if listed else "It lists none; they lie"
         )
-    return {part: page[part] for part in parts}
+        raise RequestError(
+            f"`{annotations}` has no usable image. {first} in {', '.join(f'`{folder}`' for folder in folders)}. "
+            f"{contents(given[0])}{_why(findings)}"
+        )
+    where = f"`{annotations}`"
+    findings.settle(where, records)
+    return DetectionSet(annotations.stem, names, one_white(records, where, findings), tuple(findings.problems))
 
 
-def _categories(entries: list[Any], path: Path) -> tuple[dict[Any, int], tuple[str, ...]]:
-    """Labels by category id, and class names in the order of the labels."""
-    try:
-        pairs = sorted((int(entry["id"]), entry["id"], str(entry["name"])) for entry in entries)
-    except (TypeError, KeyError, ValueError):
-        raise RequestError(f"`{path}`: a category lacks an integer `id` or a `name`; give each both.") from None
-    if len({number for number, _, _ in pairs}) < len(pairs):
-        raise RequestError(f"`{path}`: two categories have the same id; give each its own.")
-    return {given: label for label, (_, given, _) in enumerate(pairs)}, tuple(name for _, _, name in pairs)
+def _folders(annotations: Path, given: Sequence[Path]) -> list[Path]:
+    """Where file names are looked for, in this order."""
+    above = [folder.parent for folder in given]
+    return list(dict.fromkeys([*given, *above, annotations.parent, annotations.parent.parent]))
 
 
-def _images(entries: list[Any], path: Path, folder: Path, findings: Findings) -> dict[int | str, _Listed]:
-    listed: dict[int | str, _Listed] = {}
-    for number, entry in enumerate(entries, 1):
-        try:
-            key, name = entry["id"], Path(entry["file_name"])
-        except (TypeError, KeyError):
-            raise RequestError(f"`{path}`: image {number} of its list lacks an `id` or a `file_name`.") from None
-        if not isinstance(key, int | str):
-            raise RequestError(f"`{path}`: image {number} of its list has the id {key!r}; give a number or a string.")
-        if key in listed:
-            findings.note("duplicate image", f"`{path}`, image {key}", "its id was there before", "dropped")
+def _files(annotations: Path, listed: dict[Id, Listed], folders: Sequence[Path], findings: Findings) -> dict[Id, Path]:
+    """The file of each image; of one that is nowhere, where it should be. A file that two entries name is noted."""
+    listing = Listing()
+    files: dict[Id, Path] = {}
+    owners: dict[Path, Listed] = {}
+    moved: list[tuple[Listed, Path]] = []
+    for image, entry in listed.items():
+        path, as_written = _find(entry.name, folders, listing)
+        if path is None:
+            files[image] = folders[0] / _slashes(entry.name)
             continue
-        sides = (entry.get("width"), entry.get("height"))
-        stated = (sides[0], sides[1]) if isinstance(sides[0], int) and isinstance(sides[1], int) else None
-        listed[key] = _Listed(str(key), folder / name, stated)
-    strings = [key for key in listed if isinstance(key, str)]
-    if strings:
-        what = f"{len(strings)} of {len(listed)} image ids are strings, the first `{strings[0]}`"
-        findings.note("string id", f"`{path}`", what, "renumbered")
-    return listed
-
-
-def _annotations(
-    entries: list[Any], path: Path, images: set[int | str], labels: Mapping[Any, int], findings: Findings
-) -> dict[int | str, list[Found]]:
-    """The boxes of each image by its id."""
-    found: dict[int | str, list[Found]] = {image: [] for image in images}
-    for number, entry in enumerate(entries, 1):
-        where = f"`{path}`, annotation {entry.get('id', f'number {number}') if isinstance(entry, dict) else number}"
-        try:
-            image, category = entry["image_id"], entry["category_id"]
-            x, y, width, height = (float(side) for side in entry["bbox"])
-            area = float(entry["area"]) if entry.get("area") is not None else None
-            area = area if area is not None and math.isfinite(area) else None  # else that of the box
-            known = image in images, category in labels
-        except (TypeError, KeyError, ValueError) as error:
-            findings.note("damaged annotation", where, f"it lacks a part or has a wrong one: {error!r}", "dropped")
+        if path in owners:
+            what = f"`{entry.name}` and `{owners[path].name}` (image {owners[path].key}) are one file, `{path}`"
+            findings.note("duplicate image", f"`{annotations}`, image {entry.key}", what, "dropped")
             continue
-        if not known[0]:
-            findings.note("unlisted image", where, f"there is no image {image!r}", "dropped")
-        elif not known[1]:
-            findings.note("unknown class", where, f"there is no category {category!r}", "dropped")
-        else:
-            crowd = bool(entry.get("iscrowd", 0))
-            found[image].append(Found(where, (x, y, x + width, y + height), labels[category], crowd, area))
-    return found
+        owners[path] = entry
+        files[image] = path
+        moved += [] if as_written else [(entry, path)]
+    if moved:
+        entry, path = moved[0]
+        what = f"{len(moved)} file names are not as they are here; the first, `{entry.name}`, is read from `{path}`"
+        findings.remark("moved images", f"`{annotations}`", what, "mended")
+    return files
+
+
+def _find(name: str, folders: Sequence[Path], listing: Listing) -> tuple[Path | None, bool]:
+    """The file of a name and whether it was where the name says; None where there is none."""
+    for folder in folders[:1]:
+        if is_file(folder / name):
+            return folder / name, True
+    for tail in _tails(_slashes(name)):
+        for folder in folders:
+            path = folder / tail
+            if is_file(path):
+                return path, tail == name
+            path = listing.find(path.parent, path.stem, {path.suffix.lower()}) or path
+            if is_file(path):
+                return path, False
+    return None, False
+
+
+def _slashes(name: str) -> str:
+    return PureWindowsPath(name).as_posix() if "\\" in name else name
+
+
+def _tails(name: str) -> Iterator[str]:
+    """A path as it is, then without its first folder, and so on to the file name alone."""
+    yield name
+    parts = [part for part in name.split("/") if part]
+    for place in range(1, len(parts)):
+        yield "/".join(parts[place:])
+
+
+def _why(findings: Findings) -> str:
+    dropped = next((problem for problem in findings.problems if problem.done == "dropped"), None)
+    return f" The first that was dropped: {dropped.where}: {dropped.what}." if dropped is not None else ""

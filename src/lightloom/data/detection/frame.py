@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data.detection.checks import BOMBS
+from lightloom.data.detection.pictures import UNREADABLE, read_picture, turn, turned_size
 from lightloom.data.detection.records import DetectionSet, Record
 from lightloom.data.detection.threads import in_threads
 
@@ -73,7 +73,7 @@ class FramedSet:
     Attributes:
         images: uint8 [n, 3, H, W], RGB, held in memory or decoded when indexed.
         labels: float32 [n, most, 5]: x0, y0, x1, y1 in pixels of the frame, and the label; -1 where there is no box.
-            Crowds are left out.
+            Crowds and difficult objects are left out.
         scales: float32 [n]: pixels of the frame per pixel of the image.
         source: Where they come from.
     """
@@ -95,8 +95,8 @@ def frame(source: DetectionSet, height: int, width: int, *, memory: bool | None 
     """Bring every image into a frame of `height` x `width`.
 
     An image keeps its ratio of sides: it is resized (bilinear, antialiased) to the largest size that fits, put into
-    the top left corner, and the rest is `GRAY`. An orientation tag of a file is not applied: boxes are in pixels as
-    they are stored.
+    the top left corner, and the rest is `GRAY`. It is turned as its record says, and where the file holds more than
+    8 bits, the record's `white` becomes 255.
 
     Args:
         source: Images and boxes.
@@ -130,33 +130,30 @@ def framed(record: Record, height: int, width: int) -> Tensor:
 
 
 def read_pixels(record: Record) -> Tensor:
-    """One image as it is stored, uint8 [3, h, w]. Raises `WorkError` where the file cannot be decoded."""
+    """One image as its record turns it, uint8 [3, h, w]. Raises `WorkError` where the file cannot be decoded."""
     return torch.from_numpy(np.array(_picture(record, None))).permute(2, 0, 1).contiguous()
 
 
 def _picture(record: Record, wanted: tuple[int, int] | None) -> Image.Image:
-    """The image in RGB; of a JPEG, at least twice the size that is wanted."""
+    """The image in RGB, turned; of a JPEG, at least twice the size that is wanted."""
     if record.pixels is not None:
         return Image.fromarray(record.pixels.permute(1, 2, 0).contiguous().numpy())
+    stored = turned_size((record.width, record.height), record.orientation)
     try:
         with Image.open(record.image) as image:
-            if image.size != (record.width, record.height):
-                raise WorkError(
-                    f"`{record.image}` is {image.size[0]} x {image.size[1]} and was {record.width} x {record.height} "
-                    "when the set was read; read the set again."
-                )
-            if wanted is not None:
-                image.draft("RGB", (2 * wanted[0], 2 * wanted[1]))  # decodes fewer frequencies, which is far quicker
-            if image.mode == "F":
-                raise ValueError("its pixels are floating point numbers, which have no agreed white; save 8 or 16 bits")
-            if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
-                return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8)).convert("RGB")
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, *BOMBS) as error:
+            size = image.size
+        if size == stored:
+            wanted = None if wanted is None else turned_size(wanted, record.orientation)
+            return turn(read_picture(record.image, white=record.white, wanted=wanted), record.orientation)
+    except UNREADABLE as error:
         raise WorkError(
-            f"Cannot decode the image `{record.image}`: {error}. Replace it; in a set, "
+            f"Cannot decode the image `{record.image}`: {str(error) or type(error).__name__}. Replace it; in a set, "
             "`detect.scenes.decode=true` leaves such images out."
         ) from error
+    raise WorkError(
+        f"`{record.image}` is {size[0]} x {size[1]} and was {stored[0]} x {stored[1]} when the set was read; read the "
+        "set again."
+    )
 
 
 def decoded(records: Sequence[Record], height: int, width: int, label: str | None) -> Tensor:
@@ -190,7 +187,7 @@ def _side(exact: float, most: int) -> int:
 
 
 def _targets(records: Sequence[Record], scales: Tensor) -> Tensor:
-    kept = [~record.crowd for record in records]
+    kept = [record.targets for record in records]
     most = max(1, *(int(keep.sum()) for keep in kept))
     targets = torch.zeros(len(records), most, 5)
     targets[..., 4] = -1

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError
 
-Flaws = Literal["skip", "fail"]
-"""What a reader does with a flaw: mend or drop it and note a `Problem`, or raise `RequestError`."""
+Flaws = Literal["skip", "any", "fail"]
+"""What a reader does with a flaw: `skip` mends or drops it and notes a `Problem`, and refuses a split that loses more
+of its boxes or images than it keeps; `any` takes what is left, however little; `fail` raises `RequestError` at once."""
 
 
 class Problem(NamedTuple):
@@ -23,7 +24,7 @@ class Problem(NamedTuple):
         kind: `zero area`, `out of image`, `duplicate box`, `missing image`, `damaged image`, `unknown class`, ...
         where: File name, with the annotation's id or number where there is one.
         what: What was found.
-        done: `dropped`, `clipped`, `kept` or `renumbered`.
+        done: `dropped`, `clipped`, `kept`, `mended` or `renumbered`.
     """
 
     kind: str
@@ -40,13 +41,18 @@ class Record:
         image: Its file; where `pixels` are given, only a name.
         image_id: From 1, unique in its set.
         key: The image's own id in the files it came from, or its file name without ending.
-        width: Pixels, as the image's header says.
+        width: Pixels, of the image as `orientation` turns it.
         height: Likewise.
         boxes: float32 [n, 4]: x0, y0, x1, y1 in pixels, far edges exclusive.
         labels: int64 [n], from 0.
         crowd: bool [n]: a region that is neither a target nor counted as missed.
         area: float32 [n], square pixels, as the annotations state it (COCO: that of the outline); None is the boxes'.
         pixels: uint8 [3, height, width] where the image is no file.
+        difficult: bool [n]: an object that is neither a target nor counted, whether it is found or missed, as PASCAL
+            VOC has it; None where there is none.
+        orientation: Value of the EXIF tag by which the stored pixels are turned, 1 ... 8; 1 leaves them.
+        white: Value that is shown as white where the file holds more than 8 bits; None takes the bit depth that holds
+            the brightest pixel of this image alone, and logs it.
 
     Raises:
         RequestError: A tensor has another type or length, or the image no size.
@@ -62,6 +68,9 @@ class Record:
     crowd: Tensor
     area: Tensor | None = None
     pixels: Tensor | None = None
+    difficult: Tensor | None = None
+    orientation: int = 1
+    white: float | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -70,6 +79,7 @@ class Record:
             "labels": (self.labels, torch.int64, (count,)),
             "crowd": (self.crowd, torch.bool, (count,)),
             "area": (self.area, torch.float32, (count,)),
+            "difficult": (self.difficult, torch.bool, (count,)),
             "pixels": (self.pixels, torch.uint8, (3, self.height, self.width)),
         }
         for name, (tensor, dtype, shape) in expected.items():
@@ -84,6 +94,16 @@ class Record:
     def areas(self) -> Tensor:
         """float32 [n], square pixels: as stated, or of the boxes."""
         return self.area if self.area is not None else (self.boxes[:, 2:] - self.boxes[:, :2]).prod(1)
+
+    @property
+    def ignored(self) -> Tensor:
+        """Bool [n]: `difficult`, all False where that is None."""
+        return self.difficult if self.difficult is not None else torch.zeros_like(self.crowd)
+
+    @property
+    def targets(self) -> Tensor:
+        """Bool [n]: what is to be found, neither a crowd nor difficult."""
+        return ~(self.crowd | self.ignored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +142,7 @@ class DetectionSet:
 
     @property
     def box_count(self) -> int:
-        """Boxes of all images, crowds among them."""
+        """Boxes of all images, crowds and difficult ones among them."""
         return sum(len(record.labels) for record in self.records)
 
     def subset(self, indices: Iterable[int]) -> DetectionSet:
@@ -138,7 +158,10 @@ class DetectionSet:
         return replace(self, records=tuple(self.records[index] for index in chosen), problems=())
 
     def coco(self) -> dict[str, Any]:
-        """The set in the form of a COCO json file: category ids are the labels, annotation ids count from 1."""
+        """The set in the form of a COCO json file: category ids are the labels, annotation ids count from 1.
+
+        A difficult object has `ignore: 1`.
+        """
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for record in self.records:
@@ -155,9 +178,10 @@ class DetectionSet:
                 record.labels.tolist(),
                 record.crowd.tolist(),
                 record.areas.tolist(),
+                record.ignored.tolist(),
                 strict=True,
             )
-            for (x0, y0, x1, y1), label, crowd, area in rows:
+            for (x0, y0, x1, y1), label, crowd, area, difficult in rows:
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
@@ -166,6 +190,7 @@ class DetectionSet:
                         "bbox": [x0, y0, x1 - x0, y1 - y0],
                         "area": area,
                         "iscrowd": int(crowd),
+                        **({"ignore": 1} if difficult else {}),
                     }
                 )
         categories = [{"id": label, "name": name} for label, name in enumerate(self.classes)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +12,15 @@ import torch
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.seeds import named_generator, named_seed
 from lightloom.data.detection.coco import read_coco
+from lightloom.data.detection.coco_layout import WHOLE, coco_parts
 from lightloom.data.detection.nuscenes2d import read_nuscenes2d
-from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws
+from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws, Problem
 from lightloom.data.detection.shapes import shapes
-from lightloom.data.detection.voc import read_voc, voc_classes, voc_splits
-from lightloom.data.detection.yolo import read_yolo, yolo_splits
-from lightloom.data.files import given_folder
+from lightloom.data.detection.voc import read_voc, voc_classes, voc_leftovers, voc_splits
+from lightloom.data.detection.whites import same_white
+from lightloom.data.detection.yolo import absent_splits, read_yolo, yolo_splits
+from lightloom.data.detection.yolo_places import SPLITS
+from lightloom.data.files import contents, given_folder
 
 DETECTION_SETS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,15 +38,6 @@ _FORMS = ("voc", "yolo", "coco", "nuscenes")
 _HELD_BACK = 5  # one in so many images becomes validation, or test, where the set has none
 _MOST_HELD_BACK = 5000
 _TEST_SEED = 0  # the test images are the same in every run
-_COCO_FILES = (
-    "annotations/instances_{0}2017.json",
-    "annotations/instances_{0}.json",
-    "annotations/{0}.json",
-    "{0}.json",
-    "{0}/_annotations.coco.json",
-)
-_COCO_IMAGES = ("{0}2017", "{0}", "images/{0}", "images", ".")
-
 Parts = dict[str, DetectionSet]
 """What a set brings: `train`, and perhaps `val` and `test`."""
 
@@ -58,11 +52,14 @@ def load_detection(
     decode: bool = False,
     count: int = 1000,
     size: int | tuple[int, int] = 128,
+    white: float | None = None,
 ) -> DetectionSplits:
     """A detection set in three splits.
 
     Where a set has no test split, its validation split is the test and validation is drawn from the training images
-    (a fifth, at most 5000), as is usual for COCO; where it has neither, both are drawn.
+    (a fifth, at most 5000), as is usual for COCO; where it has neither, both are drawn. The same images are drawn on
+    every machine, wherever the set lies; where it names no split at all, that is among its problems. So are images that
+    are in two splits.
 
     Args:
         name: One of `DETECTION_SETS`, or `voc:PATH`, `yolo:PATH` or `coco:PATH` for a folder of one's own.
@@ -73,21 +70,28 @@ def load_detection(
         decode: Decode every image to find torn ones, in the place of looking at headers alone.
         count: Training images of `shapes`; a fifth as many are added for validation and for the test.
         size: Of the images of `shapes`: pixels on each side, or (height, width).
+        white: Value that is white in images of more than 8 bits; None takes the least depth of 8, 10, 12, 14 or 16 bits
+            that holds every value of the set, and says so among the problems.
 
     Raises:
         RequestError: The name is unknown, a number is out of range, or files are missing or unfit.
     """
     if limit is not None and limit < 1:
         raise RequestError(f"`limit` is {limit}; keep at least 1 training image.")
+    if white is not None and not white > 0:
+        raise RequestError(f"`white` is {white}; give the value of the brightest pixel, above 0.")
     if name == "shapes":
         parts = _shapes(count, size, seed)
     else:
         form, folder = _find(name, root)
-        parts = _READERS[form](folder, flaws, decode)
-    if "train" not in parts:
-        raise RequestError(
-            f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}."
-        )
+        parts = same_white(_READERS[form](folder, flaws, decode), name, white)
+        if "train" not in parts:
+            raise RequestError(
+                f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}. "
+                f"{contents(folder)}"
+            )
+        _check_shared(parts, name, flaws)
+        parts = _with_problems(parts, tuple(_similar(name, parts["train"].classes)))
     return _divided(name, parts, seed, limit)
 
 
@@ -96,6 +100,8 @@ def _find(name: str, root: Path | None) -> tuple[str, Path]:
     form, colon, path = name.partition(":")
     if colon and form in _FORMS:
         folder = Path(path).expanduser()
+        if folder.is_file():
+            raise RequestError(f"`{name}` names a file; give the folder that holds it: `{form}:{folder.parent}`.")
         if not path or not folder.is_dir():
             raise RequestError(f"`{name}` names the folder `{folder}`, which is missing. Give `{form}:` and its path.")
         return form, folder
@@ -135,37 +141,75 @@ def _bccd(folder: Path, flaws: Flaws, decode: bool) -> Parts:
 
 
 def _voc(folder: Path, flaws: Flaws, decode: bool) -> Parts:
-    lists, classes = voc_splits(folder), voc_classes(folder)
-    names: dict[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-    if "train" not in lists and "trainval" in lists:
+    splits, classes = voc_splits(folder), voc_classes(folder)
+    names: dict[str, tuple[str, ...]] = dict(SPLITS)
+    if "train" not in splits and "trainval" in splits:
         names = {"train": ("trainval",), "val": (), "test": ("test",)}  # its validation images are among the others
+    told = voc_leftovers(folder)
+    if len(splits) == 1 and not any(splits[0] in known for known in names.values()):
+        names = {"train": splits}  # of a folder that is not divided, or the one list of it, whatever it is called
+        if not any(problem.kind == "no split" for problem in told):
+            told += (Problem("no split", f"`{folder}`", f"it has one list, `{splits[0]}`, which is all of it", "kept"),)
     parts: Parts = {}
     for part, known in names.items():
-        found = next((name for name in known if name in lists), None)
-        if found is not None:
-            parts[part] = read_voc(folder, found, classes=classes, flaws=flaws, decode=decode)
-    return parts
+        split = next((name for name in known if name in splits), None)
+        if split is not None:
+            parts[part] = read_voc(folder, split, classes=classes, flaws=flaws, decode=decode)
+    if "train" not in parts:
+        listed = ", ".join(f"`{name}`" for name in splits)
+        raise RequestError(f"`{folder}` has no split `train`; it has the lists {listed}. Name one of them `train`.")
+    return _with_problems(parts, told)
 
 
 def _yolo(folder: Path, flaws: Flaws, decode: bool) -> Parts:
-    return {split: read_yolo(folder, split, flaws=flaws, decode=decode) for split in yolo_splits(folder)}
+    parts = {split: read_yolo(folder, split, flaws=flaws, decode=decode) for split in yolo_splits(folder)}
+    return _with_problems(parts, absent_splits(folder))
 
 
 def _coco(folder: Path, flaws: Flaws, decode: bool) -> Parts:
     parts: Parts = {}
-    for split in ("train", "val", "test"):
-        spellings = (split, "valid") if split == "val" else (split,)
-        files = [folder / form.format(spelling) for spelling in spellings for form in _COCO_FILES]
-        path = next((path for path in files if path.is_file()), None)
-        if path is None:
-            continue
-        places = [folder / form.format(spelling) for spelling in spellings for form in _COCO_IMAGES]
-        images = next(place for place in places if place.is_dir())
+    for split, part in coco_parts(folder).items():
         classes = parts["train"].classes if "train" in parts else None
-        parts[split] = read_coco(path, images, classes=classes, flaws=flaws, decode=decode)
-    if not parts:
-        raise RequestError(f"`{folder}` has no annotations: `{folder / _COCO_FILES[0].format('train')}` is missing.")
+        made = read_coco(part.file, part.images, classes=classes, flaws=flaws, decode=decode)
+        if split == WHOLE:
+            what = f"no file is called after a split, so all images of `{part.file}` are one"
+            made = replace(made, problems=(*made.problems, Problem("no split", f"`{folder}`", what, "kept")))
+        parts["train" if split == WHOLE else split] = made
     return parts
+
+
+def _similar(name: str, classes: tuple[str, ...]) -> Iterator[Problem]:
+    """Classes that differ in capitals or spaces only, which may be one that was written in two ways."""
+    spellings: dict[str, list[str]] = {}
+    for one in classes:
+        spellings.setdefault("".join(one.casefold().split()), []).append(one)
+    for several in spellings.values():
+        if len(several) > 1:
+            listed = ", ".join(f"`{one}`" for one in several)
+            yield Problem("similar classes", f"`{name}`", f"{listed} are as many classes: are they one?", "kept")
+
+
+def _with_problems(parts: Parts, problems: tuple[Problem, ...]) -> Parts:
+    """The same, with more problems of the whole, which stay with its first part."""
+    first = next(iter(parts))
+    return {**parts, first: replace(parts[first], problems=parts[first].problems + problems)} if problems else parts
+
+
+def _check_shared(parts: Parts, name: str, flaws: Flaws) -> None:
+    """Add a problem to each split that has images of one before it."""
+    seen: dict[Path, str] = {}
+    for split, part in parts.items():
+        shared = [record.image for record in part.records if record.image in seen]
+        if shared:
+            what = (
+                f"{len(shared)} images of `{split}` are in `{seen[shared[0]]}` too, the first is `{shared[0]}`: what "
+                "is measured on them says little of new images"
+            )
+            if flaws == "fail":
+                raise RequestError(f"`{name}`: {what} (shared image). Divide them, or read with `flaws=skip`.")
+            problem = Problem("shared image", f"`{name}`", what, "kept")
+            parts[split] = replace(part, problems=(*part.problems, problem))
+        seen |= {record.image: split for record in part.records if record.image not in seen}
 
 
 _READERS: Mapping[str, Callable[[Path, Flaws, bool], Parts]] = {
@@ -179,14 +223,22 @@ _READERS: Mapping[str, Callable[[Path, Flaws, bool], Parts]] = {
 
 def _divided(name: str, parts: Parts, seed: int, limit: int | None) -> DetectionSplits:
     train, validation, test = parts["train"], parts.get("val"), parts.get("test")
+    label = name.partition(":")[0]  # what is drawn depends on the images, and not on where they lie
+    undivided = any(problem.kind == "no split" for problem in train.problems)
     if test is None and validation is not None:
         validation, test = None, validation
     if test is None:
-        test, train = _drawn(train, named_generator(_TEST_SEED, "data", name, "test"))
+        test, train = _drawn(train, named_generator(_TEST_SEED, "data", label, "test"))
     if validation is None:
-        validation, train = _drawn(train, named_generator(seed, "data", name, "validation"))
+        validation, train = _drawn(train, named_generator(seed, "data", label, "validation"))
+    if undivided:
+        what = (
+            f"{len(test)} images were drawn for the test, the same in every run, and {len(validation)} for validation, "
+            f"which `seed` draws; {len(train)} are left to learn from"
+        )
+        train = replace(train, problems=(*train.problems, Problem("drawn split", f"`{name}`", what, "kept")))
     if limit is not None and limit < len(train):
-        order = torch.randperm(len(train), generator=named_generator(seed, "data", name, "limit"))
+        order = torch.randperm(len(train), generator=named_generator(seed, "data", label, "limit"))
         train = _part(train, order[:limit])
     return DetectionSplits(name, train.classes, train, validation, test)
 

@@ -1,26 +1,37 @@
-"""Sets in the form of the PASCAL VOC challenge: a list of images per split, an XML file per image."""
+"""Sets in the form of the PASCAL VOC challenge: an XML file per image, and mostly a list of images per split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.data.detection.checks import Findings, Found, make_record, read_headers, usable
-from lightloom.data.detection.records import DetectionSet, Flaws, Record
+from lightloom.data.detection.checks import (
+    Findings,
+    Found,
+    make_record,
+    match_classes,
+    read_headers,
+    stated_orientation,
+    usable,
+)
+from lightloom.data.detection.listing import Listing
+from lightloom.data.detection.records import DetectionSet, Flaws, Problem, Record
+from lightloom.data.detection.texts import DamagedFileError
+from lightloom.data.detection.voc_layout import WHOLE, Entry, all_pages, entries, find_image, find_layout, unread
+from lightloom.data.detection.whites import one_white
+from lightloom.data.detection.words import flag, whole
+from lightloom.data.detection.xml_pages import parse_xml
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class _Page(NamedTuple):
-    """One annotation file: its root, where it is, its image."""
+    """One annotation file: what the set calls it, its root, its image."""
 
-    key: str
-    file: Path
+    entry: Entry
     root: Element
     image: Path
 
@@ -37,155 +48,162 @@ def read_voc(
     """Read one split of a set in VOC form.
 
     The list `ImageSets/Main/<split>.txt` names the files `Annotations/<id>.xml`; the image is `JPEGImages/<id>.jpg`
-    (or `.jpeg`, `.png`, `.bmp`), or else what the `<filename>` tag names. Objects marked `difficult` become crowds:
-    as in the challenge, they are neither targets nor counted as missed. An image's size is what its file says.
+    (or `.jpeg`, `.png`, ...), or else what the `<filename>` tag names. Without lists, folders `train`, `val`, `test` of
+    annotation files are splits, and a folder that is not divided is the split `all`. Annotation files that no list
+    names are not read. Objects marked `difficult` are neither targets nor counted, as in the challenge. An image's size
+    is what its file says; an EXIF orientation is applied where the stated size shows that the boxes refer to the turned
+    image, and noted in any case.
 
     Args:
-        root: The folder that holds `ImageSets`, `Annotations` and `JPEGImages`.
-        split: Name of the list.
-        classes: Class names in the order of the labels; by default every name in `Annotations`, sorted.
+        root: The folder that holds `ImageSets`, `Annotations` and `JPEGImages`, or `annotations` and `images`.
+        split: Name of the list or folder.
+        classes: Class names in the order of the labels; by default every name in the annotations of all splits, sorted.
         flaws: Drop or mend what is flawed and note it, or fail.
         decode: Decode every image to find those cut short.
         one_based: Edges count pixels from 1 and the far ones are inclusive, as in the files of the challenge itself;
             else they are coordinates, as labelling tools write them.
 
     Raises:
-        RequestError: A folder, the list or all images are missing, a file does not parse or has a DTD, or `flaws`
-            is `fail` and there is one.
+        RequestError: The list, all annotations or all images are missing, a file has a DTD, more is lost than kept, or
+            `flaws` is `fail` and there is one.
     """
     findings = Findings(flaws)
-    annotations = _folder(root, "Annotations")
-    names = tuple(classes) if classes is not None else voc_classes(root)
-    pages = list(_pages(root, annotations, _listed(root, split, findings), findings))
+    layout = find_layout(root)
+    names = match_classes(classes, None, "classes") if classes is not None else voc_classes(root)
+    pages = list(_pages(entries(layout, split, findings), findings))
     headers = read_headers([page.image for page in pages], decode=decode)
     records: list[Record] = []
     for page, header in zip(pages, headers, strict=True):
-        if usable(header, f"`{page.file}`", findings, _stated_size(page)):
-            found = _boxes(page, names, findings, one_based)
-            records.append(make_record(page.image, page.key, len(records) + 1, header, found, findings))
-    if not records:
-        raise RequestError(f"The split `{split}` of `{root}` has no usable image; check its list and `JPEGImages`.")
-    return DetectionSet(f"{root.name} {split}", names, tuple(records), tuple(findings.problems))
+        where = f"`{page.entry.page}`"
+        if usable(header, where, findings):
+            orientation = stated_orientation(header, where, findings, _stated_size(page.root))
+            found = list(_boxes(page, names, findings, one_based))
+            number = len(records) + 1
+            records.append(make_record(page.image, page.entry.key, number, header, found, findings, orientation))
+    where = f"The split `{split}` of `{root}`"
+    findings.settle(where, records)
+    return DetectionSet(f"{root.name} {split}", names, one_white(records, where, findings), tuple(findings.problems))
 
 
 def voc_classes(root: Path) -> tuple[str, ...]:
-    """Every class name in the `Annotations` of a set, sorted.
+    """Every class name in the annotations of all splits of a set, sorted; files that do not parse are passed over.
 
     Raises:
-        RequestError: The folder is missing, a file does not parse, or there is no object.
+        RequestError: There is no annotation, or no object in any.
     """
-    files = sorted(_folder(root, "Annotations").glob("*.xml"))
-    found = {_text(item, "name", path) for path in files for item in parse_xml(path).findall("object")}
-    if not found:
-        raise RequestError(f"No file in `{root / 'Annotations'}` names an object; give `classes`.")
-    return tuple(sorted(found))
+    names: set[str] = set()
+    first: DamagedFileError | None = None
+    for path in all_pages(find_layout(root)):
+        try:
+            names |= {name for item in parse_xml(path).iter("object") if (name := _word(item, "name"))}
+        except DamagedFileError as error:  # which the reader of its split notes
+            first = first or error
+    if not names:
+        why = f" The first that cannot be read: {first}" if first is not None else " Or give `classes`."
+        raise RequestError(f"No annotation file of `{root}` names an object; the splits are empty or damaged.{why}")
+    return tuple(sorted(names))
 
 
 def voc_splits(root: Path) -> tuple[str, ...]:
-    """Names of the lists in `ImageSets/Main`, sorted. Raises `RequestError` where the folder is missing."""
-    return tuple(sorted(path.stem for path in _folder(root, "ImageSets/Main").glob("*.txt")))
-
-
-def parse_xml(path: Path) -> Element:
-    """The root of an XML file. A document type definition, and with it every entity, is refused.
+    """Names of the lists or folders of a set, sorted; `all` alone where it is not divided.
 
     Raises:
-        RequestError: It cannot be read, does not parse (names the line), or has a DTD.
+        RequestError: There is no annotation file.
     """
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-
-    def refuse(*_: object) -> None:
-        raise RequestError(f"`{path}`, line {parser.CurrentLineNumber}: a DTD is not read; remove the DOCTYPE.")
-
-    parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler = lambda tag, attributes: builder.start(tag, attributes)
-    parser.EndElementHandler = lambda tag: builder.end(tag)
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(path.read_bytes(), True)
-    except expat.ExpatError as error:
-        raise RequestError(f"`{path}`, line {error.lineno}: not XML: {expat.ErrorString(error.code)}.") from None
-    except OSError as error:
-        raise RequestError(f"Cannot read `{path}`: {error.strerror}.") from None
-    return builder.close()
+    layout = find_layout(root)
+    return tuple(sorted(layout.lists or layout.folders))
 
 
-def _folder(root: Path, name: str) -> Path:
-    folder = root / name
-    if not folder.is_dir():
-        raise RequestError(f"Missing: the folder `{folder}`. A set in VOC form has one; name the folder above it.")
-    return folder
+def voc_leftovers(root: Path) -> tuple[Problem, ...]:
+    """What of a set is in no split, as a problem each: annotation files, and images without one."""
+    layout = find_layout(root)
+    pages, images = unread(layout)
+    told = []
+    if pages:
+        what = f"{len(pages)} annotation files are in no list; the first is `{pages[0]}`"
+        told.append(Problem("unlisted annotation", f"`{layout.pages}`", what, "dropped"))
+    if images:
+        what = f"{len(images)} images have no annotation file and are left out; the first is `{images[0]}`"
+        told.append(Problem("no annotation", f"`{root}`", what, "dropped"))
+    if WHOLE in layout.folders:
+        what = f"there is no list of images, so all annotation files of `{layout.folders[WHOLE]}` are one split"
+        told.append(Problem("no split", f"`{root}`", what, "kept"))
+    return tuple(told)
 
 
-def _listed(root: Path, split: str, findings: Findings) -> list[str]:
-    path = _folder(root, "ImageSets/Main") / f"{split}.txt"
-    if not path.is_file():
-        raise RequestError(f"There is no list `{path}`. {nearest(split, voc_splits(root))}")
-    keys: dict[str, None] = {}
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        words = line.split()
-        if words and words[0] in keys:
-            findings.note("duplicate image", f"`{path}`, line {number}", f"`{words[0]}` was listed before", "dropped")
-        if words:
-            keys[words[0]] = None
-    return list(keys)
-
-
-def _pages(root: Path, annotations: Path, keys: list[str], findings: Findings) -> list[_Page]:
-    pages = []
-    for key in keys:
-        file = annotations / f"{key}.xml"
-        if not file.is_file():
-            findings.note("missing annotation", f"`{file}`", f"`{key}` is listed and has no such file", "dropped")
+def _pages(listed: Sequence[Entry], findings: Findings) -> Iterator[_Page]:
+    listing = Listing()
+    for entry in listed:
+        try:
+            page = parse_xml(entry.page)
+        except DamagedFileError as error:
+            findings.note("damaged file", f"`{entry.page}`", str(error).rstrip("."), "dropped")
             continue
-        page = parse_xml(file)
-        pages.append(_Page(key, file, page, _image(root / "JPEGImages", key, page)))
-    return pages
+        if page.tag != "annotation" and page.find(".//object") is None:
+            what = f"it is no annotation of VOC: its root is `<{page.tag}>`"
+            findings.note("damaged file", f"`{entry.page}`", what, "dropped")
+            continue
+        yield _Page(entry, page, find_image(entry, page, listing))
 
 
-def _image(folder: Path, key: str, page: Element) -> Path:
-    for ending in _ENDINGS:
-        if (folder / f"{key}{ending}").is_file():
-            return folder / f"{key}{ending}"
-    # the tag often holds a path of the machine the labels were made on
-    tagged = (page.findtext("filename") or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
-    return folder / tagged if tagged and (folder / tagged).is_file() else folder / f"{key}.jpg"
-
-
-def _stated_size(page: _Page) -> tuple[int, int] | None:
+def _stated_size(page: Element) -> tuple[int, int] | None:
     """What the size tag says; tools that leave it out write nothing or 0."""
-    words = [(page.root.findtext(f"size/{side}") or "").strip() for side in ("width", "height")]
-    if not all(word.isdecimal() and int(word) for word in words):
-        return None
-    return int(words[0]), int(words[1])
+    width, height = (whole(_word(page, f"size/{side}")) for side in ("width", "height"))
+    return None if width is None or height is None else (width, height)
 
 
-def _boxes(page: _Page, names: tuple[str, ...], findings: Findings, one_based: bool) -> list[Found]:
-    found = []
-    for number, item in enumerate(page.root.findall("object"), 1):
-        where = f"`{page.file}`, object {number}"
-        name = _text(item, "name", page.file)
+def _boxes(page: _Page, names: tuple[str, ...], findings: Findings, one_based: bool) -> Iterator[Found]:
+    for number, item in enumerate(page.root.iter("object"), 1):
+        where, name = f"`{page.entry.page}`, object {number}", _word(item, "name")
+        if not name:
+            findings.note("damaged annotation", where, "it has no `<name>`", "dropped")
+            continue
         if name not in names:
             findings.note("unknown class", where, f"there is no class `{name}`. {nearest(name, names)}", "dropped")
             continue
-        sides = [_number(item, f"bndbox/{side}", where) for side in _SIDES]
-        box = (sides[0] - one_based, sides[1] - one_based, sides[2], sides[3])
-        crowd = (item.findtext("difficult") or "0").strip() == "1"
-        found.append(Found(where, box, names.index(name), crowd))
-    return found
+        difficult = flag(item.findtext("difficult"))
+        if difficult is None:
+            findings.note("damaged annotation", where, f"`<difficult>` is {item.findtext('difficult')!r}", "kept")
+        boxes = item.findall("bndbox")
+        corners = list(_corners(boxes, where, findings))
+        if len(corners) > 1:
+            what = f"it has {len(corners)} boxes, which are taken as so many objects `{name}`"
+            findings.note("several boxes", where, what, "mended")
+        if not boxes:
+            findings.note("damaged annotation", where, "it has no `<bndbox>`", "dropped")
+        for x0, y0, x1, y1 in corners:
+            box = (x0 - one_based, y0 - one_based, x1, y1)
+            yield Found(where, box, names.index(name), difficult=bool(difficult))
 
 
-def _text(item: Element, tag: str, path: Path) -> str:
-    text = (item.findtext(tag) or "").strip()
-    if not text:
-        raise RequestError(f"`{path}`: an object has no `<{tag}>`; give it one.")
-    return text
+def _corners(boxes: Sequence[Element], where: str, findings: Findings) -> Iterator[tuple[float, float, float, float]]:
+    """The corners of every box of an object; of one that states a side several times, so many boxes."""
+    for box in boxes:
+        columns = {side: [item.text or "" for item in box.findall(side)] for side in sorted(_SIDES)}
+        counts = {side: len(column) for side, column in columns.items()}
+        if len(set(counts.values())) > 1 or not all(counts.values()):
+            least = min(counts, key=lambda side: counts[side])
+            what = f"its `<bndbox>` has {f'{counts[least]} times' if counts[least] else 'no'} `<{least}>`"
+            findings.note("damaged annotation", where, what, "dropped")
+            continue
+        for texts in zip(*(columns[side] for side in _SIDES), strict=True):
+            try:
+                x0, y0, x1, y1 = (float(text) for text in texts)
+            except ValueError:
+                wrong = next(place for place, text in enumerate(texts) if not _is_number(text))
+                what = f"`<bndbox/{_SIDES[wrong]}>` is {texts[wrong]!r}; give a number"
+                findings.note("damaged annotation", where, what, "dropped")
+                continue
+            yield x0, y0, x1, y1
 
 
-def _number(item: Element, tag: str, where: str) -> float:
-    text = item.findtext(tag)
+def _is_number(text: str) -> bool:
     try:
-        return float(text or "")
+        float(text)
     except ValueError:
-        raise RequestError(f"{where}: `<{tag}>` is {text!r}; give a number.") from None
+        return False
+    return True
+
+
+def _word(item: Element, tag: str) -> str:
+    return (item.findtext(tag) or "").strip()

@@ -26,7 +26,9 @@ def write_coco(source: DetectionSet, root: Path, split: str = "train") -> None:
 
 
 def write_voc(source: DetectionSet, root: Path, split: str = "train") -> None:
-    """Write `JPEGImages`, `Annotations` and the list `ImageSets/Main/<split>.txt`; crowds become `difficult` objects.
+    """Write `JPEGImages`, `Annotations` and the list `ImageSets/Main/<split>.txt`.
+
+    Crowds, which VOC has none of, become `difficult` objects.
 
     Further splits may be written to the same root where their file names differ. Raises as `write_coco`.
     """
@@ -41,7 +43,10 @@ def write_voc(source: DetectionSet, root: Path, split: str = "train") -> None:
 
 
 def write_yolo(source: DetectionSet, root: Path, split: str = "train") -> None:
-    """Write `images/<split>`, `labels/<split>` and `data.yaml`; crowds are left out. Raises as `write_coco`."""
+    """Write `images/<split>`, `labels/<split>` and `data.yaml`; crowds and difficult objects are left out.
+
+    Raises as `write_coco`.
+    """
     import yaml
 
     labels = make_folder(root / "labels" / split)
@@ -75,10 +80,11 @@ def _voc_page(record: Record, classes: tuple[str, ...]) -> Element:
     size = SubElement(page, "size")
     for tag, value in (("width", record.width), ("height", record.height), ("depth", 3)):
         SubElement(size, tag).text = str(value)
-    for box, label, crowd in zip(record.boxes.tolist(), record.labels.tolist(), record.crowd.tolist(), strict=True):
+    ignored = record.crowd | record.ignored
+    for box, label, difficult in zip(record.boxes.tolist(), record.labels.tolist(), ignored.tolist(), strict=True):
         item = SubElement(page, "object")
         SubElement(item, "name").text = classes[label]
-        SubElement(item, "difficult").text = str(int(crowd))
+        SubElement(item, "difficult").text = str(int(difficult))
         sides = SubElement(item, "bndbox")
         for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
             SubElement(sides, tag).text = repr(value)
@@ -87,9 +93,9 @@ def _voc_page(record: Record, classes: tuple[str, ...]) -> Element:
 
 def _yolo_lines(record: Record) -> Iterator[str]:
     boxes = record.boxes.double()
-    for (x0, y0, x1, y1), label, crowd in zip(
-        boxes.tolist(), record.labels.tolist(), record.crowd.tolist(), strict=True
+    for (x0, y0, x1, y1), label, target in zip(
+        boxes.tolist(), record.labels.tolist(), record.targets.tolist(), strict=True
     ):
-        if not crowd:
+        if target:
             centre = ((x0 + x1) / 2 / record.width, (y0 + y1) / 2 / record.height)
             yield f"{label} {centre[0]!r} {centre[1]!r} {(x1 - x0) / record.width!r} {(y1 - y0) / record.height!r}\n"

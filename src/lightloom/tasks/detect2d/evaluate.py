@@ -10,11 +10,15 @@ from typing import Any
 
 from lightloom.common.errors import RequestError
 from lightloom.data.detection import DetectionSet
-from lightloom.tasks.detect2d.boxes import Detections
+from lightloom.tasks.detect2d.boxes import Detections, iou
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """In COCO's order: precision over overlaps of 0.5 ... 0.95, at two of them, of small, medium and large objects; recall
 with 1, 10 and 100 detections in an image, and by size. -1 where there is no object to find."""
+
+
+_NO_AREA = -1.0  # in no range that is counted
+_LEAST_OVERLAP, _MARGIN = 0.5, 1e-3  # the least that COCO's figures ask for, and what rounding may take off it
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Precision:
 
 def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
     """Compare detections with a set.
+
+    A crowd takes every detection that lies mostly in it, as COCO has it. A difficult object takes every detection that
+    overlaps with it as with a target, as PASCAL VOC has it. What is taken is neither right nor wrong, and neither is
+    missed.
 
     Args:
         truth: Images with what is in them.
@@ -65,8 +73,34 @@ def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
 
 
 def _as_coco(kind: Any, truth: DetectionSet, found: Sequence[Detections]) -> tuple[Any, Any]:
-    wanted = kind(truth.coco())
+    wanted = kind(_judged(truth, found))
     return wanted, wanted.loadRes(list(_results(truth, found)))
+
+
+def _judged(truth: DetectionSet, found: Sequence[Detections]) -> dict[str, Any]:
+    """The set as the evaluation of COCO counts it.
+
+    That passes over objects outside of a range of areas, so a difficult one has a negative area. It is there as often
+    as detections overlap with it, since each takes one.
+    """
+    page = truth.coco()
+    seen = {record.image_id: detections for record, detections in zip(truth.records, found, strict=True)}
+    annotations: list[dict[str, Any]] = []
+    for entry in page["annotations"]:
+        copies = 1
+        if entry.pop("ignore", 0):
+            entry["area"] = _NO_AREA
+            copies = _overlaps(entry, seen[entry["image_id"]])
+        annotations += [{**entry, "id": len(annotations) + number} for number in range(1, copies + 1)]
+    return {**page, "annotations": annotations}
+
+
+def _overlaps(entry: dict[str, Any], seen: Detections) -> int:
+    """Detections of an object's class that overlap with it by a half or more, at least 1."""
+    x, y, width, height = entry["bbox"]
+    box = seen.boxes.new_tensor([[x, y, x + width, y + height]])
+    near = iou(box, seen.boxes)[0] >= _LEAST_OVERLAP - _MARGIN
+    return max(int((near & (seen.labels == entry["category_id"])).sum()), 1)
 
 
 def _results(truth: DetectionSet, found: Sequence[Detections]) -> Iterator[dict[str, Any]]:
