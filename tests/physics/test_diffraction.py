@@ -244,15 +244,15 @@ def test_single_precision_follows_double_precision() -> None:
 
 
 def test_a_transfer_function_is_built_once_and_nobody_can_spoil_it() -> None:
-    from lightloom.physics.diffraction.transfer import _transfer
+    from lightloom.physics.diffraction.transfer import _kept
 
     grid = Grid(6, 5, 1.1 * UM, 1 * UM)
     first = diffraction.transfer(grid, 2 * UM)
-    hits = _transfer.cache_info().hits
+    hits = _kept.cache_info().hits
     kept = first.clone()
     first.zero_()
     assert torch.equal(diffraction.transfer(grid, 2 * UM), kept)
-    assert _transfer.cache_info().hits == hits + 1
+    assert _kept.cache_info().hits == hits + 1
     assert kept.dtype == torch.complex128
 
 

@@ -174,7 +174,7 @@ class DiffractiveChip(Section):
         """Distance in m up to which the grid samples the phase of free space finely enough."""
         from lightloom.physics import diffraction
 
-        return diffraction.critical_distance(self.plane())
+        return float(diffraction.critical_distance(self.plane()))
 
     def plane(self) -> Grid:
         """The grid of every plane."""

@@ -33,7 +33,7 @@ from the other side is left with; or, to see how much of either is needed, 0, 1 
 Trained = Literal["optical_depth", "saturation_intensity"]
 
 _CONSTANTS = {"zero": 0.0, "identity": 1.0, "negative": -1.0}
-_KNEE_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64)
+_KNEE_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64, device="cpu")
 
 
 class SaturableAbsorber(nn.Module):
