@@ -30,6 +30,11 @@ def forward_mode() -> bool:
     return bool(torch.autograd.forward_ad._current_level >= 0)
 
 
+def is_batch(grad: Tensor) -> bool:
+    """Whether this stands for many gradients at once, as `torch.autograd.grad(..., is_grads_batched=True)` hands them."""
+    return torch._C._dispatch_keys(grad).has(torch._C.DispatchKey.Batched)
+
+
 def has_numbers(*tensors: Tensor) -> bool:
     """Whether values of these can be looked at, as a check of values must: they are real, and nothing is recorded."""
     return eager() and all(

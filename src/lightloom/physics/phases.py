@@ -29,7 +29,9 @@ def wrap(phases: Tensor) -> Tensor:
 
 def straight_through(rounded: Tensor, exact: Tensor) -> Tensor:
     """The value of `rounded` with the gradient of `exact`."""
-    if not exact.requires_grad and eager() and not forward_mode():
+    if not eager() or forward_mode():
+        return rounded.detach() + (exact - exact.detach())
+    if not exact.requires_grad:
         return rounded
     value: Tensor = _StraightThrough.apply(rounded, exact)  # type: ignore[no-untyped-call]
     return value
@@ -147,20 +149,10 @@ def realise(
 class _StraightThrough(torch.autograd.Function):
     """The first argument forwards, the second backwards; exact, where a + (b - a) would round."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(rounded: Tensor, exact: Tensor) -> Tensor:
+    def forward(ctx: Any, rounded: Tensor, exact: Tensor) -> Tensor:
         return rounded.clone() if rounded is exact else rounded.view_as(rounded)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        """Nothing is kept."""
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         return None, grad
-
-    @staticmethod
-    def jvp(ctx: Any, of_rounded: Tensor | None, of_exact: Tensor) -> Tensor:
-        return of_exact.view_as(of_exact)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.diffraction import Detector, detect, shot_noise
-from lightloom.physics.execution import eager, forward_mode, has_numbers
+from lightloom.physics.execution import eager, forward_mode, has_numbers, is_batch
 
 _GRIDS = 4
 """Fields of the whole grid that a path takes at once: its spectrum, the next one, and what a transform copies."""
@@ -146,7 +146,7 @@ class _Detected(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, turns, weight, *kept = ctx.saved_tensors
         optics: Optics = ctx.optics
-        if torch.is_grad_enabled() or not eager():
+        if torch.is_grad_enabled() or not eager() or is_batch(grad):
             return *_gradients(grad, (x, turns, weight), ctx.needs_input_grad[:3], optics), None, None
         by_x, by_turns = torch.zeros_like(x), torch.zeros_like(turns)
         by_weight = None if weight is None else torch.zeros_like(weight)

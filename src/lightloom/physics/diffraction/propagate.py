@@ -98,7 +98,7 @@ def _look(field: Tensor, spectrum: Tensor, there: Tensor, way: TransferFunction)
     coarse, paraxial = of_waves(spectrum, way.reach)
     samples = samples_for(spectrum, way.reach, max(grid[:2])) if coarse > COARSE else max(grid[:2])
     said = problems(Sampling(coarse, samples, paraxial, edge(there) - edge(field), math.nan), grid, z, way.method)
-    say(said, way.check, 2)
+    say(said, way.check, 3)  # `no_grad` is a call, too
     if said:
         way.check = "ignore"  # once is enough
 
