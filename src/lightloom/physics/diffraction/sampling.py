@@ -30,7 +30,7 @@ class Sampling(NamedTuple):
     """Light that moves sideways by more than half the grid's side: its phase is sampled less than twice a cycle, and
     it comes back in at the other side."""
     samples: int
-    """Along the longer side of a grid on which no more than `COARSE` does so."""
+    """Along the longer side of a grid on which no more than half of `COARSE` does so."""
     paraxial: float
     """Distance of the paraxial field from the exact one, over the field."""
     edge: float
@@ -109,10 +109,10 @@ def of_waves(spectrum: Tensor, reach: Reach) -> tuple[float, float]:
 
 
 def samples_for(spectrum: Tensor, reach: Reach, samples: int) -> int:
-    """Samples along the longer side with which no more than `COARSE` of this light moves by more than half the side."""
+    """Samples along the longer side with which no more than half of `COARSE` moves by more than half the side."""
     distances, order = reach.reach.flatten().sort(descending=True)
     beyond = _powers(spectrum).flatten()[order].double().cumsum(0)
-    first = int((beyond <= COARSE * beyond[-1]).sum())
+    first = int((beyond <= COARSE / 2 * beyond[-1]).sum())
     return math.ceil(samples * max(1.0, float(distances[min(first, len(distances) - 1)])))
 
 
