@@ -53,7 +53,7 @@ def passage(total: Tensor, depth: Tensor, medium: Medium) -> Passage:
     if medium.form == "propagated":
         deepest = medium.optical_depth
         deepest = float(deepest.detach().abs().max()) if isinstance(deepest, Tensor) else deepest
-        return _integrated(total, depth, medium, steps(deepest, medium.residual))
+        return _integrated(total, depth, medium.residual, medium.broadening, steps(deepest, medium.residual))
     left, fall = absorption(total, medium.broadening)
     return Passage(-(depth * left + medium.residual), depth * fall, -left)
 
@@ -142,7 +142,9 @@ def _uneven_guess(total: Tensor, depth: Tensor) -> Tensor:
     return torch.where(z > 0, bright, beyond - 0.33 / (1 + z * (0.35 * z - 0.7)))
 
 
-def _integrated(total: Tensor, depth: Tensor, medium: Medium, number: int) -> Passage:
+def _integrated(
+    total: Tensor, depth: Tensor, residual: float, broadening: Broadening, number: int | None = None
+) -> Passage:
     """Propagation with residual loss: Runge and Kutta's fourth-order rule in ln S, the slopes integrated beside it.
 
     An approximation: with the steps taken here ln T is within 2e-5, as measured at depths -100 ... 100.
@@ -151,10 +153,11 @@ def _integrated(total: Tensor, depth: Tensor, medium: Medium, number: int) -> Pa
     """
 
     def rates(t: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        left, fall = absorption(total * t.exp(), medium.broadening)
+        left, fall = absorption(total * t.exp(), broadening)
         growth = depth * fall
-        return -(depth * left + medium.residual), growth, growth * v - left
+        return -(depth * left + residual), growth, growth * v - left
 
+    number = steps(float(depth.abs().max()), residual) if number is None else number
     size = 1 / number
     t, log_slope, v = (torch.zeros_like(total * depth) for _ in range(3))
     for _ in range(number):
