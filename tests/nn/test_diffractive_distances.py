@@ -79,6 +79,26 @@ def test_a_network_learns_where_its_planes_stand() -> None:
     assert learning.distances.tolist() == pytest.approx([2e-5, 4e-5, 4e-5], rel=0.02)
 
 
+def test_distances_that_outgrow_their_grid_while_they_are_learnt_are_said_once() -> None:
+    layer, x = conv(learn_distance=True), maps()
+    layer(x)
+    with torch.no_grad():
+        layer.log_stretch.fill_(1.0)  # type: ignore[union-attr]
+    with pytest.warns(SamplingWarning, match="a way of 8.15e-05 m"):
+        layer(x)
+    layer(x)
+
+
+def test_what_does_not_train_takes_no_tensor_that_asks_for_it() -> None:
+    asks = torch.tensor(0.5, requires_grad=True)
+    with pytest.raises(RequestError, match="where masks stand is no parameter"):
+        conv().align([(asks, 0.0), (0.0, 0.0)])  # type: ignore[list-item]
+    with pytest.raises(RequestError, match="learn_distance"):
+        CHIP.replace(distance=1e-4 * asks)
+    with pytest.raises(ValueError, match="learn_distance"):
+        DiffractiveChip(name="test", distance_in=1e-4 * asks)  # type: ignore[arg-type]
+
+
 def test_a_distance_of_0_cannot_be_learnt() -> None:
     with pytest.raises(RequestError, match="a distance of 0, which no factor changes"):
         conv(CHIP.replace(distance_in=0.0), learn_distance=True)

@@ -175,6 +175,8 @@ def test_other_checks_are_refused() -> None:
         diffraction.lens(grid(8), 0.0)
     with pytest.raises(ValueError, match="an aperture of -1 m"):
         diffraction.lens(grid(8), 1.0, -1.0)
+    with pytest.raises(ValueError, match=r"a sharp edge has none to give; give a number, such as `aperture.item\(\)`"):
+        diffraction.lens(grid(8), 1.0, torch.tensor(1e-3, requires_grad=True))
     with pytest.raises(ValueError, match="got `conical`"):
         diffraction.lens(grid(8), 1.0, form="conical")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="pad it to the grid"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -157,6 +158,19 @@ class DiffractiveChip(Section):
     """Photons that a pixel detects where |u| = 1; None is no shot noise."""
     devices: DiffractiveDevices = DiffractiveDevices()
     """Device constants for the cost, each with its source."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_numbers(cls, given: Any) -> Any:
+        values = given.items() if isinstance(given, Mapping) else ()
+        trained = [name for name, value in values if getattr(value, "requires_grad", False)]
+        if trained:
+            raise ValueError(
+                f"`{trained[0]}` requires a gradient, and a chip holds numbers, through which none flows; to train "
+                "distances give the layer `learn_distance=True`, and for other lengths take "
+                "`physics.diffraction.transfer`, which takes tensors"
+            )
+        return given
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -14,7 +14,7 @@ from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError, nearest
 from lightloom.nn.diffractive.paths import Optics, detected, plan
 from lightloom.physics import diffraction
-from lightloom.physics.execution import eager
+from lightloom.physics.execution import eager, has_numbers
 
 Offsets = tuple[tuple[float, float], ...]
 
@@ -31,8 +31,9 @@ class OpticalAxis:
     """
 
     def __init__(self, chip: DiffractiveChip, check: diffraction.Check) -> None:
-        _check_grid(chip, check)
-        self.chip, self.sampling = chip, check
+        farthest = max(chip.distance_in, chip.distance)
+        self.chip = chip
+        self.sampling, self._said = check, _check_grid(chip, check, farthest)
         self.offsets: Offsets = ((0.0, 0.0),) * chip.layers
         self._kept: tuple[tuple[object, ...], Tensor] | None = None
 
@@ -71,6 +72,11 @@ class OpticalAxis:
             raise RequestError(
                 f"Chip `{self.chip.name}` has {self.chip.layers} masks, and {len(offsets)} offsets were given; give "
                 "(dy, dx) of each, as `chip.offsets(seed)` does."
+            )
+        if any(isinstance(part, Tensor) and part.requires_grad for offset in offsets for part in offset):
+            raise RequestError(
+                "Offsets that require a gradient were given, and where masks stand is no parameter of a layer; give "
+                "numbers, or move light by `physics.diffraction.shift`, which is differentiable."
             )
         self.offsets = tuple((float(dy), float(dx)) for dy, dx in offsets)
 
@@ -181,7 +187,12 @@ class OpticalAxis:
     def _transfers(self, log_stretch: Tensor | None) -> tuple[Tensor, ...]:
         """Transfer functions [M, M] of the K + 1 ways."""
         chip = self.chip
-        ways = self.distances if log_stretch is None else self.lengths(log_stretch, log_stretch).unbind()
+        ways: Sequence[diffraction.Length] = self.distances
+        if log_stretch is not None:
+            lengths = self.lengths(log_stretch, log_stretch)
+            ways = lengths.unbind()
+            if not self._said and self.sampling != "ignore" and has_numbers(lengths):  # once is enough
+                self._said = _check_grid(chip, self.sampling, float(lengths.detach().amax()))
         return tuple(diffraction.transfer(chip.plane(), z, chip.method, chip.evanescent, "ignore") for z in ways)
 
 
@@ -199,15 +210,18 @@ def log_stretch(axis: OpticalAxis) -> nn.Parameter:
     return nn.Parameter(torch.zeros(len(axis.distances)))
 
 
-def _check_grid(chip: DiffractiveChip, check: diffraction.Check) -> None:
-    """The grid must follow the ways for every wave that it holds: phases that train fill the whole spectrum."""
+def _check_grid(chip: DiffractiveChip, check: diffraction.Check, farthest: float) -> bool:
+    """Whether it was said that a grid is too small for its farthest distance.
+
+    It must follow the ways of every wave that it holds: phases that train fill the whole spectrum.
+    """
     if check not in get_args(diffraction.Check):
         raise RequestError(f"There is no check `{check}`. {nearest(check, get_args(diffraction.Check))}")
-    plane, farthest = chip.plane(), max(chip.distance_in, chip.distance)
+    plane = chip.plane()
     limit = diffraction.paraxial_critical_distance if chip.method == "fresnel" else diffraction.critical_distance
     most = float(limit(plane))
     if check == "ignore" or chip.method == "band_limited" or farthest <= most:
-        return
+        return False
     samples = farthest / most * chip.grid if most else math.inf
     mend = f"set `grid={math.ceil(samples)}` or more, " if samples < math.inf else "set pixels above 0.71 wavelengths, "
     text = (
@@ -219,6 +233,7 @@ def _check_grid(chip: DiffractiveChip, check: diffraction.Check) -> None:
     if check == "refuse":
         raise RequestError(text)
     warnings.warn(text, diffraction.SamplingWarning, stacklevel=4)
+    return True
 
 
 def _name(x: Tensor) -> str:

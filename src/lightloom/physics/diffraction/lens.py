@@ -151,6 +151,11 @@ def _check(grid: Grid, focal_length: Length, aperture: Length | None, form: str)
     f = number("focal length", focal_length)
     if f is not None and not (math.isfinite(f) and f != 0):
         raise ValueError(f"a focal length of {f:g} m; expected a finite one that is not 0, such as 0.05")
+    if isinstance(aperture, Tensor) and aperture.requires_grad:
+        raise ValueError(
+            "an aperture that requires a gradient, and a sharp edge has none to give; give a number, such as "
+            "`aperture.item()`, or multiply by a soft edge of your own"
+        )
     across = None if aperture is None else number("diameter", aperture)
     if across is not None and not across > 0:
         raise ValueError(f"an aperture of {across:g} m; expected a diameter above 0, or None")
