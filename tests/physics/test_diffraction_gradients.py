@@ -34,7 +34,8 @@ def by_transfer(method: str, evanescent: str = "cut") -> Lengths:
 
 
 def by_summation(z: Tensor, pixel: Tensor, wavelength: Tensor) -> Tensor:
-    return torch.view_as_real(diffraction.rayleigh_sommerfeld(FIELD, Grid(7, 6, pixel * UM, wavelength * UM), z * UM))
+    grid = Grid(7, 6, pixel * UM, wavelength * UM)
+    return torch.view_as_real(diffraction.rayleigh_sommerfeld(FIELD, grid, z * UM, "ignore"))
 
 
 def by_lens(form: str) -> Lengths:

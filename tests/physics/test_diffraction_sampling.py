@@ -121,7 +121,7 @@ def test_a_parabolic_lens_is_said_to_be_none_where_it_is_not() -> None:
 
 
 def test_the_paraxial_form_is_said_to_be_wrong_where_it_is() -> None:
-    plane = Grid(128, 128, 0.5 * UM, 0.5 * UM)
+    plane = Grid(128, 128, 0.25 * UM, 0.5 * UM)
     y = (torch.arange(128, dtype=torch.float64) - 64) * plane.pixel
     for waist, z, valid in ((4 * UM, 50 * UM, True), (0.5 * UM, 12 * UM, False)):
         field = torch.exp(-(y[:, None].square() + y.square()) / waist**2)
@@ -166,6 +166,15 @@ def test_fields_that_fill_their_grid_and_no_field_at_all_are_served(method: str)
     generator = torch.Generator().manual_seed(0)
     for field in (torch.zeros(48, 48), torch.ones(48, 48), torch.randn(2, 48, 48, generator=generator)):
         assert diffraction.propagate(field, way).shape == field.shape
+
+
+def test_a_sum_over_samples_too_coarse_for_its_kernel_is_said() -> None:
+    plane = grid(64)
+    light = torch.polar(scene(plane, 60 * UM), 2 * math.pi / WAVELENGTH * 0.04 * places(plane))
+    with pytest.warns(SamplingWarning, match="16.7 times the light that left has arrived.* 2.05 mm or more"):
+        diffraction.rayleigh_sommerfeld(light, plane, 0.5e-3)
+    with pytest.raises(ValueError, match="act as a grating"):
+        diffraction.rayleigh_sommerfeld(light, plane, 0.5e-3, check="refuse")
 
 
 def test_other_checks_are_refused() -> None:

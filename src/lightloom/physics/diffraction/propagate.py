@@ -10,7 +10,15 @@ from torch.nn.functional import pad as _pad
 
 from lightloom.physics.diffraction.grid import size
 from lightloom.physics.diffraction.guard import say
-from lightloom.physics.diffraction.sampling import COARSE, Sampling, edge, of_waves, problems, reaches, samples_for
+from lightloom.physics.diffraction.sampling import (
+    COARSE,
+    Sampling,
+    edge_growth,
+    of_waves,
+    problems,
+    reaches,
+    samples_for,
+)
 from lightloom.physics.diffraction.transfer import TransferFunction, displacement
 from lightloom.physics.execution import has_numbers
 
@@ -97,7 +105,7 @@ def _look(field: Tensor, spectrum: Tensor, there: Tensor, way: TransferFunction)
         way.reach = reaches(grid, z, way.method, field.device)
     coarse, paraxial = of_waves(spectrum, way.reach)
     samples = samples_for(spectrum, way.reach, max(grid[:2])) if coarse > COARSE else max(grid[:2])
-    said = problems(Sampling(coarse, samples, paraxial, edge(there) - edge(field), math.nan), grid, z, way.method)
+    said = problems(Sampling(coarse, samples, paraxial, edge_growth(field, there), math.nan), grid, z, way.method)
     say(said, way.check, 3)  # `no_grad` is a call, too
     if said:
         way.check = "ignore"  # once is enough

@@ -76,7 +76,7 @@ def sampling(field: Tensor, grid: Grid, distance: Length, method: Method = "angu
     there = propagate(pad(field, *wide[:2]), transfer(wide, distance, method, check="ignore").to(field.device))
     kept = power(crop(there, *grid[:2])) / power(there)
     samples = samples_for(spectrum, reach, max(grid[:2]))
-    return Sampling(coarse, samples, paraxial, edge(behind) - edge(field), float(1 - kept))
+    return Sampling(coarse, samples, paraxial, edge_growth(field, behind), float(1 - kept))
 
 
 def reaches(grid: Grid, distance: Length, method: Method, device: torch.device) -> Reach:
@@ -116,12 +116,13 @@ def samples_for(spectrum: Tensor, reach: Reach, samples: int) -> int:
     return math.ceil(samples * max(1.0, float(distances[min(first, len(distances) - 1)])))
 
 
-def edge(field: Tensor) -> float:
-    """Share of the power of a field [..., rows, columns] in the outermost 1/32 of each side."""
-    powers = _powers(field)
-    down, right = (max(1, side // _EDGE_WIDTH) for side in powers.shape)
-    inside = powers[down : powers.shape[0] - down, right : powers.shape[1] - right].sum()
-    return float(1 - inside / powers.sum())
+def edge_growth(field: Tensor, there: Tensor) -> float:
+    """Power that fields `there` have in the outermost 1/32 of each side and `field` had not, over all that `field` had."""
+    before, after = _powers(field), _powers(there)
+    down, right = (max(1, side // _EDGE_WIDTH) for side in before.shape)
+    inside = slice(down, before.shape[0] - down), slice(right, before.shape[1] - right)
+    growth = after.sum() - after[inside].sum() - before.sum() + before[inside].sum()
+    return float(growth / before.sum())
 
 
 def power(field: Tensor) -> Tensor:
