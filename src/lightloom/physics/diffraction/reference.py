@@ -22,8 +22,9 @@ def rayleigh_sommerfeld(field: Tensor, grid: Grid, distance: Length, check: Chec
 
     u(x, y) = sum u'(x', y') z / (2 pi r^2) (1/r - i k) exp(i k r) pixel^2, r the distance of both samples (Goodman,
     Introduction to Fourier Optics, 3.5). It holds where the kernel is well sampled: by pixels of half a wavelength or
-    less, or up to angles whose sine is lambda / (2 pixel); and where z is large against the pixel. Elsewhere samples act
-    as a grating, and more light arrives than has left. Takes (rows columns)^2 steps. Light that leaves the grid is gone.
+    less, or up to angles whose sine is lambda / (2 pixel); and where z is large against the pixel. Elsewhere the
+    samples act as a grating, and more light arrives than has left. Takes (rows columns)^2 steps. Light that leaves the
+    grid is gone.
 
     Args:
         field: [..., rows, columns], complex or real.

@@ -117,7 +117,7 @@ def samples_for(spectrum: Tensor, reach: Reach, samples: int) -> int:
 
 
 def edge_growth(field: Tensor, there: Tensor) -> float:
-    """Power that fields `there` have in the outermost 1/32 of each side and `field` had not, over all that `field` had."""
+    """Power of `there` in the outermost 1/32 of each side that `field` had not there, over all power of `field`."""
     before, after = _powers(field), _powers(there)
     down, right = (max(1, side // _EDGE_WIDTH) for side in before.shape)
     inside = slice(down, before.shape[0] - down), slice(right, before.shape[1] - right)
