@@ -24,7 +24,7 @@ def test_every_figure_is_there_and_plain(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_published_way_computes_the_same_layer() -> None:
     case = bench.Case(3, 12, 6)
-    layer = DiffractiveConv2d(3, 3, bench._chip(case)).double()
+    layer = DiffractiveConv2d(3, 3, bench._chip(case), check="ignore").double()
     x = torch.rand(2, 3, 5, 6, dtype=torch.float64)
     torch.testing.assert_close(bench.published(x, layer.turns, layer.weight, layer.chip), layer(x))
 

@@ -21,6 +21,7 @@ from lightloom.nn.backbones import Backbone, replace_stages
 from lightloom.nn.diffractive import DiffractiveConv2d
 
 CHIP = DiffractiveChip(name="small", grid=16, mask=8, layers=3)
+pytestmark = pytest.mark.filterwarnings("ignore:Chip `small` has a way")  # its grid is small to be quick
 DEVICES = CHIP.devices
 
 # optical stages: parameters in M, multiply-adds in G, energy in mJ, latency in ms, as published

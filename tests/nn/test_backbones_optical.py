@@ -24,6 +24,7 @@ from lightloom.nn.diffractive import DiffractiveConv2d
 transformers = pytest.importorskip("transformers", reason="backbones are built by `transformers`")
 
 CHIP = DiffractiveChip(name="small", grid=24, mask=8, layers=1)
+pytestmark = pytest.mark.filterwarnings("ignore:Chip `small` has a way")  # its grid is small to be quick
 SHAPE = (64, 96)
 
 

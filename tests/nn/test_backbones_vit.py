@@ -22,6 +22,7 @@ from lightloom.nn.backbones.blocks import Optics
 transformers = pytest.importorskip("transformers", reason="backbones are built by `transformers`")
 
 CHIP = DiffractiveChip(name="small", grid=8, mask=4, layers=1)
+pytestmark = pytest.mark.filterwarnings("ignore:Chip `small` has a way")  # its grid is small to be quick
 SIZES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
 SHAPE = (64, 96)
 

@@ -16,7 +16,9 @@ from lightloom.physics import diffraction
 
 
 def chip(**changes: Any) -> DiffractiveChip:
-    return DiffractiveChip(**({"name": "test", "grid": 14, "mask": 6, "layers": 2} | changes))
+    return DiffractiveChip(
+        **({"name": "test", "grid": 14, "mask": 6, "layers": 2, "distance_in": 2e-5, "distance": 2e-5} | changes)
+    )
 
 
 def layer(

@@ -10,7 +10,10 @@ from lightloom.nn import DiffractiveNetwork
 
 
 def chip(mask: int = 24, layers: int = 3) -> DiffractiveChip:
-    return DiffractiveChip(name="test", grid=mask + 8, mask=mask, layers=layers)
+    distance = min(1e-4, 2.6e-6 * (mask + 8))  # as far as the grid follows free space
+    return DiffractiveChip(
+        name="test", grid=mask + 8, mask=mask, layers=layers, distance_in=distance, distance=distance
+    )
 
 
 def test_a_network_learns_digits() -> None:

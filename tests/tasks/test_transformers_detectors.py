@@ -22,6 +22,7 @@ transformers = pytest.importorskip("transformers", reason="these detectors are b
 
 FAMILIES: tuple[Family, ...] = ("rt-detr-v2", "d-fine", "deformable-detr")
 CHIP = DiffractiveChip(name="small", grid=12, mask=6, layers=1)
+pytestmark = pytest.mark.filterwarnings("ignore:Chip `small` has a way")  # its grid is small to be quick
 FRAME = (96, 96)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -158,6 +159,19 @@ class DiffractiveChip(Section):
     devices: DiffractiveDevices = DiffractiveDevices()
     """Device constants for the cost, each with its source."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_numbers(cls, given: Any) -> Any:
+        values = given.items() if isinstance(given, Mapping) else ()
+        trained = [name for name, value in values if getattr(value, "requires_grad", False)]
+        if trained:
+            raise ValueError(
+                f"`{trained[0]}` requires a gradient, and a chip holds numbers, through which none flows; to train "
+                "distances give the layer `learn_distance=True`, and for other lengths take "
+                "`physics.diffraction.transfer`, which takes tensors"
+            )
+        return given
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.mask > self.grid:
@@ -174,7 +188,7 @@ class DiffractiveChip(Section):
         """Distance in m up to which the grid samples the phase of free space finely enough."""
         from lightloom.physics import diffraction
 
-        return diffraction.critical_distance(self.plane())
+        return float(diffraction.critical_distance(self.plane()))
 
     def plane(self) -> Grid:
         """The grid of every plane."""

@@ -34,7 +34,8 @@ DIFFRACTIVE: dict[str, DiffractiveChip] = {
     "phoenix-stage2": _PHOENIX.replace(name="phoenix-stage2", grid=200, mask=100),
     # its vision transformer: the same optics on 128 samples
     "phoenix-vit": _PHOENIX.replace(name="phoenix-vit", grid=128, mask=64),
-    # assumed: a grid of twice the masks, so that no light comes back from the edge into them
+    # assumed: a grid of twice the masks, so that on one way no light comes back from the edge into them; what random
+    # masks scatter widely does so after two or more
     "d2nn": DiffractiveChip(
         name="d2nn",
         wavelength=532e-9,

@@ -20,8 +20,10 @@ from lightloom.physics.absorber import (
     log_transmission,
     parameter_slopes,
     respond,
+    transmit,
 )
-from lightloom.physics.absorber.curves import Curve, evaluate, secant
+from lightloom.physics.absorber.curves import Curve, evaluate, follow, secant
+from lightloom.physics.execution import eager, forward_mode, has_numbers
 
 if TYPE_CHECKING:
     from lightloom.chips import AbsorberChip
@@ -33,14 +35,15 @@ from the other side is left with; or, to see how much of either is needed, 0, 1 
 Trained = Literal["optical_depth", "saturation_intensity"]
 
 _CONSTANTS = {"zero": 0.0, "identity": 1.0, "negative": -1.0}
-_KNEE_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64)
+_KNEE_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64, device="cpu")
 
 
 class SaturableAbsorber(nn.Module):
     """A saturable absorber or amplifier behind every output of the layer before.
 
     Forwards one tensor is kept, backwards it is multiplied by. Where the medium itself trains, the input is kept too,
-    and the medium's gradients are exact whatever `gradient` is.
+    and the medium's gradients are exact whatever `gradient` is. Under `torch.func`, `torch.compile` and `torch.export`
+    plain operations of torch do the same; there, derivatives of derivatives are those of what `gradient` multiplies by.
 
     Args:
         optical_depth: Of intensity, unsaturated; below 0 the medium amplifies.
@@ -164,6 +167,8 @@ class SaturableAbsorber(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[...] fields or intensities that leave, of those that enter."""
         medium = None if self.curve is not None else self.medium()
+        if not eager() or forward_mode():
+            return self._followed(x, medium)
         trained = (None, None) if medium is None else (medium.optical_depth, medium.saturation)
         return _Absorb.apply(x, *trained, self)  # type: ignore[no-untyped-call, no-any-return]
 
@@ -175,7 +180,7 @@ class SaturableAbsorber(nn.Module):
             with torch.no_grad():
                 depth, saturation, residual, form, broadening = self.medium()
             what = (
-                f"optical_depth={float(depth):g}, saturation_intensity={float(saturation):g}, form={form!r}, "
+                f"optical_depth={_shown(depth)}, saturation_intensity={_shown(saturation)}, form={form!r}, "
                 f"encoding={self.encoding!r}, broadening={broadening!r}, residual={residual:g}"
             )
         return f"{what}, gradient={self.gradient!r}"
@@ -189,13 +194,35 @@ class SaturableAbsorber(nn.Module):
         slope: Literal["exact", "probe"] = "exact" if self.gradient == "exact" else "probe"
         return respond(x, self.medium(), self.encoding, slope, probe)
 
+    def _followed(self, x: Tensor, medium: Medium | None) -> Tensor:
+        """The same by operations that torch follows in whatever way it wants to."""
+        output, weak = self._with_graph(x, medium)
+        if self.gradient == "exact":
+            return output
+        factor = weak if self.gradient == "probe" else torch.full_like(x, _CONSTANTS[self.gradient])
+        own = self._with_graph(x.detach(), medium)[0]  # to the medium itself gradients are exact
+        if torch.compiler.is_compiling():  # no derivatives of derivatives there
+            return own + factor.detach() * torch.where(x.isinf(), 0, x - x.detach())
+        led: Tensor = _Led.apply(own, factor, x)  # type: ignore[no-untyped-call]
+        return led
+
+    def _with_graph(self, x: Tensor, medium: Medium | None) -> tuple[Tensor, Tensor]:
+        """Output, and what a weak beam from the other side is left with."""
+        if medium is not None:
+            return transmit(x, medium, self.encoding)
+        assert self.curve is not None
+        output = follow(x, self.curve)
+        plain = (x != 0) & ~x.isinf()
+        quotient = torch.where(plain, output, 1) / torch.where(plain, x, 1)
+        return output, torch.where(plain, quotient, secant(x, output, self.curve))
+
     def _measured(self, x: Tensor, curve: Curve, probe: Tensor | float) -> Response:
         if isinstance(probe, Tensor) or probe != 0:
             raise ValueError(
                 "a measured curve says nothing about a second beam; leave `probe` at 0, or take an absorber of known "
                 "optical depth"
             )
-        if self.encoding == "intensity" and bool((x < 0).any()):
+        if self.encoding == "intensity" and has_numbers(x) and bool((x < 0).any()):
             raise ValueError(
                 "an intensity is 0 or above, and a negative one entered a measured element; keep weights at 0 or "
                 'above, or encode signed values as fields (encoding="amplitude")'
@@ -241,18 +268,46 @@ class _Absorb(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         if torch.is_grad_enabled():  # without this a second derivative would silently come out as 0
             raise RuntimeError(
-                "a saturable absorber has first derivatives only; leave `create_graph` out, or replace the absorber by "
-                "another activation"
+                "a saturable absorber has first derivatives only, taken backwards; leave `create_graph` out, or take "
+                "higher ones by `torch.func`, as `torch.func.grad(torch.func.grad(function))`"
             )
-        factor = ctx.saved_tensors[0]
+        factor, *entered = ctx.saved_tensors
         through = grad * factor if ctx.needs_input_grad[0] else None
         if ctx.layer is None:
             return through, None, None, None
-        slopes = parameter_slopes(ctx.saved_tensors[1], ctx.medium, ctx.layer.encoding)
+        slopes = parameter_slopes(entered[0], ctx.medium, ctx.layer.encoding)
         wide = torch.promote_types(grad.dtype, torch.float32)
         sums = [(grad * slope).sum(dtype=wide) for slope in slopes]
         by_depth, by_saturation = (s if n else None for s, n in zip(sums, ctx.needs_input_grad[1:3], strict=True))
         return through, by_depth, by_saturation, None
+
+
+class _Led(torch.autograd.Function):
+    """The first argument forwards; what the last one is given backwards is multiplied by the second."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(own: Tensor, factor: Tensor, x: Tensor) -> Tensor:
+        return own.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+        return grad, None, grad * ctx.saved_tensors[0]
+
+    @staticmethod
+    def jvp(ctx: Any, of_own: Tensor | None, of_factor: Tensor | None, of_x: Tensor) -> Tensor:
+        led: Tensor = ctx.saved_tensors[0] * of_x
+        return led if of_own is None else of_own + led
+
+
+def _shown(number: float | Tensor) -> str:
+    return "meta" if isinstance(number, Tensor) and number.is_meta else f"{float(number):g}"
 
 
 def _check_name(what: str, name: str, known: Collection[str]) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightloom.physics.execution import eager, forward_mode
+
 TWO_PI = 2 * math.pi
 
 
@@ -27,6 +29,8 @@ def wrap(phases: Tensor) -> Tensor:
 
 def straight_through(rounded: Tensor, exact: Tensor) -> Tensor:
     """The value of `rounded` with the gradient of `exact`."""
+    if not eager() or forward_mode():
+        return rounded.detach() + (exact - exact.detach())
     if not exact.requires_grad:
         return rounded
     value: Tensor = _StraightThrough.apply(rounded, exact)  # type: ignore[no-untyped-call]

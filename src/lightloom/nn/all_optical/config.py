@@ -33,8 +33,8 @@ class OpticalPass(Section):
     @property
     def active(self) -> bool:
         """Whether any imperfection is on."""
-        ideal = OpticalPass(sweeps=self.sweeps)
-        return self != ideal
+        bits = self.weight_bits is not None or self.error_bits is not None
+        return self.noisy or bits or self.probe_intensity > 0 or self.loss_db > 0
 
     @property
     def noisy(self) -> bool:

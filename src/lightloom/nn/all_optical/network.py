@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from lightloom.common.errors import RequestError
 from lightloom.nn.all_optical import interference, passes
 from lightloom.nn.all_optical.config import OpticalPass
 from lightloom.nn.all_optical.passes import Optics, quantise
 from lightloom.nn.all_optical.steps import AbsorberStep, Step, WeightStep, is_sequence, parse
+from lightloom.physics.execution import eager, forward_mode
 
 Places = dict[int, range]
 """Where the operands of each step stand among those of all."""
@@ -60,19 +60,31 @@ class AllOptical(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Fields that enter -> outputs as they are read."""
-        if torch.is_autocast_enabled(x.device.type):
+        if torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type):
             # light knows no reduced precision, and a function with a backward of its own is not cast
             with torch.autocast(x.device.type, enabled=False):
                 return self._forward(x.float())
         return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
+        if not eager() or forward_mode():
+            return self._transformed(x)
         steps, light = self._steps(), self.light
         saturation = _saturation(steps) if light.active else 1.0
         places, operands = _gather(steps)
         optics = Optics(steps, {}, light, saturation)
         field: Tensor = _Light.apply(x, optics, places, *operands)  # type: ignore[no-untyped-call]
         return interference.read(field, light, saturation)
+
+    def _transformed(self, x: Tensor) -> Tensor:
+        """What no beam of light does: `torch.func`, compilation and export, where gradients are those of `model`."""
+        if self.light.active:
+            raise RequestError(
+                "An all-optical network with imperfect light has no transforms of `torch.func`, compilation or export, "
+                "for its gradients are measured; set `light` to `OpticalPass()`, or take `model` from it."
+            )
+        output: Tensor = self.model(x)
+        return output
 
     def _steps(self) -> tuple[Step, ...]:
         # read anew each time: layers may have been replaced, converted or retuned
@@ -96,8 +108,12 @@ class _Light(torch.autograd.Function):
         return field
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # without this a second derivative would silently be missing
+            raise RuntimeError(
+                "light measures first derivatives only; leave `create_graph` out, or take higher ones by `torch.func`, "
+                "as `torch.func.grad(torch.func.grad(function))`, where nothing is imperfect"
+            )
         places: Places = ctx.places
         x, *saved = ctx.saved_tensors
         kept, weights = saved[: len(ctx.optics.steps)], saved[len(ctx.optics.steps) :]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightloom.chips import DiffractiveChip
-from lightloom.common.errors import RequestError
+from lightloom.common.errors import RequestError, nearest
 from lightloom.nn.diffractive.paths import Optics, detected, plan
 from lightloom.physics import diffraction
+from lightloom.physics.execution import eager, has_numbers
 
 Offsets = tuple[tuple[float, float], ...]
 
@@ -21,12 +24,43 @@ class OpticalAxis:
 
     Args:
         chip: What stands there.
+        check: What is done where the chip's grid is too small for its distances.
+
+    Raises:
+        RequestError: The grid is too small, and refused, or there is no such check.
     """
 
-    def __init__(self, chip: DiffractiveChip) -> None:
+    def __init__(self, chip: DiffractiveChip, check: diffraction.Check) -> None:
+        farthest = max(chip.distance_in, chip.distance)
         self.chip = chip
+        self.sampling, self._said = check, _check_grid(chip, check, farthest)
         self.offsets: Offsets = ((0.0, 0.0),) * chip.layers
         self._kept: tuple[tuple[object, ...], Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """All but what can be computed again, for a copy."""
+        return {**self.__dict__, "_kept": None}
+
+    @property
+    def distances(self) -> tuple[float, ...]:
+        """Of the K + 1 ways, in m: to the first mask, between masks, to the detector."""
+        return (self.chip.distance_in, *[self.chip.distance] * self.chip.layers)
+
+    def changed(self, chip: DiffractiveChip) -> OpticalAxis:
+        """The same with another chip, its masks as many and as large as before.
+
+        Raises:
+            RequestError: They are not.
+        """
+        have, want = (self.chip.layers, self.chip.mask), (chip.layers, chip.mask)
+        if want != have:
+            raise RequestError(
+                f"Chip `{chip.name}` has {want[0]} masks of {want[1]} x {want[1]} pixels, and this layer trains "
+                f"{have[0]} of {have[1]} x {have[1]}; make a layer for that chip."
+            )
+        axis = OpticalAxis(chip, self.sampling)
+        axis.offsets = self.offsets
+        return axis
 
     def align(self, offsets: Sequence[tuple[float, float]]) -> None:
         """Put each mask (dy, dx) pixels from its place.
@@ -38,6 +72,11 @@ class OpticalAxis:
             raise RequestError(
                 f"Chip `{self.chip.name}` has {self.chip.layers} masks, and {len(offsets)} offsets were given; give "
                 "(dy, dx) of each, as `chip.offsets(seed)` does."
+            )
+        if any(isinstance(part, Tensor) and part.requires_grad for offset in offsets for part in offset):
+            raise RequestError(
+                "Offsets that require a gradient were given, and where masks stand is no parameter of a layer; give "
+                "numbers, or move light by `physics.diffraction.shift`, which is differentiable."
             )
         self.offsets = tuple((float(dy), float(dx)) for dy, dx in offsets)
 
@@ -72,7 +111,16 @@ class OpticalAxis:
         turns = diffraction.quantise(turns, chip.phase_bits)
         return diffraction.phase_noise(turns, chip.phase_noise_fraction, chip.phase_noise_std) if noisy else turns
 
-    def detect(self, x: Tensor, turns: Tensor, weight: Tensor | None, noisy: bool, memory_mb: float) -> Tensor:
+    def detect(
+        self,
+        x: Tensor,
+        turns: Tensor,
+        weight: Tensor | None,
+        *,
+        noisy: bool,
+        memory_mb: float,
+        log_stretch: Tensor | None = None,
+    ) -> Tensor:
         """Light through all paths to the detectors; see `paths.detected` for shapes.
 
         Args:
@@ -81,23 +129,25 @@ class OpticalAxis:
             weight: Of the sum over inputs, or None.
             noisy: Whether photons are counted, if the chip says how many.
             memory_mb: Bound on the complex fields.
+            log_stretch: [K + 1] logarithms of the ways' lengths over those of the chip, or None for its own.
         """
         photons = self.chip.photons if noisy else None
-        seed = 0 if photons is None else int(torch.randint(2**62, ()))
-        ways, amplitude = self._ways(x), math.sqrt(self.chip.transmission)
+        seed = int(torch.randint(2**62, (), device="cpu")) if photons is not None and eager() else 0
+        ways, amplitude = self._ways(x, log_stretch), math.sqrt(self.chip.transmission)
         view = x.shape[2], x.shape[3]
         optics = Optics(ways, (self.chip.mask, self.chip.mask), view, amplitude, self.chip.detector, photons)
         return detected(x, turns, weight, optics, plan(x, len(turns), optics, memory_mb, seed))
 
-    def planes(self, x: Tensor, turns: Tensor) -> Tensor:
+    def planes(self, x: Tensor, turns: Tensor, log_stretch: Tensor | None = None) -> Tensor:
         """Intensities [K + 2, batch, paths, M, M] of the light in all planes, written out step by step.
 
         Args:
             x: [batch, paths, h, w] fields that enter.
             turns: [paths, K, N, N] realised phases.
+            log_stretch: As in `detect`.
         """
         size, amplitude = self.chip.grid, math.sqrt(self.chip.transmission)
-        first, *between = (way.to(x.device) for way in self.chip.transfers())
+        first, *between = (way.to(x.device) for way in self._transfers(log_stretch))
         field = diffraction.pad(x, size, size)
         seen = [field.square()]
         field = diffraction.propagate(field, first)
@@ -110,17 +160,80 @@ class OpticalAxis:
             seen.append(diffraction.detect(field))
         return torch.stack(seen)
 
-    def _ways(self, x: Tensor) -> Tensor:
+    def _ways(self, x: Tensor, log_stretch: Tensor | None) -> Tensor:
         """Transfer functions of `Optics`, between windows at the first sample of each plane, for maps as x."""
-        h, w = x.shape[2:]
-        key = (h, w, x.dtype, x.device, self.offsets)
-        if self._kept is None or self._kept[0] != key:
-            # the same as masks out of place by the distance of the windows' corners
-            down, right = (side // 2 - self.chip.mask // 2 for side in (h, w))
-            places = [(dy + down, dx + right) for dy, dx in self.offsets]
-            ways = torch.stack([way.mT for way in diffraction.misalign(self.chip.transfers(), places)])
-            self._kept = key, ways.to(x.device, torch.promote_types(x.dtype, torch.complex64))
-        return self._kept[1]
+        if log_stretch is not None or not eager():
+            return self._built(x, log_stretch)
+        key = (*x.shape[2:], x.dtype, x.device, self.offsets)
+        kept = self._kept
+        if kept is None or kept[0] != key:
+            with torch.inference_mode(False):  # what is kept may take part in training later
+                kept = key, self._built(x, None)
+            self._kept = kept
+        return kept[1]
+
+    def _built(self, x: Tensor, log_stretch: Tensor | None) -> Tensor:
+        # the same as masks out of place by the distance of the windows' corners
+        down, right = (side // 2 - self.chip.mask // 2 for side in x.shape[2:])
+        places = [(dy + down, dx + right) for dy, dx in self.offsets]
+        ways = torch.stack([way.mT for way in diffraction.misalign(self._transfers(log_stretch), places)])
+        return ways.to(x.device, torch.promote_types(x.dtype, torch.complex64))
+
+    def lengths(self, like: Tensor, log_stretch: Tensor | None) -> Tensor:
+        """The K + 1 distances in m, float64, of the logarithms of what they are stretched by; where `like` is."""
+        own = torch.tensor(self.distances, dtype=torch.float64, device=like.device)
+        return own if log_stretch is None else own * log_stretch.double().exp()
+
+    def _transfers(self, log_stretch: Tensor | None) -> tuple[Tensor, ...]:
+        """Transfer functions [M, M] of the K + 1 ways."""
+        chip = self.chip
+        ways: Sequence[diffraction.Length] = self.distances
+        if log_stretch is not None:
+            lengths = self.lengths(log_stretch, log_stretch)
+            ways = lengths.unbind()
+            if not self._said and self.sampling != "ignore" and has_numbers(lengths):  # once is enough
+                self._said = _check_grid(chip, self.sampling, float(lengths.detach().amax()))
+        return tuple(diffraction.transfer(chip.plane(), z, chip.method, chip.evanescent, "ignore") for z in ways)
+
+
+def log_stretch(axis: OpticalAxis) -> nn.Parameter:
+    """The parameter of distances that train: [K + 1] logarithms of what they are over those of the chip, at 0.
+
+    Raises:
+        RequestError: A distance is 0, which no factor changes.
+    """
+    if 0 in axis.distances:
+        raise RequestError(
+            f"Chip `{axis.chip.name}` has a distance of 0, which no factor changes; to train distances, give "
+            "`distance_in` and `distance` above 0."
+        )
+    return nn.Parameter(torch.zeros(len(axis.distances)))
+
+
+def _check_grid(chip: DiffractiveChip, check: diffraction.Check, farthest: float) -> bool:
+    """Whether it was said that a grid is too small for its farthest distance.
+
+    It must follow the ways of every wave that it holds: phases that train fill the whole spectrum.
+    """
+    if check not in get_args(diffraction.Check):
+        raise RequestError(f"There is no check `{check}`. {nearest(check, get_args(diffraction.Check))}")
+    plane = chip.plane()
+    limit = diffraction.paraxial_critical_distance if chip.method == "fresnel" else diffraction.critical_distance
+    most = float(limit(plane))
+    if check == "ignore" or chip.method == "band_limited" or farthest <= most:
+        return False
+    samples = farthest / most * chip.grid if most else math.inf
+    mend = f"set `grid={math.ceil(samples)}` or more, " if samples < math.inf else "set pixels above 0.71 wavelengths, "
+    text = (
+        f"Chip `{chip.name}` has a way of {farthest:.3g} m, and its grid of {chip.grid} x {chip.grid} samples follows "
+        f"free space up to {most:.3g} m: light that its masks scatter widely comes back in where it is not; {mend}a "
+        'shorter distance, or `method="band_limited"`, which leaves this light out; or give the layer '
+        '`check="ignore"`.'
+    )
+    if check == "refuse":
+        raise RequestError(text)
+    warnings.warn(text, diffraction.SamplingWarning, stacklevel=4)
+    return True
 
 
 def _name(x: Tensor) -> str:

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError, nearest
-from lightloom.nn.diffractive.axis import OpticalAxis
+from lightloom.nn.diffractive.axis import OpticalAxis, log_stretch
+from lightloom.physics import diffraction
 
 Mixing = Literal["dense", "grouped", "depthwise", "shared"]
 """dense: an optical path for each pair of an input and an output (published); grouped: the same within groups of
@@ -46,14 +47,21 @@ class DiffractiveConv2d(nn.Module):
             it are computed in turn, and again on the way back, with the same results; but with `photons` the noise
             of each turn is drawn for itself. One path with the whole batch is
             the least.
+        learn_distance: Whether the K + 1 distances train, too: `log_stretch` [K + 1], the logarithms of what they are
+            over those of the chip, is then a parameter that starts at 0, and `distances` says what they are in m. All
+            paths are then computed at once, whatever `memory_mb` says.
+        check: What is done where the chip's grid is too small for its distances (`chip.critical_distance`): a
+            `SamplingWarning`, a RequestError ("refuse") or nothing ("ignore").
 
     Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h, w], with h and w up to the chip's grid.
 
     Raises:
-        RequestError: There is no such mixing, channels do not divide into groups, or a number is below its least.
+        RequestError: There is no such mixing, channels do not divide into groups, a number is below its least, a grid
+            is refused, or a distance of 0 is to train.
     """
 
     bias: nn.Parameter | None
+    log_stretch: nn.Parameter | None
 
     def __init__(
         self,
@@ -65,15 +73,16 @@ class DiffractiveConv2d(nn.Module):
         groups: int = 1,
         bias: bool = False,
         memory_mb: float = 256.0,
+        learn_distance: bool = False,
+        check: diffraction.Check = "warn",
     ) -> None:
         super().__init__()
         _check(in_channels, out_channels, mixing, groups, memory_mb)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.chip = chip
         self.mixing: Mixing = mixing
         self.groups = groups
         self.memory_mb = memory_mb
-        self._axis = OpticalAxis(chip)
+        self._axis = OpticalAxis(chip, check)
         per_input = mixing in ("depthwise", "shared")
         paths = {"shared": (), "depthwise": (in_channels,)}.get(mixing, (out_channels, in_channels // groups))
         self.turns = nn.Parameter(torch.empty(*paths, chip.layers, chip.mask, chip.mask))
@@ -81,6 +90,7 @@ class DiffractiveConv2d(nn.Module):
         self.register_parameter(
             "bias", nn.Parameter(torch.empty(in_channels if per_input else out_channels)) if bias else None
         )
+        self.register_parameter("log_stretch", log_stretch(self._axis) if learn_distance else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -89,6 +99,22 @@ class DiffractiveConv2d(nn.Module):
         nn.init.normal_(self.weight, 0.0, 0.1)
         if self.bias is not None:
             nn.init.constant_(self.bias, -0.1)
+        if self.log_stretch is not None:
+            nn.init.zeros_(self.log_stretch)
+
+    @property
+    def chip(self) -> DiffractiveChip:
+        """Grid, masks, distances, detector and imperfections; another one may be set, with masks of the same size."""
+        return self._axis.chip
+
+    @chip.setter
+    def chip(self, chip: DiffractiveChip) -> None:
+        self._axis = self._axis.changed(chip)
+
+    @property
+    def distances(self) -> Tensor:
+        """The K + 1 distances in m, float64: to the first mask, between masks, to the detector; with their graph."""
+        return self._axis.lengths(self.turns, self.log_stretch)
 
     @property
     def optical_paths(self) -> int:
@@ -124,11 +150,11 @@ class DiffractiveConv2d(nn.Module):
         turns = self._axis.realise(self.turns, noisy)
         if self._per_input:
             turns = turns.reshape(1, -1, *turns.shape[-3:])
-            seen = self._axis.detect(x, turns, None, noisy, self.memory_mb).squeeze(1)
+            seen = self._detect(x, turns, None, noisy, self.memory_mb).squeeze(1)
             return F.conv2d(seen, self.weight[:, :, None, None], None if self.bias is None else self.weight @ self.bias)
         memory_mb = self.memory_mb / self.groups  # each may keep light for the way back
         cut = zip(x.chunk(self.groups, 1), turns.chunk(self.groups), self.weight.chunk(self.groups), strict=True)
-        seen = torch.cat([self._axis.detect(*group, noisy, memory_mb) for group in cut], 1)
+        seen = torch.cat([self._detect(*group, noisy, memory_mb) for group in cut], 1)
         return seen if self.bias is None else seen + (self.bias * self.weight.sum(1))[:, None, None]
 
     @torch.no_grad()
@@ -151,7 +177,7 @@ class DiffractiveConv2d(nn.Module):
             per_group = (self.out_channels // self.groups, self.in_channels // self.groups)
             inputs = inputs % per_group[1] + inputs // math.prod(per_group) * per_group[1]
         turns = self.turns.reshape(-1, *self.turns.shape[-3:])[:count].expand(count, -1, -1, -1)
-        return self._axis.planes(x[:, inputs], self._axis.realise(turns, noisy=False))
+        return self._axis.planes(x[:, inputs], self._axis.realise(turns, noisy=False), self.log_stretch)
 
     def extra_repr(self) -> str:
         """Channels, paths and chip, for printing a model."""
@@ -160,6 +186,9 @@ class DiffractiveConv2d(nn.Module):
             f"{self.in_channels}, {self.out_channels}, {self.mixing}{groups}, paths={self.optical_paths}, "
             f"phases={self.optical_parameters}, chip={self.chip.name!r}"
         )
+
+    def _detect(self, x: Tensor, turns: Tensor, weight: Tensor | None, noisy: bool, memory_mb: float) -> Tensor:
+        return self._axis.detect(x, turns, weight, noisy=noisy, memory_mb=memory_mb, log_stretch=self.log_stretch)
 
     def _entering(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.shape[1] != self.in_channels or 0 in x.shape:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError
-from lightloom.nn.diffractive.axis import OpticalAxis
+from lightloom.nn.diffractive.axis import OpticalAxis, log_stretch
 from lightloom.physics import diffraction
 
 _FILLED = 0.6
@@ -31,26 +31,39 @@ class DiffractiveNetwork(nn.Module):
         classes: Detectors, at least 2.
         chip: Grid, masks, distances and imperfections; its `detector` is not used, powers are detected.
         memory_mb: Bound on the complex fields of one pass, as of `DiffractiveConv2d`.
+        learn_distance: Whether the K + 1 distances train, too, as of `DiffractiveConv2d`.
+        check: What is done where the chip's grid is too small for its distances, as of `DiffractiveConv2d`.
 
     Shapes: [batch, channels, h, w] -> [batch, classes].
 
     Raises:
-        RequestError: The shape is not of images, or the detectors do not fit into the samples of a mask.
+        RequestError: The shape is not of images, the detectors do not fit into the samples of a mask, a grid is
+            refused, or a distance of 0 is to train.
     """
 
     regions: Tensor
+    log_stretch: nn.Parameter | None
 
-    def __init__(self, shape: Sequence[int], classes: int, chip: DiffractiveChip, *, memory_mb: float = 256.0) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        chip: DiffractiveChip,
+        *,
+        memory_mb: float = 256.0,
+        learn_distance: bool = False,
+        check: diffraction.Check = "warn",
+    ) -> None:
         super().__init__()
         if len(shape) != 3 or min(shape) < 1:
             raise RequestError(f"Images have a shape (channels, h, w), got {tuple(shape)}.")
         if not memory_mb > 0:
             raise RequestError(f"A bound of {memory_mb:g} MB on the light; give one above 0.")
         self.shape, self.classes, self.memory_mb = tuple(shape), classes, memory_mb
-        self.chip = chip
-        self._axis = OpticalAxis(chip.replace(detector="intensity"))
+        self._chip, self._axis = chip, OpticalAxis(chip.replace(detector="intensity"), check)
         self.turns = nn.Parameter(torch.empty(chip.layers, chip.mask, chip.mask))
         self.sharpness = nn.Parameter(torch.empty(()))
+        self.register_parameter("log_stretch", log_stretch(self._axis) if learn_distance else None)
         self.register_buffer("regions", _regions(classes, chip.mask), persistent=False)
         self.reset_parameters()
 
@@ -58,6 +71,22 @@ class DiffractiveNetwork(nn.Module):
         """Draw the phases anew."""
         nn.init.uniform_(self.turns, 0.0, 2.0)
         nn.init.ones_(self.sharpness)
+        if self.log_stretch is not None:
+            nn.init.zeros_(self.log_stretch)
+
+    @property
+    def chip(self) -> DiffractiveChip:
+        """Grid, masks, distances and imperfections; another one may be set, with masks of the same size."""
+        return self._chip
+
+    @chip.setter
+    def chip(self, chip: DiffractiveChip) -> None:
+        self._axis, self._chip = self._axis.changed(chip.replace(detector="intensity")), chip
+
+    @property
+    def distances(self) -> Tensor:
+        """The K + 1 distances in m, float64: to the first mask, between masks, to the detector; with their graph."""
+        return self._axis.lengths(self.turns, self.log_stretch)
 
     @property
     def optical_parameters(self) -> int:
@@ -87,7 +116,9 @@ class DiffractiveNetwork(nn.Module):
         noisy = self._axis.noisy(self.training)
         turns = self._axis.realise(self.turns, noisy)[None, None]
         both = light.new_ones(1, self.shape[0])
-        seen = self._axis.detect(light, turns, both, noisy, self.memory_mb)
+        seen = self._axis.detect(
+            light, turns, both, noisy=noisy, memory_mb=self.memory_mb, log_stretch=self.log_stretch
+        )
         return torch.einsum("bhw,chw->bc", seen.squeeze(1), self.regions.to(seen.dtype))
 
     @torch.no_grad()
@@ -97,7 +128,7 @@ class DiffractiveNetwork(nn.Module):
         Planes are the input, in front of the first mask, and behind each distance z2, the last of which is detected.
         """
         turns = self._axis.realise(self.turns, noisy=False)
-        return self._axis.planes(self._light(x), turns.expand(self.shape[0], -1, -1, -1))
+        return self._axis.planes(self._light(x), turns.expand(self.shape[0], -1, -1, -1), self.log_stretch)
 
     def extra_repr(self) -> str:
         """Images, classes and chip, for printing a model."""

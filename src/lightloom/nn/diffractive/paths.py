@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.diffraction import Detector, detect, shot_noise
+from lightloom.physics.execution import eager, forward_mode, has_numbers, is_batch
 
 _GRIDS = 4
 """Fields of the whole grid that a path takes at once: its spectrum, the next one, and what a transform copies."""
@@ -100,7 +101,9 @@ def plan(x: Tensor, outputs: int, optics: Optics, memory_mb: float, seed: int = 
 def detected(x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics, plan: Plan) -> Tensor:
     """Send every input through the masks of each of its paths, and detect it.
 
-    First derivatives are exact, those of counting photons are straight-through; there are no second ones.
+    Derivatives are exact, those of counting photons are straight-through. Blocks save time and memory where first
+    derivatives are taken backwards. Whatever else is asked for is computed by plain operations of torch, all paths at
+    once: programs that are recorded, transforms of `torch.func`, derivatives forwards, by the ways and of higher order.
 
     Args:
         x: [batch, inputs, h, w] real fields that enter.
@@ -112,6 +115,8 @@ def detected(x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics, pl
     Returns:
         [batch, outputs, h, w], or [batch, outputs, inputs, h, w] without a weight.
     """
+    if optics.ways.requires_grad or not eager() or forward_mode():
+        return _at_once(x, turns, weight, optics)
     made: Tensor = _Detected.apply(x, turns, weight, optics, plan)  # type: ignore[no-untyped-call]
     return made
 
@@ -139,10 +144,10 @@ class _Detected(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # without this a second derivative would silently come out as 0
-            raise RuntimeError("diffractive paths have first derivatives only; leave `create_graph` out")
         x, turns, weight, *kept = ctx.saved_tensors
         optics: Optics = ctx.optics
+        if torch.is_grad_enabled() or not eager() or is_batch(grad):
+            return *_gradients(grad, (x, turns, weight), ctx.needs_input_grad[:3], optics), None, None
         by_x, by_turns = torch.zeros_like(x), torch.zeros_like(turns)
         by_weight = None if weight is None else torch.zeros_like(weight)
         for block, masks, fields in _again(x, turns, kept, optics, ctx.plan):
@@ -153,6 +158,41 @@ class _Detected(torch.autograd.Function):
             by_x[:, block.inputs] += back
             _slot(by_turns, block).add_(phases.sum_to_size(_slot(by_turns, block).shape))
         return by_x, by_turns, by_weight, None, None
+
+
+def _at_once(x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics) -> Tensor:
+    """As `detected`, by operations that torch follows in whatever way it wants to."""
+    angle = 2 * math.pi * turns.movedim(2, 0)
+    masks = torch.complex(optics.amplitude * angle.cos(), optics.amplitude * angle.sin())
+    spectrum = (_spread(x, optics) * optics.ways[0]).unsqueeze(1)
+    field = _window(spectrum, optics.mask)
+    for k, mask in enumerate(masks.unbind()):
+        spectrum = (_spread((mask - 1) * field, optics) + spectrum) * optics.ways[k + 1]
+        field = _window(spectrum, optics.view if k == len(masks) - 1 else optics.mask)
+    seen = detect(field, optics.detector)
+    if optics.photons is not None:
+        seen = shot_noise(seen, optics.photons, optics.detector)
+    return seen if weight is None else (seen * weight[:, :, None, None]).sum(2)
+
+
+def _gradients(
+    grad: Tensor, inputs: tuple[Tensor | None, ...], needs: tuple[bool, ...], optics: Optics
+) -> list[Tensor | None]:
+    """Gradients by the inputs of `detected` that can themselves be differentiated, or mapped over."""
+    if optics.photons is not None:
+        raise RuntimeError(
+            "with shot noise, diffractive paths have first derivatives only, one after the other; leave `create_graph` "
+            "or `is_grads_batched` out, or set `photons` to None"
+        )
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # views stand apart from each other, even where one input was computed from another
+        views = [None if x is None else x.view_as(x) if again else x.detach().requires_grad_() for x in inputs]
+        asked = [view for view, need in zip(views, needs, strict=True) if need and view is not None]
+        x, turns, weight = views
+        assert x is not None and turns is not None
+        slopes = iter(torch.autograd.grad(_at_once(x, turns, weight, optics), asked, grad, create_graph=again))
+    return [next(slopes) if need else None for need in needs]
 
 
 def _lit(x: Tensor, optics: Optics, plan: Plan) -> Iterator[tuple[Block, Light]]:
@@ -225,7 +265,7 @@ def _see(field: Tensor, optics: Optics, block: Block) -> Tensor:
     if optics.photons is None:
         return seen
     # drawn again alike on the way back
-    generator = torch.Generator(field.device).manual_seed(block.seed)
+    generator = torch.Generator(field.device).manual_seed(block.seed) if has_numbers(field) else None
     return shot_noise(seen, optics.photons, optics.detector, generator)
 
 

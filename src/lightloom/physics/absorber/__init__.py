@@ -12,6 +12,7 @@ from lightloom.physics.absorber.response import (
     log_transmission,
     parameter_slopes,
     respond,
+    transmit,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "log_transmission",
     "parameter_slopes",
     "respond",
+    "transmit",
 ]

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightloom.physics.execution import has_numbers
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -92,7 +94,7 @@ def evaluate(x: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         dtype = torch.promote_types(x.dtype, torch.float32)
         magnitude = x.abs().to(dtype)
-        if bool(magnitude.isnan().any()):
+        if has_numbers(x) and bool(magnitude.isnan().any()):
             raise ValueError("x holds NaN; light is finite, or infinitely bright: look where the first NaN comes from")
         knots, *coefficients = (part.to(x.device, dtype) for part in _segments(curve))
         place = torch.searchsorted(knots, magnitude, right=True).sub_(1)
@@ -102,6 +104,26 @@ def evaluate(x: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
         output = (c0 + t * (c1 + t * (c2 + t * c3))) * x.sign()
         slope = c1 + t * (2 * c2 + t * (3 * c3))
         return output.to(x.dtype), slope.to(x.dtype)
+
+
+def follow(x: Tensor, curve: Curve) -> Tensor:
+    """The output of `evaluate` with its graph, piece by piece a cubic, for derivatives of any kind; values pass unseen.
+
+    Args:
+        x: Fields or intensities of any shape; float16 and bfloat16 are computed in float32.
+        curve: What was measured.
+    """
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    bright = wide.isinf()
+    finite = torch.where(bright, 1, wide)
+    knots, *coefficients = (part.to(x.device, wide.dtype) for part in _segments(curve))
+    place = torch.searchsorted(knots, finite.detach().abs(), right=True) - 1
+    c0, c1, c2, c3 = (part[place] for part in coefficients)
+    sign = torch.where(finite < 0, -1.0, 1.0).to(wide.dtype)  # 1 at 0, where the slope is that of the first knot
+    t = finite * sign - knots[place]
+    output = (c0 + t * (c1 + t * (c2 + t * c3))) * sign
+    most = torch.where(coefficients[1][-1] > 0, torch.inf, coefficients[0][-1])
+    return torch.where(bright, sign * most, output).to(x.dtype)
 
 
 def secant(x: Tensor, output: Tensor, curve: Curve) -> Tensor:
@@ -205,5 +227,5 @@ def _segments(curve: Curve) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     secant = outputs.diff() / width
     c2 = (3 * secant - 2 * slopes[:-1] - slopes[1:]) / width
     c3 = (slopes[:-1] + slopes[1:] - 2 * secant) / width.square()
-    end = torch.zeros(1, dtype=knots.dtype)
+    end = knots.new_zeros(1)
     return knots, outputs, slopes, torch.cat((c2, end)), torch.cat((c3, end))

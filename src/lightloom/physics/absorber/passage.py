@@ -51,9 +51,29 @@ def passage(total: Tensor, depth: Tensor, medium: Medium) -> Passage:
     if solvable(medium):
         return _solved(total, depth, medium.broadening)
     if medium.form == "propagated":
-        return _integrated(total, depth, medium.residual, medium.broadening)
+        deepest = medium.optical_depth
+        deepest = float(deepest.detach().abs().max()) if isinstance(deepest, Tensor) else deepest
+        return _integrated(total, depth, medium.residual, medium.broadening, steps(deepest, medium.residual))
     left, fall = absorption(total, medium.broadening)
     return Passage(-(depth * left + medium.residual), depth * fall, -left)
+
+
+def log_share(total: Tensor, depth: Tensor, medium: Medium) -> Tensor:
+    """The logarithm of T with its graph, to be differentiated as often and by whatever of its inputs one likes.
+
+    A solution in closed form is found without a graph; two more corrections of Halley's, with one, then leave it where
+    it is and have the derivatives of the exact solution up to the eighth. Arguments are those of `passage`.
+    """
+    if not solvable(medium):
+        return passage(total, depth, medium).log_share
+    with torch.no_grad():
+        t = _solved(total.detach(), depth.detach(), medium.broadening).log_share
+    balance = _even if medium.broadening == "homogeneous" else _uneven
+    for _ in range(2):
+        miss, slope, bend, _ = balance(t, total)
+        miss = miss + depth
+        t = t - miss / (slope - 0.5 * miss * bend / slope)
+    return t
 
 
 def solvable(medium: Medium) -> bool:
@@ -122,7 +142,9 @@ def _uneven_guess(total: Tensor, depth: Tensor) -> Tensor:
     return torch.where(z > 0, bright, beyond - 0.33 / (1 + z * (0.35 * z - 0.7)))
 
 
-def _integrated(total: Tensor, depth: Tensor, residual: float, broadening: Broadening) -> Passage:
+def _integrated(
+    total: Tensor, depth: Tensor, residual: float, broadening: Broadening, number: int | None = None
+) -> Passage:
     """Propagation with residual loss: Runge and Kutta's fourth-order rule in ln S, the slopes integrated beside it.
 
     An approximation: with the steps taken here ln T is within 2e-5, as measured at depths -100 ... 100.
@@ -135,7 +157,7 @@ def _integrated(total: Tensor, depth: Tensor, residual: float, broadening: Broad
         growth = depth * fall
         return -(depth * left + residual), growth, growth * v - left
 
-    number = steps(float(depth.abs().max()), residual)
+    number = steps(float(depth.abs().max()), residual) if number is None else number
     size = 1 / number
     t, log_slope, v = (torch.zeros_like(total * depth) for _ in range(3))
     for _ in range(number):

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lightloom.physics.absorber import kernels
 from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
-from lightloom.physics.absorber.passage import Passage, passage
+from lightloom.physics.absorber.passage import Passage, log_share, passage
+from lightloom.physics.execution import has_numbers
 
 Encoding = Literal["amplitude", "intensity"]
 """A value is a real field, signed (phase 0 or pi), or an intensity, 0 or above."""
@@ -94,7 +95,7 @@ def respond(
     _check_dtype(x)
     _check_probe(probe)
     wide = _widened(x)
-    if kernels.usable(wide, medium):
+    if has_numbers(wide) and kernels.usable(wide, medium):
         output, factor, (missing, negative) = kernels.respond(
             wide, medium, encoding == "amplitude", slope == "exact", probe
         )
@@ -105,6 +106,32 @@ def respond(
         with torch.no_grad():
             made = _respond(wide, medium, encoding, slope, probe)
     return made if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in made))
+
+
+def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tuple[Tensor, Tensor]:
+    """What `respond` gives as output, and what it gives as factor of a weak probe, both with their graphs.
+
+    For whatever is more than a first derivative taken backwards: derivatives forwards and of higher order, by the light
+    and by the medium, transforms of `torch.func`, and programs that are recorded. Arguments and errors are those of
+    `respond`; while a program is recorded or batched, values pass unseen.
+    """
+    check(medium)
+    _check_names(encoding)
+    _check_dtype(x)
+    _check_light(x, encoding)
+    wide = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    depth, saturation = (
+        torch.as_tensor(value, dtype=wide.dtype, device=wide.device)
+        for value in (medium.optical_depth, medium.saturation)
+    )
+    bright = wide.isinf()
+    finite = torch.where(bright, 1, wide)
+    own = ((finite.square() if encoding == "amplitude" else finite) / saturation).clamp(max=BRIGHTEST)
+    kept = ((0.5 if encoding == "amplitude" else 1.0) * log_share(own, depth, medium)).exp()
+    output = torch.where(bright, wide, finite * kept)
+    if wide.dtype != x.dtype:
+        return _narrowed(output, wide, x.dtype), _narrowed(kept, wide, x.dtype)
+    return output, kept
 
 
 def parameter_slopes(
@@ -181,7 +208,7 @@ def _check_dtype(x: Tensor) -> None:
 
 
 def _check_light(x: Tensor, encoding: Encoding) -> None:
-    if x.numel():
+    if x.numel() and has_numbers(x):
         low = float(x.detach().amin())
         _refuse(math.isnan(low), encoding == "intensity" and low < 0)
 
@@ -200,6 +227,6 @@ def _refuse(missing: bool, negative: bool) -> None:
 
 def _check_probe(probe: Tensor | float) -> None:
     if isinstance(probe, Tensor):
-        probe = float(probe.detach().amin()) if probe.numel() else 0.0
+        probe = float(probe.detach().amin()) if probe.numel() and has_numbers(probe) else 0.0
     if not probe >= 0:
         raise ValueError(f"the intensity of a probe is 0 or above, got {probe:g}; square a field to get its intensity")

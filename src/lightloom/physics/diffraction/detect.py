@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.phases import straight_through
 
 Detector = Literal["field", "amplitude", "intensity"]
@@ -66,7 +67,7 @@ def shot_noise(
     if kind == "field":
         noise = torch.randn(exact.shape, generator=generator, device=_device(exact, generator), dtype=exact.dtype)
         return signal + noise.to(exact.device) / (2 * math.sqrt(photons))
-    if exact.numel() and not bool(exact.amin() >= 0):
+    if has_numbers(exact) and exact.numel() and not bool(exact.amin() >= 0):
         raise ValueError(
             f"the least {kind} is {float(exact.amin()):g}; expected 0 or above: give what `detect` returns"
         )

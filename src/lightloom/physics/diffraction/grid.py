@@ -8,6 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightloom.physics.execution import has_numbers
+
+Length = float | Tensor
+"""A length in m: a number, or a real tensor [] through which gradients flow. In single precision a length of 0.1 m is
+known to a few nanometres, so lengths that light counts waves over are rather float64."""
+
 
 class Grid(NamedTuple):
     """A plane of rows x columns samples, even or odd, square or not.
@@ -22,25 +28,40 @@ class Grid(NamedTuple):
     """Samples along y, the last dimension but one."""
     columns: int
     """Samples along x, the last dimension."""
-    pixel: float
-    """Distance of neighbouring samples along both, m."""
-    wavelength: float
+    pixel: Length
+    """Distance of neighbouring samples along both, m: the spacing."""
+    wavelength: Length
     """In the medium between the planes, m."""
 
 
-def check(grid: Grid, distance: float = 0.0) -> None:
-    """Refuse a grid or a distance that cannot be.
+def check(grid: Grid, distance: Length = 0.0) -> None:
+    """Refuse a grid or a distance that cannot be. While a program is recorded or batched, values pass unseen.
 
     Raises:
-        ValueError: A size is below 1, a pixel or wavelength is not above 0, or a length is not finite.
+        ValueError: A size is below 1, a pixel or wavelength is not above 0, a length is not finite, or a tensor holds
+            more than one.
+        TypeError: A tensor is not of real floating-point numbers.
     """
     if grid.rows < 1 or grid.columns < 1:
         raise ValueError(f"a grid of {grid.rows} x {grid.columns} samples; give at least 1 x 1")
     for name, length in (("pixel", grid.pixel), ("wavelength", grid.wavelength)):
-        if not (math.isfinite(length) and length > 0):
-            raise ValueError(f"{name} {length:g} m; expected a finite length above 0, such as 1e-6")
-    if not math.isfinite(distance):
-        raise ValueError(f"a distance of {distance:g} m; expected a finite one, such as 1e-4")
+        value = number(name, length)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} {value:g} m; expected a finite length above 0, such as 1e-6")
+    value = number("distance", distance)
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"a distance of {value:g} m; expected a finite one, such as 1e-4")
+
+
+def double(length: Length) -> Length:
+    """A length in double precision, with its graph."""
+    return length.to(torch.float64) if isinstance(length, Tensor) else float(length)
+
+
+def place(*lengths: Length) -> torch.device:
+    """Where what depends on these lengths is computed: where a tensor among them is, or on the CPU."""
+    devices = [length.device for length in lengths if isinstance(length, Tensor)]
+    return next((device for device in devices if device.type != "cpu"), torch.device("cpu"))
 
 
 def size(x: Tensor) -> str:
@@ -52,9 +73,26 @@ def frequencies(grid: Grid) -> tuple[Tensor, Tensor]:
     """Spatial frequencies along y [rows, 1] and x [columns], 1/m, float64, in the order of `torch.fft.fftfreq`.
 
     The order is the plain one for even and odd sizes alike, so that no shift is needed around a transform. (Shifting
-    before and after with the two swapped is the same for even sizes only.)
+    before and after with the two swapped is the same for even sizes only.) They are differentiable by a tensor `pixel`,
+    and lie where that is.
     """
-    fy, fx = (
-        torch.fft.fftfreq(count, grid.pixel, dtype=torch.float64, device="cpu") for count in (grid.rows, grid.columns)
-    )
+    pixel = double(grid.pixel)
+    step, device = (pixel, "cpu") if isinstance(pixel, float) else (1.0, pixel.device)
+    fy, fx = (torch.fft.fftfreq(count, step, dtype=torch.float64, device=device) for count in (grid.rows, grid.columns))
+    if isinstance(pixel, Tensor):
+        fy, fx = fy / pixel, fx / pixel
     return fy[:, None], fx
+
+
+def number(name: str, length: Length) -> float | None:
+    """Its value, where it has one to look at."""
+    if not isinstance(length, Tensor):
+        return float(length)
+    if length.ndim:
+        raise ValueError(
+            f"a {name} of shape {list(length.shape)}; give one length, a number or a tensor [], and map over several "
+            "with `torch.func.vmap`"
+        )
+    if not length.is_floating_point():
+        raise TypeError(f"a {name} of {length.dtype}; expected a real floating-point tensor, such as `.double()`")
+    return float(length.detach()) if has_numbers(length) else None

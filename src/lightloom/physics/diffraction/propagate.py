@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad as _pad
 
 from lightloom.physics.diffraction.grid import size
-from lightloom.physics.diffraction.transfer import displacement
+from lightloom.physics.diffraction.guard import say
+from lightloom.physics.diffraction.sampling import (
+    COARSE,
+    Sampling,
+    edge_growth,
+    of_waves,
+    problems,
+    reaches,
+    samples_for,
+)
+from lightloom.physics.diffraction.transfer import TransferFunction, displacement
+from lightloom.physics.execution import has_numbers
 
 
 def propagate(field: Tensor, transfer: Tensor) -> Tensor:
     """The field behind free space.
+
+    A transfer function of `transfer` knows its way: where its grid is too small for the light of this field, or the
+    paraxial form not valid for its angles, it says so once (a `SamplingWarning`, see `sampling`), or refuses, as its
+    `check` was set. A tensor of your own is applied as it is, and so is all while a program is recorded or batched.
 
     Args:
         field: [..., rows, columns], complex, or real for light of phase 0 and pi.
@@ -21,7 +38,7 @@ def propagate(field: Tensor, transfer: Tensor) -> Tensor:
         Complex, shaped as `field`.
 
     Raises:
-        ValueError: The sizes differ.
+        ValueError: The sizes differ, or the light is refused.
     """
     if field.shape[-2:] != transfer.shape[-2:]:
         raise ValueError(
@@ -30,6 +47,8 @@ def propagate(field: Tensor, transfer: Tensor) -> Tensor:
         )
     spectrum = torch.fft.fft2(field)
     there: Tensor = torch.fft.ifft2(spectrum * transfer.to(spectrum.dtype))
+    if isinstance(transfer, TransferFunction) and transfer.check != "ignore" and has_numbers(field):
+        _look(field, spectrum, there, transfer)
     return there
 
 
@@ -76,6 +95,20 @@ def crop(x: Tensor, h: int, w: int) -> Tensor:
     """
     top, left = _corner((h, w), (x.shape[-2], x.shape[-1]))
     return x[..., top : top + h, left : left + w]
+
+
+@torch.no_grad()
+def _look(field: Tensor, spectrum: Tensor, there: Tensor, way: TransferFunction) -> None:
+    """Say, or refuse, what the grid of a way does to this light."""
+    grid, z = way.grid, float(torch.as_tensor(way.distance).detach())
+    if way.reach is None or way.reach.reach.device != field.device:
+        way.reach = reaches(grid, z, way.method, field.device)
+    coarse, paraxial = of_waves(spectrum, way.reach)
+    samples = samples_for(spectrum, way.reach, max(grid[:2])) if coarse > COARSE else max(grid[:2])
+    said = problems(Sampling(coarse, samples, paraxial, edge_growth(field, there), math.nan), grid, z, way.method)
+    say(said, way.check, 3)  # `no_grad` is a call, too
+    if said:
+        way.check = "ignore"  # once is enough
 
 
 def _corner(inner: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int]:
