@@ -34,8 +34,9 @@ class Gradient(NamedTuple):
 
     plain: Callable[..., Any]
     """The operator in functions of torch that can be differentiated as often as one likes."""
-    pull: Callable[..., tuple[Tensor | None, ...]]
-    """`pull(inputs, outputs, grads, needs)`: gradients of the first inputs, where `needs` asks for them, None elsewhere.
+    pull: Callable[..., tuple[Tensor | None, ...] | None]
+    """`pull(inputs, outputs, grads, needs)`: gradients of the first inputs, where `needs` asks for them, None elsewhere;
+    or None as a whole, where `plain` is to be differentiated instead.
 
     `inputs` are the operator's; `outputs` is what it made where `keeps_output` asks for that, else None; `grads` holds
     None where no gradient comes back through an output."""
@@ -75,17 +76,12 @@ def define(
 
 def serves(*tensors: Tensor | None) -> bool:
     """Whether the kernels are there and may read these: numbers that lie, unmasked, in the memory of this machine."""
-    return library() is not None and all(tensor is None or is_plain(tensor) for tensor in tensors)
+    return all(tensor is None or is_plain(tensor) for tensor in tensors) and library() is not None
 
 
 def is_plain(tensor: Tensor) -> bool:
     """Whether a tensor is memory of this machine: on the CPU, strided, not empty, and no stand-in for other tensors."""
-    return (
-        tensor.is_cpu
-        and tensor.layout is torch.strided
-        and tensor.numel() > 0
-        and has_values(tensor)
-    )
+    return has_values(tensor) and tensor.is_cpu and tensor.layout is torch.strided and tensor.numel() > 0
 
 
 def has_values(tensor: Tensor) -> bool:
@@ -222,10 +218,12 @@ def _autograd(operator: Any, gradient: Gradient) -> Callable[..., Any]:
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             kept, needs = ctx.saved_tensors, ctx.needs_input_grad[1:]
             inputs = tuple(r if t is None else t for t, r in zip(kept, ctx.rest, strict=False))
-            if torch.is_grad_enabled():  # a derivative of this one is wanted
+            slopes = None
+            if not torch.is_grad_enabled():
+                slopes = gradient.pull(inputs, kept[len(inputs) :] or None, grads, needs)
+            if slopes is None:  # or a derivative of this one is wanted
                 ours = tuple(grad for grad, differs in zip(grads, ctx.differ, strict=True) if differs)
                 return None, *_pull_plainly(gradient.plain, inputs, ours, needs)
-            slopes = gradient.pull(inputs, kept[len(inputs) :] or None, grads, needs)
             return None, *slopes, *[None] * (len(inputs) - len(slopes))
 
     def choose(keyset: Any, *arguments: Any) -> Any:
