@@ -25,6 +25,9 @@ from lightloom.physics.compiled import library
 _NAMESPACE = "lightloom"
 _OPERATORS = torch.library.Library(_NAMESPACE, "FRAGMENT")
 
+DEFINED: dict[str, Callable[..., Any]] = {}
+"""Every operator, by its name without the namespace; those of a module are there once it is imported."""
+
 Rule = Callable[[Callable[..., Any]], Callable[..., tuple[Any, Any]]]
 """From an operator to its batching rule, as `torch.library.register_vmap` takes it."""
 
@@ -71,6 +74,7 @@ def define(
     torch.library.register_vmap(name, batched(operator), lib=_OPERATORS)
     if gradient is not None:
         _OPERATORS.impl(name, _autograd(operator, gradient), "Autograd", with_keyset=True)
+    DEFINED[name.partition("::")[2]] = operator
     return operator
 
 
