@@ -110,9 +110,12 @@ def _listed(value: Any) -> list[Tensor]:
 # what is differentiated
 
 
+U, V = (torch.linspace(-1, 1, 64, dtype=torch.float64).view(1, 2, 2, SIZE, SIZE).sin() + s for s in (0.1, 0.3))
+NEAR = mesh.neighbours(SIZE, "rectangle", "real")
+
+
 def assembled(sigma: Tensor) -> Tensor:
-    torch.manual_seed(1)
-    return blocks.assemble(orthogonal(1, 2, 2), sigma, orthogonal(1, 2, 2), 7, 5)
+    return blocks.assemble(U, sigma, V, 7, 5)
 
 
 def through_attenuators(sigma: Tensor) -> Tensor:
@@ -121,8 +124,7 @@ def through_attenuators(sigma: Tensor) -> Tensor:
 
 
 def realised(phases_: Tensor) -> Tensor:
-    near = mesh.neighbours(SIZE, "rectangle", "real")
-    heat = phases.realise(phases_, bits=8, gamma_ratio=torch.full_like(phases_, 1.01), coupling=0.01, neighbours=near)
+    heat = phases.realise(phases_, bits=8, gamma_ratio=torch.full_like(phases_, 1.01), coupling=0.01, neighbours=NEAR)
     return mesh.build(heat, SIZE)
 
 
@@ -199,26 +201,23 @@ def test_levels_differentiate_as_what_they_are_rounded_from(backend: str) -> Non
     torch.testing.assert_close(bend, torch.func.hessian(exact)(matrix).sum((2, 3)))
 
 
-@pytest.mark.parametrize("norm", ["l1", "l2"])
 @pytest.mark.parametrize("reference", ["row_mean", "previous", "erased"])
-def test_the_penalty_has_the_second_derivative_of_its_first(backend: str, reference: Any, norm: Any) -> None:
-    aim = Penalty(3, reference=reference, norm=norm)
-    gain = torch.tensor(50.0)  # the largest weight, which scales all levels, hardly moves
-    matrix = draw(5, 6)
+def test_the_penalty_has_the_second_derivative_of_its_first(backend: str, reference: Any) -> None:
+    """Of magnitudes, whose levels do not interact: then only the slope of the smooth level changes."""
+    aim, gain, matrix = Penalty(3, reference=reference, norm="l1"), torch.tensor(50.0), draw(5, 6)
 
-    def slope(x: Tensor) -> Tensor:
+    def slope(x: Tensor, create_graph: bool = False) -> tuple[Tensor, Tensor]:
         leaf = x.clone().requires_grad_()
-        return torch.autograd.grad(write(leaf, MAGNITUDES, aim, gain).penalty, leaf)[0]
+        total = write(leaf, MAGNITUDES, aim, gain).penalty
+        return leaf, torch.autograd.grad(total, leaf, create_graph=create_graph)[0]
 
-    leaf = matrix.clone().requires_grad_()
-    (first,) = torch.autograd.grad(write(leaf, MAGNITUDES, aim, gain).penalty, leaf, create_graph=True)
-    torch.testing.assert_close(first.detach(), slope(matrix))
-    inner = matrix.abs() < matrix.abs().max()  # what is not the largest
+    leaf, first = slope(matrix, create_graph=True)
+    torch.testing.assert_close(first.detach(), slope(matrix)[1])
+    inner = matrix.abs() < matrix.abs().max()  # the largest scales all levels
     step = torch.where(inner, draw(5, 6), 0) * 1e-7
     (bend,) = torch.autograd.grad(first, leaf, step)
-    if norm == "l1" or reference == "erased":  # levels do not interact where they are constant
-        torch.testing.assert_close(((slope(matrix + step) - slope(matrix - step)) / 2)[inner], bend[inner], rtol=1e-3, atol=1e-12)
-    assert torch.isfinite(bend).all()
+    measured = (slope(matrix + step)[1] - slope(matrix - step)[1]) / 2
+    torch.testing.assert_close(measured[inner], bend[inner], rtol=1e-3, atol=1e-12)
 
 
 # every way that torch has to take a program apart
@@ -255,7 +254,7 @@ def test_tracers_and_compilers_give_the_same_numbers(backend: str, name: str) ->
     leaf = x.clone().requires_grad_()
     torch.testing.assert_close(torch.jit.trace(function, (leaf,), check_trace=False)(other), expected)
     torch.testing.assert_close(make_fx(function)(x)(other), expected)
-    torch.testing.assert_close(make_fx(function, tracing_mode="symbolic")(x)(other), expected)
+    torch.testing.assert_close(make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(x)(other), expected)
 
     class Module(nn.Module):
         def forward(self, value: Tensor) -> Tensor:

@@ -122,15 +122,15 @@ def address(tensor: Tensor | None, dtype: torch.dtype, *, dense: bool = True) ->
     """
     if tensor is None:
         return None
-    fit = tensor.is_cpu and tensor.dtype is dtype and (tensor.is_contiguous() or not dense)
-    if fit and not tensor.is_conj() and not tensor.is_neg():
+    fit = type(tensor) in _REAL and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype is dtype
+    if fit and (tensor.is_contiguous() or not dense) and not tensor.is_conj() and not tensor.is_neg():
         pointer, held = tensor.data_ptr(), tensor.untyped_storage().nbytes()
         if held >= (tensor.storage_offset() + tensor.numel()) * tensor.element_size() and (pointer or not held):
             return pointer
     raise ValueError(
-        f"a compiled kernel takes contiguous numbers of {dtype} in the memory of this machine, got a tensor "
-        f"{list(tensor.shape)} of {tensor.dtype} on `{tensor.device}`, strides {list(tensor.stride())}, whose storage "
-        "may have been freed; give `tensor.contiguous()`, or work within `compiled.use('torch')`"
+        f"a compiled kernel takes contiguous numbers of {dtype} in the memory of this machine, got a "
+        f"{type(tensor).__name__} {list(tensor.shape)} of {tensor.dtype} on `{tensor.device}` ({tensor.layout}), whose "
+        "storage may have been freed; give `tensor.contiguous()`, or work within `compiled.use('torch')`"
     )
 
 
