@@ -1,4 +1,4 @@
-"""What a kernel is handed, and what is kept between calls: memory that is not there is refused, nothing kept is spoilt."""
+"""What a kernel is handed, and what is kept between calls: no memory that is not there, and nothing spoilt."""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext

@@ -84,9 +84,7 @@ def _fake(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int 
     return torch.empty_like(values, memory_format=torch.contiguous_format)
 
 
-_attenuate = define(
-    "attenuate(Tensor values, Tensor? ratio, Tensor? least, int? bits) -> Tensor", _run, _fake, leading
-)
+_attenuate = define("attenuate(Tensor values, Tensor? ratio, Tensor? least, int? bits) -> Tensor", _run, _fake, leading)
 
 
 def _compiled(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int | None) -> Tensor:

@@ -166,7 +166,7 @@ def _windows(
     padding: tuple[int, int],
     dilation: tuple[int, int],
 ) -> NDArray[np.int64]:
-    """As `windows`. An array that nobody else holds: a tensor kept from another mode of torch would spoil later calls."""
+    """As `windows`, in an array: a tensor kept from another mode of torch would spoil later calls."""
     axes, inside = [], []
     for length, taps, step, pad, spread in zip(size, kernel, stride, padding, dilation, strict=True):
         outputs = (length + 2 * pad - spread * (taps - 1) - 1) // step + 1

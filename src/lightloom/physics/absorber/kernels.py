@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
-from lightloom.physics.compiled.operators import address, serves
 from lightloom.physics.absorber.media import Medium
 from lightloom.physics.absorber.passage import solvable, steps
+from lightloom.physics.compiled.operators import address, serves
 
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 _COUNT, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -28,7 +28,7 @@ def usable(x: Tensor) -> bool:
 def respond(
     x: Tensor, medium: Medium, amplitude: bool, exact: bool, probe: Tensor | float
 ) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
-    """As `response.respond`, of numbers: output and factor, and whether NaN and whether negative intensities were found."""
+    """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found."""
     x = x.resolve_neg()
     output = torch.empty_like(x)
     if output.stride() != x.stride():  # x has gaps or overlaps

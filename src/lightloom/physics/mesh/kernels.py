@@ -93,7 +93,7 @@ def _function(library: ctypes.CDLL | None, kernel: str, name: str) -> Callable[.
 
 @lru_cache(maxsize=64)
 def _steps(size: int, layout: Layout) -> tuple[NDArray[np.int32], int]:
-    """int32 [m, 4]: (MZI, upper waveguide, nulled row or column, from the left) in the order of nulling; its address."""
+    """int32 [m, 4]: (MZI, upper waveguide, nulled row or column, from the left) as they are nulled, and its address."""
     rows = [
         (stage.first + i, stage.start + 2 * i, nulled, int(stage.left))
         for stage in nulling_order(size, layout)

@@ -139,5 +139,3 @@ def _check_order(rows: Tensor, columns: Tensor, plain: Schedule, matrix: Tensor)
     used = rows[rows >= 0].sort().values  # a row left out would have no gradient at all
     if not torch.equal(used, torch.arange(matrix.shape[0], dtype=torch.int32, device=rows.device)):
         raise ValueError(f"an order has each of the {matrix.shape[0]} rows of its matrix once, and -1 elsewhere")
-
-

@@ -92,7 +92,7 @@ def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
 
 
 def bounded(matrix: Tensor, gain: Tensor) -> Tensor:
-    """u = g tanh(matrix / g)."""
+    """U = g tanh(matrix / g)."""
     gain = gain.detach().to(matrix.dtype)
     return gain * torch.tanh(matrix / gain)
 

@@ -38,7 +38,9 @@ class Penalty(NamedTuple):
     """int32 [A, 1 or k, Q, k]: column of the matrix in a slot at a turn, -1 none."""
 
 
-def written(matrix: Tensor, found: Scale, tangents: Tensor, aim: Penalty, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+def written(
+    matrix: Tensor, found: Scale, tangents: Tensor, aim: Penalty, layout: Layout
+) -> tuple[Tensor, Tensor, Tensor]:
     """Weight, levels and penalty, in torch."""
     weight, levels = apply_scale(matrix, found)
     smooth = straight_through(levels.to(matrix.dtype), _smooth(matrix, levels, found, tangents))

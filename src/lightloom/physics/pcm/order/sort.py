@@ -80,7 +80,7 @@ def _sort(levels: Tensor, schedule: Schedule, *, cheapest: bool) -> Schedule:
 
 
 def _run(levels: Tensor, rows: Tensor, columns: Tensor, kernel: str) -> Tensor:
-    """The kernel's columns, or torch's where there is none, or something is wrong with the schedule that torch tells."""
+    """The kernel's columns, or torch's where there is none or where torch has to tell what is wrong."""
     schedule, kind = Schedule(rows, columns), cast(kernels.Ordered, kernel)
     if kernels.usable(levels):
         least, largest = (int(bound) for bound in rows.aminmax())
