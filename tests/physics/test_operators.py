@@ -1,7 +1,9 @@
 """The kernels as operators of torch: whatever torch does with a program, it gets the same numbers or a refusal."""
 
+import importlib
 import io
 import math
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +14,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from lightloom import physics
 from lightloom.physics import attenuators, blocks, compiled, mesh, phases
 from lightloom.physics.compiled import operators
 from lightloom.physics.pcm import errors, magnitudes, quantise, schedule, transmissions
 from lightloom.physics.pcm.order import paths
 from lightloom.physics.pcm.penalty import Penalty, slopes, write
+
+for module in pkgutil.walk_packages(physics.__path__, "lightloom.physics."):
+    importlib.import_module(module.name)  # operators are there once their modules are
 
 SIZE = 4
 MAGNITUDES = magnitudes(transmissions(16, 0.872))
