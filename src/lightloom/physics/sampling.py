@@ -11,7 +11,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 BlockMode = Literal["topk", "gtopk", "uniform"]
@@ -133,7 +135,6 @@ def kept_count(count: int, sparsity: float) -> int:
     return max(1, round(count * (1 - sparsity)))
 
 
-@lru_cache(maxsize=64)
 def windows(
     size: tuple[int, int],
     kernel: tuple[int, int],
@@ -151,15 +152,28 @@ def windows(
         dilation: Steps between kernel elements.
 
     Returns:
-        [kernel elements, output positions], all in row-major order: the number of a pixel, or h * w for the padding.
+        int64 [kernel elements, output positions] on the CPU, all in row-major order: the number of a pixel, or h * w
+        for the padding.
     """
+    return torch.tensor(_windows(size, kernel, stride, padding, dilation), device="cpu")
+
+
+@lru_cache(maxsize=64)
+def _windows(
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> NDArray[np.int64]:
+    """As `windows`, in an array: a tensor kept from another mode of torch would spoil later calls."""
     axes, inside = [], []
     for length, taps, step, pad, spread in zip(size, kernel, stride, padding, dilation, strict=True):
         outputs = (length + 2 * pad - spread * (taps - 1) - 1) // step + 1
-        place = torch.arange(taps)[:, None] * spread + torch.arange(outputs) * step - pad
+        place = np.arange(taps)[:, None] * spread + np.arange(outputs) * step - pad
         axes.append(place)
         inside.append((place >= 0) & (place < length))
     rows, columns = axes[0][:, None, :, None], axes[1][None, :, None, :]
     within = inside[0][:, None, :, None] & inside[1][None, :, None, :]
-    pixels = torch.where(within, rows * size[1] + columns, size[0] * size[1])
+    pixels = np.where(within, rows * size[1] + columns, size[0] * size[1])
     return pixels.reshape(kernel[0] * kernel[1], -1)

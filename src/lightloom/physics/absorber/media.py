@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import has_values
+
 Form = Literal["thin", "propagated"]
 """Absorption is set by the light that enters ("thin"), or by the light at every depth ("propagated")."""
 
@@ -107,9 +109,11 @@ def absorption(total: Tensor, broadening: Broadening) -> tuple[Tensor, Tensor]:
 
 
 def _ends(value: float | Tensor) -> tuple[float, float]:
-    """Smallest and largest; NaN if one is NaN."""
+    """Smallest and largest; NaN if one is NaN; 1 of what has no values to look at."""
     if not isinstance(value, Tensor):
         return float(value), float(value)
+    if not has_values(value):
+        return 1.0, 1.0
     low, high = torch.aminmax(value.detach())
     return float(low), float(high)
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.absorber import kernels
-from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
+from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
 from lightloom.physics.absorber.passage import Passage, passage
+from lightloom.physics.compiled.operators import define, has_values, leading
 
 Encoding = Literal["amplitude", "intensity"]
 """A value is a real field, signed (phase 0 or pi), or an intensity, 0 or above."""
@@ -94,17 +95,59 @@ def respond(
     _check_dtype(x)
     _check_probe(probe)
     wide = _widened(x)
-    if kernels.usable(wide, medium):
-        output, factor, (missing, negative) = kernels.respond(
-            wide, medium, encoding == "amplitude", slope == "exact", probe
-        )
-        _refuse(missing, negative)
-        made = Response(output, factor)
-    else:
+    depth, saturation = (_number(value) for value in medium[:2])
+    if depth is None or saturation is None:
         _check_light(wide, encoding)
         with torch.no_grad():
             made = _respond(wide, medium, encoding, slope, probe)
+    else:
+        beams = (probe.detach().expand(wide.shape), 0.0) if isinstance(probe, Tensor) else (None, probe)
+        made = Response(*_operator(wide, *beams, depth, saturation, *medium[2:], encoding, slope))
     return made if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in made))
+
+
+def _number(value: Tensor | float) -> float | None:
+    """A property of the medium that is one number, and may be looked at."""
+    if isinstance(value, Tensor):
+        return float(value.detach()) if value.numel() == 1 and has_values(value) else None
+    return float(value)
+
+
+def _run(
+    x: Tensor,
+    probes: Tensor | None,
+    probe: float,
+    depth: float,
+    saturation: float,
+    residual: float,
+    form: Form,
+    broadening: Broadening,
+    encoding: Encoding,
+    slope: Slope,
+) -> tuple[Tensor, Tensor]:
+    medium, beam = Medium(depth, saturation, residual, form, broadening), probe if probes is None else probes
+    if not kernels.usable(x):
+        _check_light(x, encoding)
+        return tuple(_respond(x, medium, encoding, slope, beam))
+    output, factor, (missing, negative) = kernels.respond(x, medium, encoding == "amplitude", slope == "exact", beam)
+    _refuse(missing, negative)
+    return output, factor
+
+
+def _fake(x: Tensor, *_: Tensor | float | str | None) -> tuple[Tensor, Tensor]:
+    output = torch.empty_like(x)
+    if output.stride() != x.stride():
+        output = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return output, torch.empty_like(output)
+
+
+_operator = define(
+    "absorber_respond(Tensor x, Tensor? probes, float probe, float depth, float saturation, float residual, "
+    "str form, str broadening, str encoding, str slope) -> (Tensor output, Tensor factor)",
+    _run,
+    _fake,
+    leading,
+)
 
 
 def parameter_slopes(
@@ -181,7 +224,7 @@ def _check_dtype(x: Tensor) -> None:
 
 
 def _check_light(x: Tensor, encoding: Encoding) -> None:
-    if x.numel():
+    if x.numel() and has_values(x):
         low = float(x.detach().amin())
         _refuse(math.isnan(low), encoding == "intensity" and low < 0)
 
@@ -200,6 +243,8 @@ def _refuse(missing: bool, negative: bool) -> None:
 
 def _check_probe(probe: Tensor | float) -> None:
     if isinstance(probe, Tensor):
+        if not has_values(probe):
+            return
         probe = float(probe.detach().amin()) if probe.numel() else 0.0
     if not probe >= 0:
         raise ValueError(f"the intensity of a probe is 0 or above, got {probe:g}; square a field to get its intensity")
