@@ -113,13 +113,6 @@ def test_conjugate_upstream_gradient(backend: str) -> None:
     assert gradcheck(lambda x: build(x, 4, field="complex").conj().mT.imag.square(), phases)
 
 
-def test_second_derivatives_are_refused(backend: str) -> None:
-    phases = torch.randn(6, dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(build(phases, 4).pow(3).sum(), phases, create_graph=True)
-    with pytest.raises(RuntimeError):
-        slope.sum().backward()
-
-
 @pytest.mark.parametrize("field", mesh.FIELDS)
 def test_the_operator_keeps_torchs_contract(backend: str, field: mesh.Field) -> None:
     phases = torch.randn(2, phase_count(4, "rectangle", field), dtype=torch.float64, requires_grad=True)

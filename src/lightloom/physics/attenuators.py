@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, define, leading, ready, serves
 from lightloom.physics.phases import quantise, straight_through, truncated_noise
 
 _LARGEST = 512  # values of a block that the kernel holds at once
@@ -48,46 +49,59 @@ def attenuate(
     Raises:
         ValueError: `bits` is below 1.
     """
-    exact = values.detach()
-    if noise_std == 0 and _usable(exact):
-        return straight_through(_compiled(exact, bits, gamma_ratio, least_gain), values)
-    # a value of zero lies midway between two levels: single precision would round it by chance
-    exact = exact.double()
-    gain = exact.abs().amax(-1, keepdim=True)
-    if least_gain is not None:
-        gain = torch.maximum(gain, least_gain.unsqueeze(-1).to(gain.dtype))
-    angle = torch.acos((exact / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
-    angle = quantise(angle, bits, span=math.pi)
-    if gamma_ratio is not None:
-        angle = angle * gamma_ratio
-    if noise_std > 0:
-        angle = angle + truncated_noise(angle, noise_std)
-    return straight_through((gain * torch.cos(angle)).to(values.dtype), values)
-
-
-def _usable(values: Tensor) -> bool:
-    small = 0 < values.shape[-1] <= _LARGEST
-    return small and values.device.type == "cpu" and values.dtype in _DTYPES and compiled.library() is not None
-
-
-def _compiled(values: Tensor, bits: int | None, gamma_ratio: Tensor | None, least_gain: Tensor | None) -> Tensor:
-    """The same by the compiled kernel, on a CPU and without dynamic noise."""
     if bits is not None and bits < 1:
         raise ValueError(f"a converter has at least 1 bit, got {bits}; use None for an exact drive")
+    exact = values.detach()
+    ratio = None if gamma_ratio is None else gamma_ratio.detach().expand_as(values)
+    least = None if least_gain is None else least_gain.detach().expand(values.shape[:-1])
+    made = _noisy(exact, ratio, least, bits, noise_std) if noise_std > 0 else _attenuate(exact, ratio, least, bits)
+    return straight_through(made, values)
+
+
+def _noisy(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int | None, noise_std: float) -> Tensor:
+    # a value of zero lies midway between two levels: single precision would round it by chance
+    exact = values.double()
+    gain = exact.abs().amax(-1, keepdim=True)
+    if least is not None:
+        gain = torch.maximum(gain, least.unsqueeze(-1).to(gain.dtype))
+    angle = torch.acos((exact / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
+    angle = quantise(angle, bits, span=math.pi)
+    if ratio is not None:
+        angle = angle * ratio
+    if noise_std > 0:
+        angle = angle + truncated_noise(angle, noise_std)
+    return (gain * torch.cos(angle)).to(values.dtype)
+
+
+def _run(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int | None) -> Tensor:
+    small = values.shape[-1] <= _LARGEST and values.dtype in _DTYPES
+    if small and serves(values, ratio, least):
+        return _compiled(values, ratio, least, bits)
+    return _noisy(values, ratio, least, bits, 0.0)
+
+
+def _fake(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int | None) -> Tensor:
+    return torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+_attenuate = define("attenuate(Tensor values, Tensor? ratio, Tensor? least, int? bits) -> Tensor", _run, _fake, leading)
+
+
+def _compiled(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int | None) -> Tensor:
     step = 0.0 if bits is None else math.pi / (2**bits - 1)
-    values = values.contiguous()
-    ratio = None if gamma_ratio is None else gamma_ratio.to(values.dtype).expand_as(values).contiguous()
-    least = None if least_gain is None else least_gain.to(values.dtype).expand(values.shape[:-1]).contiguous()
+    dtype, size = values.dtype, values.shape[-1]
+    values = ready(values)
+    ratio = None if ratio is None else ready(ratio.to(dtype))
+    least = None if least is None else ready(least.to(dtype))
     realised = torch.empty_like(values)
-    size = values.shape[-1]
-    function = _function(compiled.library(), f"attenuate_{_DTYPES[values.dtype]}")
-    addresses = (None if tensor is None else tensor.data_ptr() for tensor in (values, ratio, least, realised))
+    function = _function(compiled.library(), f"attenuate_{_DTYPES[dtype]}")
+    addresses = (address(tensor, dtype) for tensor in (values, ratio, least, realised))
     function(values.numel() // size, size, torch.get_num_threads(), step, *addresses)
     return realised
 
 
 @lru_cache(maxsize=4)
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., Any]:
+def _function(library: ctypes.CDLL | None, name: str) -> Callable[..., Any]:
     function = getattr(library, name)
     function.argtypes, function.restype = _ARGUMENTS, None
     return function  # type: ignore[no-any-return]  # ctypes knows no types

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, define, one_by_one
 from lightloom.physics.phases import truncated_noise
 
 _FEWEST = 16  # of less, torch draws by another method
@@ -27,24 +28,49 @@ _TRUNCATED = (*_UNIFORM[:3], *[ctypes.c_double] * 2, ctypes.c_int64, *[ctypes.c_
 
 def uniform(seeds: Sequence[int], count: int) -> Tensor:
     """`torch.rand` of one generator per seed: [S, count] float32."""
-    return _uniform(seeds, count) if _alike() else _torch_uniform(seeds, count)
+    drawn: Tensor = _uniform_operator(_signed(seeds), count)
+    return drawn
 
 
 def truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
     """`phases.truncated_noise` of one generator per seed: [S, count] float32, cut at two standard deviations."""
+    drawn: Tensor = _truncated_operator(_signed(seeds), count, std)
+    return drawn
+
+
+def _run_uniform(seeds: Sequence[int], count: int) -> Tensor:
+    return _uniform(seeds, count) if _alike() else _torch_uniform(seeds, count)
+
+
+def _run_truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
     return _truncated(seeds, count, std) if count >= _FEWEST and _alike() else _torch_truncated(seeds, count, std)
+
+
+def _fake(seeds: Sequence[int], count: int, *_: float) -> Tensor:
+    return torch.empty(len(seeds), count, **_KIND)
+
+
+_uniform_operator = define("draws_uniform(int[] seeds, int count) -> Tensor", _run_uniform, _fake, one_by_one)
+_truncated_operator = define(
+    "draws_truncated(int[] seeds, int count, float std) -> Tensor", _run_truncated, _fake, one_by_one
+)
+
+
+def _signed(seeds: Sequence[int]) -> list[int]:
+    """As the integers of an operator, which have a sign; a generator takes either for the same."""
+    return [seed - (1 << 64) if seed >= 1 << 63 else seed for seed in seeds]
 
 
 def _uniform(seeds: Sequence[int], count: int) -> Tensor:
     made = torch.empty(len(seeds), count, **_KIND)
     function = _function(compiled.library(), "draws_uniform")
-    function(len(seeds), count, _seeds(seeds), torch.get_num_threads(), made.data_ptr())
+    function(len(seeds), count, _seeds(seeds), torch.get_num_threads(), address(made, torch.float32))
     return made
 
 
 def _truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
     made, certain = torch.empty(len(seeds), count, **_KIND), torch.empty(len(seeds), dtype=torch.uint8, device="cpu")
-    addresses = made.data_ptr(), certain.data_ptr()
+    addresses = address(made, torch.float32), address(certain, torch.uint8)
     function = _function(compiled.library(), "draws_truncated")
     function(len(seeds), count, _seeds(seeds), _LIMIT, std, torch.get_num_threads(), *addresses)
     for number in (certain == 0).nonzero().flatten().tolist():
@@ -62,7 +88,7 @@ def _torch_truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
 
 
 def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator(device="cpu").manual_seed(seed)
 
 
 def _seeds(seeds: Sequence[int]) -> ctypes.Array[ctypes.c_uint64]:
@@ -72,7 +98,7 @@ def _seeds(seeds: Sequence[int]) -> ctypes.Array[ctypes.c_uint64]:
 def _alike() -> bool:
     """Whether the kernel is there and draws what torch draws."""
     library = compiled.library()
-    return library is not None and _agrees(library)
+    return library is not None and torch._C._len_torch_dispatch_stack() == 0 and _agrees(library)
 
 
 @lru_cache(maxsize=4)
@@ -85,7 +111,7 @@ def _agrees(library: ctypes.CDLL) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., Any]:
+def _function(library: ctypes.CDLL | None, name: str) -> Callable[..., Any]:
     function = getattr(library, name)
     function.argtypes, function.restype = _UNIFORM if name == "draws_uniform" else _TRUNCATED, None
     return function  # type: ignore[no-any-return]  # ctypes knows no types

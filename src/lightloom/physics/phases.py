@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import ordinary
 from lightloom.physics.execution import eager, forward_mode
 
 TWO_PI = 2 * math.pi
@@ -30,7 +31,7 @@ def wrap(phases: Tensor) -> Tensor:
 def straight_through(rounded: Tensor, exact: Tensor) -> Tensor:
     """The value of `rounded` with the gradient of `exact`."""
     if not eager() or forward_mode():
-        return rounded.detach() + (exact - exact.detach())
+        return rounded.detach() + (exact - exact.detach())  # a difference of exactly 0
     if not exact.requires_grad:
         return rounded
     value: Tensor = _StraightThrough.apply(rounded, exact)  # type: ignore[no-untyped-call]
@@ -134,11 +135,11 @@ def realise(
     heat = wrap(phases)
     heat = quantise(heat, bits) if dac == "phase" else quantise_voltage(heat, bits)
     if gamma_ratio is not None:
-        heat = heat * gamma_ratio
+        heat = heat * ordinary(gamma_ratio)
     if coupling != 0:
         if neighbours is None:
             raise ValueError("crosstalk needs `neighbours`; take them from `mesh.neighbours`")
-        heat = crosstalk(heat, coupling, neighbours)
+        heat = crosstalk(heat, coupling, ordinary(neighbours))
     if bias is not None:
         heat = heat + bias
     if noise_std > 0:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, define, one_by_one, ready, serves, transformed
 
 _FIELDS = 15  # of a stage in the kernel
 _ARGUMENTS: tuple[Any, ...] = (*[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 6, *[ctypes.c_int64] * 2, ctypes.c_void_p)
@@ -36,12 +37,6 @@ class Stage:
             (side + 2 * pad - spread * (taps - 1) - 1) // step + 1 for side, taps, step, pad, spread in sides
         )
         return height, length
-
-
-def usable(*tensors: Tensor) -> bool:
-    """Whether the kernel is built and can work on these: they are float32 on the CPU."""
-    fit = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
-    return fit and compiled.library() is not None
 
 
 def convolve(
@@ -69,13 +64,24 @@ def convolve(
         ValueError: A kernel is larger than its padded image, or shapes do not fit each other.
     """
     _check(inputs, weights, scales, biases, stages)
-    sizes = [(inputs.shape[-2], inputs.shape[-1])]
-    for weight, stage in zip(weights, stages, strict=True):
-        sizes.append(stage.size(sizes[-1], (weight.shape[-2], weight.shape[-1])))
-        if min(sizes[-1]) < 1:
-            raise ValueError(f"a kernel of {tuple(weight.shape[-2:])} is larger than its image of {sizes[-2]}, padded")
-    if usable(inputs, *weights, *scales, *biases):
-        return _compiled(inputs, weights, scales, biases, stages, sizes)
+    _sizes(inputs, weights, stages)
+    tensors = (inputs, *weights, *scales, *biases)
+    if transformed() or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+        return _staged(inputs, weights, scales, biases, stages)  # a kernel passes no gradient
+    geometry = [number for stage in stages for number in (*stage.stride, *stage.padding, *stage.dilation, stage.groups)]
+    bounds = [bound for stage in stages for bound in (stage.low, stage.high)]
+    made: Tensor = _convolve(inputs, list(weights), list(scales), list(biases), geometry, bounds)
+    return made
+
+
+def _staged(
+    inputs: Tensor,
+    weights: Sequence[Tensor],
+    scales: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    stages: Sequence[Stage],
+) -> Tensor:
+    """On torch alone."""
     for weight, scale, bias, stage in zip(weights, scales, biases, stages, strict=True):
         inputs = _by_groups(inputs, weight * scale.view(-1, 1, 1, 1), bias, stage)
     return inputs
@@ -129,26 +135,83 @@ def _by_groups(inputs: Tensor, weights: Tensor, bias: Tensor, stage: Stage) -> T
     return made.view(len(made), count, outputs, *made.shape[2:]).transpose(0, 1)
 
 
+def _run(
+    inputs: Tensor,
+    weights: list[Tensor],
+    scales: list[Tensor],
+    biases: list[Tensor],
+    geometry: list[int],
+    bounds: list[float],
+) -> Tensor:
+    stages = _stages(geometry, bounds)
+    _check(inputs, weights, scales, biases, stages)
+    tensors = (inputs, *weights, *scales, *biases)
+    if all(tensor.dtype == torch.float32 for tensor in tensors) and serves(*tensors):
+        return _compiled(inputs, weights, scales, biases, stages)
+    return _staged(inputs, weights, scales, biases, stages).contiguous()
+
+
+def _fake(
+    inputs: Tensor,
+    weights: list[Tensor],
+    scales: list[Tensor],
+    biases: list[Tensor],
+    geometry: list[int],
+    bounds: list[float],
+) -> Tensor:
+    side = _sizes(inputs, weights, _stages(geometry, bounds))[-1]
+    return inputs.new_empty(len(weights[0]), inputs.shape[1], weights[-1].shape[1], *side)
+
+
+_convolve = define(
+    "stacked_convolve(Tensor inputs, Tensor[] weights, Tensor[] scales, Tensor[] biases, int[] geometry, "
+    "float[] bounds) -> Tensor",
+    _run,
+    _fake,
+    one_by_one,
+)
+
+
+def _stages(geometry: Sequence[int], bounds: Sequence[float]) -> list[Stage]:
+    """Stages again, of what the operator was told."""
+    made = []
+    for number, (low, high) in enumerate(zip(bounds[::2], bounds[1::2], strict=True)):
+        a, b, c, d, e, f, groups = geometry[7 * number : 7 * number + 7]
+        made.append(Stage((a, b), (c, d), (e, f), groups, low, high))
+    return made
+
+
+def _sizes(inputs: Tensor, weights: Sequence[Tensor], stages: Sequence[Stage]) -> list[tuple[int, int]]:
+    """Height and width of the images, and of what each stage makes of them."""
+    sizes = [(inputs.shape[-2], inputs.shape[-1])]
+    for weight, stage in zip(weights, stages, strict=True):
+        sizes.append(stage.size(sizes[-1], (weight.shape[-2], weight.shape[-1])))
+        if min(sizes[-1]) < 1:
+            raise ValueError(f"a kernel of {tuple(weight.shape[-2:])} is larger than its image of {sizes[-2]}, padded")
+    return sizes
+
+
 def _compiled(
     inputs: Tensor,
     weights: Sequence[Tensor],
     scales: Sequence[Tensor],
     biases: Sequence[Tensor],
     stages: Sequence[Stage],
-    sizes: Sequence[tuple[int, int]],
 ) -> Tensor:
+    sizes = _sizes(inputs, weights, stages)
     specimens, images, count = len(weights[0]), inputs.shape[1], len(stages)
     geometry = (ctypes.c_int64 * (_FIELDS * count))(*_geometry(inputs.shape[2], weights, stages, sizes))
     bounds = (ctypes.c_float * (2 * count))(*(bound for stage in stages for bound in (stage.low, stage.high)))
-    held = [[tensor.contiguous() for tensor in tensors] for tensors in (weights, scales, biases)]
-    addresses = [(ctypes.c_void_p * count)(*(tensor.data_ptr() for tensor in tensors)) for tensors in held]
-    inputs = inputs.contiguous()
+    held = [[ready(tensor) for tensor in tensors] for tensors in (weights, scales, biases)]
+    kind = torch.float32
+    addresses = [(ctypes.c_void_p * count)(*(address(tensor, kind) for tensor in tensors)) for tensors in held]
+    inputs = ready(inputs)
     made = inputs.new_empty(specimens, images, weights[-1].shape[1], *sizes[-1])
     common = int(len(inputs) == 1)
     threads = torch.get_num_threads()
     tables = (geometry, bounds, *addresses)
     _function(compiled.library())(
-        specimens, images, count, *tables, inputs.data_ptr(), common, threads, made.data_ptr()
+        specimens, images, count, *tables, address(inputs, kind), common, threads, address(made, kind)
     )
     return made
 
@@ -167,7 +230,8 @@ def _geometry(
 
 
 @lru_cache(maxsize=4)
-def _function(library: ctypes.CDLL) -> Callable[..., Any]:
+def _function(library: ctypes.CDLL | None) -> Callable[..., Any]:
+    assert library is not None  # `serves` looked
     function = library.stacked_convolve
     function.argtypes, function.restype = _ARGUMENTS, None
     return function

@@ -12,6 +12,7 @@ from torch import Tensor
 from lightloom.physics import compiled
 from lightloom.physics.absorber.media import Medium
 from lightloom.physics.absorber.passage import solvable, steps
+from lightloom.physics.compiled.operators import address, serves
 
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 _COUNT, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -19,23 +20,23 @@ _ARGUMENTS = (*[_COUNT] * 7, *[_REAL] * 4, *[_ADDRESS] * 4)
 _THIN, _HOMOGENEOUS, _INHOMOGENEOUS, _INTEGRATED = range(4)
 
 
-def usable(x: Tensor, medium: Medium) -> bool:
+def usable(x: Tensor) -> bool:
     """Whether the kernels are built and serve this."""
-    plain = all(not isinstance(value, Tensor) or value.numel() == 1 for value in medium[:2])
-    return plain and x.is_cpu and x.dtype in _DTYPES and compiled.library() is not None
+    return x.dtype in _DTYPES and serves(x)
 
 
 def respond(
     x: Tensor, medium: Medium, amplitude: bool, exact: bool, probe: Tensor | float
 ) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
     """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found."""
+    x = x.resolve_neg()
     output = torch.empty_like(x)
     if output.stride() != x.stride():  # x has gaps or overlaps
         x = x.contiguous()
         output = torch.empty_like(x)
     factor = torch.empty_like(output)
-    probes = torch.empty_like(output).copy_(probe.detach()) if isinstance(probe, Tensor) else None
-    depth, saturation = (float(value.detach()) if isinstance(value, Tensor) else value for value in medium[:2])
+    probes = torch.empty_like(output).copy_(probe) if isinstance(probe, Tensor) else None
+    depth, saturation = (float(value) for value in medium[:2])
     sizes = x.numel(), torch.get_num_threads(), _form(medium), steps(depth, medium.residual)
     numbers = depth, 1 / saturation, medium.residual, 0.0 if isinstance(probe, Tensor) else probe
     found = _function(compiled.library(), x.dtype)(
@@ -44,10 +45,7 @@ def respond(
         amplitude,
         exact,
         *numbers,
-        x.data_ptr(),
-        None if probes is None else probes.data_ptr(),
-        output.data_ptr(),
-        factor.data_ptr(),
+        *(address(tensor, x.dtype, dense=False) for tensor in (x, probes, output, factor)),
     )
     return output, factor, (bool(found & 1), bool(found & 2))
 
@@ -61,7 +59,7 @@ def _form(medium: Medium) -> int:
 
 
 @lru_cache(maxsize=8)
-def _function(library: ctypes.CDLL, dtype: torch.dtype) -> Callable[..., int]:
+def _function(library: ctypes.CDLL | None, dtype: torch.dtype) -> Callable[..., int]:
     function = getattr(library, f"absorber_respond_{_DTYPES[dtype]}")
     function.argtypes, function.restype = _ARGUMENTS, _COUNT
     return function  # type: ignore[no-any-return]  # ctypes knows no types

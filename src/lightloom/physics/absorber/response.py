@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.absorber import kernels
-from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
+from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
 from lightloom.physics.absorber.passage import Passage, log_share, passage
+from lightloom.physics.compiled.operators import define, leading
 from lightloom.physics.execution import has_numbers
 
 Encoding = Literal["amplitude", "intensity"]
@@ -95,16 +96,14 @@ def respond(
     _check_dtype(x)
     _check_probe(probe)
     wide = _widened(x)
-    if has_numbers(wide) and kernels.usable(wide, medium):
-        output, factor, (missing, negative) = kernels.respond(
-            wide, medium, encoding == "amplitude", slope == "exact", probe
-        )
-        _refuse(missing, negative)
-        made = Response(output, factor)
-    else:
+    depth, saturation = (_number(value) for value in medium[:2])
+    if depth is None or saturation is None:
         _check_light(wide, encoding)
         with torch.no_grad():
             made = _respond(wide, medium, encoding, slope, probe)
+    else:
+        beams = (probe.detach().expand(wide.shape), 0.0) if isinstance(probe, Tensor) else (None, probe)
+        made = Response(*_operator(wide, *beams, depth, saturation, *medium[2:], encoding, slope))
     return made if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in made))
 
 
@@ -132,6 +131,50 @@ def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tup
     if wide.dtype != x.dtype:
         return _narrowed(output, wide, x.dtype), _narrowed(kept, wide, x.dtype)
     return output, kept
+
+
+def _number(value: Tensor | float) -> float | None:
+    """A property of the medium that is one number, and may be looked at."""
+    if isinstance(value, Tensor):
+        return float(value.detach()) if value.numel() == 1 and has_numbers(value) else None
+    return float(value)
+
+
+def _run(
+    x: Tensor,
+    probes: Tensor | None,
+    probe: float,
+    depth: float,
+    saturation: float,
+    residual: float,
+    form: Form,
+    broadening: Broadening,
+    encoding: Encoding,
+    slope: Slope,
+) -> tuple[Tensor, Tensor]:
+    medium, beam = Medium(depth, saturation, residual, form, broadening), probe if probes is None else probes
+    if not kernels.usable(x):
+        _check_light(x, encoding)
+        return tuple(_respond(x, medium, encoding, slope, beam))
+    output, factor, (missing, negative) = kernels.respond(x, medium, encoding == "amplitude", slope == "exact", beam)
+    _refuse(missing, negative)
+    return output, factor
+
+
+def _fake(x: Tensor, *_: Tensor | float | str | None) -> tuple[Tensor, Tensor]:
+    output = torch.empty_like(x)
+    if output.stride() != x.stride():
+        output = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return output, torch.empty_like(output)
+
+
+_operator = define(
+    "absorber_respond(Tensor x, Tensor? probes, float probe, float depth, float saturation, float residual, "
+    "str form, str broadening, str encoding, str slope) -> (Tensor output, Tensor factor)",
+    _run,
+    _fake,
+    leading,
+)
 
 
 def parameter_slopes(

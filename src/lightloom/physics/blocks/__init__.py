@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lightloom.physics.blocks import kernels
+from lightloom.physics.compiled.operators import Gradient, define, folded
 
 
 def grid(rows: int, columns: int, size: int) -> tuple[int, int]:
@@ -52,9 +52,13 @@ def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int, *, re
 
     Returns:
         [groups * rows, columns].
+
+    Raises:
+        ValueError: The shapes do not fit each other, or the blocks do not cover the matrix.
     """
     made = sigma if realised is None else realised
-    matrix: Tensor = _Assemble.apply(u, sigma, v, made.detach(), rows, columns)  # type: ignore[no-untyped-call]
+    _check(u, sigma, v, made, rows, columns)
+    matrix: Tensor = _assemble(u, sigma, v, made.detach(), rows, columns)
     return matrix
 
 
@@ -77,28 +81,73 @@ def subspace_gradient(grad_output: Tensor, inputs: Tensor, u: Tensor, v: Tensor)
     return (backward * forward).sum(0)
 
 
-class _Assemble(torch.autograd.Function):
-    """W = U diag(made) V, block by block, with the gradient of `made` given to sigma."""
+def _check(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> None:
+    square = u.ndim == 5 and u.shape[3] == u.shape[4]
+    if not square or v.shape != u.shape or sigma.shape != u.shape[:4] or made.shape != u.shape[:4]:
+        raise ValueError(
+            f"blocks are U and V [groups, p, q, k, k] and sigma [groups, p, q, k], got {list(u.shape)}, "
+            f"{list(v.shape)} and {list(sigma.shape)}, realised as {list(made.shape)}"
+        )
+    if not (rows <= u.shape[1] * u.shape[3] and columns <= u.shape[2] * u.shape[3]):
+        raise ValueError(
+            f"{u.shape[1]} x {u.shape[2]} blocks of {u.shape[3]} do not cover a matrix of {rows} x {columns}; "
+            f"expected {grid(rows, columns, u.shape[3])}"
+        )
 
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
-        ctx.save_for_backward(u, made, v)
-        if kernels.usable(u):
-            return kernels.assemble(u, made, v, rows, columns)
-        return from_blocks((u * made.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
-        u, made, v = ctx.saved_tensors
-        needs_u, needs_sigma, needs_v = ctx.needs_input_grad[:3]
-        grad = grad.reshape(u.shape[0], -1, grad.shape[-1])
-        if not (needs_u or needs_v) and kernels.usable(u):
-            return None, kernels.sigma_slope(u, v, grad), None, None, None, None
-        blocks = to_blocks(grad, u.shape[-1])
-        through_v = blocks @ v.mH
-        # no tensor here is larger than the weight: U^T dW V^T itself is never formed, only its diagonal
-        grad_sigma = (through_v * u.conj()).sum(-2).real.to(made.dtype) if needs_sigma else None
-        grad_u = through_v * made.unsqueeze(-2) if needs_u else None
-        grad_v = made.unsqueeze(-1) * (u.mH @ blocks) if needs_v else None
-        return grad_u, grad_sigma, grad_v, None, None, None
+def _plain(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
+    passing = made.detach() + (sigma - sigma.detach()).to(made.dtype)
+    return from_blocks((u * passing.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns)
+
+
+def _run(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
+    if kernels.usable(u, v, made):
+        return kernels.assemble(u, made, v, rows, columns)
+    return from_blocks((u * made.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns).contiguous()
+
+
+def _fake(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
+    dtype = torch.promote_types(torch.promote_types(u.dtype, made.dtype), v.dtype)
+    return u.new_empty(u.shape[0] * rows, columns, dtype=dtype)
+
+
+def _pull(
+    inputs: tuple[Any, ...], _: tuple[Tensor, ...] | None, grads: tuple[Tensor | None, ...], needs: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    u, sigma, v, made, rows, columns = inputs
+    needs_u, needs_sigma, needs_v = needs[:3]
+    if grads[0] is None:
+        return None, None, None
+    grad = grads[0].reshape(u.shape[0], rows, columns)
+    if not (needs_u or needs_v):
+        return None, _slope(u, v, grad).to(sigma.dtype) if needs_sigma else None, None
+    blocks = to_blocks(grad, u.shape[-1])
+    through_v = blocks @ v.mH
+    # no tensor here is larger than the weight: U^T dW V^T itself is never formed, only its diagonal
+    grad_sigma = (through_v * u.conj()).sum(-2).real.to(sigma.dtype) if needs_sigma else None
+    grad_u = through_v * made.unsqueeze(-2) if needs_u else None
+    grad_v = made.unsqueeze(-1) * (u.mH @ blocks) if needs_v else None
+    return grad_u, grad_sigma, grad_v
+
+
+_assemble = define(
+    "blocks_assemble(Tensor u, Tensor sigma, Tensor v, Tensor made, int rows, int columns) -> Tensor",
+    _run,
+    _fake,
+    folded,
+    Gradient(_plain, _pull),
+)
+
+
+def _run_slope(u: Tensor, v: Tensor, upstream: Tensor) -> Tensor:
+    """diag(U^H dW V^H) of every block [groups, p, q, k], from dW [groups, rows, columns]."""
+    if kernels.usable(u, v, upstream):
+        return kernels.sigma_slope(u, v, upstream)
+    return ((to_blocks(upstream, u.shape[-1]) @ v.mH) * u.conj()).sum(-2).real.contiguous()
+
+
+def _fake_slope(u: Tensor, v: Tensor, upstream: Tensor) -> Tensor:
+    return u.new_empty(u.shape[:-1], dtype=u.dtype.to_real())
+
+
+_slope = define("blocks_slope(Tensor u, Tensor v, Tensor upstream) -> Tensor", _run_slope, _fake_slope, folded)

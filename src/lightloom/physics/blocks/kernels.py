@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, ready, serves
 
 _SIZES = range(2, 17)  # from 16 on, torch's batched products are as fast
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 _ARGUMENTS = (*[ctypes.c_int64] * 7, *[ctypes.c_void_p] * 4)
 
 
-def usable(u: Tensor) -> bool:
-    """Whether the kernels are built and serve blocks such as `u` [groups, p, q, k, k]."""
-    return u.device.type == "cpu" and u.dtype in _DTYPES and u.shape[-1] in _SIZES and compiled.library() is not None
+def usable(u: Tensor, *others: Tensor) -> bool:
+    """Whether the kernels are built and serve blocks such as `u` [groups, p, q, k, k], and others of its dtype."""
+    alike = u.dtype in _DTYPES and all(other.dtype == u.dtype for other in others)
+    return alike and u.shape[-1] in _SIZES and serves(u, *others)
 
 
 def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Tensor:
@@ -37,14 +39,16 @@ def sigma_slope(u: Tensor, v: Tensor, upstream: Tensor) -> Tensor:
 
 
 def _call(kernel: str, rows: int, columns: int, *tensors: Tensor) -> None:
-    held = [tensor.contiguous() for tensor in tensors]  # a copy made here must live until the call is over
-    function = _function(compiled.library(), f"blocks_{kernel}_{_DTYPES[held[0].dtype]}")
+    held = [ready(tensor) for tensor in tensors]  # a copy made here must live until the call is over
+    dtype = held[0].dtype
+    function = _function(compiled.library(), f"blocks_{kernel}_{_DTYPES[dtype]}")
     groups, p, q, size = held[0].shape[:4]
-    function(groups, p, q, size, rows, columns, torch.get_num_threads(), *(tensor.data_ptr() for tensor in held))
+    addresses = (address(tensor, dtype) for tensor in held)
+    function(groups, p, q, size, rows, columns, torch.get_num_threads(), *addresses)
 
 
 @lru_cache(maxsize=8)
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., Any]:
+def _function(library: ctypes.CDLL | None, name: str) -> Callable[..., Any]:
     function = getattr(library, name)
     function.argtypes, function.restype = _ARGUMENTS, None
     return function  # type: ignore[no-any-return]  # ctypes knows no types

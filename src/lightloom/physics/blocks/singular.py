@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, define, leading, ready, serves
 
 _LARGEST = 32  # beyond, LAPACK is as fast on one matrix at a time
 _COUNT, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -45,29 +46,41 @@ def svd(matrices: Tensor) -> Factors:
         raise TypeError(f"matrices to decompose are float64, not {matrices.dtype}")
     if matrices.ndim < 2 or matrices.shape[-1] != matrices.shape[-2]:
         raise ValueError(f"matrices to decompose are square [..., k, k]; given shape {tuple(matrices.shape)}")
-    library = compiled.library()
-    if library is not None and matrices.device.type == "cpu" and 0 < matrices.shape[-1] <= _LARGEST:
-        found = _compiled(library, matrices.detach().contiguous())
+    return Factors(*_svd(matrices.detach()))
+
+
+def _run(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if 0 < matrices.shape[-1] <= _LARGEST and serves(matrices):
+        found = _compiled(ready(matrices))
         if found is not None:
             return found
     if not matrices.isfinite().all():
         raise ValueError("the matrices to decompose hold NaN or infinity")
-    u, sigma, v = torch.linalg.svd(matrices.detach())
+    u, sigma, v = torch.linalg.svd(matrices)
     signs = torch.where(u.gather(-2, u.abs().argmax(-2, keepdim=True)) < 0, -1.0, 1.0)
-    return Factors(u * signs, sigma, v * signs.mT)
+    return (u * signs).contiguous(), sigma, (v * signs.mT).contiguous()
 
 
-def _compiled(library: ctypes.CDLL, matrices: Tensor) -> Factors | None:
+def _fake(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    square = matrices.new_empty(matrices.shape)
+    return square, matrices.new_empty(matrices.shape[:-1]), torch.empty_like(square)
+
+
+_svd = define("blocks_svd(Tensor matrices) -> (Tensor u, Tensor sigma, Tensor v)", _run, _fake, leading)
+
+
+def _compiled(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
     """None where the rotations do not converge, as they never do with NaN."""
     size = matrices.shape[-1]
-    found = Factors(torch.empty_like(matrices), matrices.new_empty(matrices.shape[:-1]), torch.empty_like(matrices))
-    pointers = (tensor.data_ptr() for tensor in (matrices, *found))
-    unfinished = _function(library)(matrices.numel() // size**2, size, *pointers, torch.get_num_threads())
+    found = torch.empty_like(matrices), matrices.new_empty(matrices.shape[:-1]), torch.empty_like(matrices)
+    pointers = (address(tensor, torch.float64) for tensor in (matrices, *found))
+    unfinished = _function(compiled.library())(matrices.numel() // size**2, size, *pointers, torch.get_num_threads())
     return None if unfinished else found
 
 
 @lru_cache(maxsize=2)
-def _function(library: ctypes.CDLL) -> Callable[..., int]:
+def _function(library: ctypes.CDLL | None) -> Callable[..., int]:
+    assert library is not None  # `serves` looked
     function = library.blocks_svd
     function.argtypes, function.restype = (*[_COUNT] * 2, *[_POINTER] * 4, _COUNT), _COUNT
     return function

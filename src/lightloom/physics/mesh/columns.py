@@ -42,6 +42,24 @@ def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
     return _diagonal(state, angles, signs)
 
 
+def compose(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
+    """As `forward`, nothing in place: differentiable to any order, by whatever means torch has."""
+    angles = _Angles(phases, mesh)
+    state = torch.eye(mesh.size, dtype=angles.dtype, device=phases.device).expand(len(phases), -1, -1)
+    for column in wiring(mesh.size, mesh.layout).columns:
+        upper, lower = _pairs(state, column)
+        if mesh.field == "complex":
+            upper = upper * angles.phasor(column)
+        cosine, sine = (mesh.transmission * turn for turn in angles.rotation(column))
+        halves = torch.stack((cosine * upper - sine * lower, sine * upper + cosine * lower), 2)
+        end = column.start + 2 * column.count
+        rows = (state[:, : column.start], halves.reshape(len(state), -1, mesh.size), state[:, end:])
+        state = torch.cat(rows, 1)
+    if angles.phasors is not None:
+        return state * angles.phasors[:, 2 * angles.mzis :, None]
+    return state if signs is None else state * signs.unsqueeze(-1)
+
+
 def backward(upstream: Tensor, output: Tensor, phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
     """The gradient of the phases, from the output alone.
 
@@ -108,7 +126,7 @@ def _cut(values: Tensor, first: int, column: Column) -> Tensor:
 def _pairs(state: Tensor, column: Column) -> tuple[Tensor, Tensor]:
     """Views of the rows that a column joins: upper and lower waveguides, each [blocks, groups, stride, k]."""
     rows = state[:, column.start : column.start + 2 * column.count]
-    halves = rows.view(len(rows), column.count // column.stride, 2, column.stride, state.shape[-1])
+    halves = rows.unflatten(1, (column.count // column.stride, 2, column.stride))
     return halves[:, :, 0], halves[:, :, 1]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import define, folded, ready, serves
 from lightloom.physics.mesh import kernels, nulling
-from lightloom.physics.mesh.layouts import UNIVERSAL_LAYOUTS, Layout
+from lightloom.physics.mesh.layouts import UNIVERSAL_LAYOUTS, Field, Layout, phase_count
 
 _TOLERANCE = 1e-3
 _REAL = {
@@ -61,15 +62,33 @@ def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> Settings:
         )
     lead, size = matrix.shape[:-2], matrix.shape[-1]
     wide = torch.complex128 if matrix.is_complex() else torch.float64
-    blocks = matrix.detach().resolve_conj().resolve_neg().to(wide).reshape(lead.numel(), size, size)
+    blocks = matrix.detach().to(wide).reshape(lead.numel(), size, size)
     real = _REAL[matrix.dtype]
-    if kernels.usable(blocks):
-        found = kernels.null(blocks.contiguous(), layout, real)
-    else:
-        found = nulling.null(blocks, layout, real)
+    phases, signs = _decompose(blocks, layout, real)
+    return Settings(
+        phases.view(*lead, phases.shape[-1]), None if matrix.is_complex() else signs.to(real).view(*lead, size)
+    )
+
+
+def _run(blocks: Tensor, layout: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    layout = cast(Layout, layout)
+    null = kernels.null if serves(blocks) else nulling.null
+    found = null(ready(blocks), layout, dtype)
     _check(blocks, found.deviation)
-    signs = None if found.signs is None else found.signs.to(real).view(*lead, size)
-    return Settings(found.phases.view(*lead, found.phases.shape[-1]), signs)
+    return found.phases, found.deviation.new_empty(0) if found.signs is None else found.signs
+
+
+def _fake(blocks: Tensor, layout: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    field: Field = "complex" if blocks.is_complex() else "real"
+    count, size = blocks.shape[:2]
+    phases = blocks.new_empty(count, phase_count(size, cast(Layout, layout), field), dtype=dtype)
+    signs = (count, size) if field == "real" else (0,)
+    return phases, blocks.new_empty(signs, dtype=torch.float64)
+
+
+_decompose = define(
+    "mesh_decompose(Tensor blocks, str layout, ScalarType dtype) -> (Tensor phases, Tensor signs)", _run, _fake, folded
+)
 
 
 def _check(blocks: Tensor, deviation: Tensor) -> None:

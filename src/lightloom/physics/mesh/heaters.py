@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from lightloom.physics.mesh.layouts import Field, Layout, phase_count, wiring
+from lightloom.physics.mesh.layouts import Field, Layout, constant, phase_count, wiring
 
 _NEAR: dict[Layout, tuple[tuple[int, int], ...]] = {
     # The checkerboard of a rectangle: MZIs of one column lie two waveguides apart (the 5 x 3 kernel of Gu et
@@ -20,7 +22,6 @@ _NEAR: dict[Layout, tuple[tuple[int, int], ...]] = {
 }
 
 
-@lru_cache(maxsize=256)
 def heater_positions(size: int, layout: Layout, field: Field) -> Tensor:
     """The place of every phase shifter on the chip's grid.
 
@@ -35,25 +36,14 @@ def heater_positions(size: int, layout: Layout, field: Field) -> Tensor:
         field: Field of the mesh.
 
     Returns:
-        int64 [phase_count, 2], (row, column) in phase order. Cached: treat it as a constant.
+        int64 [phase_count, 2], (row, column) in phase order, on the CPU.
 
     Raises:
         ValueError: There is no such mesh.
     """
-    phase_count(size, layout, field)  # refuses what does not exist
-    mesh = wiring(size, layout)
-    columns = mesh.column.long()
-    rows = mesh.upper.long()
-    if layout == "butterfly":
-        rows = torch.arange(mesh.mzis) % max(size // 2, 1)
-    if field == "real":
-        return torch.stack([rows, columns], dim=1)
-    waveguides = torch.arange(size)
-    output = torch.full((size,), 2 * len(mesh.columns))
-    return torch.stack([torch.cat([rows, rows, waveguides]), torch.cat([2 * columns + 1, 2 * columns, output])], dim=1)
+    return torch.tensor(_positions(size, layout, field), device="cpu")
 
 
-@lru_cache(maxsize=256)
 def neighbours(size: int, layout: Layout, field: Field) -> Tensor:
     """The heaters that warm each heater.
 
@@ -68,15 +58,34 @@ def neighbours(size: int, layout: Layout, field: Field) -> Tensor:
 
     Returns:
         int64 [phase_count, n], indices in phase order, filled with ``phase_count`` where a place is empty:
-        gather from the phases with a zero appended. Cached: treat it as a constant.
+        gather from the phases with a zero appended. On the CPU.
 
     Raises:
         ValueError: There is no such mesh.
     """
-    places = [(int(row), int(column)) for row, column in heater_positions(size, layout, field)]
+    return torch.tensor(_near(size, layout, field), device="cpu")
+
+
+@lru_cache(maxsize=256)
+def _positions(size: int, layout: Layout, field: Field) -> NDArray[np.int64]:
+    phase_count(size, layout, field)  # refuses what does not exist
+    mesh = wiring(size, layout)
+    rows, _, columns = mesh.places.astype(np.int64)
+    if layout == "butterfly":
+        rows = np.arange(mesh.mzis) % max(size // 2, 1)
+    if field == "real":
+        return constant(np.stack([rows, columns], 1), np.int64)
+    output = np.full(size, 2 * len(mesh.columns))
+    across = np.concatenate([rows, rows, np.arange(size)])
+    return constant(np.stack([across, np.concatenate([2 * columns + 1, 2 * columns, output])], 1), np.int64)
+
+
+@lru_cache(maxsize=256)
+def _near(size: int, layout: Layout, field: Field) -> NDArray[np.int64]:
+    places = [(row, column) for row, column in _positions(size, layout, field).tolist()]
     offsets = _NEAR[layout]
     if field == "complex":
         offsets = tuple(dict.fromkeys([*offsets, (0, -1), (0, 1)]))
     index = {place: number for number, place in enumerate(places)}
     near = [[index.get((row + down, column + right), len(places)) for down, right in offsets] for row, column in places]
-    return torch.tensor(near, dtype=torch.int64).reshape(len(places), len(offsets))
+    return constant(near, np.int64).reshape(len(places), len(offsets))

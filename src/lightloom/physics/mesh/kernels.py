@@ -7,12 +7,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address
 from lightloom.physics.mesh.columns import Mesh
-from lightloom.physics.mesh.layouts import Field, Layout, mzi_count, phase_count, wiring
+from lightloom.physics.mesh.layouts import Field, Layout, constant, phase_count, wiring
 from lightloom.physics.mesh.nulling import Nulled, full_turn, nulling_order
 
 _POINTER, _COUNT = ctypes.c_void_p, ctypes.c_int64
@@ -24,15 +27,10 @@ _ARGUMENTS = {
 }
 
 
-def usable(tensor: Tensor) -> bool:
-    """Whether the kernels are built and can work on `tensor`: it is on the CPU."""
-    return tensor.device.type == "cpu" and compiled.library() is not None
-
-
 def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
     """As `columns.forward`, for contiguous CPU tensors."""
     dtype = phases.dtype if mesh.field == "real" else phases.dtype.to_complex()
-    output = torch.empty(len(phases), mesh.size, mesh.size, dtype=dtype)
+    output = phases.new_empty(len(phases), mesh.size, mesh.size, dtype=dtype)
     _propagate("forward", phases, signs, mesh, output)
     return output
 
@@ -48,33 +46,42 @@ def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
     """As `nulling.null`, for contiguous CPU tensors."""
     blocks, size, _ = matrices.shape
     field: Field = "complex" if matrices.is_complex() else "real"
-    phases = torch.empty(blocks, phase_count(size, layout, field), dtype=torch.float64)
-    signs = torch.empty(blocks, size, dtype=torch.float64) if field == "real" else None
-    deviation = torch.empty(blocks, dtype=torch.float64)
-    arrays = (_steps(size, layout), matrices, phases, signs, deviation)
+    real = {"dtype": torch.float64, "device": "cpu"}
+    phases = torch.empty(blocks, phase_count(size, layout, field), **real)
+    signs = torch.empty(blocks, size, **real) if field == "real" else None
+    deviation = torch.empty(blocks, **real)
+    order, steps = _steps(size, layout)
+    arrays = address(matrices, matrices.dtype), *(address(made, torch.float64) for made in (phases, signs, deviation))
     function = _function(compiled.library(), "decompose", f"mesh_decompose_{field}")
-    function(blocks, size, mzi_count(size, layout), *map(_address, arrays), full_turn(dtype), torch.get_num_threads())
+    function(blocks, size, len(order), steps, *arrays, full_turn(dtype), torch.get_num_threads())
     return Nulled(phases.to(dtype), signs, deviation)
 
 
 def _propagate(kernel: str, phases: Tensor, signs: Tensor | None, mesh: Mesh, *matrices: Tensor) -> None:
     """Call `kernel`, which reads and writes `matrices`."""
-    wires = wiring(mesh.size, mesh.layout)
-    name = f"mesh_{kernel}_{mesh.field}_{'float64' if phases.dtype == torch.float64 else 'float32'}"
-    arrays = (wires.upper, wires.lower, phases, signs)
+    dtype = phases.dtype
+    name = f"mesh_{kernel}_{mesh.field}_{'float64' if dtype == torch.float64 else 'float32'}"
+    wires, upper, lower = _wires(mesh.size, mesh.layout)
+    made = dtype if mesh.field == "real" else dtype.to_complex()
     _function(compiled.library(), kernel, name)(
         len(phases),
         mesh.size,
-        wires.mzis,
-        *map(_address, arrays),
+        wires.shape[1],
+        upper,
+        lower,
+        address(phases, dtype),
+        address(signs, dtype),
         mesh.transmission,
         torch.get_num_threads(),
-        *map(_address, matrices),
+        *(address(matrix, made if matrix.ndim == 3 else dtype) for matrix in matrices),
     )
 
 
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+@lru_cache(maxsize=256)
+def _wires(size: int, layout: Layout) -> tuple[NDArray[np.int32], int, int]:
+    """The places of all MZIs, and where the waveguides of their upper and their lower sides lie in memory."""
+    places = wiring(size, layout).places
+    return places, places[0].ctypes.data, places[1].ctypes.data
 
 
 @lru_cache(maxsize=32)
@@ -85,11 +92,12 @@ def _function(library: ctypes.CDLL | None, kernel: str, name: str) -> Callable[.
 
 
 @lru_cache(maxsize=64)
-def _steps(size: int, layout: Layout) -> Tensor:
-    """int32 [m, 4]: (MZI, upper waveguide, nulled row or column, from the left) in the order of nulling."""
+def _steps(size: int, layout: Layout) -> tuple[NDArray[np.int32], int]:
+    """int32 [m, 4]: (MZI, upper waveguide, nulled row or column, from the left) as they are nulled, and its address."""
     rows = [
         (stage.first + i, stage.start + 2 * i, nulled, int(stage.left))
         for stage in nulling_order(size, layout)
         for i, nulled in enumerate(stage.nulled)
     ]
-    return torch.tensor(rows, dtype=torch.int32).reshape(len(rows), 4)
+    order = constant(rows, np.int32).reshape(len(rows), 4)
+    return order, order.ctypes.data

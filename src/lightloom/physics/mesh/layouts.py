@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Layout = Literal["rectangle", "triangle", "butterfly"]
@@ -48,28 +50,38 @@ class Wiring:
     """Waveguides k."""
     columns: tuple[Column, ...]
     """Columns in the order in which light meets them."""
-    upper: Tensor
-    """int32 [m]: the upper waveguide of each MZI, on the CPU."""
-    lower: Tensor
-    """int32 [m]: the lower waveguide of each MZI, on the CPU."""
-    column: Tensor
-    """int32 [m]: the column of each MZI, on the CPU."""
+    places: NDArray[np.int32]
+    """[3, m], read only: the upper waveguide, the lower waveguide and the column of each MZI."""
 
     @property
     def mzis(self) -> int:
         """Number of MZIs m."""
-        return len(self.upper)
+        return self.places.shape[1]
+
+    @property
+    def upper(self) -> Tensor:
+        """int32 [m]: the upper waveguide of each MZI, on the CPU; a new tensor every time."""
+        return torch.tensor(self.places[0], device="cpu")
+
+    @property
+    def lower(self) -> Tensor:
+        """int32 [m]: the lower waveguide of each MZI, likewise."""
+        return torch.tensor(self.places[1], device="cpu")
+
+    @property
+    def column(self) -> Tensor:
+        """int32 [m]: the column of each MZI, likewise."""
+        return torch.tensor(self.places[2], device="cpu")
 
 
 @lru_cache(maxsize=256)
 def wiring(size: int, layout: Layout) -> Wiring:
-    """The columns of a mesh on `size` waveguides. Cached: treat the tensors as constants.
+    """The columns of a mesh on `size` waveguides. Nothing in it can be changed.
 
     Raises:
         ValueError: `size` is below 1, not a power of two for a butterfly, or the layout is unknown.
     """
-    if size < 1:
-        raise ValueError(f"A mesh has 1 waveguide or more, not {size}.")
+    _check(size, layout)
     columns: list[Column] = []
     for start, count, stride in _shapes(size, layout):
         first = columns[-1].first + columns[-1].count if columns else 0
@@ -77,12 +89,24 @@ def wiring(size: int, layout: Layout) -> Wiring:
     upper = [waveguide for column in columns for waveguide in column.upper_waveguides()]
     lower = [waveguide + column.stride for column in columns for waveguide in column.upper_waveguides()]
     index = [number for number, column in enumerate(columns) for _ in range(column.count)]
-    return Wiring(size, tuple(columns), *(torch.tensor(x, dtype=torch.int32) for x in (upper, lower, index)))
+    return Wiring(size, tuple(columns), constant([upper, lower, index], np.int32))
+
+
+def constant(values: Any, dtype: type[Any]) -> NDArray[Any]:
+    """An array that nobody can change, so that it may be kept and handed out.
+
+    What is kept is never a tensor: made in inference mode, under a fake mode or in a transform it would spoil later
+    calls.
+    """
+    array = np.array(values, dtype)
+    array.setflags(write=False)
+    return array
 
 
 def mzi_count(size: int, layout: Layout) -> int:
     """MZIs in a mesh: k(k - 1)/2 for the universal layouts, (k/2) log2 k for a butterfly. Raises as `wiring`."""
-    return wiring(size, layout).mzis
+    _check(size, layout)
+    return size * (size.bit_length() - 1) // 2 if layout == "butterfly" else size * (size - 1) // 2
 
 
 def phase_count(size: int, layout: Layout, field: Field) -> int:
@@ -105,6 +129,15 @@ def depth(size: int, layout: Layout) -> int:
     return len(wiring(size, layout).columns)
 
 
+def _check(size: int, layout: str) -> None:
+    if size < 1:
+        raise ValueError(f"A mesh has 1 waveguide or more, not {size}.")
+    if layout not in LAYOUTS:
+        raise ValueError(f"The layout of a mesh is one of {', '.join(LAYOUTS)}, not {layout!r}.")
+    if layout == "butterfly" and size & (size - 1):
+        raise ValueError(f"A butterfly needs a power of two waveguides (2, 4, 8, ...), not {size}.")
+
+
 def _shapes(size: int, layout: Layout) -> list[tuple[int, int, int]]:
     """(topmost waveguide, MZIs, stride) of every column that holds an MZI."""
     if layout == "rectangle":
@@ -114,10 +147,6 @@ def _shapes(size: int, layout: Layout) -> list[tuple[int, int, int]]:
         # shrinks.
         lowest = [min(column, 2 * (size - 2) - column) for column in range(2 * size - 3)]
         shapes = [(column % 2, (row - column % 2) // 2 + 1, 1) for column, row in enumerate(lowest)]
-    elif layout == "butterfly":
-        if size & (size - 1):
-            raise ValueError(f"A butterfly needs a power of two waveguides (2, 4, 8, ...), not {size}.")
-        shapes = [(0, size // 2, 1 << level) for level in range(size.bit_length() - 1)]
     else:
-        raise ValueError(f"The layout of a mesh is one of {', '.join(LAYOUTS)}, not {layout!r}.")
+        shapes = [(0, size // 2, 1 << level) for level in range(size.bit_length() - 1)]
     return [shape for shape in shapes if shape[1] > 0]

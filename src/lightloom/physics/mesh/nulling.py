@@ -11,6 +11,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,8 +83,8 @@ def full_turn(dtype: torch.dtype) -> float:
     """The angle from which on `dtype` rounds to a full turn: it then means zero, to the same rounding."""
     if dtype == torch.float64:
         return 2 * math.pi
-    turn = torch.tensor(2 * math.pi, dtype=dtype)
-    return (turn.item() + torch.nextafter(turn, torch.zeros_like(turn)).item()) / 2
+    turn = np.float32(2 * math.pi)
+    return (float(turn) + float(np.nextafter(turn, np.float32(0)))) / 2
 
 
 def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import Gradient, define, folded, ready, serves
 from lightloom.physics.mesh import columns, kernels
 from lightloom.physics.mesh.columns import Mesh
 from lightloom.physics.mesh.layouts import Field, Layout, phase_count
@@ -21,7 +22,10 @@ def build(
     signs: Tensor | None = None,
     loss_db: float = 0.0,
 ) -> Tensor:
-    """The matrix M = D C_last ... C_1 C_0 of every block of a mesh, differentiable in the phases (once).
+    """The matrix M = D C_last ... C_1 C_0 of every block of a mesh, differentiable in the phases.
+
+    The first derivative is as fast as the mesh itself; higher ones, forward-mode differentiation and the transforms of
+    `torch.func` go column by column.
 
     Args:
         phases: [..., phase_count], radians, float32 or float64, in the order of `lightloom.physics.mesh`.
@@ -76,43 +80,40 @@ def _broadcast(phases: Tensor, signs: Tensor, size: int, field: Field) -> tuple[
     return phases, signs.reshape(signs.shape[:-1].numel(), size)
 
 
-# As operators of torch, so that tracing and compiling see one node with a known shape instead of a call into
-# C++. Against a bare autograd.Function that costs some 4 us per call (10 us with a gradient), where `build`
-# takes 40.
-@torch.library.custom_op("lightloom::mesh_build", mutates_args=())
-def _build(phases: Tensor, signs: Tensor | None, size: int, layout: str, field: str, transmission: float) -> Tensor:
+def _run(phases: Tensor, signs: Tensor | None, size: int, layout: str, field: str, transmission: float) -> Tensor:
     mesh = _mesh(size, layout, field, transmission)
-    if not kernels.usable(phases):
+    if not serves(phases, signs):
         return columns.forward(phases, signs, mesh)
-    return kernels.forward(_plain(phases), None if signs is None else _plain(signs), mesh)
+    return kernels.forward(ready(phases), None if signs is None else ready(signs), mesh)
 
 
-@torch.library.custom_op("lightloom::mesh_build_backward", mutates_args=())
-def _build_backward(
-    upstream: Tensor,
-    output: Tensor,
-    phases: Tensor,
-    signs: Tensor | None,
-    size: int,
-    layout: str,
-    field: str,
-    transmission: float,
-) -> Tensor:
-    mesh = _mesh(size, layout, field, transmission)
-    if not kernels.usable(phases):
-        return columns.backward(upstream, output, phases, signs, mesh)
-    plain = None if signs is None else _plain(signs)
-    return kernels.backward(_plain(upstream), _plain(output), _plain(phases), plain, mesh)
-
-
-@_build.register_fake
-def _(phases: Tensor, signs: Tensor | None, size: int, layout: str, field: str, transmission: float) -> Tensor:
+def _fake(phases: Tensor, signs: Tensor | None, size: int, layout: str, field: str, transmission: float) -> Tensor:
     dtype = phases.dtype if field == "real" else phases.dtype.to_complex()
     return phases.new_empty(phases.shape[0], size, size, dtype=dtype)
 
 
-@_build_backward.register_fake
-def _(
+def _plain(phases: Tensor, signs: Tensor | None, size: int, layout: str, field: str, transmission: float) -> Tensor:
+    return columns.compose(phases, signs, _mesh(size, layout, field, transmission))
+
+
+def _pull(
+    inputs: tuple[Any, ...],
+    outputs: tuple[Tensor, ...] | None,
+    grads: tuple[Tensor | None, ...],
+    needs: tuple[bool, ...],
+) -> tuple[Tensor | None, ...]:
+    """From the OUTPUT: `columns.backward` finds every state in between by undoing rotations."""
+    assert outputs is not None  # `keeps_output`
+    upstream = grads[0]
+    return (None if upstream is None or not needs[0] else _build_backward(upstream, outputs[0], *inputs),)
+
+
+_SHAPE = "Tensor phases, Tensor? signs, int size, str layout, str field, float transmission"
+
+_build = define(f"mesh_build({_SHAPE}) -> Tensor", _run, _fake, folded, Gradient(_plain, _pull, keeps_output=True))
+
+
+def _run_backward(
     upstream: Tensor,
     output: Tensor,
     phases: Tensor,
@@ -122,27 +123,21 @@ def _(
     field: str,
     transmission: float,
 ) -> Tensor:
-    return torch.empty_like(phases)
+    mesh = _mesh(size, layout, field, transmission)
+    if not serves(upstream, output, phases, signs):
+        return columns.backward(upstream, output, phases, signs, mesh)
+    plain = None if signs is None else ready(signs)
+    return kernels.backward(ready(upstream), ready(output), ready(phases), plain, mesh)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    """Keep the phases and the OUTPUT: `columns.backward` finds every state in between by undoing rotations."""
-    phases, signs, *ctx.mesh = inputs
-    ctx.save_for_backward(phases, signs, output)
+def _fake_backward(upstream: Tensor, output: Tensor, phases: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(phases, memory_format=torch.contiguous_format)
 
 
-def _slope(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-    phases, signs, output = ctx.saved_tensors
-    return _build_backward(upstream, output, phases, signs, *ctx.mesh), None, None, None, None, None
-
-
-_build.register_autograd(_slope, setup_context=_remember)
+_build_backward = define(
+    f"mesh_build_backward(Tensor upstream, Tensor output, {_SHAPE}) -> Tensor", _run_backward, _fake_backward, folded
+)
 
 
 def _mesh(size: int, layout: str, field: str, transmission: float) -> Mesh:
     return Mesh(size, cast(Layout, layout), cast(Field, field), transmission)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """The same numbers, contiguous and with no pending conjugation or negation, for whoever reads memory itself."""
-    return tensor.resolve_conj().resolve_neg().contiguous()

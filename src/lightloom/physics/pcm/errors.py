@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import has_values
 from lightloom.physics.pcm import drift
 from lightloom.physics.pcm.levels import PAD, magnitudes, signed
 
@@ -92,7 +93,7 @@ def hold(drawn: Tensor, kept: Tensor) -> Tensor:
     return drawn
 
 
-def misprogram(transmissions: Tensor, std: float, drawn: Tensor | None) -> Tensor:
+def misprogram(transmissions: Tensor, std: float | Tensor, drawn: Tensor | None) -> Tensor:
     """Transmissions with the error of their last write, normal, never below 0.
 
     The published optical figure is a standard deviation of the computed value below 0.007 of full scale (Zhou et al.,
@@ -103,16 +104,20 @@ def misprogram(transmissions: Tensor, std: float, drawn: Tensor | None) -> Tenso
         std: Standard deviation of one write, as a transmission; 0 switches the error off.
         drawn: [A, k, Q, k] standard normal, one per write, see `hold`; needed where `std` is not 0.
     """
-    if std == 0 or drawn is None:
+    if drawn is None or (not isinstance(std, Tensor) and std == 0):
         return transmissions
-    return torch.add(transmissions, drawn, alpha=std).clamp_(min=0)
+    return _spread(transmissions, drawn, std).clamp_(min=0)
 
 
-def read_noise(transmissions: Tensor, std: float, *, generator: torch.Generator | None = None) -> Tensor:
+def read_noise(transmissions: Tensor, std: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """Transmissions with normal noise of their reading, new at every use; a `std` of 0 switches it off."""
-    if std == 0:
+    if not isinstance(std, Tensor) and std == 0:
         return transmissions
-    return torch.add(transmissions, drift.normal(transmissions, generator), alpha=std)
+    return _spread(transmissions, drift.normal(transmissions, generator), std)
+
+
+def _spread(values: Tensor, drawn: Tensor, std: float | Tensor) -> Tensor:
+    return values + std * drawn if isinstance(std, Tensor) else torch.add(values, drawn, alpha=std)
 
 
 @torch.no_grad()
@@ -159,7 +164,9 @@ def realise(
     for name, cells in (("absorption", absorption), ("stuck", stuck)):
         _check_cells(name, cells, sequence)
     table = table.to(sequence.device, dtype)
-    full_scale = float(table[0] - table[-1])
+    full_scale: float | Tensor = table[0] - table[-1]
+    if has_values(table):
+        full_scale = float(full_scale)
     empty = sequence == PAD
     levels = sequence.masked_fill(empty, 0)
     conductances, transmissions = [], []
@@ -174,7 +181,9 @@ def realise(
         drawn = None if kept is None else hold(drift.normal(cells, generator), kept)
         cells = misprogram(cells, programming_std * full_scale, drawn)
         cells = drift.power_law(cells, drift_nu, drift_time)
-        transmissions.append(read_noise(cells, read_noise_std * full_scale, generator=generator))
+        if read_noise_std:
+            cells = read_noise(cells, read_noise_std * full_scale, generator=generator)
+        transmissions.append(cells)
     if electronic:
         return _compensated(conductances, empty)
     return transmissions[0].sub_(transmissions[1]).div_(full_scale).masked_fill_(empty, 0)
@@ -198,6 +207,8 @@ def _compensated(conductances: list[tuple[Tensor, Tensor]], empty: Tensor) -> Te
 def _check_levels(sequence: Tensor, table: Tensor) -> int:
     """The steps L of a cell, after a look at the levels."""
     steps = len(table) - 1
+    if not has_values(sequence):
+        return steps
     low, high = (int(end) for end in sequence.aminmax()) if sequence.numel() else (0, 0)
     if low == PAD:
         low = int(sequence.masked_fill(sequence == PAD, 0).min())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, ready, serves
 
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 _COUNT, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -53,42 +54,44 @@ class Terms(NamedTuple):
 
 def usable(values: Tensor) -> bool:
     """Whether the kernels are built and serve such tensors."""
-    return values.device.type == "cpu" and values.dtype in _DTYPES and compiled.library() is not None
+    return values.dtype in _DTYPES and serves(values)
 
 
 def place(values: Tensor, limits: Tensor) -> Tensor:
     """As `levels.place`, with limits of the dtype of `values`."""
-    levels = torch.empty(values.shape, dtype=torch.int8)
+    levels = values.new_empty(values.shape, dtype=torch.int8)
     _place(values, limits, None, levels, None)
     return levels
 
 
 def place_and_weigh(values: Tensor, limits: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """The same levels, and what they are in `weights` [L + 1] by |s|, with their signs."""
-    levels, weight = torch.empty(values.shape, dtype=torch.int8), torch.empty(values.shape, dtype=values.dtype)
+    levels, weight = values.new_empty(values.shape, dtype=torch.int8), values.new_empty(values.shape)
     _place(values, limits, weights, levels, weight)
     return levels, weight
 
 
 def fade(values: Tensor, gain: float, grad: Tensor) -> Tensor:
     """`grad` times the slope of gain x tanh(values / gain)."""
-    values, grad, slope = values.contiguous(), grad.contiguous(), torch.empty(values.shape, dtype=values.dtype)
-    _call("fade", values.dtype, values.numel(), torch.get_num_threads(), gain, values, grad, slope)
+    values, grad, slope = ready(values), ready(grad), values.new_empty(values.shape)
+    addresses = (address(tensor, values.dtype) for tensor in (values, grad, slope))
+    _call("fade", values.dtype, values.numel(), torch.get_num_threads(), gain, *addresses)
     return slope
 
 
 def sums(layout: Layout, levels: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the levels that each cell takes, and their number: int32 [A, k, k] both."""
     shape = (*layout.rows.shape, layout.rows.shape[1])
-    total, number = torch.empty(shape, dtype=torch.int32), torch.empty(shape, dtype=torch.int32)
-    _call("sums", None, *_layout(layout), levels, total, number)
+    total, number = (layout.rows.new_empty(shape, dtype=torch.int32) for _ in range(2))
+    addresses = address(levels, torch.int8), address(total, torch.int32), address(number, torch.int32)
+    _call("sums", None, *_layout(layout), *addresses)
     return total, number
 
 
 def cost(layout: Layout, terms: Terms, dtype: torch.dtype) -> tuple[Tensor, int]:
     """The sum of all terms, float64 [], and how many weights were found."""
-    found = torch.empty(layout.rows.numel(), 2, dtype=torch.float64)
-    _call("cost", dtype, *_layout(layout), *_terms(terms), found)
+    found = layout.rows.new_empty(layout.rows.numel(), 2, dtype=torch.float64)
+    _call("cost", dtype, *_layout(layout), *_terms(terms, dtype), address(found, torch.float64))
     total, weights = found.sum(0)
     return total, int(weights)
 
@@ -100,39 +103,43 @@ def pull(
 
     `slopes` [2, L + 1] gives, by |s|, d u / d level = offset + growth |u|, where u = gain tanh(values / gain).
     """
-    values, grad = values.contiguous(), None if grad is None else grad.contiguous()
-    slope = torch.empty(values.shape, dtype=values.dtype)
+    dtype = values.dtype
+    values, grad = ready(values), None if grad is None else ready(grad)
+    offsets, growths = ready(slopes)
+    slope = values.new_empty(values.shape)
+    addresses = (address(tensor, dtype) for tensor in (values, grad, offsets, growths, slope))
     numbers = slopes.shape[1], gain, share
-    _call("pull", values.dtype, *_layout(layout), *_terms(terms), *numbers, values, grad, *slopes, slope)
+    _call("pull", dtype, *_layout(layout), *_terms(terms, dtype), *numbers, *addresses)
     return slope
 
 
 def _place(values: Tensor, limits: Tensor, weights: Tensor | None, levels: Tensor, weight: Tensor | None) -> None:
-    values = values.contiguous()
+    dtype = values.dtype
+    values, limits, weights = ready(values), ready(limits), None if weights is None else ready(weights)
+    inputs = (address(tensor, dtype) for tensor in (values, limits, weights))
     sizes = values.numel(), len(limits), torch.get_num_threads()
-    _call("place", values.dtype, *sizes, values, limits, weights, levels, weight)
+    _call("place", dtype, *sizes, *inputs, address(levels, torch.int8), address(weight, dtype))
 
 
 def _layout(layout: Layout) -> tuple[Any, ...]:
     arrays, size = layout.rows.shape
     private, turns = layout.columns.shape[1:3]
     sizes = arrays, size, turns, layout.width, private > 1, torch.get_num_threads()
-    return *sizes, layout.rows, None if layout.natural else layout.columns
+    return *sizes, address(layout.rows, torch.int32), address(None if layout.natural else layout.columns, torch.int32)
 
 
-def _terms(terms: Terms) -> tuple[Any, ...]:
+def _terms(terms: Terms, dtype: torch.dtype) -> tuple[Any, ...]:
     rows = 0 if terms.reference is None else terms.reference[..., 0].numel()
-    return terms.squared, terms.start, rows, terms.reference, terms.levels
+    return terms.squared, terms.start, rows, address(terms.reference, dtype), address(terms.levels, torch.int8)
 
 
 def _call(kernel: str, dtype: torch.dtype | None, *arguments: Any) -> None:
     name = f"pcm_{kernel}" if dtype is None else f"pcm_{kernel}_{_DTYPES[dtype]}"
-    plain = (value.data_ptr() if isinstance(value, Tensor) else value for value in arguments)
-    _function(compiled.library(), kernel, name)(*plain)
+    _function(compiled.library(), kernel, name)(*arguments)
 
 
 @lru_cache(maxsize=16)
-def _function(library: ctypes.CDLL, kernel: str, name: str) -> Callable[..., Any]:
+def _function(library: ctypes.CDLL | None, kernel: str, name: str) -> Callable[..., Any]:
     function = getattr(library, name)
     function.argtypes, function.restype = _ARGUMENTS[kernel], None
     return function  # type: ignore[no-any-return]  # ctypes knows no types

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import define, has_values, one_by_one
 from lightloom.physics.pcm import level_kernels
 
 PAD = -128
@@ -61,6 +62,13 @@ def magnitudes(transmissions: Tensor) -> Tensor:
         raise ValueError(f"transmissions are one list, [levels], got the shape {list(transmissions.shape)}")
     _check_count(len(transmissions))
     exact = transmissions.double()
+    if has_values(exact):
+        _check_fall(exact)
+    contrasts = (exact - exact[-1]).flip(0)
+    return contrasts / contrasts[-1]
+
+
+def _check_fall(exact: Tensor) -> None:
     if not ((exact > 0) & (exact <= 1)).all():
         raise ValueError(f"transmissions are above 0 and at most 1, got {exact.tolist()}; give shares, not dB or %")
     if not (exact.diff() < 0).all():
@@ -68,8 +76,6 @@ def magnitudes(transmissions: Tensor) -> Tensor:
             f"transmissions fall strictly, the most transparent level first, got {exact.tolist()}; "
             "sort them, and leave out what cannot be told apart"
         )
-    contrasts = (exact - exact[-1]).flip(0)
-    return contrasts / contrasts[-1]
 
 
 def to_levels(values: Tensor, magnitudes: Tensor) -> Tensor:
@@ -92,7 +98,7 @@ def to_levels(values: Tensor, magnitudes: Tensor) -> Tensor:
     values = values.detach()
     if not values.is_floating_point():
         raise TypeError(f"weights are floating-point numbers, got {values.dtype}; levels need no conversion")
-    if values.numel():
+    if values.numel() and has_values(values):
         low, high = (float(end) for end in values.aminmax())
         if not (low >= -1 and high <= 1):
             raise ValueError(
@@ -119,7 +125,7 @@ def from_levels(levels: Tensor, magnitudes: Tensor) -> Tensor:
     if levels.is_floating_point() or levels.is_complex() or levels.dtype == torch.bool:
         raise TypeError(f"levels are integers, got {levels.dtype}; `to_levels` makes them of weights")
     steps = len(magnitudes) - 1
-    if levels.numel():
+    if levels.numel() and has_values(levels):
         low, high = (int(end) for end in levels.aminmax())
         if low < -steps or high > steps:
             raise ValueError(
@@ -143,13 +149,25 @@ def signed(magnitudes: Tensor) -> Tensor:
 
 def place(values: Tensor, limits: Tensor) -> Tensor:
     """The signed level of each value: how many of the rising `limits` [L] float64 its magnitude exceeds, as int8."""
+    found: Tensor = _place(values.detach(), limits.detach())
+    return found
+
+
+def _run(values: Tensor, limits: Tensor) -> Tensor:
     if values.dtype not in (torch.float32, torch.float64):
         values = values.float()
     limits = rounded_down(limits.to(values.device), values.dtype)
     if level_kernels.usable(values):
         return level_kernels.place(values, limits)
     passed = torch.bucketize(values.abs().contiguous(), limits, out_int32=True)
-    return torch.where(values < 0, -passed, passed).to(torch.int8)
+    return torch.where(values < 0, -passed, passed).to(torch.int8).contiguous()
+
+
+def _fake(values: Tensor, limits: Tensor) -> Tensor:
+    return values.new_empty(values.shape, dtype=torch.int8)
+
+
+_place = define("pcm_place(Tensor values, Tensor limits) -> Tensor", _run, _fake, one_by_one)
 
 
 def rounded_down(limits: Tensor, dtype: torch.dtype) -> Tensor:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from lightloom.physics.compiled.operators import Gradient, define, has_values, one_by_one
 from lightloom.physics.pcm import level_kernels
 from lightloom.physics.pcm.levels import midpoints, place, rounded_down, signed
+from lightloom.physics.phases import straight_through
 
 
 class Quantised(NamedTuple):
@@ -60,7 +61,7 @@ def levels_of(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) ->
         ValueError: There is NaN in the matrix.
     """
     found = scale(matrix, magnitudes, gain)
-    if found.largest.isnan():
+    if has_values(matrix) and found.largest.isnan():
         raise ValueError("a matrix with NaN in it has no levels; look for the training step that diverged")
     return place(matrix.detach(), found.limits)
 
@@ -79,7 +80,7 @@ def scale(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None) -> Scale:
 
 def apply_scale(matrix: Tensor, found: Scale) -> Quantised:
     """`quantise` with a scale found before."""
-    return Quantised(*_Quantise.apply(matrix, *found))  # type: ignore[no-untyped-call]
+    return Quantised(*_quantise(matrix, *found))
 
 
 def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
@@ -90,27 +91,57 @@ def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
     return levels, signed(found.weights)[levels.int() + len(found.limits)]
 
 
+def bounded(matrix: Tensor, gain: Tensor) -> Tensor:
+    """U = g tanh(matrix / g)."""
+    gain = gain.detach().to(matrix.dtype)
+    return gain * torch.tanh(matrix / gain)
+
+
 def fade(matrix: Tensor, gain: Tensor) -> Tensor:
     """Slope of g tanh(matrix / g): 1 - tanh^2, which is 1 / cosh^2 and keeps its digits far out."""
     return torch.cosh(matrix / gain.to(matrix.dtype)).square().reciprocal()
 
 
-class _Quantise(torch.autograd.Function):
-    """Levels forwards, the slope of u backwards."""
+def _run(matrix: Tensor, gain: Tensor, largest: Tensor, limits: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    levels, weight = place_and_weigh(matrix, Scale(gain, largest, limits, weights))
+    return weight.contiguous(), levels
 
-    @staticmethod
-    def forward(
-        ctx: Any, matrix: Tensor, gain: Tensor, largest: Tensor, limits: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        levels, weight = place_and_weigh(matrix, Scale(gain, largest, limits, weights))
-        ctx.save_for_backward(matrix, gain)
-        ctx.mark_non_differentiable(levels)
-        return weight, levels
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None, None]:
-        matrix, gain = ctx.saved_tensors
-        if level_kernels.usable(matrix):
-            return level_kernels.fade(matrix, float(gain), grad), None, None, None, None
-        return grad * fade(matrix, gain), None, None, None, None
+def _plain(matrix: Tensor, gain: Tensor, largest: Tensor, limits: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    levels = place(matrix, limits)
+    weight = signed(weights.detach())[levels.int() + len(limits)]
+    return straight_through(weight, bounded(matrix, gain)), levels
+
+
+def _fake(matrix: Tensor, gain: Tensor, largest: Tensor, limits: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    return matrix.new_empty(matrix.shape), matrix.new_empty(matrix.shape, dtype=torch.int8)
+
+
+def _pull(
+    inputs: tuple[Any, ...], _: tuple[Tensor, ...] | None, grads: tuple[Tensor | None, ...], needs: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    matrix, gain = inputs[:2]
+    return (None if grads[0] is None else _fade(matrix, gain, grads[0]),)
+
+
+_quantise = define(
+    "pcm_quantise(Tensor matrix, Tensor gain, Tensor largest, Tensor limits, Tensor weights) "
+    "-> (Tensor weight, Tensor levels)",
+    _run,
+    _fake,
+    one_by_one,
+    Gradient(_plain, _pull),
+)
+
+
+def _run_fade(matrix: Tensor, gain: Tensor, grad: Tensor) -> Tensor:
+    if grad.dtype == matrix.dtype and level_kernels.usable(matrix):
+        return level_kernels.fade(matrix, float(gain), grad)
+    return (grad * fade(matrix, gain)).contiguous()
+
+
+def _fake_fade(matrix: Tensor, gain: Tensor, grad: Tensor) -> Tensor:
+    return matrix.new_empty(matrix.shape)
+
+
+_fade = define("pcm_fade(Tensor matrix, Tensor gain, Tensor grad) -> Tensor", _run_fade, _fake_fade, one_by_one)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.blocks import grid
+from lightloom.physics.compiled.operators import define, has_values, one_by_one
 from lightloom.physics.pcm import write_kernels as kernels
 from lightloom.physics.pcm.levels import PAD
 from lightloom.physics.pcm.order import Scope, Sharing
@@ -66,13 +67,31 @@ def sequence(levels: Tensor, schedule: Schedule, *, empty: int = PAD) -> Tensor:
     Raises:
         ValueError: The schedule names a row or column that the matrix does not have.
     """
+    if empty == PAD and levels.dtype == torch.int8:
+        held: Tensor = _sequence(levels, *schedule)
+        return held
+    return _laid_out(levels, schedule, empty)
+
+
+def _laid_out(levels: Tensor, schedule: Schedule, empty: int) -> Tensor:
     _check_rows(schedule, len(levels))
-    if empty == PAD and kernels.usable(levels):
-        made = kernels.ordered("sequence", levels, *schedule)
-        if made is not None:
-            return made
     index, real = places(schedule, levels.shape[1])
     return torch.where(real, levels.flatten()[index], empty)
+
+
+def _run(levels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    schedule = Schedule(rows, columns)
+    _check_rows(schedule, len(levels))
+    held = kernels.ordered("sequence", levels, *schedule) if kernels.usable(levels) else None
+    return _laid_out(levels, schedule, PAD) if held is None else held
+
+
+def _fake(levels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    (arrays, size), turns = rows.shape, columns.shape[2]
+    return levels.new_empty(arrays, size, turns, size)
+
+
+_sequence = define("pcm_sequence(Tensor levels, Tensor rows, Tensor columns) -> Tensor", _run, _fake, one_by_one)
 
 
 def matrix(sequence: Tensor, schedule: Schedule, rows: int, columns: int) -> Tensor:
@@ -92,9 +111,10 @@ def matrix(sequence: Tensor, schedule: Schedule, rows: int, columns: int) -> Ten
     """
     _check_rows(schedule, rows)
     index, real = places(schedule, columns)
-    made = sequence.new_zeros(rows * columns)
-    made[index[real]] = sequence[real]
-    return made.view(rows, columns)
+    # what sits nowhere goes to one place more, which is cut off: no size then hangs on a value
+    to = torch.where(real, index, rows * columns).flatten()
+    made = sequence.new_zeros(rows * columns + 1).index_copy(0, to, sequence.flatten())
+    return made[:-1].view(rows, columns)
 
 
 def multiply(weights: Tensor, schedule: Schedule, x: Tensor, groups: int) -> Tensor:
@@ -220,18 +240,25 @@ def places(schedule: Schedule, columns: int) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: A column is out of range.
     """
+    if has_values(schedule.columns):
+        _check_columns(schedule, columns)
+    row, column = schedule.rows[:, :, None, None].long(), schedule.columns.long()
+    real = (row >= 0) & (column >= 0)
+    return torch.where(real, row * columns + column, 0), real
+
+
+def _check_columns(schedule: Schedule, columns: int) -> None:
     least, largest = (int(bound) for bound in schedule.columns.aminmax())
     if least < -1 or largest >= columns:
         raise ValueError(
             f"The schedule names column {least if least < -1 else largest} of a matrix with {columns} columns; "
             f"expected 0 to {columns - 1}, or -1 for none."
         )
-    row, column = schedule.rows[:, :, None, None].long(), schedule.columns.long()
-    real = (row >= 0) & (column >= 0)
-    return torch.where(real, row * columns + column, 0), real
 
 
 def _check_rows(schedule: Schedule, rows: int) -> None:
+    if not has_values(schedule.rows):
+        return
     least, largest = (int(bound) for bound in schedule.rows.aminmax())
     if least < -1 or largest >= rows:
         raise ValueError(

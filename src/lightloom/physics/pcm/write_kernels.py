@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, ready, serves
 
 Ordered = Literal["sequence", "cut", "sort_ascending", "sort_cheapest"]
 
@@ -27,7 +28,7 @@ _ARGUMENTS = {
 
 def usable(levels: Tensor) -> bool:
     """Whether the kernels are built and serve tensors such as `levels`."""
-    return levels.device.type == "cpu" and levels.dtype == torch.int8 and compiled.library() is not None
+    return levels.dtype == torch.int8 and serves(levels)
 
 
 def ordered(kernel: Ordered, levels: Tensor, rows: Tensor, columns: Tensor) -> Tensor | None:
@@ -44,14 +45,11 @@ def ordered(kernel: Ordered, levels: Tensor, rows: Tensor, columns: Tensor) -> T
     """
     (arrays, size), turns = rows.shape, columns.shape[2]
     shared = int(columns.shape[1] == 1)
-    held = [
-        levels.contiguous(),
-        rows.int().contiguous(),
-        columns.int().contiguous(),
-    ]  # must live until the call is over
-    made = torch.empty(arrays, size, turns, size, dtype=torch.int8 if kernel == "sequence" else torch.int32)
+    held = ready(levels), ready(rows.int()), ready(columns.int())  # must live until the call is over
+    made = levels.new_empty(arrays, size, turns, size, dtype=torch.int8 if kernel == "sequence" else torch.int32)
+    types = torch.int8, torch.int32, torch.int32, made.dtype
     sound = _function(compiled.library(), f"pcm_{kernel}")(
-        arrays, size, turns, levels.shape[1], shared, torch.get_num_threads(), *map(_address, (*held, made))
+        arrays, size, turns, levels.shape[1], shared, torch.get_num_threads(), *map(address, (*held, made), types)
     )
     return made if sound else None
 
@@ -63,21 +61,18 @@ def count(sequence: Tensor, start: str) -> tuple[Tensor, Tensor] | None:
         int32 [5, A, 2, k, k] of the cells and int32 [2, Q or 2 Q] of the turns, or None where a level is out of range.
     """
     arrays, size, turns, _ = sequence.shape
-    held = sequence.contiguous()
-    tallies = torch.empty(5, arrays, 2, size, size, dtype=torch.int32)
-    highest = torch.zeros(2, turns * (2 if start == "alternate" else 1), dtype=torch.int32)
+    held = ready(sequence)
+    tallies = held.new_empty(5, arrays, 2, size, size, dtype=torch.int32)
+    highest = held.new_zeros(2, turns * (2 if start == "alternate" else 1), dtype=torch.int32)
+    addresses = address(held, torch.int8), address(tallies, torch.int32), address(highest, torch.int32)
     sound = _function(compiled.library(), "pcm_count")(
-        arrays, size, turns, _STARTS.index(start), torch.get_num_threads(), *map(_address, (held, tallies, highest))
+        arrays, size, turns, _STARTS.index(start), torch.get_num_threads(), *addresses
     )
     return (tallies, highest) if sound else None
 
 
-def _address(tensor: Tensor) -> int:
-    return tensor.data_ptr()
-
-
 @lru_cache(maxsize=8)
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., int]:
+def _function(library: ctypes.CDLL | None, name: str) -> Callable[..., int]:
     function = getattr(library, name)
     function.argtypes, function.restype = _ARGUMENTS[name], ctypes.c_int
     return function  # type: ignore[no-any-return]  # ctypes knows no types

@@ -9,11 +9,12 @@ sign. Source of the erased start and the level-wise count: Zhu et al., "ELight",
 from __future__ import annotations
 
 from itertools import chain
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import define, one_by_one
 from lightloom.physics.pcm import write_kernels as kernels
 from lightloom.physics.pcm.levels import MOST_LEVELS, PAD
 
@@ -68,13 +69,7 @@ def count(sequence: Tensor, start: Start = "erased") -> Writes:
         raise TypeError(f"Levels are counted as int8, not {sequence.dtype}: make them with `levels.to_levels`.")
     if sequence.dim() != 4 or sequence.shape[1] != sequence.shape[3] or not sequence.numel():
         raise ValueError(f"A sequence is [arrays, k, turns, k], not {tuple(sequence.shape)}.")
-    counted = kernels.count(sequence, start) if kernels.usable(sequence) else _count(sequence, start)
-    if counted is None:
-        raise ValueError(
-            f"A level is beyond -{MOST_LEVELS - 1} to {MOST_LEVELS - 1} (and not {PAD}, which marks a place that holds "
-            f"nothing): a cell has at most {MOST_LEVELS} levels."
-        )
-    tallies, highest = counted
+    tallies, highest = _counted(sequence, start)
     return Writes._make((*tallies, *highest, 2 if start == "alternate" else 1))
 
 
@@ -91,6 +86,25 @@ def worst_cell(writes: Writes) -> int:
 def worst_pair(writes: Writes) -> int:
     """As `worst_cell`, for the two cells of a pair together: the published form, which takes them for one."""
     return int((writes.rises + writes.falls).sum(1).max()) // writes.inferences
+
+
+def _run(sequence: Tensor, start: str) -> tuple[Tensor, Tensor]:
+    counts = kernels.count(sequence, start) if kernels.usable(sequence) else _count(sequence, cast(Start, start))
+    if counts is None:
+        raise ValueError(
+            f"A level is beyond -{MOST_LEVELS - 1} to {MOST_LEVELS - 1} (and not {PAD}, which marks a place that holds "
+            f"nothing): a cell has at most {MOST_LEVELS} levels."
+        )
+    return counts
+
+
+def _fake(sequence: Tensor, start: str) -> tuple[Tensor, Tensor]:
+    arrays, size, turns, _ = sequence.shape
+    tallies = sequence.new_empty(5, arrays, 2, size, size, dtype=torch.int32)
+    return tallies, sequence.new_empty(2, turns * (2 if start == "alternate" else 1), dtype=torch.int32)
+
+
+_counted = define("pcm_count(Tensor sequence, str start) -> (Tensor tallies, Tensor highest)", _run, _fake, one_by_one)
 
 
 def _count(sequence: Tensor, start: Start) -> tuple[Tensor, Tensor] | None:

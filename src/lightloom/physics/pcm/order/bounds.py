@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import define, folded
 from lightloom.physics.pcm.order import path_kernels as kernels
 from lightloom.physics.pcm.order.paths import Ends, length, with_ends
 
@@ -113,7 +114,16 @@ def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]
     Returns:
         Cost of each tree, int64 [problems], and its edges at each node, int32 [problems, n].
     """
-    if kernels.usable(distances):
+    totals, degrees = _span(distances, prices, scale)
+    return totals, degrees
+
+
+def _fake(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    return prices.new_empty(prices.shape[:1]), distances.new_empty(prices.shape)
+
+
+def _run(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    if kernels.usable(distances, prices):
         return kernels.span(distances, prices, scale)
     problems, n = prices.shape
     every = torch.arange(problems, device=prices.device)
@@ -131,6 +141,11 @@ def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]
         degrees[every, here] += 1
         degrees[every, parent[every, here]] += 1
     return totals, degrees
+
+
+_span = define(
+    "pcm_span(Tensor distances, Tensor prices, int scale) -> (Tensor totals, Tensor degrees)", _run, _fake, folded
+)
 
 
 def _at(values: Tensor, index: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics import compiled
+from lightloom.physics.compiled.operators import address, ready, serves
 
 _COUNT, _ADDRESS = ctypes.c_int64, ctypes.c_void_p
 _ARGUMENTS = {
@@ -21,47 +22,49 @@ _ARGUMENTS = {
 _WIDTH = 64  # bytes of a vector: points are padded to whole ones, with what counts nothing
 
 
-def usable(tensor: Tensor) -> bool:
-    """Whether the kernels are built and serve tensors where this one is."""
-    return tensor.device.type == "cpu" and compiled.library() is not None
+def usable(*tensors: Tensor) -> bool:
+    """Whether the kernels are built and serve tensors where these are."""
+    return serves(*tensors)
 
 
 def distances(points: Tensor, holes: bool) -> Tensor:
     """As `paths.distances`; `holes` says that a place may be empty in one point and not in another."""
     problems, n, size = points.shape
     width = -(-size // _WIDTH) * _WIDTH
-    held = torch.zeros(problems, n, width, dtype=torch.uint8)
+    held = points.new_zeros(problems, n, width, dtype=torch.uint8)
     held[..., :size] = points.view(torch.uint8) ^ 128  # the order of levels, with PAD at 0
-    made = torch.empty(problems, n, n, dtype=torch.int32)
-    _call("distances", problems, n, width, holes, torch.get_num_threads(), held, made)
+    made = points.new_empty(problems, n, n, dtype=torch.int32)
+    addresses = address(held, torch.uint8), address(made, torch.int32)
+    _call("distances", problems, n, width, holes, torch.get_num_threads(), *addresses)
     return made
 
 
 def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) -> Tensor:
     """As `paths.path`, for paths with a cost at either end."""
     problems, n, _ = distances.shape
-    made = torch.empty(problems, n, dtype=torch.int32)
+    held = ready(distances), ready(first), ready(last), distances.new_empty(problems, n)
     state = 2 * seed + 1  # never 0, where the generator would stay
-    _call("path", problems, n, kicks, state, torch.get_num_threads(), distances, first, last, made)
-    return made
+    addresses = (address(tensor, torch.int32) for tensor in held)
+    _call("path", problems, n, kicks, state, torch.get_num_threads(), *addresses)
+    return held[-1]
 
 
 def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     """As `bounds.span`."""
     problems, n, _ = distances.shape
-    totals, degrees = torch.empty(problems, dtype=torch.int64), torch.empty(problems, n, dtype=torch.int32)
-    _call("span", problems, n, scale, torch.get_num_threads(), distances, prices, totals, degrees)
+    totals, degrees = prices.new_empty(problems), distances.new_empty(problems, n)
+    held = ready(distances), ready(prices), totals, degrees
+    types = torch.int32, torch.int64, torch.int64, torch.int32
+    _call("span", problems, n, scale, torch.get_num_threads(), *map(address, held, types))
     return totals, degrees
 
 
 def _call(kernel: str, *arguments: Any) -> None:
-    held = [value.contiguous() if isinstance(value, Tensor) else value for value in arguments]  # lives until the return
-    plain = (value.data_ptr() if isinstance(value, Tensor) else value for value in held)
-    _function(compiled.library(), kernel)(*plain)
+    _function(compiled.library(), kernel)(*arguments)
 
 
 @lru_cache(maxsize=8)
-def _function(library: ctypes.CDLL, kernel: str) -> Callable[..., Any]:
+def _function(library: ctypes.CDLL | None, kernel: str) -> Callable[..., Any]:
     function = getattr(library, f"pcm_{kernel}")
     function.argtypes, function.restype = _ARGUMENTS[kernel], None
     return function  # type: ignore[no-any-return]  # ctypes knows no types

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import define, folded
 from lightloom.physics.pcm.levels import PAD
 from lightloom.physics.pcm.order import path_kernels as kernels
 
+_HALF = 1 << 63  # an operator's integers are signed
 _HELD = 1 << 24  # distances that the torch way works on at once
 
 
@@ -48,8 +50,13 @@ def distances(points: Tensor) -> Tensor:
         raise TypeError(f"Points are levels, int8, not {points.dtype}: make them with `levels.to_levels`.")
     if points.dim() != 3:
         raise ValueError(f"Points are [problems, n, d], not {tuple(points.shape)}.")
+    made: Tensor = _distances(points)
+    return made
+
+
+def _run_distances(points: Tensor) -> Tensor:
     empty = points == PAD
-    holes = bool((empty.any(1) != empty.all(1)).any())
+    holes = bool((empty.any(1) != empty.all(1)).any()) if points.numel() else False
     if kernels.usable(points):
         return kernels.distances(points, holes)
     made = points.new_empty(len(points), points.shape[1], points.shape[1], dtype=torch.int32)
@@ -62,6 +69,14 @@ def distances(points: Tensor) -> Tensor:
                 sums -= held[part].abs() @ missing.T.float() + missing[part].float() @ held.T.abs()
             out[part] = sums.int()
     return made
+
+
+def _fake_distances(points: Tensor) -> Tensor:
+    problems, n, _ = points.shape
+    return points.new_empty(problems, n, n, dtype=torch.int32)
+
+
+_distances = define("pcm_distances(Tensor points) -> Tensor", _run_distances, _fake_distances, folded)
 
 
 def norms(points: Tensor) -> Tensor:
@@ -100,11 +115,28 @@ def path(
     problems, n = ends.first.shape
     if n < 2:
         order = torch.zeros(problems, n, dtype=torch.int32, device=distances.device)
-    elif kernels.usable(distances):
-        order = kernels.path(*ends, kicks, seed)
     else:
-        order = _shortest(_two_opt(ends), ends)
+        order = _path(*ends, kicks, (seed + _HALF) % (2 * _HALF) - _HALF)
     return torch.cat([order.new_zeros(problems, 1), order + 1], 1) if closed else order
+
+
+def _run_path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) -> Tensor:
+    ends = Ends(distances, first, last)
+    if kernels.usable(*ends):
+        return kernels.path(*ends, kicks, seed)
+    return _shortest(_two_opt(ends), ends)
+
+
+def _fake_path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) -> Tensor:
+    return first.new_empty(first.shape)
+
+
+_path = define(
+    "pcm_path(Tensor distances, Tensor first, Tensor last, int kicks, int seed) -> Tensor",
+    _run_path,
+    _fake_path,
+    folded,
+)
 
 
 def length(

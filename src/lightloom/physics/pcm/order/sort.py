@@ -9,11 +9,12 @@ ASP-DAC 2022.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
+from lightloom.physics.compiled.operators import define, has_values, one_by_one
 from lightloom.physics.pcm import write_kernels as kernels
 from lightloom.physics.pcm.levels import MOST_LEVELS, PAD
 from lightloom.physics.pcm.order import Scope
@@ -70,37 +71,42 @@ def sort_cells(
 
 def _cut(levels: Tensor, schedule: Schedule) -> Schedule:
     """Each row sorted, empty places after the zeros, slot j taking the run from j Q to (j + 1) Q."""
-    made = _compiled("cut", levels, schedule)
-    if made is None:
-        held, columns = _laid_out(levels, schedule)
-        keys = torch.where(held == PAD, 1, 2 * held).flatten(2)
-        order = keys.argsort(dim=2, stable=True)
-        arrays, size, turns, _ = held.shape
-        made = columns.flatten(2).gather(2, order).view(arrays, size, size, turns).transpose(2, 3).contiguous()
-    return Schedule(schedule.rows, made)
+    return Schedule(schedule.rows, _ordered(levels, *schedule, "cut"))
 
 
 def _sort(levels: Tensor, schedule: Schedule, *, cheapest: bool) -> Schedule:
     """Each slot's levels sorted over its turns, empty places last."""
-    made = _compiled("sort_cheapest" if cheapest else "sort_ascending", levels, schedule)
-    if made is None:
-        held, columns = _laid_out(levels, schedule)
-        keys = held
-        if cheapest:
-            least = torch.where(held == PAD, _LAST, held).amin(2, keepdim=True)
-            keys = torch.where(least.abs() > held.amax(2, keepdim=True).abs(), -held, held)
-        made = columns.gather(2, torch.where(held == PAD, _LAST, keys).argsort(dim=2, stable=True))
-    return Schedule(schedule.rows, made)
+    return Schedule(schedule.rows, _ordered(levels, *schedule, "sort_cheapest" if cheapest else "sort_ascending"))
 
 
-def _compiled(kernel: kernels.Ordered, levels: Tensor, schedule: Schedule) -> Tensor | None:
-    """The kernel's columns, or None where torch has to do it, or to say what is wrong with the schedule."""
-    if not kernels.usable(levels):
-        return None
-    least, largest = (int(bound) for bound in schedule.rows.aminmax())
-    if least < -1 or largest >= len(levels):
-        return None
-    return kernels.ordered(kernel, levels, *schedule)
+def _run(levels: Tensor, rows: Tensor, columns: Tensor, kernel: str) -> Tensor:
+    """The kernel's columns, or torch's where there is none or where torch has to tell what is wrong."""
+    schedule, kind = Schedule(rows, columns), cast(kernels.Ordered, kernel)
+    if kernels.usable(levels):
+        least, largest = (int(bound) for bound in rows.aminmax())
+        made = kernels.ordered(kind, levels, *schedule) if least >= -1 and largest < len(levels) else None
+        if made is not None:
+            return made
+    held, columns = _laid_out(levels, schedule)
+    if kind == "cut":
+        order = torch.where(held == PAD, 1, 2 * held).flatten(2).argsort(dim=2, stable=True)
+        arrays, size, turns, _ = held.shape
+        return columns.flatten(2).gather(2, order).view(arrays, size, size, turns).transpose(2, 3).contiguous()
+    keys = held
+    if kind == "sort_cheapest":
+        least = torch.where(held == PAD, _LAST, held).amin(2, keepdim=True)
+        keys = torch.where(least.abs() > held.amax(2, keepdim=True).abs(), -held, held)
+    return columns.gather(2, torch.where(held == PAD, _LAST, keys).argsort(dim=2, stable=True))
+
+
+def _fake(levels: Tensor, rows: Tensor, columns: Tensor, kernel: str) -> Tensor:
+    (arrays, size), turns = rows.shape, columns.shape[2]
+    return levels.new_empty(arrays, size, turns, size, dtype=torch.int32)
+
+
+_ordered = define(
+    "pcm_order(Tensor levels, Tensor rows, Tensor columns, str kernel) -> Tensor", _run, _fake, one_by_one
+)
 
 
 def _laid_out(levels: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor]:
@@ -112,6 +118,8 @@ def _laid_out(levels: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor]:
 def _check(levels: Tensor) -> None:
     if levels.dtype != torch.int8:
         raise TypeError(f"Levels are sorted as int8, not {levels.dtype}: make them with `levels.to_levels`.")
+    if not has_values(levels):
+        return
     least, largest = (int(bound) for bound in levels.aminmax())
     if least <= -MOST_LEVELS or largest >= MOST_LEVELS:
         raise ValueError(
