@@ -155,7 +155,8 @@ def _run(
     medium, beam = Medium(depth, saturation, residual, form, broadening), probe if probes is None else probes
     if not kernels.usable(x):
         _check_light(x, encoding)
-        return tuple(_respond(x, medium, encoding, slope, beam))
+        output, factor = _respond(x, medium, encoding, slope, beam)
+        return output, factor
     output, factor, (missing, negative) = kernels.respond(x, medium, encoding == "amplitude", slope == "exact", beam)
     _refuse(missing, negative)
     return output, factor

@@ -23,7 +23,7 @@ from torch.autograd import forward_ad
 from lightloom.physics.compiled import library
 
 _NAMESPACE = "lightloom"
-_OPERATORS = torch.library.Library(_NAMESPACE, "FRAGMENT")
+_OPERATORS: Any = torch.library.Library(_NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
 
 DEFINED: dict[str, Callable[..., Any]] = {}
 """Every operator, by its name without the namespace; those of a module are there once it is imported."""
@@ -99,11 +99,12 @@ def is_plain(tensor: Tensor) -> bool:
 
 def has_values(tensor: Tensor) -> bool:
     """Whether a value may be looked at: not in a fake or meta tensor, nor in one that functorch or a tracer holds."""
-    if torch.compiler.is_compiling() or tensor.is_meta or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or tensor.is_meta or torch._C._is_tracing():
         return False
     if torch._C._are_functorch_transforms_active():
         return False
-    return type(tensor) in _REAL and torch._C._len_torch_dispatch_stack() == 0
+    early: int = torch._ops._len_torch_dispatch_stack_pre_dispatch()  # type: ignore[no-untyped-call]
+    return type(tensor) in _REAL and early + torch._C._len_torch_dispatch_stack() == 0
 
 
 _REAL = (Tensor, torch.nn.Parameter)
@@ -118,7 +119,7 @@ def transformed() -> bool:
     if torch.compiler.is_compiling():
         return True
     functorch = torch._C._are_functorch_transforms_active()
-    return functorch or forward_ad._current_level >= 0 or torch.jit.is_tracing()
+    return functorch or forward_ad._current_level >= 0 or torch._C._is_tracing()
 
 
 def address(tensor: Tensor | None, dtype: torch.dtype, *, dense: bool = True) -> int | None:
@@ -285,7 +286,8 @@ def _pull_plainly(
         made = plain(*(given.get(number, value) for number, value in enumerate(inputs)))
         return tuple(output for output in (made if isinstance(made, tuple) else (made,)) if _differs(output))
 
-    outputs, pull = torch.func.vjp(of, *(inputs[place] for place in places))  # type: ignore[no-untyped-call]
+    transposed: Any = torch.func.vjp(of, *(inputs[place] for place in places))
+    outputs, pull = transposed
     whole = tuple(torch.zeros_like(o) if g is None else g for g, o in zip(grads, outputs, strict=True))
     slopes: list[Tensor | None] = [None] * len(inputs)
     for place, slope in zip(places, pull(whole), strict=True):

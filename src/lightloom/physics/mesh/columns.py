@@ -126,7 +126,7 @@ def _cut(values: Tensor, first: int, column: Column) -> Tensor:
 def _pairs(state: Tensor, column: Column) -> tuple[Tensor, Tensor]:
     """Views of the rows that a column joins: upper and lower waveguides, each [blocks, groups, stride, k]."""
     rows = state[:, column.start : column.start + 2 * column.count]
-    halves = rows.unflatten(1, (column.count // column.stride, 2, column.stride))
+    halves = rows.view(len(rows), column.count // column.stride, 2, column.stride, state.shape[-1])
     return halves[:, :, 0], halves[:, :, 1]
 
 

@@ -46,12 +46,12 @@ def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
     """As `nulling.null`, for contiguous CPU tensors."""
     blocks, size, _ = matrices.shape
     field: Field = "complex" if matrices.is_complex() else "real"
-    real = {"dtype": torch.float64, "device": "cpu"}
-    phases = torch.empty(blocks, phase_count(size, layout, field), **real)
-    signs = torch.empty(blocks, size, **real) if field == "real" else None
-    deviation = torch.empty(blocks, **real)
+    real = torch.float64
+    phases = matrices.new_empty(blocks, phase_count(size, layout, field), dtype=real)
+    signs = matrices.new_empty(blocks, size, dtype=real) if field == "real" else None
+    deviation = matrices.new_empty(blocks, dtype=real)
     order, steps = _steps(size, layout)
-    arrays = address(matrices, matrices.dtype), *(address(made, torch.float64) for made in (phases, signs, deviation))
+    arrays = address(matrices, matrices.dtype), *(address(made, real) for made in (phases, signs, deviation))
     function = _function(compiled.library(), "decompose", f"mesh_decompose_{field}")
     function(blocks, size, len(order), steps, *arrays, full_turn(dtype), torch.get_num_threads())
     return Nulled(phases.to(dtype), signs, deviation)

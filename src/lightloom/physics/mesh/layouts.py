@@ -56,7 +56,7 @@ class Wiring:
     @property
     def mzis(self) -> int:
         """Number of MZIs m."""
-        return self.places.shape[1]
+        return int(self.places.shape[1])
 
     @property
     def upper(self) -> Tensor:

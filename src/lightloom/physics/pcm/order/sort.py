@@ -83,8 +83,8 @@ def _run(levels: Tensor, rows: Tensor, columns: Tensor, kernel: str) -> Tensor:
     """The kernel's columns, or torch's where there is none or where torch has to tell what is wrong."""
     schedule, kind = Schedule(rows, columns), cast(kernels.Ordered, kernel)
     if kernels.usable(levels):
-        least, largest = (int(bound) for bound in rows.aminmax())
-        made = kernels.ordered(kind, levels, *schedule) if least >= -1 and largest < len(levels) else None
+        first, last = (int(bound) for bound in rows.aminmax())
+        made = kernels.ordered(kind, levels, *schedule) if first >= -1 and last < len(levels) else None
         if made is not None:
             return made
     held, columns = _laid_out(levels, schedule)
