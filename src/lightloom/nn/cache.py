@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.nn.inference import normal_tensors
+from lightloom.physics.execution import eager, forward_mode
 
 
 class CachingModule(nn.Module):
@@ -45,7 +46,7 @@ class CachingModule(nn.Module):
             compute: Makes it. It reads tensors by `own`, which does not let others change them.
             context: Anything else that it depends on, compared by identity.
         """
-        if observed() or self._differentiated(names):
+        if not eager() or forward_mode() or self._differentiated(names):
             return compute()
         suspects = self._suspects(names)
         if not all(_plain(self.own(name)) for name in suspects):
@@ -193,19 +194,6 @@ def _holders(tensors: Mapping[str, Tensor | None], name: str) -> tuple[int | boo
 
 
 _NO_OTHER = _holders({"one": torch.zeros(1)}, "one")
-
-
-def observed() -> bool:
-    """Whether a tool of torch looks at what is computed here, so that tensors may stand for others.
-
-    True under `torch.compile`, `torch.export`, `torch.jit.trace`, the transforms of `torch.func` and modes of dispatch.
-    """
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-    )
 
 
 def _plain(tensor: Tensor | None) -> bool:

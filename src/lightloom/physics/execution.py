@@ -13,16 +13,30 @@ from typing import Any, ParamSpec
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 _Arguments = ParamSpec("_Arguments")
 
 
 def eager() -> bool:
-    """Whether operations run at once: no compilation or export, no transform of `torch.func`, no mode between."""
+    """Whether operations run at once: no compilation, tracing or export, no transform, no mode of dispatch between."""
     return not (
-        torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or is_in_torch_dispatch_mode()
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._is_tracing()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._ops._len_torch_dispatch_stack_pre_dispatch() > 0  # type: ignore[no-untyped-call]
     )
+
+
+def transformed() -> bool:
+    """Whether functorch, forward-mode differentiation, a compiler or a tracer is at work.
+
+    They take a program apart into functions of torch, where an `autograd.Function` would be in the way.
+    """
+    if torch.compiler.is_compiling():
+        return True
+    functorch = torch._C._are_functorch_transforms_active()
+    return functorch or forward_mode() or torch._C._is_tracing()
 
 
 def forward_mode() -> bool:
@@ -37,9 +51,10 @@ def is_batch(grad: Tensor) -> bool:
 
 def has_numbers(*tensors: Tensor) -> bool:
     """Whether values of these can be looked at, as a check of values must: they are real, and nothing is recorded."""
-    return eager() and all(
-        not tensor.is_meta and type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__ for tensor in tensors
-    )
+    return eager() and all(not tensor.is_meta and type(tensor) in _REAL for tensor in tensors)
+
+
+_REAL = (Tensor, torch.nn.Parameter)
 
 
 def constant(maxsize: int) -> Callable[[Callable[_Arguments, Any]], Callable[_Arguments, Tensor]]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightloom.physics import compiled
-from lightloom.physics.compiled.operators import address, define, one_by_one, ready, serves, transformed
+from lightloom.physics.compiled.operators import address, define, one_by_one, ready, serves
+from lightloom.physics.execution import transformed
 
 _FIELDS = 15  # of a stage in the kernel
 _ARGUMENTS: tuple[Any, ...] = (*[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 6, *[ctypes.c_int64] * 2, ctypes.c_void_p)

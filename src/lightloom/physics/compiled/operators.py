@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from lightloom.physics.compiled import library
+from lightloom.physics.execution import has_numbers, transformed
 
 _NAMESPACE = "lightloom"
 _OPERATORS: Any = torch.library.Library(_NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -94,32 +95,11 @@ def serves(*tensors: Tensor | None) -> bool:
 
 def is_plain(tensor: Tensor) -> bool:
     """Whether a tensor is memory of this machine: on the CPU, strided, not empty, and no stand-in for other tensors."""
-    return has_values(tensor) and tensor.is_cpu and tensor.layout is torch.strided and tensor.numel() > 0
-
-
-def has_values(tensor: Tensor) -> bool:
-    """Whether a value may be looked at: not in a fake or meta tensor, nor in one that functorch or a tracer holds."""
-    if torch.compiler.is_compiling() or tensor.is_meta or torch._C._is_tracing():
-        return False
-    if torch._C._are_functorch_transforms_active():
-        return False
-    early: int = torch._ops._len_torch_dispatch_stack_pre_dispatch()  # type: ignore[no-untyped-call]
-    return type(tensor) in _REAL and early + torch._C._len_torch_dispatch_stack() == 0
+    return has_numbers(tensor) and tensor.is_cpu and tensor.layout is torch.strided and tensor.numel() > 0
 
 
 _REAL = (Tensor, torch.nn.Parameter)
 _REAL_OR_NUMBER = (*_REAL, int, float)
-
-
-def transformed() -> bool:
-    """Whether functorch, forward-mode differentiation, a compiler or a tracer is at work.
-
-    They take a program apart into functions of torch, where an `autograd.Function` would be in the way.
-    """
-    if torch.compiler.is_compiling():
-        return True
-    functorch = torch._C._are_functorch_transforms_active()
-    return functorch or forward_ad._current_level >= 0 or torch._C._is_tracing()
 
 
 def address(tensor: Tensor | None, dtype: torch.dtype, *, dense: bool = True) -> int | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightloom.physics.compiled.operators import has_values
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import drift
 from lightloom.physics.pcm.levels import PAD, magnitudes, signed
 
@@ -165,7 +165,7 @@ def realise(
         _check_cells(name, cells, sequence)
     table = table.to(sequence.device, dtype)
     full_scale: float | Tensor = table[0] - table[-1]
-    if has_values(table):
+    if has_numbers(table):
         full_scale = float(full_scale)
     empty = sequence == PAD
     levels = sequence.masked_fill(empty, 0)
@@ -207,7 +207,7 @@ def _compensated(conductances: list[tuple[Tensor, Tensor]], empty: Tensor) -> Te
 def _check_levels(sequence: Tensor, table: Tensor) -> int:
     """The steps L of a cell, after a look at the levels."""
     steps = len(table) - 1
-    if not has_values(sequence):
+    if not has_numbers(sequence):
         return steps
     low, high = (int(end) for end in sequence.aminmax()) if sequence.numel() else (0, 0)
     if low == PAD:

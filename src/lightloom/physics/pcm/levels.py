@@ -14,7 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightloom.physics.compiled.operators import define, has_values, one_by_one
+from lightloom.physics.compiled.operators import define, one_by_one
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import level_kernels
 
 PAD = -128
@@ -62,7 +63,7 @@ def magnitudes(transmissions: Tensor) -> Tensor:
         raise ValueError(f"transmissions are one list, [levels], got the shape {list(transmissions.shape)}")
     _check_count(len(transmissions))
     exact = transmissions.double()
-    if has_values(exact):
+    if has_numbers(exact):
         _check_fall(exact)
     contrasts = (exact - exact[-1]).flip(0)
     return contrasts / contrasts[-1]
@@ -98,7 +99,7 @@ def to_levels(values: Tensor, magnitudes: Tensor) -> Tensor:
     values = values.detach()
     if not values.is_floating_point():
         raise TypeError(f"weights are floating-point numbers, got {values.dtype}; levels need no conversion")
-    if values.numel() and has_values(values):
+    if values.numel() and has_numbers(values):
         low, high = (float(end) for end in values.aminmax())
         if not (low >= -1 and high <= 1):
             raise ValueError(
@@ -125,7 +126,7 @@ def from_levels(levels: Tensor, magnitudes: Tensor) -> Tensor:
     if levels.is_floating_point() or levels.is_complex() or levels.dtype == torch.bool:
         raise TypeError(f"levels are integers, got {levels.dtype}; `to_levels` makes them of weights")
     steps = len(magnitudes) - 1
-    if levels.numel() and has_values(levels):
+    if levels.numel() and has_numbers(levels):
         low, high = (int(end) for end in levels.aminmax())
         if low < -steps or high > steps:
             raise ValueError(

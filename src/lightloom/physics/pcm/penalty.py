@@ -22,7 +22,7 @@ from typing import NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from lightloom.physics.compiled.operators import has_values
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import level_kernels, terms
 from lightloom.physics.pcm.level_kernels import Layout
 from lightloom.physics.pcm.quantise import scale
@@ -134,7 +134,7 @@ def _check_order(rows: Tensor, columns: Tensor, plain: Schedule, matrix: Tensor)
             f"[{arrays}, 1 or {size}, {turns}, {size}], got {rows.dtype} {list(rows.shape)} and {columns.dtype} "
             f"{list(columns.shape)}; make it for this matrix and block size"
         )
-    if not has_values(rows):
+    if not has_numbers(rows):
         return
     used = rows[rows >= 0].sort().values  # a row left out would have no gradient at all
     if not torch.equal(used, torch.arange(matrix.shape[0], dtype=torch.int32, device=rows.device)):

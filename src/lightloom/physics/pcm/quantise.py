@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.physics.compiled.operators import Gradient, define, has_values, one_by_one
+from lightloom.physics.compiled.operators import Gradient, define, one_by_one
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import level_kernels
 from lightloom.physics.pcm.levels import midpoints, place, rounded_down, signed
 from lightloom.physics.phases import straight_through
@@ -61,7 +62,7 @@ def levels_of(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) ->
         ValueError: There is NaN in the matrix.
     """
     found = scale(matrix, magnitudes, gain)
-    if has_values(matrix) and found.largest.isnan():
+    if has_numbers(matrix) and found.largest.isnan():
         raise ValueError("a matrix with NaN in it has no levels; look for the training step that diverged")
     return place(matrix.detach(), found.limits)
 

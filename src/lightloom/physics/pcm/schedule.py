@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.blocks import grid
-from lightloom.physics.compiled.operators import define, has_values, one_by_one
+from lightloom.physics.compiled.operators import define, one_by_one
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import write_kernels as kernels
 from lightloom.physics.pcm.levels import PAD
 from lightloom.physics.pcm.order import Scope, Sharing
@@ -240,7 +241,7 @@ def places(schedule: Schedule, columns: int) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: A column is out of range.
     """
-    if has_values(schedule.columns):
+    if has_numbers(schedule.columns):
         _check_columns(schedule, columns)
     row, column = schedule.rows[:, :, None, None].long(), schedule.columns.long()
     real = (row >= 0) & (column >= 0)
@@ -257,7 +258,7 @@ def _check_columns(schedule: Schedule, columns: int) -> None:
 
 
 def _check_rows(schedule: Schedule, rows: int) -> None:
-    if not has_values(schedule.rows):
+    if not has_numbers(schedule.rows):
         return
     least, largest = (int(bound) for bound in schedule.rows.aminmax())
     if least < -1 or largest >= rows:

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from lightloom.physics.compiled.operators import Gradient, define, has_values, one_by_one
+from lightloom.physics.compiled.operators import Gradient, define, one_by_one
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import level_kernels
 from lightloom.physics.pcm.level_kernels import Layout, Terms
 from lightloom.physics.pcm.quantise import Scale, apply_scale, bounded, place_and_weigh
@@ -84,7 +85,7 @@ def _mean(signed: Tensor, aim: Penalty, layout: Layout) -> Tensor:
     """Mean difference of signed levels from their references, in torch."""
     index, real = places(Schedule(layout.rows, layout.columns), layout.width)
     cells = signed.flatten().index_select(0, index.flatten()).reshape(index.shape)
-    if has_values(real):
+    if has_numbers(real):
         _check_found(int(real.sum()), signed)
     difference = torch.where(real, cells - _reference(cells, real, aim), 0)
     terms = difference.square() if aim.norm == "l2" else difference.abs()

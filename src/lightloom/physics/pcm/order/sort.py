@@ -14,7 +14,8 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from lightloom.physics.compiled.operators import define, has_values, one_by_one
+from lightloom.physics.compiled.operators import define, one_by_one
+from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import write_kernels as kernels
 from lightloom.physics.pcm.levels import MOST_LEVELS, PAD
 from lightloom.physics.pcm.order import Scope
@@ -118,7 +119,7 @@ def _laid_out(levels: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor]:
 def _check(levels: Tensor) -> None:
     if levels.dtype != torch.int8:
         raise TypeError(f"Levels are sorted as int8, not {levels.dtype}: make them with `levels.to_levels`.")
-    if not has_values(levels):
+    if not has_numbers(levels):
         return
     least, largest = (int(bound) for bound in levels.aminmax())
     if least <= -MOST_LEVELS or largest >= MOST_LEVELS:
