@@ -168,7 +168,7 @@ def test_addresses_are_checked(url: str) -> None:
 def test_nothing_is_measured_before_it_was_programmed(offer: Offer) -> None:
     served = bench()
     with RemoteInstrument(offer(served)) as remote:
-        with pytest.raises(TransportError, match="stale: .*nobody has programmed it"):
+        with pytest.raises(TransportError, match=r"stale: .*nobody has programmed it"):
             remote.matrices()
         assert (remote.calls, served.calls) == (1, 0)
 

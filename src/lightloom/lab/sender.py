@@ -31,15 +31,16 @@ class Sender:
         """
         self._number += 1
         request = Request(path, self._client, self._number, body, shape, program)
-        for sending in range(SENDINGS):
+        sendings = 0
+        while True:
+            sendings += not self._line.is_open  # on a connection that has rested the server may have hung up: no try
             try:
                 answer = self._line.ask("POST", path, body, request.headers, limit)
                 return _verified(answer, request, self._line.url)
             except (LostError, ChangedError):
                 self._line.close()
-                if sending == SENDINGS - 1:
+                if sendings >= SENDINGS:
                     raise
-        raise AssertionError  # the last sending has returned or raised
 
     def leave(self) -> None:
         """Let go of the chip, if it was ever asked for something, and close the connection."""

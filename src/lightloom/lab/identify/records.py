@@ -11,6 +11,7 @@ from torch import Tensor
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
 from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.readings import ReadingError, read_matrices
 
 
 @dataclass
@@ -36,13 +37,10 @@ class Records:
             WorkError: The instrument gave something else than finite matrices; it is not kept.
         """
         instrument.program(settings)
-        measured = instrument.matrices()
-        expected = (instrument.blocks, instrument.size, instrument.size)
-        if tuple(measured.shape) != expected or not torch.isfinite(measured).all():
-            raise WorkError(
-                f"Measurement {len(self)} came back with shape {tuple(measured.shape)} or values that are not finite; "
-                f"expected finite ones of shape {expected}. What was measured before is kept."
-            )
+        try:
+            measured = read_matrices(instrument)
+        except ReadingError as error:
+            raise WorkError(f"Measurement {len(self)} is kept out: {error}. What was measured before is kept.") from error
         self.settings.append(settings)
         self.outputs.append(measured)
         return measured
