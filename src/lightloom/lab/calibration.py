@@ -117,7 +117,7 @@ class IdentityLoss:
         drive(self._instrument, settings, changed)
         measured = read_matrices(self._instrument)
         if changed is None:  # now and then
-            check_light(measured, settings.sigma)
+            check_light(self._instrument.chip, measured, settings.sigma)
         return squared(measured.sub_(self._target)).flatten(1) @ self._weights  # what was read is ours to change
 
 

@@ -172,7 +172,7 @@ class MappingLoss:
         drive(self._instrument, self.settings(phases), changed)
         measured = read_matrices(self._instrument)
         if changed is None:  # now and then
-            check_light(measured, self._sigma)
+            check_light(self._instrument.chip, measured, self._sigma)
         return self.of(measured)
 
     def of(self, measured: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def measured_meshes(instrument: Instrument, settings: Settings) -> tuple[Tensor,
     distinct = torch.linspace(-1, 1, instrument.size, dtype=torch.float64).expand(instrument.blocks, -1)
     instrument.program(settings._replace(sigma=torch.ones_like(distinct)))
     product = read_matrices(instrument)
-    check_light(product, torch.ones_like(distinct))
+    check_light(instrument.chip, product, torch.ones_like(distinct))
     instrument.program(settings._replace(sigma=distinct))
     similar = read_matrices(instrument) @ product.mH
     u = torch.linalg.eigh((similar + similar.mH) / 2)[1]
