@@ -65,7 +65,9 @@ def check_light(chip: MeshChip, matrices: Tensor, sigma: Tensor) -> None:
     Raises:
         WorkError: Less than a hundredth of the light that should arrive at the detectors of some block does.
     """
-    power = (matrices.real.square() + matrices.imag.square() if matrices.is_complex() else matrices.square()).sum((1, 2))
+    power = (matrices.real.square() + matrices.imag.square() if matrices.is_complex() else matrices.square()).sum(
+        (1, 2)
+    )
     dark = (power < _DARK * _transmission(chip) * sigma.square().sum(-1)).nonzero().flatten().tolist()
     if dark:
         named = ", ".join(map(str, dark[:8])) + (", ..." if len(dark) > 8 else "")
@@ -81,7 +83,5 @@ def _transmission(chip: MeshChip) -> float:
     if not chip.insertion_loss_db:
         return 1.0
     straight = torch.zeros(mesh.phase_count(chip.block_size, chip.layout, chip.field), dtype=torch.float64)
-    made = mesh.build(
-        straight, chip.block_size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db
-    )
+    made = mesh.build(straight, chip.block_size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db)
     return float(made.abs().square().sum() / chip.block_size) ** 2

@@ -52,7 +52,7 @@ class Records:
         try:
             measured = read_matrices(instrument)
         except ReadingError as error:
-            raise WorkError(f"Measurement {len(self)} is kept out: {error}. What was measured before is kept.") from error
+            raise WorkError(f"Measurement {len(self)} failed: {error}. What was measured before is kept.") from error
         self.settings.append(settings)
         self.outputs.append(measured)
         return measured

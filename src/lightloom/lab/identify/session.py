@@ -94,11 +94,12 @@ class Identified:
         bad = ~(self.misfit <= max(_FAR, least**-0.5))
         if not bad.any():
             return None
+        worst = float(self.misfit.nan_to_num(math.inf).max())
         return (
-            f"The chip is not as designed: in {int(bad.sum())} of {len(bad)} blocks the fit leaves "
-            f"{float(self.misfit.nan_to_num(math.inf).max()):.3g} times what repeated measurements show as readout noise, "
-            f"{self.repeatability.std:.2g} of full scale. The claim of phases known to {self.phase_std:.2g} rad does "
-            "not hold there. Check couplers, detectors that saturate, drift, and the design."
+            f"The chip is not as designed: in {int(bad.sum())} of {len(bad)} blocks the fit leaves up to {worst:.3g} "
+            f"times what repeated measurements show as readout noise, {self.repeatability.std:.2g} of full scale. The "
+            f"claim of phases known to {self.phase_std:.2g} rad does not hold there. Check couplers, detectors that "
+            "saturate, drift, and the design."
         )
 
 
