@@ -81,13 +81,10 @@ DURING: dict[str, Callable[[Faulty], object]] = {
 
 @pytest.mark.parametrize("task", DURING)
 @pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.parametrize("readout_std", [0.0, 0.01])
-def test_what_is_no_measurement_is_refused(task: str, name: str, readout_std: float) -> None:
+def test_what_is_no_measurement_is_refused(task: str, name: str) -> None:
     fault, text = REFUSED[name]
-    if name == "a scalar" and readout_std:
-        pytest.skip("the same")
     with pytest.raises(WorkError, match=text):
-        DURING[task](faulty(fault, readout_std=readout_std))
+        DURING[task](faulty(fault))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -131,15 +128,12 @@ NONSENSE: dict[str, Fault] = {
     "an offset": lambda m: m + 0.05,
     "a dead detector": lambda m: m * torch.tensor([1.0, 1, 0, 1]).view(4, 1),
     "transposed": lambda m: m.mT,
-    "rows swapped": lambda m: m[:, [1, 0, 2, 3]],
 }
 
 
 @pytest.mark.parametrize("readout_std", [0.0, 0.01])
 @pytest.mark.parametrize("name", NONSENSE)
 def test_what_fits_no_chip_is_refused_or_said(name: str, readout_std: float) -> None:
-    if name == "rows swapped":
-        return  # another chip of the design makes these, so nothing is wrong
     try:
         known = identify(faulty(NONSENSE[name], readout_std=readout_std), budget=40)
     except WorkError as error:
@@ -155,7 +149,7 @@ def test_a_search_claims_what_it_measured_and_no_more() -> None:
         specimen_instrument(published(), 3, specimen=1), calibration_plan(published(), epochs=12)
     )
     cut = identity_calibration(faulty(lambda m: m.clamp(-0.2, 0.2)), calibration_plan(published(), epochs=12))
-    assert float(cut.loss.min()) > 2 * float(whole.loss.max())
+    assert bool((cut.loss > whole.loss).all())
 
 
 # a chip that is not as designed
@@ -212,20 +206,25 @@ def test_a_chip_as_designed_is_not_accused(size: int, readout_std: float) -> Non
         assert recalibrate(specimen_instrument(chip, 2, specimen=seed, readout_std=readout_std), known).caveat is None
 
 
-def test_a_chip_that_drifts_while_it_is_measured_is_said() -> None:
+@pytest.mark.parametrize("drift", [0.002, 0.01])
+def test_a_chip_that_drifts_while_it_is_measured_is_refused_or_said(drift: float) -> None:
     class Drifting(SimulatedInstrument):
         def _meet(self) -> Tensor:
             if self._matrices is None:
                 for hidden in (self._u, self._v):
                     assert hidden.realised is not None
-                    hidden.realised = hidden.realised + 0.02 * self.calls
+                    ways = torch.linspace(-1, 1, hidden.realised.shape[1], dtype=torch.float64)
+                    hidden.realised = hidden.realised + drift * self.calls * ways
                     hidden._matrix = None
             return super()._meet()
 
-    known = identify(
-        Drifting(published(), specimen_instrument(published(), 3)._errors, 3, readout_std=0.001), budget=30
-    )
-    assert known.caveat is not None
+    whole = specimen_instrument(published(), 3)
+    try:
+        known = identify(Drifting(published(), whole._errors, 3, readout_std=0.001), budget=30)
+    except WorkError as error:
+        assert "fit no chip of this design" in str(error)
+    else:
+        assert known.caveat is not None
 
 
 def test_noise_is_told_by_what_was_measured_twice() -> None:

@@ -65,9 +65,7 @@ def check_light(chip: MeshChip, matrices: Tensor, sigma: Tensor) -> None:
     Raises:
         WorkError: Less than a hundredth of the light that should arrive at the detectors of some block does.
     """
-    power = (matrices.real.square() + matrices.imag.square() if matrices.is_complex() else matrices.square()).sum(
-        (1, 2)
-    )
+    power = torch.linalg.matrix_norm(matrices).square()
     dark = (power < _DARK * _transmission(chip) * sigma.square().sum(-1)).nonzero().flatten().tolist()
     if dark:
         named = ", ".join(map(str, dark[:8])) + (", ..." if len(dark) > 8 else "")
