@@ -135,7 +135,7 @@ NONSENSE: dict[str, Fault] = {
 @pytest.mark.parametrize("name", NONSENSE)
 def test_what_fits_no_chip_is_refused_or_said(name: str, readout_std: float) -> None:
     try:
-        known = identify(faulty(NONSENSE[name], readout_std=readout_std), budget=40)
+        known = identify(faulty(NONSENSE[name], readout_std=readout_std), budget=20)
     except WorkError as error:
         assert "fit no chip of this design" in str(error)
     else:
@@ -180,7 +180,7 @@ def uneven(spread: float, readout_std: float, blocks: int = 3) -> Uneven:
 
 @pytest.mark.parametrize("readout_std", [0.0, 0.001, 0.01])
 def test_couplers_that_split_unevenly_are_said(readout_std: float, tmp_path: Path) -> None:
-    known = identify(uneven(0.05, readout_std), budget=40)
+    known = identify(uneven(0.05, readout_std), budget=24)
     assert known.repeatability is not None
     assert known.repeatability.std == pytest.approx(readout_std, rel=0.3)
     assert known.caveat is not None and "The chip is not as designed: in 3 of 3 blocks" in known.caveat
