@@ -18,7 +18,16 @@ from lightloom.lab.calibration import identity_calibration
 from lightloom.lab.calibration import published_plan as calibration_plan
 from lightloom.lab.correct import map_targets
 from lightloom.lab.crossbar import SimulatedCrossbar, Surveyed, survey
-from lightloom.lab.identify import Records, identify, load_known, recalibrate, refine, save_known, to_identity
+from lightloom.lab.identify import (
+    Identified,
+    Records,
+    identify,
+    load_known,
+    recalibrate,
+    refine,
+    save_known,
+    to_identity,
+)
 from lightloom.lab.instrument import Settings, SimulatedInstrument, specimen_instrument
 from lightloom.lab.mapping import measured_meshes, parallel_mapping, published_plan
 from lightloom.lab.readings import check_light
@@ -87,10 +96,14 @@ def test_what_is_no_measurement_is_refused(task: str, name: str) -> None:
         DURING[task](faulty(fault))
 
 
+@pytest.fixture(scope="module")
+def known() -> Identified:
+    return identify(specimen_instrument(published(), 3, specimen=1))
+
+
 @pytest.mark.parametrize("name", REFUSED)
-def test_also_later_and_on_a_chip_that_is_known(name: str) -> None:
+def test_also_later_and_on_a_chip_that_is_known(known: Identified, name: str) -> None:
     fault, text = REFUSED[name]
-    known = identify(specimen_instrument(published(), 3, specimen=1))
     for task in (
         lambda chip: refine(chip, known, some_settings()),
         lambda chip: recalibrate(chip, known),
