@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
+from lightloom.lab.claims import claim
 from lightloom.lab.correct import map_targets
 from lightloom.lab.identify import Identified, Records, identify, load_known, save_known, to_targets
 from lightloom.lab.network import Rack, racks
@@ -29,6 +30,7 @@ def calibrate(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list[d
                 "readout_noise": known.readout,
                 "phase_std": known.phase_std,
                 "suspects": [suspect._asdict() for suspect in known.suspects],
+                **_claim(known, number),
             }
         )
     return rows
@@ -46,9 +48,19 @@ def map_weights(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list
                 "calls": mapped.calls,
                 "blocks": rack.instrument.blocks,
                 "expected_distance": float(mapped.distance.mean()),
+                **_claim(mapped.known, number),
             }
         )
     return rows
+
+
+def _claim(known: Identified, number: int) -> dict[str, Any]:
+    """Whether the figures of a chip hold, as far as it has shown itself."""
+    repeated = known.repeatability
+    return {
+        "repeatability": None if repeated is None else repeated.std,
+        **claim(f"Chip {number}", float(known.misfit.max()), known.caveat),
+    }
 
 
 def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:

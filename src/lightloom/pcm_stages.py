@@ -12,6 +12,7 @@ from lightloom.common.files import write_json
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.folder import RunFolder
+from lightloom.lab.claims import claim
 from lightloom.lab.crossbar import Bench, Surveyed, crossbars, survey
 from lightloom.learn.checkpoint import write_tensors
 from lightloom.nn import PCMCore, cores
@@ -37,6 +38,7 @@ def calibrate(work: Work, model: nn.Module) -> list[dict[str, Any]]:
                 "readout_noise": known.readout,
                 "absorption_std": known.absorption_std,
                 "suspects": [suspect._asdict() for suspect in known.suspects],
+                **claim(f"Layer `{name}`", known.misfit, known.caveat),
             }
         )
     return rows

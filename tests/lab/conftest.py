@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -18,13 +19,13 @@ def offer() -> Iterator[Offer]:
     pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
     import uvicorn
 
-    from lightloom.serve import app, listen
+    from lightloom.serve import app, listen, settings
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(instrument: Instrument, token: str | None = None) -> str:
+    def start(instrument: Instrument, token: str | None = None, **options: Any) -> str:
         listener = listen("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app(instrument, token), log_level="error"))
+        server = uvicorn.Server(settings(app(instrument, token, **options)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))

@@ -25,7 +25,7 @@ def identity_errors(true: Twin, twin: Twin) -> tuple[Tensor, Tensor]:
     return identity_error(u), identity_error(v)
 
 
-@pytest.mark.parametrize(("readout_std", "calls", "error"), [(0.0, 24, 5e-5), (0.001, 28, 5e-5), (0.01, 48, 2e-4)])
+@pytest.mark.parametrize(("readout_std", "calls", "error"), [(0.0, 25, 5e-5), (0.001, 29, 5e-5), (0.01, 49, 2e-4)])
 def test_the_published_chip_is_calibrated(readout_std: float, calls: int, error: float) -> None:
     """The aims are 32, 100 and 256 calls and 0.001 to 0.002; search ends near 0.013 after 57,600."""
     figures = calibrate(seed=3, blocks=6, readout_std=readout_std, search_epochs=2)
@@ -130,7 +130,7 @@ def test_readings_that_are_not_numbers_are_refused() -> None:
 
     chip, records = published(4), Records()
     whole = specimen_instrument(chip, 2)
-    with pytest.raises(WorkError, match="not finite"):
+    with pytest.raises(WorkError, match="NaN or Inf"):
         identify(Broken(chip, whole._errors, 2), records=records)
     assert len(records) == 0
 
@@ -142,8 +142,8 @@ def test_what_cannot_be_identified_is_refused(chip: MeshChip) -> None:
 
 
 def test_a_budget_below_the_start_is_refused() -> None:
-    with pytest.raises(RequestError, match="budget=14"):
-        identify(specimen_instrument(published(4), 1), budget=13)
+    with pytest.raises(RequestError, match="budget=15"):
+        identify(specimen_instrument(published(4), 1), budget=14)
 
 
 def test_an_instrument_of_another_design_is_not_believed() -> None:

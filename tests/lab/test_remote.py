@@ -73,7 +73,7 @@ def test_only_the_public_design_is_told(offer: Offer) -> None:
 
     status, answer, _ = ask(offer(bench()), "/v1/chip")
     told = json.loads(answer)
-    assert status == 200 and told.keys() == {"api", "blocks", "chip", "calls"}
+    assert status == 200 and told.keys() == {"api", "latest", "blocks", "chip", "calls"}
     assert told["chip"].keys() == MeshChip.model_fields.keys()
     for path in ("/docs", "/openapi.json", "/v1/errors"):
         assert ask(offer(bench()), path)[0] == 404
@@ -165,23 +165,26 @@ def test_addresses_are_checked(url: str) -> None:
         RemoteInstrument(url)
 
 
-def test_somebody_else_on_the_chip_is_noticed(offer: Offer) -> None:
+def test_nothing_is_measured_before_it_was_programmed(offer: Offer) -> None:
+    served = bench()
+    with RemoteInstrument(offer(served)) as remote:
+        with pytest.raises(TransportError, match=r"stale: .*nobody has programmed it"):
+            remote.matrices()
+        assert (remote.calls, served.calls) == (1, 0)
+
+
+def test_a_client_without_numbers_that_takes_the_chip_is_noticed(offer: Offer) -> None:
     served = bench()
     url = offer(served)
-    with RemoteInstrument(url) as ours, RemoteInstrument(url) as theirs:
-        mine = some_settings(served)
-        with pytest.raises(TransportError, match="stale"):  # nothing was programmed from here
-            ours.matrices()
-        ours.program(mine)
-        expected = ours.matrices()
-        theirs.program(some_settings(served))
-        with pytest.raises(TransportError, match="stale data"):
-            ours.matrices()
-        robust = RobustInstrument(ours, sleep=lambda pause: None)
-        robust.program(mine)
-        theirs.program(some_settings(served))
-        assert torch.equal(robust.matrices(), expected)  # programmed again, measured again
-        assert robust.calls == ours.calls == 5
+    assert ask(url, "/v1/program", bytes(8 * 18))[0] == 200  # it holds nothing
+    with RemoteInstrument(url) as ours:
+        ours.program(some_settings(served))
+        ours.matrices()
+        status, answer, _ = ask(url, "/v1/program", bytes(8 * 18))
+        assert status == 423 and b"(process " in answer
+        assert ask(url, "/v1/measure", bytes(8 * 9), "3,3")[0] == 423
+        ours.matrices()
+        assert ours.calls == served.calls == 2
 
 
 class Script:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip
 from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.readings import check_light, read_matrices
 from lightloom.lab.zeroth import Found, Method, Plan, Restart, minimise, published_steps
 
 
@@ -60,7 +61,7 @@ def identity_calibration(
         The best settings that were measured; the instrument stands where the search ended.
 
     Raises:
-        WorkError: The instrument fails, or measures what is not finite.
+        WorkError: The instrument fails, stays dark, or gives something else than finite matrices.
     """
     plan = plan or published_plan(instrument.chip)
     objective = IdentityLoss(instrument)
@@ -114,8 +115,10 @@ class IdentityLoss:
         """Loss [blocks]; one call."""
         settings = self.settings(phases)
         drive(self._instrument, settings, changed)
-        deviation = self._instrument.matrices().sub_(self._target)  # what was read is ours to change
-        return squared(deviation).flatten(1) @ self._weights
+        measured = read_matrices(self._instrument)
+        if changed is None:  # now and then
+            check_light(self._instrument.chip, measured, settings.sigma)
+        return squared(measured.sub_(self._target)).flatten(1) @ self._weights  # what was read is ours to change
 
 
 def drive(instrument: Instrument, settings: Settings, changed: Sequence[int] | None) -> None:

@@ -17,6 +17,7 @@ from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.lab.calibration import drive, squared
 from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.readings import check_light, read_matrices
 from lightloom.lab.zeroth import Found, Method, Plan, Restart, minimise, published_steps
 from lightloom.physics import mesh
 
@@ -117,7 +118,7 @@ def parallel_mapping(
 
     Raises:
         RequestError: The targets do not fit the instrument.
-        WorkError: The instrument fails, or measures what is not finite.
+        WorkError: The instrument fails, stays dark, or gives something else than finite matrices.
     """
     plan = plan or published_plan(instrument.chip)
     if len(targets) != instrument.blocks:
@@ -169,7 +170,10 @@ class MappingLoss:
     def __call__(self, phases: Tensor, changed: Sequence[int] | None, /) -> Tensor:
         """Loss [blocks]; one call."""
         drive(self._instrument, self.settings(phases), changed)
-        return self.of(self._instrument.matrices())
+        measured = read_matrices(self._instrument)
+        if changed is None:  # now and then
+            check_light(self._instrument.chip, measured, self._sigma)
+        return self.of(measured)
 
     def of(self, measured: Tensor) -> Tensor:
         """Loss [blocks] of measured matrices [blocks, k, k]."""
@@ -194,7 +198,7 @@ def project_sigma(instrument: Instrument, targets: Tensor, mapped: Mapped, ident
     sigma, gain = _scale(projected)
     objective = MappingLoss(instrument, targets, sigma, gain)
     instrument.program(mapped.settings._replace(sigma=sigma))
-    distance = objective.of(instrument.matrices()) / objective.norm
+    distance = objective.of(read_matrices(instrument)) / objective.norm
     better = distance < mapped.distance
     kept = torch.where(better.unsqueeze(-1), sigma, mapped.settings.sigma)
     return replace(
@@ -215,9 +219,10 @@ def measured_meshes(instrument: Instrument, settings: Settings) -> tuple[Tensor,
     """
     distinct = torch.linspace(-1, 1, instrument.size, dtype=torch.float64).expand(instrument.blocks, -1)
     instrument.program(settings._replace(sigma=torch.ones_like(distinct)))
-    product = instrument.matrices()
+    product = read_matrices(instrument)
+    check_light(instrument.chip, product, torch.ones_like(distinct))
     instrument.program(settings._replace(sigma=distinct))
-    similar = instrument.matrices() @ product.mH
+    similar = read_matrices(instrument) @ product.mH
     u = torch.linalg.eigh((similar + similar.mH) / 2)[1]
     return u, u.mH @ product
 
@@ -230,11 +235,11 @@ def meshes_through_identity(instrument: Instrument, settings: Settings, identity
     """
     opened = torch.ones_like(settings.sigma)
     instrument.program(Settings(settings.u_phases, identity.v_phases, opened))
-    u = instrument.matrices()
+    u = read_matrices(instrument)
     instrument.program(Settings(identity.u_phases, settings.v_phases, opened))
-    v = instrument.matrices()
+    v = read_matrices(instrument)
     instrument.program(Settings(identity.u_phases, identity.v_phases, opened))
-    signs = torch.where(instrument.matrices().diagonal(dim1=1, dim2=2).real < 0, -1.0, 1.0)
+    signs = torch.where(read_matrices(instrument).diagonal(dim1=1, dim2=2).real < 0, -1.0, 1.0)
     return u, signs.unsqueeze(-1) * v
 
 

@@ -8,12 +8,12 @@ header; text is JSON. Nothing that arrives is ever executed, and nothing is larg
 from __future__ import annotations
 
 import http.client
-import json
+import logging
 import math
-import ssl
+import uuid
+import weakref
 from types import TracebackType
-from typing import Any, NoReturn, Self
-from urllib.parse import urlsplit
+from typing import NoReturn, Self
 
 import numpy as np
 import torch
@@ -21,89 +21,136 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from lightloom.chips import MeshChip
-from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.errors import RequestError
 from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.line import MAX_TEXT, Answer, Line, LostError, TransportError, json_object, reason_of
+from lightloom.lab.protocol import (
+    API,
+    BINARY,
+    CHECKSUM,
+    COMPLEX,
+    LATEST,
+    MAX_BLOCKS,
+    MAX_BODY,
+    PROGRAM,
+    REAL,
+    SHAPE,
+    Reply,
+    chip_checksum,
+    is_name,
+    own_name,
+    shape_text,
+    to_bytes,
+)
+from lightloom.lab.readings import ReadingError, checked
+from lightloom.lab.sender import SENDINGS, ChangedError, Sender
 
-API = 1
-"""Version of the protocol that this client and `lightloom.serve` speak."""
-BINARY = "application/octet-stream"
-SHAPE, PROGRAM = "X-Lightloom-Shape", "X-Lightloom-Program"
-MAX_BLOCKS = 1 << 20
-_MAX_TEXT = 1 << 16
-_REAL, _COMPLEX = np.dtype("<f8"), np.dtype("<c16")
+__all__ = [
+    "API",
+    "BINARY",
+    "PROGRAM",
+    "SHAPE",
+    "HeldError",
+    "RemoteInstrument",
+    "TransportError",
+    "shape_text",
+    "to_bytes",
+]
+
+_LOG = logging.getLogger("lightloom")
 
 
-class TransportError(WorkError):
-    """What came back cannot be used, but asking again may help: a time-out, a lost connection, stale data."""
+class HeldError(TransportError):
+    """Another client holds the chip; the text says who, and for how long."""
 
 
 class RemoteInstrument(Instrument):
     """An instrument that `lightloom serve` offers.
 
-    `calls` counts the calls that were asked for here, those that failed on the way included.
+    Whoever programs it holds it: others are refused, with this client's name, until it is closed or rests for a minute.
+    `calls` counts the calls that were asked for here, those that failed on the way included. A request that is sent
+    again because its answer was lost counts once where the server knows its number, which then does not measure twice,
+    and else each time.
 
     Args:
         url: Such as `http://127.0.0.1:8765`.
         token: What the server was started with; needed for any that listens beyond its own machine.
         timeout: How long one request may take, in s.
+        name: What other clients are told of who holds the chip; user, machine and process unless given.
 
     Raises:
-        RequestError: The address or the token is wrong, or it is no server of this kind.
+        RequestError: The address, the token or the name is wrong, or it is no server of this kind.
         TransportError: It cannot be reached.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, timeout: float = 30.0) -> None:
-        self._connection = _connection(url, timeout)
-        self._url = url
-        self._headers = {} if token is None else {"Authorization": f"Bearer {_checked_token(token)}"}
+    def __init__(self, url: str, token: str | None = None, *, timeout: float = 30.0, name: str | None = None) -> None:
+        if name is not None and not is_name(name):
+            raise RequestError(f"A client's name is up to 96 characters of printable ASCII, not {name[:100]!r}.")
+        self._line, self._url = Line(url, token, timeout), url
+        self._sender = Sender(self._line, f"{uuid.uuid4().hex} {own_name() if name is None else name}")
         self._programmed: str | None = None
         try:
-            chip, blocks = _design(self._exchange("GET", "/v1/chip", limit=_MAX_TEXT)[0], url)
+            chip, blocks, self._version = self._ask_design()
         except BaseException:
-            self.close()
+            self._line.close()
             raise
         super().__init__(chip, blocks)
+        # also for a client that nobody closes: others need not wait until its hold runs out
+        self._finalizer = weakref.finalize(self, self._sender.leave)
 
     def program(self, settings: Settings) -> None:
-        """Drive every device."""
+        """Drive every device.
+
+        Raises:
+            HeldError: Another client holds the chip.
+            TransportError: It did not come to that, or it is not known.
+        """
         body = b"".join(to_bytes(tensor.double()) for tensor in settings)
-        answer, _ = self._exchange("POST", "/v1/program", body, limit=_MAX_TEXT)
-        program = _json(answer).get("program")
+        self._programmed = None  # of a request that fails it is not known whether it was done
+        program = json_object(self._exchange("program", body, limit=MAX_TEXT).body).get("program")
         if not isinstance(program, str):
-            raise TransportError(f"`{self._url}` answered `/v1/program` without the number of the program.")
+            raise TransportError(f"`{self._url}` answered `program` without the number of the program.")
         self._programmed = program
 
     def measure(self, inputs: Tensor) -> Tensor:
         """Send light through every block and read it.
 
         Raises:
-            TransportError: Also where the outputs belong to other settings than were programmed last.
+            HeldError: Another client holds the chip.
+            TransportError: Also where outputs belong to other settings than were programmed last, or are not finite.
         """
         if inputs.ndim not in (2, 3) or inputs.shape[-2] != self.size or inputs.is_complex():
             raise ValueError(
                 f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}; expected real [blocks, {self.size}, m] or "
                 f"[{self.size}, m]"
             )
-        self.calls += -(-inputs.shape[-1] // self.size)
-        shape = (self.blocks, self.size, inputs.shape[-1])
-        dtype = _COMPLEX if self.chip.field == "complex" else _REAL
+        is_complex = self.chip.field == "complex"
+        shape, dtype = (self.blocks, self.size, inputs.shape[-1]), COMPLEX if is_complex else REAL
         body, limit = to_bytes(inputs.double()), math.prod(shape) * dtype.itemsize
-        answer, headers = self._exchange("POST", "/v1/measure", body, shape=tuple(inputs.shape), limit=limit)
-        if headers.get(SHAPE) != shape_text(shape) or len(answer) != limit:
+        if max(len(body), limit) > MAX_BODY:
+            raise ValueError(f"{inputs.shape[-1]} input vectors are too many for one request; measure in parts")
+        calls = -(-inputs.shape[-1] // self.size)
+        reply = self._exchange("measure", body, shape=tuple(inputs.shape), limit=limit, calls=calls)
+        if reply.shape != shape_text(shape) or len(reply.body) != limit:
+            self._line.close()
             raise TransportError(
-                f"`{self._url}` sent {len(answer)} bytes of shape {headers.get(SHAPE)!r}; expected {limit} bytes of "
+                f"`{self._url}` sent {len(reply.body)} bytes of shape {reply.shape!r}; expected {limit} bytes of "
                 f"shape {shape_text(shape)!r}."
             )
-        if headers.get(PROGRAM) != self._programmed:
+        if reply.program != self._programmed:
             raise TransportError(
-                f"`{self._url}` sent stale data: it measured program {headers.get(PROGRAM)!r}, and "
+                f"`{self._url}` sent stale data: it measured program {reply.program!r}, and "
                 f"{self._programmed!r} was the last from here. Program again, and let nobody else use the chip."
             )
-        return torch.from_numpy(np.frombuffer(answer, dtype).astype(dtype.newbyteorder("="))).view(shape)
+        outputs = torch.from_numpy(np.frombuffer(reply.body, dtype).astype(dtype.newbyteorder("="))).view(shape)
+        try:
+            return checked(outputs, shape, is_complex=is_complex)
+        except ReadingError as error:
+            raise TransportError(f"`{self._url}` measured no numbers: {error}.") from error
 
     def close(self) -> None:
-        """Close the connection; the next request opens it again."""
-        self._connection.close()
+        """Let others have the chip and close the connection; the next request opens it again."""
+        self._sender.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -111,109 +158,80 @@ class RemoteInstrument(Instrument):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _exchange(
-        self, verb: str, path: str, body: bytes | None = None, *, shape: tuple[int, ...] = (), limit: int
-    ) -> tuple[bytes, http.client.HTTPMessage]:
-        """One request; the body of the answer, at most `limit` bytes, and its headers."""
-        headers = dict(self._headers)
-        if body is not None:
-            headers |= {"Content-Type": BINARY, SHAPE: shape_text(shape)}
-        try:
-            response = self._send(verb, path, body, headers)
-            answer = response.read(max(limit, _MAX_TEXT) + 1)
-            if not response.isclosed():
-                self.close()  # more than was asked for: what remains must not be taken for the next answer
-        except TimeoutError as error:
-            self.close()
-            raise TransportError(f"`{self._url}` did not answer within {self._connection.timeout:g} s.") from error
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            reason = str(error) or type(error).__name__
-            raise TransportError(f"The connection to `{self._url}` failed: {reason}. Is the server running?") from error
-        if response.status != http.client.OK:
-            self._refused(response.status, answer)
-        if len(answer) > limit:
-            raise TransportError(f"`{self._url}` sent more than the {limit} bytes that `{path}` may answer.")
-        return answer, response.headers
+    def _ask_design(self) -> tuple[MeshChip, int, int]:
+        """Chip, blocks, and the version that the server speaks."""
+        for sending in range(SENDINGS):
+            try:
+                answer = self._line.ask("GET", "/v1/chip", None, {}, MAX_TEXT)
+                if answer.status != http.client.OK:
+                    self._refused(answer)
+                return _design(answer, self._url)
+            except ChangedError:
+                self._line.close()
+                if sending == SENDINGS - 1:
+                    raise
+        raise AssertionError  # the last sending has returned or raised
 
-    def _send(self, verb: str, path: str, body: bytes | None, headers: dict[str, str]) -> http.client.HTTPResponse:
-        reused = self._connection.sock is not None
+    def _exchange(self, action: str, body: bytes, *, shape: tuple[int, ...] = (), limit: int, calls: int = 0) -> Reply:
+        """Have the server do something; its answer has at most `limit` bytes."""
+        if self._version == API:
+            return self._plainly(f"/v1/{action}", body, shape_text(shape), limit, calls)
+        self.calls += calls
+        program = (self._programmed or "") if action == "measure" else ""
+        reply = self._sender.send(f"/v2/{action}", body, shape_text(shape), program, limit)
+        if reply.status != http.client.OK:
+            self._refused(Answer(reply.status, reply.body, http.client.HTTPMessage()))
+        return reply
+
+    def _plainly(self, path: str, body: bytes, shape: str, limit: int, calls: int) -> Reply:
+        """As servers of version 1 know it; whatever is sent may be done, so each sending counts."""
+        headers = {"Content-Type": BINARY, SHAPE: shape}
+        reused = self._line.is_open
+        self.calls += calls
         try:
-            self._connection.request(verb, path, body, headers)
-            return self._connection.getresponse()
-        except (ConnectionResetError, BrokenPipeError):
+            answer = self._line.ask("POST", path, body, headers, limit)
+        except LostError:
             if not reused:
                 raise
-            # the server lets go of a connection that rests a while: it has not seen this request
-            self.close()
-            self._connection.request(verb, path, body, headers)
-            return self._connection.getresponse()
+            # most likely the server let go of a connection that had rested, but it may also have done what it was asked
+            self.calls += calls
+            answer = self._line.ask("POST", path, body, headers, limit)
+        if answer.status != http.client.OK:
+            self._refused(answer)
+        return Reply(answer.body, 200, answer.headers.get(SHAPE, ""), answer.headers.get(PROGRAM, ""))
 
-    def _refused(self, status: int, answer: bytes) -> NoReturn:
-        try:
-            reason = str(_json(answer).get("detail"))[:500]
-        except TransportError:
-            reason = ""
+    def _refused(self, answer: Answer) -> NoReturn:
+        status, reason = answer.status, reason_of(answer.body)
         if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
             raise RequestError(f"`{self._url}` refuses this token: give the one that the server was started with.")
+        if status == http.client.LOCKED:
+            raise HeldError(f"`{self._url}` is in use: {reason}")
+        if status == http.client.CONFLICT:
+            raise TransportError(f"`{self._url}` refuses the request as stale: {reason}")
         if 400 <= status < 500 and status != http.client.REQUEST_TIMEOUT:
             raise RequestError(f"`{self._url}` refuses the request ({status}): {reason!r}.")
         raise TransportError(f"`{self._url}` failed ({status}): {reason!r}.")
 
 
-def to_bytes(tensor: Tensor) -> bytes:
-    """The elements, row by row, as little-endian float64 or pairs of them."""
-    dtype = _COMPLEX if tensor.is_complex() else _REAL
-    return tensor.detach().cpu().numpy().astype(dtype).tobytes()
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """As it stands in the header: `2,9,9`."""
-    return ",".join(map(str, shape))
-
-
-def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or not plain:
-        raise RequestError(f"`{url}` is no address of an instrument: give one such as `http://127.0.0.1:8765`.")
-    if not timeout > 0:
-        raise RequestError(f"A time-out of {timeout} s leaves no time to answer: give a positive one.")
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout, context=context)
-    return http.client.HTTPConnection(parts.hostname, port, timeout=timeout)
-
-
-def _checked_token(token: str) -> str:
-    if not (token.isascii() and token.isprintable() and token and " " not in token):
-        raise RequestError("A token is printable ASCII without spaces.")
-    return token
-
-
-def _json(answer: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(answer)
-    except ValueError as error:
-        raise TransportError("The instrument's answer is not JSON.") from error
-    if not isinstance(value, dict):
-        raise TransportError("The instrument's answer is JSON, but no object.")
-    return value
-
-
-def _design(answer: bytes, url: str) -> tuple[MeshChip, int]:
-    """Chip and blocks, from what the server says it has."""
-    told = _json(answer)
+def _design(answer: Answer, url: str) -> tuple[MeshChip, int, int]:
+    """Chip, blocks and version, from what the server says it has."""
+    checksum = answer.headers.get(CHECKSUM)
+    if checksum is not None and checksum != chip_checksum(answer.body):
+        raise ChangedError(f"The description of the chip at `{url}` was changed on the way: its checksum differs.")
+    told = json_object(answer.body)
     if told.get("api") != API:
-        raise RequestError(f"`{url}` speaks version {told.get('api')!r} of the protocol, this client {API}.")
+        raise RequestError(
+            f"`{url}` speaks version {told.get('api')!r} of the protocol, this client {API} to {LATEST}."
+        )
+    latest = told.get("latest", API)
+    if type(latest) is not int or latest < API or (latest > API and checksum is None):
+        raise ChangedError(f"`{url}` says that it speaks version {latest!r}, but sent no checksum that fits.")
+    if latest == API:
+        _LOG.warning("%s sends no checksums: numbers that change on the way are not noticed. Update its server.", url)
     blocks = told.get("blocks")
     if type(blocks) is not int or not 1 <= blocks <= MAX_BLOCKS:
         raise RequestError(f"`{url}` says that it has {blocks!r} blocks; expected 1 to {MAX_BLOCKS}.")
     try:
-        return MeshChip.model_validate(told.get("chip")), blocks
+        return MeshChip.model_validate(told.get("chip")), blocks, min(latest, LATEST)
     except ValidationError as error:
         raise RequestError(f"`{url}` describes no chip that this version knows: {error}") from error

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from lightloom.common.errors import WorkError
 from lightloom.lab.instrument import Instrument, Settings
-from lightloom.lab.remote import TransportError
+from lightloom.lab.line import TransportError
+from lightloom.lab.readings import ReadingError, checked
 
 
 class RobustInstrument(Instrument):
     """Retries whatever an instrument could not do: time-outs, lost connections, NaN, wrong shapes, stale data.
+
+    A chip that somebody else holds is waited for as long as the attempts last.
 
     Before a measurement is tried again the chip is programmed again, since what it does then is uncertain. `calls` are
     those of the instrument, failed ones included. After the last attempt the caller has an error and everything that
@@ -82,7 +84,7 @@ class RobustInstrument(Instrument):
         def once() -> None:
             if self._in_doubt and self._settings is not None:
                 self._program()
-            outputs.append(_checked(read(), expected))
+            outputs.append(checked(read(), expected, is_complex=self.chip.field == "complex"))
 
         self._attempt("measuring", once)
         return outputs[-1]
@@ -100,7 +102,7 @@ class RobustInstrument(Instrument):
             try:
                 once()
                 return
-            except (TransportError, OSError) as error:
+            except (TransportError, ReadingError, OSError) as error:
                 self._in_doubt = True
                 failures.append(str(error) or type(error).__name__)
             finally:
@@ -109,12 +111,3 @@ class RobustInstrument(Instrument):
         raise WorkError(
             f"The instrument failed at {doing} {self._attempts} times in a row, after {self.calls} calls: {listed}."
         )
-
-
-def _checked(outputs: Tensor, expected: tuple[int, ...]) -> Tensor:
-    if tuple(outputs.shape) != expected:
-        raise TransportError(f"outputs have shape {tuple(outputs.shape)}; expected {expected}")
-    bad = outputs.numel() - int(torch.isfinite(outputs).sum())
-    if bad:
-        raise TransportError(f"{bad} of {outputs.numel()} outputs are NaN or Inf")
-    return outputs

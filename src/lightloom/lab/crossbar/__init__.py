@@ -9,7 +9,8 @@
 from lightloom.lab.crossbar.instrument import CrossbarInstrument, SimulatedCrossbar
 from lightloom.lab.crossbar.network import Bench, age, crossbars, store, wear_rates
 from lightloom.lab.crossbar.remap import Remapped, remap
-from lightloom.lab.crossbar.survey import Surveyed, Suspect, survey
+from lightloom.lab.crossbar.survey import survey
+from lightloom.lab.crossbar.surveyed import Surveyed, Suspect
 
 __all__ = [
     "Bench",

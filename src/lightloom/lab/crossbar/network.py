@@ -13,7 +13,7 @@ from lightloom.common.errors import WorkError
 from lightloom.common.seeds import named_seed
 from lightloom.lab.crossbar.instrument import CrossbarInstrument, SimulatedCrossbar
 from lightloom.lab.crossbar.remap import Remapped, remap
-from lightloom.lab.crossbar.survey import Surveyed
+from lightloom.lab.crossbar.surveyed import Surveyed
 from lightloom.nn import PCMCore, cores
 from lightloom.physics import pcm
 from lightloom.physics.pcm import schedule, wear

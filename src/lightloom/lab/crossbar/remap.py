@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lightloom.chips import PCMChip
 from lightloom.chips.specimen import HEALTHY
-from lightloom.lab.crossbar.survey import Surveyed
+from lightloom.lab.crossbar.surveyed import Surveyed
 from lightloom.physics import pcm
 from lightloom.physics.pcm import schedule
 from lightloom.physics.pcm.errors import steps_of

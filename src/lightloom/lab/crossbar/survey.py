@@ -17,20 +17,17 @@ about sqrt(k / 5) at the same number of calls (Harwit and Sloane, "Hadamard Tran
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from scipy.linalg import hadamard
 from torch import Tensor
 
-from lightloom.chips import PCMErrors
 from lightloom.chips.specimen import HEALTHY
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.common.files import write_bytes
 from lightloom.common.progress import Report
 from lightloom.lab.crossbar.instrument import CrossbarInstrument
+from lightloom.lab.crossbar.surveyed import Surveyed, Suspect
+from lightloom.lab.readings import checked
 
 _STATES = ("dark", "middle", "bright negative", "bright")
 _FEWEST = len(_STATES) + 1  # the first is read twice, which shows the noise
@@ -38,84 +35,11 @@ _FEWEST = len(_STATES) + 1  # the first is read twice, which shows the noise
 _CERTAIN = 6.0
 """Standard deviations between cells that switch and cells that do not: a false verdict in 10^9."""
 
+_HARMLESS = 1e-4
+"""Of full scale: what is left over below this moves no level."""
 _ROUNDS = 12  # of Gauss-Newton; from 1 an absorption between 0.3 and 3 is found to rounding in eight
 _SUSPECTS = 20
 _LEAST, _MOST = 0.02, 20.0  # absorption that is still believed
-
-
-class Suspect(NamedTuple):
-    """A pair of cells that behaves like none of the kinds known here."""
-
-    array: int
-    row: int
-    slot: int
-    misfit: float
-    """Root mean square of what the fit leaves, in units of full scale."""
-
-
-@dataclass(frozen=True)
-class Surveyed:
-    """What is known of the cells of a core. Where both cells of a pair are stuck, only their difference is."""
-
-    absorption: Tensor
-    """[A, 2, k, k] float64, over nominal."""
-    stuck: Tensor
-    """int8 [A, 2, k, k]: level n that, with `absorption`, transmits as the stuck cell; `HEALTHY` where it switches."""
-    absorption_std: float
-    """Standard error of the absorption of a cell that switches, the median."""
-    readout: float
-    """Standard deviation of one measured value, in units of full scale."""
-    suspects: tuple[Suspect, ...]
-    """At most 20, the worst first."""
-    calls: int
-    """Spent on the survey."""
-    writes: Tensor
-    """int32 [A, 2, k, k]: levels written by the survey."""
-
-    @property
-    def errors(self) -> PCMErrors:
-        """The same as a description of hardware, for the models of `physics.pcm.errors`."""
-        return PCMErrors(self.absorption, self.stuck)
-
-    def save(self, path: Path) -> None:
-        """Write everything to one safetensors file, whole."""
-        import json
-
-        from safetensors.torch import save
-
-        tensors = {"absorption": self.absorption, "stuck": self.stuck, "writes": self.writes}
-        notes = {
-            "absorption_std": repr(self.absorption_std),
-            "readout": repr(self.readout),
-            "calls": repr(self.calls),
-            "suspects": json.dumps([suspect._asdict() for suspect in self.suspects]),
-        }
-        write_bytes(path, save({name: t.contiguous() for name, t in tensors.items()}, metadata=notes))
-
-    @staticmethod
-    def load(path: Path) -> Surveyed:
-        """Read what `save` wrote.
-
-        Raises:
-            RequestError: The file is missing, cut short, or holds something else.
-        """
-        import json
-
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as opened:
-                held = {name: opened.get_tensor(name) for name in ("absorption", "stuck", "writes")}
-                notes = opened.metadata() or {}
-            return Surveyed(
-                **held,
-                absorption_std=float(notes["absorption_std"]),
-                readout=float(notes["readout"]),
-                calls=int(notes["calls"]),
-                suspects=tuple(Suspect(**suspect) for suspect in json.loads(notes["suspects"])),
-            )
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise RequestError(f"`{path}` holds no survey of a crossbar: {error}.") from None
 
 
 def survey(
@@ -136,7 +60,8 @@ def survey(
 
     Raises:
         RequestError: The accuracy is not above 0, or the budget is below 5.
-        WorkError: The budget does not suffice to tell stuck cells from others, or what came back is not finite.
+        WorkError: The budget does not suffice to tell stuck cells from others, no cell of an array shows any light, or
+            what came back is not finite.
     """
     if not accuracy > 0 or budget < _FEWEST:
         raise RequestError(
@@ -190,14 +115,17 @@ class _Survey:
             outputs.append(torch.stack([self._read() for _ in range(times)]).mean(0))
         weights = torch.stack(outputs) @ self.solve
         found = self._judge(weights, readout / math.sqrt(times) * self.spread)
+        self._check_light(found)
         values, left, std = self._fit(weights, found)
+        noise = readout / math.sqrt(times) * self.spread
         absorption, stuck = self._describe(values, found)
         return Surveyed(
             absorption=absorption,
             stuck=stuck,
             absorption_std=std,
             readout=readout,
-            suspects=self._suspects(left, readout / math.sqrt(times) * self.spread),
+            suspects=self._suspects(left, noise),
+            misfit=self._misfit(left, found, noise),
             calls=self.instrument.calls - self.calls,
             writes=self.instrument.writes - self.writes,
         )
@@ -208,14 +136,9 @@ class _Survey:
 
     def _read(self) -> Tensor:
         read = self.instrument.measure(self.inputs)
-        expected = (self.instrument.arrays, self.instrument.size, self.instrument.size)
-        if tuple(read.shape) != expected or not torch.isfinite(read).all():
-            raise WorkError(
-                f"A reading came back with shape {tuple(read.shape)} or values that are not finite; expected finite "
-                f"ones of shape {expected}."
-            )
+        read = checked(read, (self.instrument.arrays, self.instrument.size, self.instrument.size), is_complex=False)
         self.report(self.instrument.calls - self.calls, "calls")
-        return read.double()
+        return read
 
     def _times(self, readout: float, accuracy: float, budget: int) -> int:
         """Readings of each state."""
@@ -236,6 +159,25 @@ class _Survey:
         swings = torch.stack([bright - negative, middle - negative], 1)
         limit = (_CERTAIN * math.sqrt(2) * noise).clamp(min=self.swing / 100, max=self.swing / 2)
         return swings.abs() < limit
+
+    def _check_light(self, stuck: Tensor) -> None:
+        """Refuse arrays of which no cell moves at all: that is no wear."""
+        dark = stuck.flatten(1).all(1).nonzero().flatten().tolist()
+        if dark and self.instrument.size > 1:
+            raise WorkError(
+                f"No cell of {len(dark)} of {len(stuck)} arrays ({', '.join(map(str, dark[:8]))}) shows that it "
+                "switches: check the laser, the detectors and the scale of what they show; the largest weight reads 1."
+            )
+
+    def _misfit(self, left: Tensor, stuck: Tensor, noise: Tensor) -> float:
+        """What pairs that switch leave, [A, k, k], over what is expected of them; a fifth of them leave more."""
+        switching = ~stuck.any(1)
+        if not switching.any():
+            return 0.0
+        expected = noise.square() + 2 * self.instrument.chip.programming_std**2 + _HARMLESS**2
+        # two of four states are left to judge by: chi-squared of two degrees of freedom, a fifth above 2 ln 5
+        shares = (len(_STATES) * left.square() / expected)[switching]
+        return math.sqrt(float(shares.quantile(0.8)) / (2 * math.log(5)))
 
     def _fit(self, weights: Tensor, stuck: Tensor) -> tuple[Tensor, Tensor, float]:
         """Least squares by Gauss-Newton, all pairs side by side.

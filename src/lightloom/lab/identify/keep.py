@@ -14,7 +14,7 @@ from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_bytes
 from lightloom.lab.identify.fit import Prior
-from lightloom.lab.identify.records import Records
+from lightloom.lab.identify.records import Records, Repeatability
 from lightloom.lab.identify.session import Identified, Suspect
 from lightloom.lab.instrument import Settings
 from lightloom.lab.twin import Twin
@@ -36,6 +36,7 @@ def save_known(known: Identified, path: Path) -> None:
     notes = {
         "readout": repr(known.readout),
         "noise": repr(known.noise),
+        "repeatability": json.dumps(known.repeatability),
         "suspects": json.dumps([suspect._asdict() for suspect in known.suspects]),
     }
     write_bytes(path, save({name: t.contiguous() for name, t in sorted(tensors.items())}, metadata=notes))
@@ -55,6 +56,7 @@ def load_known(path: Path, chip: MeshChip) -> Identified:
         with safe_open(path, framework="pt") as opened:
             held = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
             notes = opened.metadata() or {}
+        repeated = json.loads(notes.get("repeatability", "null"))  # files of earlier versions have none
         settings = [torch.unbind(held[f"records/{name}"]) for name in Settings._fields]
         return Identified(
             twin=Twin(chip, *(held[f"twin/{name}"] for name in _DEVICES)),
@@ -62,11 +64,12 @@ def load_known(path: Path, chip: MeshChip) -> Identified:
             prior=Prior(*(held[f"prior/{name}"] for name in Prior._fields)),
             readout=float(notes["readout"]),
             noise=float(notes["noise"]),
+            repeatability=None if repeated is None else Repeatability(float(repeated[0]), int(repeated[1])),
             chi2=held["chi2"],
             suspects=tuple(Suspect(**suspect) for suspect in json.loads(notes["suspects"])),
             records=Records(
                 [Settings(*parts) for parts in zip(*settings, strict=True)], list(torch.unbind(held["records/outputs"]))
             ),
         )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, IndexError, ValueError, TypeError) as error:
         raise RequestError(f"`{path}` holds no known chip: {error}.") from None

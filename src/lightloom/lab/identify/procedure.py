@@ -14,6 +14,7 @@ from lightloom.lab.identify.records import Records
 from lightloom.lab.identify.session import DOUBT, QUIETEST, Identified, Session
 from lightloom.lab.identify.turns import readout_noise, start, start_settings, told_apart
 from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.readings import check_light
 from lightloom.lab.twin import Twin
 from lightloom.physics.mesh import UNIVERSAL_LAYOUTS
 
@@ -36,7 +37,8 @@ def identify(
 
     First every column is turned once (`lightloom.lab.identify.turns`), which needs 2 k + 2 calls and shows all biases;
     from k = 18 on it needs about twice that where the readout noise is 0.2 % or more. Then random settings show the
-    drive coefficients, and everything measured is fitted together.
+    drive coefficients, and everything measured is fitted together. The last settings are measured twice: where the fit
+    leaves far more than this shows as noise, the chip is not of its design, and `Identified.caveat` says so.
 
     Args:
         instrument: The chip; real meshes of a universal layout.
@@ -49,26 +51,30 @@ def identify(
 
     Raises:
         RequestError: The chip's meshes are complex or not universal, or the budget is below what the start needs.
-        WorkError: The measurements fit no chip of this design.
+        WorkError: The measurements fit no chip of this design, or hardly any light arrives.
     """
     session = Session(instrument, Records() if records is None else records, seed, report)
     chip = _supported(instrument).chip
-    rest = session.take(start_settings(chip, instrument.blocks)[0])
+    first = start_settings(chip, instrument.blocks)[0]
+    rest = session.take(first)
+    check_light(chip, rest, first.sigma)
     at_once = told_apart(readout_noise(chip, rest.unsqueeze(0)))
     programs = start_settings(chip, instrument.blocks, at_once)
     budget = 4 * instrument.size + 256 if budget is None else budget
-    if budget < len(programs) + _BATCH:
+    least = len(programs) + _BATCH + 1
+    if budget < least:
         raise RequestError(
-            f"A budget of {budget} calls is too small: blocks of {instrument.size} waveguides need at least "
-            f"{len(programs) + _BATCH}. Give `budget={len(programs) + _BATCH}` or more."
+            f"A budget of {budget} calls is too small: blocks of {instrument.size} waveguides need at least {least}. "
+            f"Give `budget={least}` or more."
         )
+    budget -= 1  # for the repetition
     session.taken = 0  # the first program is the one just measured
     found = _begin(session, programs, at_once, budget)
     while (more := _wanted(found, len(programs), accuracy, budget)) > 0:
         for _ in range(more):
             session.take(session.random())
         found = session.settle(session.fit_noise(found.twin, found.noise))
-    return found
+    return session.repeat(found)
 
 
 def recalibrate(
@@ -85,11 +91,12 @@ def recalibrate(
     """
     session = Session(instrument, Records(), seed, lambda done, text: None)
     for _ in range(calls):
-        session.take(session.random())
+        settings = session.random()
+        check_light(instrument.chip, session.take(settings), settings.sigma)
     mean, spread = pack(known.twin), pack(known.std)
     shifters = known.twin.u_bias.shape[-1]
     spread[:, : 2 * shifters] += drift
-    session.readout = known.readout
+    session.readout, session.repeatability = known.readout, known.repeatability
     session.prior = Prior(mean, spread.clamp_min(1e-6).square().reciprocal())
     return session.fit_noise(known.twin, known.noise)
 
@@ -104,8 +111,8 @@ def refine(instrument: Instrument, known: Identified, settings: Settings) -> Ide
     """
     session = Session(instrument, known.records.first(known.calls), 0, lambda done, text: None)
     session.taken = len(session.records)
-    session.take(settings)
-    session.readout, session.prior = known.readout, known.prior
+    check_light(instrument.chip, session.take(settings), settings.sigma)
+    session.readout, session.prior, session.repeatability = known.readout, known.prior, known.repeatability
     return session.fit(known.twin, known.noise)
 
 
@@ -132,7 +139,7 @@ def _begin(session: Session, programs: list[Settings], at_once: int, budget: int
         found = session.fit(twin, max(session.readout, DOUBT))
         session.mirrored = start(chip, mean, at_once=at_once, mirrored=True) if found.suspects else None
         found = session.settle(found)
-        bad = found.chi2 > (1.5 + 5 * DOUBT / session.readout) ** 2
+        bad = ~(found.chi2 <= (1.5 + 5 * DOUBT / session.readout) ** 2)  # what is not a number is bad as well
         if not bad.any() or len(rounds) == _ROUNDS or session.taken + len(programs) + _BATCH > budget:
             break
     if bad.float().mean() > 0.5:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +14,16 @@ from torch import Tensor
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
 from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.readings import ReadingError, read_matrices
+
+
+class Repeatability(NamedTuple):
+    """Readout noise as it shows where the same settings are measured again, without any model of the chip."""
+
+    std: float
+    """Of one measured value, relative to full scale."""
+    freedom: int
+    """Degrees of freedom that it was estimated from."""
 
 
 @dataclass
@@ -36,16 +49,27 @@ class Records:
             WorkError: The instrument gave something else than finite matrices; it is not kept.
         """
         instrument.program(settings)
-        measured = instrument.matrices()
-        expected = (instrument.blocks, instrument.size, instrument.size)
-        if tuple(measured.shape) != expected or not torch.isfinite(measured).all():
-            raise WorkError(
-                f"Measurement {len(self)} came back with shape {tuple(measured.shape)} or values that are not finite; "
-                f"expected finite ones of shape {expected}. What was measured before is kept."
-            )
+        try:
+            measured = read_matrices(instrument)
+        except ReadingError as error:
+            raise WorkError(f"Measurement {len(self)} failed: {error}. What was measured before is kept.") from error
         self.settings.append(settings)
         self.outputs.append(measured)
         return measured
+
+    def repeatability(self) -> Repeatability | None:
+        """How far measurements of the same settings lie apart; None where nothing was measured twice."""
+        alike: dict[bytes, list[Tensor]] = {}
+        for settings, outputs in zip(self.settings, self.outputs, strict=True):
+            key = sha256(b"".join(part.contiguous().numpy().tobytes() for part in settings)).digest()
+            alike.setdefault(key, []).append(outputs)
+        squares, freedom = 0.0, 0
+        for group in alike.values():
+            if len(group) > 1:
+                values = torch.stack(group)
+                squares += float((values - values.mean(0)).square().sum())
+                freedom += values[1:].numel()
+        return Repeatability(math.sqrt(squares / freedom), freedom) if freedom else None
 
     def stacked(self, blocks: Tensor | None = None) -> tuple[Settings, Tensor]:
         """All of it as settings [records, blocks, n] and outputs [records, blocks, k, k], of all or some blocks."""

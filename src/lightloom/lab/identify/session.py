@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+import scipy.stats
 import torch
 from torch import Tensor
 
@@ -13,12 +14,16 @@ from lightloom.common.errors import RequestError
 from lightloom.common.progress import Report
 from lightloom.common.seeds import named_generator
 from lightloom.lab.identify.fit import Prior, fit, gamma_std, pack, production, unpack
-from lightloom.lab.identify.records import Records
+from lightloom.lab.identify.records import Records, Repeatability
 from lightloom.lab.instrument import Instrument, Settings
 from lightloom.lab.twin import Twin, drive
 
 QUIETEST = 1e-7
 """Noise never counts as less: rounding of double precision, with room."""
+_HARMLESS = 2.5e-4
+_FAR = 2.0
+"""Standard deviations over those of the readout from which a misfit speaks against the model."""
+_BY_CHANCE = 1e-6
 DOUBT = 1e-3
 """Noise assumed of the start: it alone cannot tell every gamma, so the production line must have its say."""
 
@@ -54,6 +59,8 @@ class Identified:
     """Devices to look at."""
     records: Records = field(repr=False)
     """Every measurement; pass it on to fit more to it."""
+    repeatability: Repeatability | None = None
+    """Readout noise as repeated measurements show it; None where there are none."""
 
     @property
     def calls(self) -> int:
@@ -66,6 +73,35 @@ class Identified:
         spread = torch.cat([self.std.u_gamma, self.std.v_gamma])
         return math.pi * float(spread.square().mean().sqrt())
 
+    @property
+    def misfit(self) -> Tensor:
+        """[blocks], what the twin leaves unexplained over the noise of repeated measurements; NaN where unknown.
+
+        Near 1 where the chip is of its design. Noise counts as 2.5e-4 of full scale at least: what is below turns a
+        phase by less than a thousandth of a rad.
+        """
+        if self.repeatability is None:
+            return torch.full_like(self.chi2, math.nan)
+        return self.chi2.sqrt() * self.readout / max(self.repeatability.std, _HARMLESS)
+
+    @property
+    def caveat(self) -> str | None:
+        """Why what is said of this chip does not hold, in a sentence or two; None where nothing speaks against it."""
+        if self.repeatability is None:
+            return None
+        # the noise itself is known from few values: one that came out low by chance must not be held against the chip
+        least = float(scipy.stats.chi2.isf(1 - _BY_CHANCE, self.repeatability.freedom)) / self.repeatability.freedom
+        bad = ~(self.misfit <= max(_FAR, least**-0.5))
+        if not bad.any():
+            return None
+        worst = float(self.misfit.nan_to_num(math.inf).max())
+        return (
+            f"The chip is not as designed: in {int(bad.sum())} of {len(bad)} blocks the fit leaves up to {worst:.3g} "
+            f"times what repeated measurements show as readout noise, {self.repeatability.std:.2g} of full scale. The "
+            f"claim of phases known to {self.phase_std:.2g} rad does not hold there. Check couplers, detectors that "
+            "saturate, drift, and the design."
+        )
+
 
 class Session:
     """Takes measurements one after another; those that the records hold already are not repeated."""
@@ -77,6 +113,8 @@ class Session:
         self.readout = QUIETEST
         self.prior = production(instrument.chip, instrument.blocks)
         self.mirrored: Twin | None = None
+        self.repeatability: Repeatability | None = None
+        """As it was known before, for a session that measures nothing twice."""
 
     def take(self, settings: Settings) -> Tensor:
         """What the chip makes of `settings`."""
@@ -124,7 +162,14 @@ class Session:
             chi2=(unexplained / self.readout).square(),
             suspects=_suspects(fitted.twin, fitted.std),
             records=records,
+            repeatability=records.repeatability() or self.repeatability,
         )
+
+    def repeat(self, found: Identified) -> Identified:
+        """Measure the last settings once more: what differs is noise, whatever the chip is. It is not fitted."""
+        self.take(self.records.settings[self.taken - 1])
+        records = self.records.first(self.taken)
+        return replace(found, records=records, repeatability=records.repeatability())
 
     def settle(self, found: Identified) -> Identified:
         """Where a device stands still, also try the mirrored start, and keep of each block what explains more."""
