@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from lightloom.common.errors import RequestError
+from lightloom.common.folders import remove
 from lightloom.learn.checkpoint import read_tensors, write_tensors
 from lightloom.nn import PCMCore, cores
 from lightloom.physics.pcm.schedule import Schedule
@@ -18,7 +19,7 @@ def save_orders(model: nn.Module, path: Path) -> None:
     if turns:
         write_tensors(path, turns)
     else:
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 def load_orders(model: nn.Module, path: Path) -> None:
