@@ -116,7 +116,8 @@ def put_folder(hidden: Path, path: Path, kind: str) -> None:
         OSError: The disk refuses; what was there is untouched.
     """
     check_whole(path, kind)
-    adopt(hidden, kind, (str(file.relative_to(hidden).as_posix()) for file in _files(hidden) if file.name != MARK))
+    names = [file.relative_to(hidden).as_posix() for file in _files(hidden) if file.name != MARK]
+    (hidden / MARK).write_bytes(text_of(kind, names))
     aside = path.with_name(hidden.name.removesuffix(".part") + ".old")
     if os.path.lexists(path):
         path.replace(aside)

@@ -68,7 +68,8 @@ def claim(folder: Path, kind: str, *, fresh: bool = False) -> Path:
         mark = mark_of(folder)
         if fresh and (taken := next(folder.iterdir(), None)) is not None:
             raise RequestError(
-                f"`{folder}` is not empty: it holds `{taken.name}`, among others. Choose another folder with `--out`."
+                f"`{folder}` is not empty (`{taken.name}` lies in it), and holds nothing that `--resume` could go on "
+                "with. Choose another folder with `--out`."
             )
         if mark is None:
             _begin(folder, kind)

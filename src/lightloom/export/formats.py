@@ -10,7 +10,7 @@ from torch import nn
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import reserve
-from lightloom.common.marks import claim
+from lightloom.common.marks import MARK, claim
 from lightloom.export.levels import pcm_levels
 from lightloom.export.loading import check
 from lightloom.export.netlist_files import write_netlists
@@ -103,5 +103,5 @@ def _count(index: dict[str, Any]) -> int:
 
 
 def _size(path: Path) -> dict[str, Any]:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file() and file.name != MARK]
     return {"path": str(path), "files": len(files), "bytes": sum(file.stat().st_size for file in files)}
