@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lightloom import chips, export, nn
-from lightloom.common.marks import MARK
 from lightloom.common.errors import RequestError
+from lightloom.common.marks import MARK
 
 MESH = chips.preset("thermo-optic", chips.MeshChip).replace(block_size=4)
 

@@ -32,6 +32,8 @@ def load_orders(model: nn.Module, path: Path) -> None:
     for name, turns in read_tensors(path)[0].items():
         if name not in layers:
             raise RequestError(f"`{path}` holds an order for `{name}`, which is no PCM layer of this network.")
+        if turns.is_floating_point():
+            raise RequestError(f"The order of `{name}` in `{path}` holds {turns.dtype} and no integers. Take another.")
         try:
             layers[name].place(Schedule(layers[name].array_rows, turns))
         except ValueError as error:
