@@ -11,6 +11,7 @@ import pytest
 
 from lightloom.common import files
 from lightloom.common.errors import RequestError, WorkError, nearest
+from lightloom.common.hold import hold
 from lightloom.common.marks import claim
 
 
@@ -31,13 +32,22 @@ def current_umask() -> int:
 
 def test_what_a_kill_left_behind_is_cleared_and_nothing_else(tmp_path: Path) -> None:
     claim(tmp_path, "run")
+    with hold(tmp_path):  # as this process
+        pass
     (tmp_path / "deep").mkdir()
     files.write_text(tmp_path / "deep" / "weights", "whole")
-    foreign = [".notes.123.part", "deep/.weights.part", "deep/.weights.mine.part", "deep/.others.123.part", "x.part"]
+    foreign = [
+        ".notes.123.part",
+        "deep/.weights.part",
+        "deep/.weights.mine.part",
+        f"deep/.others.{os.getpid()}.part",
+        "x.part",
+    ]
+    foreign += ["deep/.weights.123.part"]
     for name in foreign:
         (tmp_path / name).write_text("mine")
-    (tmp_path / "deep" / ".weights.123.part").write_bytes(b"half")
-    (tmp_path / "deep" / ".weights.123-1.part").write_bytes(b"half")
+    (tmp_path / "deep" / f".weights.{os.getpid()}.part").write_bytes(b"half")
+    (tmp_path / "deep" / f".weights.{os.getpid()}-1.part").write_bytes(b"half")
     files.clear_parts(tmp_path)
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.part")) == sorted(foreign)
 

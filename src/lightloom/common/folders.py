@@ -14,7 +14,7 @@ from typing import BinaryIO
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.marks import MARK, WHOLE, admit, begin, is_ours, mark_of, sync_folder, text_of
 
-_PART = re.compile(r"\.(?P<name>.+)\.\d+(?:-\d+)?\.part")
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(?:-\d+)?\.part")
 
 
 def adopt(folder: Path, kind: str, names: Iterable[str]) -> None:
@@ -43,12 +43,16 @@ def remove(path: Path) -> None:
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove the temporary files that a kill left of files that the mark of a folder lists; others stay."""
+    """Remove the temporary files that a kill left in a marked folder, of listed files by listed processes."""
     mark = mark_of(folder)
-    for place in sorted({(folder / name).parent for name in mark.files} if mark else ()):
+    if mark is None:
+        return
+    for place in sorted({(folder / name).parent for name in mark.files}):
         for part in place.glob(".*.part") if place.is_dir() else ():
             shape = _PART.fullmatch(part.name)
-            if shape and is_ours(part.with_name(shape["name"])) and part.is_file() and not part.is_symlink():
+            if shape is None or int(shape["process"]) not in mark.processes or part.is_symlink():
+                continue
+            if is_ours(part.with_name(shape["name"])) and part.is_file():
                 part.unlink()
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import read_json, write_json
-from lightloom.common.marks import MARK, admit
+from lightloom.common.marks import MARK, admit, sign
 
 LOCK, HOLDER = f"{MARK}.lock", f"{MARK}.holder"
 """Files of a folder: the lock, which ends with its process, and who has it."""
@@ -47,6 +47,7 @@ def hold(folder: Path) -> Iterator[None]:
         raise WorkError(f"`{folder}` cannot be locked: {error}. Choose a folder on another disk.") from error
     try:
         _held[place] = threading.get_ident()
+        sign(folder)
         words = " ".join(sys.argv)
         since = datetime.now().isoformat(timespec="seconds")
         write_json(

@@ -1,7 +1,8 @@
 """Marks of the folders that Lightloom writes to: only what a mark lists is ever replaced or removed.
 
 The mark is the file `.lightloom`, the first that a folder gets. Its first line says the kind of folder, each further
-one names a file, and is there before the file is. What else lies in the folder belongs to somebody else.
+one names a file, and is there before the file is, or the number of a process that worked there. What else lies in the
+folder belongs to somebody else.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Mark(NamedTuple):
     """Such as "run"; empty where a kill cut the mark short."""
     files: frozenset[str]
     """Names that were written, relative to the folder, with "/"."""
+    processes: frozenset[int] = frozenset()
+    """Numbers of the processes that worked there."""
 
 
 def mark_of(folder: Path) -> Mark | None:
@@ -122,6 +125,13 @@ def admit(path: Path) -> None:
     _append(folder, name)
 
 
+def sign(folder: Path) -> None:
+    """Note in the mark of a folder that this process works there. Raises `OSError` where the disk refuses."""
+    mark = mark_of(folder)
+    if mark is not None and os.getpid() not in mark.processes:
+        _append(folder, os.getpid())
+
+
 def is_ours(path: Path) -> bool:
     """Whether the mark of its folder lists a file, and no link leads out of that folder."""
     home = _home(path)
@@ -144,12 +154,12 @@ def _begin(folder: Path, kind: str, mode: Literal["xb", "wb"] = "xb") -> None:
     sync_folder(folder)
 
 
-def _append(folder: Path, name: str) -> None:
+def _append(folder: Path, value: str | int) -> None:
     path = folder / MARK
     with path.open("r+b") as stream:
         stream.seek(-1, os.SEEK_END)
-        cut = stream.read(1) != b"\n"  # a kill cut the last line short
-        stream.write((b"\n" if cut else b"") + f"{json.dumps(name)}\n".encode())
+        cut = stream.read(1) != b"\n"  # a kill cut the last line short: it must not come to count
+        stream.write((b"~\n" if cut else b"") + f"{json.dumps(value)}\n".encode())
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -161,15 +171,16 @@ def _header(kind: str) -> str:
 def _parse(path: Path, content: bytes) -> Mark | None:
     """None where this is another file that happens to have the name."""
     lines = content.decode(errors="replace").split("\n")
-    first = _value(lines[0])
+    first = _value(lines[0]) if len(lines) > 1 else None
     if not isinstance(first, dict) or "lightloom" not in first:
         begun = '{"lightloom": "'
         cut = len(lines) == 1 and (lines[0].startswith(begun) or begun.startswith(lines[0]))
         return Mark("", frozenset()) if cut else None
     if first.get("format") != _FORMAT:
         raise RequestError(f"`{path}` is of another format ({first.get('format')}). Use the Lightloom that wrote it.")
-    names = (_value(line) for line in lines[1:])
-    return Mark(str(first["lightloom"]), frozenset(name for name in names if isinstance(name, str)))
+    values = [_value(line) for line in lines[1:-1]]  # what follows the last newline was cut short
+    names = frozenset(value for value in values if isinstance(value, str))
+    return Mark(str(first["lightloom"]), names, frozenset(value for value in values if isinstance(value, int)))
 
 
 def _value(line: str) -> object:

@@ -88,6 +88,8 @@ class Instrument(ABC):
         What is new at every reading of a real chip is new without this; a simulated one passes over the noise that
         those measurements have had.
         """
+        if count < 0:
+            raise ValueError(f"{count} measurements cannot be passed over; give 0 or more")
 
 
 class SimulatedInstrument(Instrument):
