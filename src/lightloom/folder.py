@@ -85,12 +85,8 @@ class RunFolder:
             RequestError: The run there has another config; the fields that differ are named. Or what is there is no
                 run, or another process works on it.
         """
-        mark = mark_of(path)
-        if mark is None and not _is_run(path):
+        if not _is_run(path):  # nothing is there, or a kill came in its first moments
             return cls.create(config, path)
-        if mark is not None and "config.yaml" not in mark.files:  # killed in its first moments
-            claim(path, "run")
-            return cls(path, config)._begin()
         folder = cls.open(path)
         old, new = (c.model_dump(mode="json", exclude={"changes"}) for c in (folder.config, config))
         changed = sorted(_differences(old, new))
@@ -237,7 +233,7 @@ def _is_run(path: Path) -> bool:
     """Whether a run was started in a folder: its mark lists a config, or an earlier version wrote it."""
     mark = mark_of(path)
     if mark is not None:
-        return mark.kind == "run" and "config.yaml" in mark.files
+        return mark.kind == "run" and "config.yaml" in mark.files and (path / "config.yaml").is_file()
     try:
         written = read_json(path / "versions.json")
         from_yaml(path / "config.yaml")
