@@ -87,6 +87,14 @@ def _open_part(path: Path) -> tuple[Path, BinaryIO]:
     raise AssertionError("there are always more names")
 
 
+def _make_part(path: Path) -> Path:
+    for hidden in _part_names(path):
+        with suppress(FileExistsError):
+            hidden.mkdir()
+            return hidden
+    raise AssertionError("there are always more names")
+
+
 def _part_names(path: Path) -> Iterator[Path]:
     """Names beside `path`: a process of the same number may have been killed here, and files of others stay."""
     for number in count():
@@ -102,8 +110,7 @@ def hidden_folder(path: Path) -> Iterator[Path]:
 
     Raises `OSError` where the disk refuses.
     """
-    hidden = next(name for name in _part_names(path) if not os.path.lexists(name))
-    hidden.mkdir()
+    hidden = _make_part(path)
     try:
         begin(hidden, WHOLE)
         yield hidden
@@ -112,18 +119,24 @@ def hidden_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(hidden, ignore_errors=True)
 
 
-def put_folder(hidden: Path, path: Path, kind: str) -> None:
+def put_folder(hidden: Path, path: Path, kind: str, *, replace: bool = True) -> None:
     """Move a filled folder of `hidden_folder` to its place, where nothing is or a folder that is ours as a whole.
+
+    Args:
+        hidden: The folder.
+        path: Its place.
+        kind: What its mark says.
+        replace: Take the place of a folder of this kind; else only that of none.
 
     Raises:
         RequestError: Something else is there.
-        OSError: The disk refuses; what was there is untouched.
+        OSError: The disk refuses, or nothing is to be replaced; what was there is untouched.
     """
     check_whole(path, kind)
     names = [file.relative_to(hidden).as_posix() for file in _files(hidden) if file.name != MARK]
     (hidden / MARK).write_bytes(text_of(kind, names))
     aside = path.with_name(hidden.name.removesuffix(".part") + ".old")
-    if os.path.lexists(path):
+    if replace and os.path.lexists(path):
         path.replace(aside)
     try:
         hidden.replace(path)

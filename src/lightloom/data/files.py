@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.common.files import reserve
-from lightloom.common.marks import claim, is_ours
 from lightloom.data.cards import IDX_NAMES, Card, Mirror
 
 _TIMEOUT_S = 30
@@ -134,14 +132,6 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
     """The file at `url` in `folder`, loaded where it is not there with this MD5. Raises `WorkError` as `download`."""
     import pooch
 
-    place = folder / url.rsplit("/", 1)[1]
-    if place.exists() and not is_ours(place) and pooch.file_hash(str(place), "md5") != md5:
-        raise WorkError(
-            f"`{place}` is another file than that of `{url}`, and was not loaded by Lightloom, so it is not replaced. "
-            "Move it elsewhere, or name another cache by `LIGHTLOOM_CACHE`."
-        )
-    if not place.exists():
-        reserve(claim(folder, "cache") / place.name)
     try:
         path = pooch.retrieve(
             url, known_hash=f"md5:{md5}", fname=url.rsplit("/", 1)[1], path=folder, downloader=_stream

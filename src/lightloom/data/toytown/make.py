@@ -59,8 +59,7 @@ def toytown(config: ToytownConfig, cache: Path | None = None) -> Path:
         settle(place)
         with hidden_folder(place) as part:
             make_toytown(part, config)
-            if not place.is_dir():
-                put_folder(part, place, "tables")
+            put_folder(part, place, "tables", replace=False)
     except OSError as error:
         if not place.is_dir():  # else another process was faster
             raise WorkError(f"Could not write `{place}`: {error.strerror or error}.") from error
