@@ -20,7 +20,9 @@ _LOOKED_AT = 32
 """Samples that are looked at where they are read only when they are asked for; of tensors every number is."""
 
 
-def describe(train: Samples, validation: Samples, config: Section, seed: int) -> str:
+def describe(
+    train: Samples, validation: Samples, config: Section, seed: int, free: frozenset[str] = frozenset()
+) -> str:
     """Data, settings and seed of a training as one line of JSON.
 
     Args:
@@ -28,9 +30,12 @@ def describe(train: Samples, validation: Samples, config: Section, seed: int) ->
         validation: Those that decide which epoch is best.
         config: Of the training.
         seed: Of the run.
+        free: Fields of the config that decide no epoch but how many there are.
     """
     data = {"training data": _fingerprint(train), "validation data": _fingerprint(validation)}
-    return json.dumps({"data": data, "config": {**config.model_dump(mode="json"), "seed": seed}}, sort_keys=True)
+    return json.dumps(
+        {"data": data, "config": {**config.model_dump(mode="json", exclude=set(free)), "seed": seed}}, sort_keys=True
+    )
 
 
 def check_setup(path: Path, setup: str) -> None:

@@ -101,7 +101,7 @@ def fit_zeroth(
     seen = validation.to(torch.device(where))
     batches = Batches(images.images, images.labels, batch_size=config.batch_size, seed=named_seed(seed, stage))
     search = _Search(model.to(where), task, config, named_seed(seed, stage))
-    place, setup = Place(folder, stage), describe(train, validation, config, seed)
+    place, setup = Place(folder, stage), describe(train, validation, config, seed, frozenset({"epochs"}))
     with own(folder), follow(stage, config.epochs) as report:
         progress = _resume(model, place, setup)
         note_progress(place, progress.epoch, config.epochs)
