@@ -23,11 +23,16 @@ def answer(
     """Do the work, print its result, and turn failures into exit codes: 1 it failed, 2 the request was wrong."""
     result: dict[str, Any] = {}
     try:
+        if out is not None:
+            from lightloom.common.files import reserve
+            from lightloom.common.marks import claim
+
+            reserve(claim(out, "output") / "result.json")
         result = work()
         if out is not None:
-            from lightloom.common.files import make_folder, write_json
+            from lightloom.common.files import write_json
 
-            write_json(make_folder(out) / "result.json", result)
+            write_json(out / "result.json", result)
     except LightloomError as error:
         _fail(str(error), error.exit_code, as_json)
     except KeyboardInterrupt:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.common.files import make_folder, write_bytes, write_json
+from lightloom.common.files import reserve, write_bytes, write_json
+from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
@@ -71,8 +72,8 @@ def detect_images(
         files that could not be read, and why, and `notes` with how images of more than 8 bits were taken.
 
     Raises:
-        RequestError: There is no such run, case, device or file, the threshold is not 0 ... 1, or an annotated copy
-            would take the place of an image that was given.
+        RequestError: There is no such run, case, device or file, the threshold is not 0 ... 1, or something that was
+            not written here is in the place of an annotated copy.
         WorkError: No image at all could be read.
     """
     check_request(threshold, device)
@@ -83,7 +84,8 @@ def detect_images(
     paths = list(dict.fromkeys(_files(given)))
     names = _names(paths)
     _spare(paths, [out / name for name in names.values()])
-    make_folder(out)
+    claim(out, "detections")
+    reserve(out / "detections.json", *(out / name for name in names.values()))
     headers = dict(zip(paths, read_headers(paths, decode=True), strict=True))
     white, notes = _white(headers.values(), training.config.detect.scenes.white or trained.white)
     images: list[dict[str, Any]] = []

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.common.files import make_folder, write_bytes, write_json, write_text
+from lightloom.common.files import reserve, write_bytes, write_json, write_text
+from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.config import RunConfig
@@ -68,7 +69,8 @@ def detect_moments(
     trained = load_case(folder, training)
     trained.detector.to(best_device(device))
     framed, chosen = _asked(given, trained, training.config, source)
-    make_folder(out)
+    claim(out, "detections")
+    reserve(out / "detections.json", out / "results.json")
     images, found = [], []
     with follow("detect", len(chosen)) as report:
         for number, place in enumerate(chosen, 1):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.common.files import make_folder, read_json, write_json
+from lightloom.common.files import read_json, write_json
+from lightloom.common.marks import claim
 from lightloom.config import RunConfig, override
 from lightloom.cost import account
 from lightloom.nn.backbones.checkpoints import transformers as library
@@ -59,7 +60,7 @@ def estimate(
     )
     result = {"network": source, "chip": config.chip.name, **bill.as_dict()}
     if out is not None:
-        write_json(make_folder(out) / "cost.json", result)
+        write_json(claim(out, "output") / "cost.json", result)
     return result
 
 

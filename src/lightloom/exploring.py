@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightloom.common.errors import RequestError
-from lightloom.common.files import make_folder, write_json
+from lightloom.common.files import reserve, write_json
+from lightloom.common.hold import hold
+from lightloom.common.marks import claim
 from lightloom.common.seeds import named_generator
 from lightloom.config import RunConfig, override
 from lightloom.data import ImageSet
 from lightloom.data.splits import stratified_draw
 from lightloom.explore import Search, check, explore, sensitivity, space, write
-from lightloom.folder import RunFolder, free_folder
+from lightloom.folder import RunFolder, new_folder
 from lightloom.recipes import resolve
 from lightloom.report.explore_page import write_explore_report
 from lightloom.run import run
@@ -57,7 +59,21 @@ def explore_network(
     search = Search.parse({**given, "seed": config.seed, **options})
     space(search, [config.chip], [config.model.name])  # a mistake is told before anything is trained
     _check_images(images)
-    place = make_folder(out or free_folder(f"explore {_title(source)}"))
+    place = _place(out, f"explore {_title(source)}", "explore.json", "explore.csv", "report.html")
+    with hold(place):
+        return _explore(source, changes, config, search, place, images, workers, scheduler)
+
+
+def _explore(
+    source: str,
+    changes: Sequence[str],
+    config: RunConfig,
+    search: Search,
+    place: Path,
+    images: int | None,
+    workers: int,
+    scheduler: str | None,
+) -> dict[str, Any]:
     work = _trained(source, config, place)
     result = explore(
         {config.model.name: work.network("electronic")},
@@ -99,7 +115,19 @@ def scan_layers(
     """
     config = _config(source, changes)
     _check_images(images)
-    place = make_folder(out or free_folder(f"sensitivity {_title(source)}"))
+    place = _place(out, f"sensitivity {_title(source)}", "sensitivity.json", "sensitivity-state.json", "report.html")
+    with hold(place):
+        return _scan(source, changes, config, place, images, options)
+
+
+def _scan(
+    source: str,
+    changes: Sequence[str],
+    config: RunConfig,
+    place: Path,
+    images: int | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
     work = _trained(source, config, place)
     scan = sensitivity(
         work.network("electronic"),
@@ -114,6 +142,13 @@ def scan_layers(
     result["assumptions"] = [*_to_note(config, changes), *result["assumptions"]]
     write_json(place / "sensitivity.json", result)
     return {**result, "run": str(place), "report": str(write_explore_report(place)), "text": str(scan)}
+
+
+def _place(out: Path | None, title: str, *names: str) -> Path:
+    """The folder to write to, with none of somebody else's files where ours go."""
+    place = new_folder(title, "exploration") if out is None else claim(out, "exploration")
+    reserve(*(place / name for name in names))
+    return place
 
 
 def _title(source: str) -> str:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePath
 from typing import Any
 
-from lightloom.common.errors import RequestError
+from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import clear_parts, make_folder, read_json, write_json, write_text
+from lightloom.common.folders import adopt, copy_folder, remove
+from lightloom.common.hold import HOLDER, LOCK, hold
+from lightloom.common.marks import claim, mark_of
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, from_yaml, to_yaml
+
+_STATES = ("electronic", "programmed", "calibrated", "mapped", "learned", "reordered")
+_WRITTEN = (
+    *("config.yaml", "versions.json", "chip.json", "specimen.json", "stages.json", "metrics.jsonl", "summary.json"),
+    *("layers.json", "bench.json", "evaluation.json", "cost.json", "sweep.json", "angles.json", "curves.json"),
+    *("detections.json", "detections3d.json", "pr.json", "pr3d.json", "hybrid.json", "problems.json", "writes.json"),
+    *("phases.safetensors", "wear.safetensors", "ground.safetensors", "optics.safetensors", "report.html"),
+    *("*-orders.safetensors", "twin-*.safetensors", "survey-*.safetensors", "models/*.safetensors", "results/*.json"),
+    *("checkpoints/*-last.safetensors", "checkpoints/*-best.safetensors", "checkpoints/calibrate-*.safetensors"),
+    *("checkpoints/angles.json", "pictures/*.jpg", "plots/*.svg", "plots/*.png", "plots/*.jpg"),
+    *(f"{state}.safetensors" for state in _STATES),
+)
+"""What counts as written by a run of an earlier version, which kept no list."""
 
 _COMPARED = ("sweep.json", "angles.json", "optics.safetensors", "detections.json", "pr.json", "hybrid.json")
 ROOT = Path("runs")
@@ -40,15 +58,15 @@ class RunFolder:
         Raises:
             RequestError: The folder cannot be written to, or holds something already.
         """
-        path = free_folder(config.recipe) if path is None else path
-        if path.is_dir() and any(path.iterdir()):
+        if path is None:
+            path = new_folder(config.recipe, "run")
+        elif _is_run(path):
             raise RequestError(
                 f"`{path}` is not empty. Go on with the run in it by `--resume`, or choose another folder with `--out`."
             )
-        make_folder(path / "checkpoints")
-        folder = cls(path, config)
-        folder._write_description()
-        return folder
+        else:
+            claim(path, "run", fresh=mark_of(path) is None)
+        return cls(path, config)._begin()
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -64,10 +82,10 @@ class RunFolder:
         """Open the run in `path` to go on with it, or start it where nothing was written yet.
 
         Raises:
-            RequestError: The run there has another config; the fields that differ are named.
+            RequestError: The run there has another config; the fields that differ are named. Or what is there is no
+                run, or another process works on it.
         """
-        if not (path / "config.yaml").exists():
-            shutil.rmtree(path / "checkpoints", ignore_errors=True)  # made just before a kill, so empty
+        if not _is_run(path):  # nothing is there, or a kill came in its first moments
             return cls.create(config, path)
         folder = cls.open(path)
         old, new = (c.model_dump(mode="json", exclude={"changes"}) for c in (folder.config, config))
@@ -77,25 +95,50 @@ class RunFolder:
                 f"The run in `{path}` was started with other values of {', '.join(f'`{key}`' for key in changed)}. "
                 "Resume it with the same values, or choose another folder with `--out`."
             )
-        make_folder(path / "checkpoints")
-        clear_parts(path)
+        folder.own()
+        with hold(path):
+            make_folder(path / "checkpoints")
+            clear_parts(path)
         before = read_json(path / "versions.json")
         other = [key for key, value in versions().items() if key != "date" and before.get(key) != value]
         if other:
             console().print(f"Other {', '.join(other)} than when this run started: its last digits may differ.")
         return folder
 
+    def own(self) -> None:
+        """See that the folder carries the mark of a run, before anything in it is changed.
+
+        One of an earlier version has none: it is marked now, and what a run writes counts as written by it.
+
+        Raises:
+            RequestError: The folder holds something else than a run.
+        """
+        if mark_of(self.path) is not None:
+            claim(self.path, "run")
+        elif _is_run(self.path):
+            names = (path.relative_to(self.path).as_posix() for pattern in _WRITTEN for path in self.path.glob(pattern))
+            adopt(self.path, "run", names)
+        else:
+            raise RequestError(f"`{self.path}` holds no run of Lightloom, so nothing in it is changed.")
+
     def copy(self, path: Path) -> RunFolder:
         """The same run in another folder.
 
         Raises:
-            RequestError: That folder exists already, or cannot be written to.
+            RequestError: That folder exists already, or cannot be written to, or another process works on the run.
+            WorkError: The disk refuses.
         """
-        if path.exists():
+        if os.path.lexists(path):
             raise RequestError(f"`{path}` exists already; choose a new folder with `--out`.")
         make_folder(path.parent)
-        shutil.copytree(self.path, path)
-        return RunFolder(path, self.config)
+        try:
+            with hold(self.path) if mark_of(self.path) is not None else nullcontext():
+                copy_folder(self.path, path, leave_out=lambda name: name in (LOCK, HOLDER))
+        except OSError as error:
+            raise WorkError(f"Could not copy `{self.path}` to `{path}`: {error.strerror or error}.") from error
+        copy = RunFolder(path, self.config)
+        copy.own()
+        return copy
 
     def change(self, config: RunConfig) -> None:
         """Take a changed config, for stages that are repeated."""
@@ -120,18 +163,26 @@ class RunFolder:
     def forget(self, stages: list[str]) -> None:
         """Note that stages are to be done again, from their beginning."""
         write_json(self.file("stages.json"), {k: v for k, v in self.done.items() if k not in stages})
-        for stage in stages:
-            for checkpoint in self.file("checkpoints").glob(f"{stage}-*.safetensors"):
-                checkpoint.unlink()
+        self._remove(*(f"checkpoints/{stage}-*.safetensors" for stage in stages))
 
     def forget_comparison(self) -> None:
         """Note that every case of a comparison is to be trained again; its trainings have the names of its cases."""
-        for path in (
-            *(self.file(name) for name in _COMPARED),
-            *self.path.glob("checkpoints/*.*"),
-            *self.path.glob("models/*.*"),
-        ):
-            path.unlink(missing_ok=True)
+        self._remove(*_COMPARED, "checkpoints/*.*", "models/*.*")
+
+    def _remove(self, *patterns: str) -> None:
+        """Remove those files of the run whose names fit, and no file that somebody else has put there."""
+        mark = mark_of(self.path)
+        for name in sorted(mark.files) if mark else ():
+            if any(PurePath(name).match(pattern) for pattern in patterns):
+                remove(self.file(name))
+
+    def _begin(self) -> RunFolder:
+        """Write what a run starts with; what a kill left of it before is written again."""
+        with hold(self.path):
+            make_folder(self.path / "checkpoints")
+            clear_parts(self.path)
+            self._write_description()
+        return self
 
     def _write_description(self) -> None:
         write_json(self.file("versions.json"), versions())
@@ -158,12 +209,37 @@ def versions() -> dict[str, Any]:
     }
 
 
-def free_folder(recipe: str) -> Path:
-    """The next folder under `runs/` that bears this name and a number."""
-    stem = re.sub(r"[^\w.-]+", "-", recipe).strip("-") or "run"
-    taken = {path.name for path in ROOT.glob(f"{stem}-*")} if ROOT.is_dir() else set()
-    number = next(n for n in range(1, len(taken) + 2) if f"{stem}-{n:03d}" not in taken)
-    return ROOT / f"{stem}-{number:03d}"
+def new_folder(title: str, kind: str) -> Path:
+    """The next folder under `runs/` that bears this name and a number, made and marked: no two processes get the same.
+
+    Args:
+        title: What the name is made of.
+        kind: What the mark says.
+
+    Raises:
+        RequestError: It cannot be written to.
+    """
+    stem = re.sub(r"[^\w.-]+", "-", title).strip("-") or "run"
+    make_folder(ROOT)
+    for number in count(1):
+        path = ROOT / f"{stem}-{number:03d}"
+        with suppress(FileExistsError):  # another process was faster, or an earlier run has it
+            path.mkdir()
+            return claim(path, kind, fresh=True)
+    raise AssertionError("there are always more numbers")
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run was started in a folder: its mark lists a config, or an earlier version wrote it."""
+    mark = mark_of(path)
+    if mark is not None:
+        return mark.kind == "run" and "config.yaml" in mark.files and (path / "config.yaml").is_file()
+    try:
+        written = read_json(path / "versions.json")
+        from_yaml(path / "config.yaml")
+    except (RequestError, OSError):
+        return False
+    return isinstance(written, dict) and "lightloom" in written
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightloom.common.files import make_folder, write_json
+from lightloom.common.files import write_json
+from lightloom.common.marks import claim
 from lightloom.config import override
 from lightloom.folder import RunFolder
 from lightloom.networks import convert_as
@@ -37,5 +38,5 @@ def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | Non
     layers = convert_as(model, work.config).layers
     result = {"chip": work.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
     if out is not None:
-        write_json(make_folder(out) / "layers.json", result["layers"])
+        write_json(claim(out, "output") / "layers.json", result["layers"])
     return result

@@ -20,6 +20,7 @@ import torch
 from lightloom import bench_stages, detect3d_stages, detect_stages, pcm_stages, stages, sweep_stages
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
+from lightloom.common.hold import hold
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
 from lightloom.folder import RunFolder
@@ -72,8 +73,9 @@ def run(config: RunConfig, out: Path | None = None, *, resume: bool = False) -> 
         processes.wait(config.device)
         return run_stages(RunFolder(out or Path(), config), config.stages)
     folder = RunFolder.resume(config, out) if resume and out is not None else RunFolder.create(config, out)
-    processes.wait(config.device)
-    return run_stages(folder, config.stages)
+    with hold(folder.path):
+        processes.wait(config.device)
+        return run_stages(folder, config.stages)
 
 
 def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | None = None) -> dict[str, Any]:
@@ -96,21 +98,31 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
         raise RequestError(f"The run in `{path}` {other} {', '.join(f'`{name}`' for name in config.stages)}.")
     if stage == "sweep":
         sweep_stages.rehearse(config)  # before anything is forgotten
-    folder = folder if out is None else folder.copy(out)
-    if changes:
-        folder.change(config)
-    if stage == "sweep":
-        folder.forget_comparison()
+    if out is None:
+        folder.own()
+    else:
+        folder = folder.copy(out)
+    with hold(folder.path):
+        return _repeat(folder, stage, config, path)
+
+
+def _repeat(folder: RunFolder, stage: str, config: RunConfig, path: Path) -> dict[str, Any]:
+    """In the folder of the run at `path`, or in that of its copy."""
     order = list(STAGES)
     partial = stage == "report" and folder.file("sweep.json").exists()
-    missing = [name for name in order[: order.index(stage)] if name in folder.config.stages and name not in folder.done]
+    missing = [name for name in order[: order.index(stage)] if name in config.stages and name not in folder.done]
     if missing and not partial:
-        words = ["lightloom", "run", folder.config.recipe, *folder.config.changes, "--out", str(path), "--resume"]
+        words = ["lightloom", "run", config.recipe, *folder.config.changes, "--out", str(path), "--resume"]
         raise RequestError(
             f"The run in `{path}` has not finished `{missing[0]}`, which comes before `{stage}`. "
             f"Go on with that run first: `{shlex.join(words)}`."
         )
+    # a kill between these leaves less than was there, never results of another config than the one beside them
     folder.forget(order[order.index(stage) :])
+    if stage == "sweep":
+        folder.forget_comparison()
+    if config != folder.config:
+        folder.change(config)
     return run_stages(folder, [stage])
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from lightloom.common import files
 from lightloom.common.errors import RequestError, WorkError, nearest
+from lightloom.common.hold import hold
+from lightloom.common.marks import claim
 
 
 def test_a_written_file_is_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -28,12 +30,26 @@ def current_umask() -> int:
     return mask
 
 
-def test_what_a_kill_left_behind_is_cleared(tmp_path: Path) -> None:
+def test_what_a_kill_left_behind_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    claim(tmp_path, "run")
+    with hold(tmp_path):  # as this process
+        pass
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / ".weights.123.part").write_bytes(b"half")
-    (tmp_path / "notes.part").write_text("mine")
+    files.write_text(tmp_path / "deep" / "weights", "whole")
+    foreign = [
+        ".notes.123.part",
+        "deep/.weights.part",
+        "deep/.weights.mine.part",
+        f"deep/.others.{os.getpid()}.part",
+        "x.part",
+    ]
+    foreign += ["deep/.weights.123.part"]
+    for name in foreign:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "deep" / f".weights.{os.getpid()}.part").write_bytes(b"half")
+    (tmp_path / "deep" / f".weights.{os.getpid()}-1.part").write_bytes(b"half")
     files.clear_parts(tmp_path)
-    assert [path.name for path in tmp_path.rglob("*.part")] == ["notes.part"]
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.part")) == sorted(foreign)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

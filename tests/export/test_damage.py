@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from lightloom import chips, export, nn
 from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.folders import settle
 from lightloom.export.description import digest
 from lightloom.export.tensors import read_tensors, write_tensors
-from lightloom.export.whole import file_stem, settle, whole_folder
+from lightloom.export.whole import file_stem, whole_folder
 
 MESH = chips.preset("thermo-optic", chips.MeshChip).replace(block_size=4)
 
@@ -37,7 +38,9 @@ def change(folder: Path, **fields: object) -> None:
 
 def allow(folder: Path) -> None:
     """Make every file the one that `lightloom.json` names, so that what is behind the check is reached."""
-    change(folder, files={p.name: digest(p) for p in folder.iterdir() if p.name != "lightloom.json"})
+    change(
+        folder, files={p.name: digest(p) for p in folder.iterdir() if p.name not in ("lightloom.json", ".lightloom")}
+    )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "chips.json", "sample.safetensors"])
@@ -199,7 +202,7 @@ def test_a_network_is_found_again_after_a_kill(saved: Path) -> None:
 
 
 def write_over(folder: Path) -> None:
-    with whole_folder(folder, "lightloom.json") as made:
+    with whole_folder(folder, "network") as made:
         (made / "lightloom.json").write_text("{}")
 
 

@@ -137,7 +137,7 @@ def test_the_same_network_gives_the_same_bytes(tmp_path: Path, network) -> None:
     for name in ("a", "b", "b"):  # the last one replaces its own
         export.save(model, tmp_path / name, sample=x)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert files == ["chips.json", "lightloom.json", "model.safetensors", "sample.safetensors"]
+    assert files == [".lightloom", "chips.json", "lightloom.json", "model.safetensors", "sample.safetensors"]
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 

@@ -211,3 +211,31 @@ def test_a_known_chip_is_kept_whole_and_something_else_is_refused(tmp_path: Path
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(RequestError, match="no known chip"):
         load_known(path, chip)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 4, 9, 13])
+def test_a_session_that_was_stopped_ends_as_one_that_was_not(stop: int, tmp_path: Path) -> None:
+    class Interrupted(SimulatedInstrument):
+        def matrices(self) -> torch.Tensor:
+            if self.calls == stop:
+                raise KeyboardInterrupt
+            return super().matrices()
+
+    chip = published(4)
+
+    def instrument(kind: type[SimulatedInstrument]) -> SimulatedInstrument:
+        made = specimen_instrument(chip, 2, readout_std=0.003, seed=4)
+        return kind(chip, made._errors, 2, readout_std=0.003, seed=4)
+
+    records = Records()
+    with pytest.raises(KeyboardInterrupt):
+        identify(instrument(Interrupted), accuracy=0.02, seed=1, records=records)
+    assert len(records) == stop
+    if stop:
+        records.save(tmp_path / "records.safetensors")
+        records = Records.load(tmp_path / "records.safetensors")
+    resumed = identify(instrument(SimulatedInstrument), accuracy=0.02, seed=1, records=records)
+    whole = identify(instrument(SimulatedInstrument), accuracy=0.02, seed=1)
+    assert resumed.calls == whole.calls
+    assert all(torch.equal(a, b) for a, b in zip(resumed.records.outputs, whole.records.outputs, strict=True))
+    assert torch.equal(resumed.twin.u_gamma, whole.twin.u_gamma) and torch.equal(resumed.chi2, whole.chi2)

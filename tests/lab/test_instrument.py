@@ -1,5 +1,6 @@
 """The simulated instrument, against the physics that it hides."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -109,3 +110,23 @@ def test_calls_count_wavelengths_and_noise_has_its_size() -> None:
     assert abs(noise.std().item() - 0.03) < 0.001
     noise = instrument.matrices() - truth(instrument, settings)
     assert instrument.calls == 4 and abs(noise.std().item() - 0.03) < 0.001
+
+
+@pytest.mark.parametrize("field", ["real", "complex"])
+@pytest.mark.parametrize("wobble", [0.0, 0.02])
+def test_noise_goes_on_behind_the_measurements_of_another_session(field: str, wobble: float) -> None:
+    chip = chip_of({"field": field, "block_size": 4, "phase_noise_std": wobble})
+    whole, later = (specimen_instrument(chip, 3, readout_std=0.01, seed=5) for _ in range(2))
+    settings = some_settings(whole)
+
+    def look(instrument: Instrument) -> torch.Tensor:
+        instrument.program(settings)
+        return instrument.matrices()
+
+    measured = [look(whole) for _ in range(5)]
+    later.skip(3)
+    torch.manual_seed(9)  # what else was drawn makes no difference
+    for wanted in measured[3:]:
+        assert torch.equal(look(later), wanted)
+    assert later.calls == 2
+    assert not any(torch.equal(a, b) for a, b in pairwise(measured))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lightloom.common.errors import RequestError, WorkError
@@ -325,3 +325,75 @@ def test_targets_go_to_a_model_that_takes_them_as_the_augmentation_left_them(tmp
     network = Asking()
     train(tmp_path, CONFIG.replace(epochs=1), network, augment=lambda inputs, targets: (inputs, targets * 0))
     assert network.seen and all((targets == 0).all() for targets in network.seen)
+
+
+def test_a_finished_training_says_so_and_leaves_the_modes_of_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = model()
+    network[2].eval()
+    before = [module.training for module in network.modules()]
+    train(tmp_path, network=network)
+    assert [module.training for module in network.modules()] == before
+    capsys.readouterr()
+    again = train(tmp_path, network=model().eval())
+    assert f"train: goes on from epoch 4 of 4 in {tmp_path}" in capsys.readouterr().err
+    assert not any(module.training for module in again.modules())
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.state_dict().values(), network.state_dict().values(), strict=True)
+    )
+
+
+def swapped(data: ImageSet) -> ImageSet:
+    return ImageSet(data.images, 2 - data.labels)
+
+
+def one_pixel(data: ImageSet) -> ImageSet:
+    changed = data.images.clone()
+    changed[-1, 0, -1, -1] += 1e-3
+    return ImageSet(changed, data.labels)
+
+
+@pytest.mark.parametrize(
+    ("data", "validation", "config", "seed", "told"),
+    [
+        (swapped(images()), images(20, 1), CONFIG, 0, "the training data differ"),
+        (one_pixel(images()), images(20, 1), CONFIG, 0, "the training data differ"),
+        (images(40), images(20, 1), CONFIG, 0, "the training data differ"),
+        (images(), images(20, 2), CONFIG, 0, "the validation data differ"),
+        (images(), images(20, 1), CONFIG.replace(lr=0.5), 0, "`lr` was 0.01 and is 0.5"),
+        (images(), images(20, 1), CONFIG.replace(epochs=5, optimizer="sgd"), 0, "`optimizer` was adamw and is sgd"),
+        (images(), images(20, 1), CONFIG, 1, "`seed` was 0 and is 1"),
+    ],
+)
+def test_a_training_does_not_go_on_with_other_data_or_settings(
+    tmp_path: Path, data: ImageSet, validation: ImageSet, config: TrainConfig, seed: int, told: str
+) -> None:
+    train(tmp_path, CONFIG.replace(epochs=4))
+    network = model()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(RequestError, match=told):
+        fit(network, data, validation, Classify(), config, folder=tmp_path, stage="train", seed=seed, device="cpu")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    fit(network, data, validation, Classify(), config, folder=tmp_path, stage="other", seed=seed, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.double(), "`1.weight` is torch.float64, and the model's is torch.float32"),
+        (lambda t: t.half(), "torch.float16"),
+        (lambda t: t.to(torch.int32), "torch.int32"),
+        (lambda t: t.index_fill(0, torch.tensor([0]), torch.nan), "`1.weight` holds NaN"),
+        (lambda t: t.index_fill(0, torch.tensor([0]), torch.inf), "`1.weight` holds Inf"),
+    ],
+)
+def test_weights_of_another_type_or_none_at_all_are_refused(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], told: str
+) -> None:
+    state = model().state_dict()
+    save_file({**state, "1.weight": change(state["1.weight"])}, tmp_path / "weights.safetensors")
+    network = model()
+    with pytest.raises(RequestError, match=told):
+        load_weights(network, tmp_path / "weights.safetensors")
+    assert torch.equal(network[1].weight, state["1.weight"])

@@ -10,13 +10,24 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.folders import clear_parts, replacing
+from lightloom.common.marks import admit
 
-_PART = ".part"
+__all__ = [
+    "append_json_line",
+    "clear_parts",
+    "make_folder",
+    "read_json",
+    "read_json_lines",
+    "reserve",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -27,26 +38,23 @@ def write_bytes(path: Path, content: bytes) -> None:
         content: Every byte of the file.
 
     Raises:
+        RequestError: The folder is marked as ours (see `marks`), and a file of that name in it is somebody else's.
         WorkError: The disk is full or refuses; the old file, if any, is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
-        with temporary.open("wb") as stream:
+        with replacing(path) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):  # where the folder itself is gone or closed, so is the temporary file
-            temporary.unlink(missing_ok=True)
         raise WorkError(_explain(path, error)) from error
 
 
-def clear_parts(folder: Path) -> None:
-    """Remove the temporary files that a killed `write_bytes` left in `folder` and below."""
-    for part in folder.rglob(f".*{_PART}"):
-        part.unlink(missing_ok=True)
+def reserve(*paths: Path) -> None:
+    """Say before a long work begins which files it will write. Raises as `write_bytes`, where that would."""
+    for path in paths:
+        try:
+            admit(path)
+        except OSError as error:
+            raise WorkError(_explain(path, error)) from error
 
 
 def write_text(path: Path, content: str) -> None:
@@ -66,7 +74,7 @@ def read_json(path: Path) -> Any:
         RequestError: The file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RequestError(f"`{path}` is missing. Is this a run folder of Lightloom?") from None
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists too deep
@@ -74,9 +82,10 @@ def read_json(path: Path) -> Any:
 
 
 def append_json_line(path: Path, record: Mapping[str, object]) -> None:
-    """Append one JSON object as a line and push it to the disk. Raises `WorkError` where the disk refuses."""
+    """Append one JSON object as a line and push it to the disk. Raises as `write_bytes`."""
     try:
-        with path.open("a") as stream:
+        admit(path)
+        with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record, allow_nan=False) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
@@ -88,7 +97,7 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of a JSON-lines file; a last line cut short by a kill is passed over."""
     if not path.exists():
         return
-    lines = path.read_text().split("\n")
+    lines = path.read_text(encoding="utf-8").split("\n")
     for line in lines[:-1]:  # a whole line ends in a newline: what follows the last one was cut
         yield json.loads(line)
 
@@ -117,14 +126,3 @@ def _explain(path: Path, error: OSError) -> str:
     else:
         mend = "Mend that and go on with `--resume`"
     return f"Could not write `{path}`: {reason}. What was written before is whole. {mend}."
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -87,7 +87,7 @@ def from_yaml(path: Path) -> RunConfig:
         RequestError: The file is missing, is not YAML, or holds what a config cannot.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RequestError(f"`{path}` is missing. Is this a run folder of Lightloom?") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightloom.common.errors import RequestError
 from lightloom.common.files import clear_parts, make_folder, read_json, write_json
+from lightloom.common.marks import claim
 from lightloom.explore import digest
 
 _KEYS = {"id", "light", "settings", "chip", "technology", "accuracies", "boundaries", "throughput_per_s", "area_m2"}
@@ -24,9 +25,9 @@ class Store:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = None if folder is None else make_folder(folder / "points")
-        if self.folder is not None:
-            clear_parts(self.folder)
+        self.folder = None if folder is None else make_folder(claim(folder, "exploration") / "points")
+        if folder is not None:
+            clear_parts(folder)
         self.rows: dict[str, dict[str, Any]] = {}
         self.broken: list[str] = []
         """Files that could not be used, with why."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from lightloom.common.errors import RequestError, WorkError, nearest
-from lightloom.common.files import make_folder, write_json, write_text
+from lightloom.common.files import reserve, write_json, write_text
+from lightloom.common.marks import claim
 from lightloom.explore import pareto
 from lightloom.explore.search import Search
 
@@ -88,7 +89,8 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
         RequestError: It cannot be written to.
         WorkError: The disk refuses.
     """
-    make_folder(folder)
+    claim(folder, "exploration")
+    reserve(*(folder / name for name in ("explore.json", "explore.csv")))
     write_json(folder / "explore.json", result)
     write_text(folder / "explore.csv", as_csv(result))
 

@@ -16,7 +16,8 @@ from lightloom.chips.technology import TECHNOLOGIES, labels
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import read_json
-from lightloom.export.whole import inside, settle
+from lightloom.common.folders import settle
+from lightloom.export.whole import inside
 from lightloom.nn import optical_layers
 
 FORMAT = 1

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.common.files import make_folder
+from lightloom.common.files import reserve
+from lightloom.common.marks import MARK, claim
 from lightloom.export.levels import pcm_levels
 from lightloom.export.loading import check
 from lightloom.export.netlist_files import write_netlists
@@ -53,7 +54,8 @@ def export(
         {format: {"path", "bytes", "files", and what was counted or checked}}.
 
     Raises:
-        RequestError: A format is unknown, or does not fit the network.
+        RequestError: A format is unknown, or does not fit the network, or something that was not written here is in
+            its place.
         WorkError: A check failed, or the disk is full.
     """
     for name in formats:
@@ -64,7 +66,8 @@ def export(
     if "onnx" in formats and sample is None:
         raise RequestError("The format `onnx` takes a sample: it is traced with it, and checked.")
     _check_layers(model, formats)
-    make_folder(folder)
+    claim(folder, "export")
+    reserve(*(folder / FORMATS[name] for name in formats if "." in FORMATS[name]))
     limits: dict[str, Any] = {"layers": layers, "blocks": blocks}
     writers: dict[str, Callable[[Path], dict[str, Any]]] = {
         "folder": lambda path: _folder(model, path, sample),
@@ -100,5 +103,5 @@ def _count(index: dict[str, Any]) -> int:
 
 
 def _size(path: Path) -> dict[str, Any]:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file() and file.name != MARK]
     return {"path": str(path), "files": len(files), "bytes": sum(file.stat().st_size for file in files)}

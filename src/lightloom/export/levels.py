@@ -63,7 +63,7 @@ def pcm_levels(model: nn.Module, folder: Path) -> dict[str, Any]:
         tensors[f"{name}.columns"] = plan.columns.permute(2, 0, 1, 3)
         layers[name] = _described(core)
     index = {"format": FORMAT, "order": _ORDER, "layers": layers}
-    with whole_folder(folder, INDEX) as made:
+    with whole_folder(folder, "levels") as made:
         write_tensors(made / TENSORS, tensors)
         write_json(made / INDEX, index)
     return index

@@ -52,13 +52,13 @@ def write_netlists(
             "layers by `layers=`, or take the phase table, which is one file."
         )
     described: dict[str, Any] = {}
-    with whole_folder(folder, INDEX) as made:
+    with whole_folder(folder, "netlists") as made:
         for place, (name, core) in enumerate(found.items()):
             stem = file_stem(place, name)
             (made / stem).mkdir()
             files = [f"{stem}/{'-'.join(map(str, block))}.json" for block in wanted[name]]
             for file, text in zip(files, netlist_texts(core, wanted[name], realised_phases=realised), strict=True):
-                (made / file).write_text(text)  # the folder is whole or not there, whatever is in it
+                (made / file).write_text(text, encoding="utf-8")  # the folder is whole or not there, whatever is in it
             described[name] = {
                 "rows": core.rows,
                 "columns": core.columns,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_text
+from lightloom.common.marks import MARK
 from lightloom.export.description import (
     CHIPS,
     CONFIG,
@@ -63,7 +64,7 @@ def save(
     chips, keys = named_chips(model)
     layers = describe_layers(model, keys, specimens)
     tensors, shared = _weights(model)
-    with whole_folder(folder, INDEX) as made:
+    with whole_folder(folder, "network") as made:
         write_text(made / CHIPS, chips_text(chips))
         write_tensors(made / WEIGHTS, tensors)
         orders = {f"{name}.turns": core.turns for name, core in cores(model, PCMCore).items() if core.turns is not None}
@@ -74,7 +75,7 @@ def save(
             write_text(made / CONFIG, config)
         if sample is not None:
             write_tensors(made / SAMPLE, packed(sample, answers(model, sample)))
-        files = {path.name: digest(path) for path in sorted(made.iterdir())}
+        files = {path.name: digest(path) for path in sorted(made.iterdir()) if path.name != MARK}
         description = Description(**begin(model, note), layers=layers, shared=shared, files=files)
         write_text(made / INDEX, write_out(description))
     saved: dict[str, Any] = description.model_dump(mode="json")

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 from lightloom.common.errors import RequestError, WorkError
+from lightloom.common.folders import check_whole, hidden_folder, put_folder, replacing, settle
 
 
 @contextmanager
-def whole_folder(path: Path, mark: str) -> Iterator[Path]:
+def whole_folder(path: Path, kind: str) -> Iterator[Path]:
     """A new folder to fill, which becomes `path` only when all is written.
 
     A kill at any moment leaves the old folder or the new one: what is not finished lies in a hidden folder beside it,
     and the next call for the same `path` clears that away.
 
     Args:
-        path: The folder to make. One that holds `mark` is replaced as a whole; any other must be empty.
-        mark: Name of a file that tells a folder of this kind.
+        path: The folder to make. One of this kind that was made here before is replaced as a whole, unless a file of
+            somebody else lies in it; any other must be empty.
+        kind: What its mark says.
 
     Raises:
         RequestError: Something else is there, or the folder above cannot be written to.
         WorkError: The disk is full or refuses.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100  # a link stays a link
-    hidden, aside = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         settle(path)
-        hidden.mkdir()
+        check_whole(path, kind)
     except OSError as error:
         raise RequestError(f"Cannot write to the folder `{path.parent}`: {error.strerror}. Choose another.") from error
     try:
-        if path.exists() and not (path / mark).is_file() and (not path.is_dir() or any(path.iterdir())):
-            raise RequestError(f"`{path}` holds something else. Choose another folder, or remove what is there first.")
-        yield hidden
-        if path.exists():
-            path.replace(aside)
-        hidden.replace(path)
+        with hidden_folder(path) as hidden:
+            yield hidden
+            put_folder(hidden, path, kind)
     except OSError as error:
         raise WorkError(f"Could not write `{path}`: {error.strerror or error}. What was there is untouched.") from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-        if path.exists():
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -57,19 +50,16 @@ def whole_stream(path: Path) -> Iterator[TextIO]:
     """A text file too long to hold in memory, which becomes `path` only when it is closed.
 
     Raises:
+        RequestError: A file of somebody else is there.
         WorkError: The disk is full or refuses; the old file, if any, is untouched.
     """
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with hidden.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        hidden.replace(path)
+        with replacing(path) as stream:
+            text = TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+            yield text
+            text.detach()
     except OSError as error:
         raise WorkError(f"Could not write `{path}`: {error.strerror or error}.") from error
-    finally:
-        hidden.unlink(missing_ok=True)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -89,25 +79,3 @@ def inside(folder: Path, name: str) -> Path:
 def file_stem(number: int, layer: str) -> str:
     """A file name for a layer: any characters that a path may not hold are replaced, the number keeps it apart."""
     return f"{number:03d}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', layer)[:100] or 'root'}"
-
-
-def settle(path: Path) -> None:
-    """Clear away what a killed process left while it was making the folder `path`, and bring back what it had moved."""
-    for kind in ("old", "part"):
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.{kind}"):
-            process = left.name.split(".")[-2]
-            if not process.isdigit() or _alive(int(process)):
-                continue
-            if kind == "old" and not path.exists():
-                left.replace(path)  # killed between the two renames
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip, MeshErrors
-from lightloom.common.seeds import named_generator
+from lightloom.common.seeds import named_generator, named_seed
 from lightloom.physics import blocks as block_product
 from lightloom.physics import mesh, phases
 
@@ -81,6 +82,15 @@ class Instrument(ABC):
         """The matrices [blocks, k, k] that the blocks make now: one call, light into one waveguide per wavelength."""
         return self.measure(torch.eye(self.size, dtype=torch.float64))
 
+    def skip(self, count: int) -> None:
+        """Go on behind `count` measurements of an earlier session, each one `program` and one `matrices`.
+
+        What is new at every reading of a real chip is new without this; a simulated one passes over the noise that
+        those measurements have had.
+        """
+        if count < 0:
+            raise ValueError(f"{count} measurements cannot be passed over; give 0 or more")
+
 
 class SimulatedInstrument(Instrument):
     """A specimen whose errors are hidden behind the same interface, with readout noise and drive quantisation.
@@ -91,7 +101,7 @@ class SimulatedInstrument(Instrument):
         blocks: How many blocks.
         readout_std: Standard deviation of each measured value, relative to full scale: light of amplitude 1 that
             comes out whole. 0 is a perfect receiver.
-        seed: Of the readout noise.
+        seed: Of the readout noise, and of phases that change from one use to the next.
     """
 
     def __init__(
@@ -104,6 +114,8 @@ class SimulatedInstrument(Instrument):
         self._errors = errors
         self._readout_std = readout_std
         self._generator = named_generator(seed, "readout")
+        self._seed = seed
+        self._drives = 0
         self._u = _HiddenMesh(chip, errors.u_gamma, errors.u_bias)
         self._v = _HiddenMesh(chip, errors.v_gamma, errors.v_bias)
         self._sigma = torch.zeros(blocks, self.size, dtype=torch.float64)
@@ -120,8 +132,9 @@ class SimulatedInstrument(Instrument):
                 raise ValueError(f"`{name}` holds NaN or Inf; a drive takes finite values")
         if settings.sigma.abs().max() > 1 + 1e-9:
             raise ValueError("an attenuator transmits between -1 and 1; scale `sigma` and keep the gain outside")
-        self._u.drive(settings.u_phases.double())
-        self._v.drive(settings.v_phases.double())
+        with self._drive_noise():
+            self._u.drive(settings.u_phases.double())
+            self._v.drive(settings.v_phases.double())
         angle = settings.sigma.double().clamp(-1, 1).acos()
         angle = phases.quantise(angle, self.chip.weight_bits, span=torch.pi)
         self._sigma = (angle if self._errors.sigma_gamma is None else angle * self._errors.sigma_gamma).cos()
@@ -158,6 +171,24 @@ class SimulatedInstrument(Instrument):
         self.calls += 1
         return self._read(self._meet().transpose(0, 1).clone(memory_format=torch.contiguous_format))
 
+    def skip(self, count: int) -> None:
+        """Pass over the noise of `count` measurements; calls are not counted."""
+        self._drives += count
+        complex_valued = self.chip.field == "complex"
+        for _ in range(count if self._readout_std else 0):
+            self._noise(torch.Size((self.blocks, self.size, self.size)), complex_valued)
+
+    @contextmanager
+    def _drive_noise(self) -> Iterator[None]:
+        """Phases that change from one use to the next do so by seed and number of the drive, whatever went before."""
+        self._drives += 1
+        if not self.chip.phase_noise_std:
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(named_seed(self._seed, "drive", self._drives))
+            yield
+
     def _meet(self) -> Tensor:
         """The matrices that light meets, side by side [k, blocks, k], made only when something was driven since."""
         if self._matrices is None:
@@ -171,10 +202,13 @@ class SimulatedInstrument(Instrument):
     def _read(self, outputs: Tensor) -> Tensor:
         if self._readout_std == 0:
             return outputs
-        noise = torch.randn(outputs.shape, generator=self._generator, dtype=torch.float64)
-        if outputs.is_complex():
-            noise = torch.complex(noise, torch.randn(outputs.shape, generator=self._generator, dtype=torch.float64))
-        return outputs + self._readout_std * noise
+        return outputs + self._readout_std * self._noise(outputs.shape, outputs.is_complex())
+
+    def _noise(self, shape: torch.Size, complex_valued: bool) -> Tensor:
+        noise = torch.randn(shape, generator=self._generator, dtype=torch.float64)
+        if complex_valued:
+            noise = torch.complex(noise, torch.randn(shape, generator=self._generator, dtype=torch.float64))
+        return noise
 
 
 class _HiddenMesh:

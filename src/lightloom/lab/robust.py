@@ -78,6 +78,10 @@ class RobustInstrument(Instrument):
         """As the instrument's own; errors as `measure`."""
         return self._measure(self._instrument.matrices, (self.blocks, self.size, self.size))
 
+    def skip(self, count: int) -> None:
+        """As the instrument's own."""
+        self._instrument.skip(count)
+
     def _measure(self, read: Callable[[], Tensor], expected: tuple[int, ...]) -> Tensor:
         outputs: list[Tensor] = []
 

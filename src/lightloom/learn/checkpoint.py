@@ -37,20 +37,31 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
         The notes.
 
     Raises:
-        RequestError: The file is missing, cut short, of another kind, or of another model; the first tensors that
-            do not fit are named.
+        RequestError: The file is missing, cut short, of another kind, or of another model, its numbers are of another
+            type or not finite, or no chip can be told them; the first tensors that do not fit are named.
     """
     tensors, notes = read_tensors(path)
     _fill(model, tensors, path)
     return notes
 
 
-def save_training(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path) -> None:
-    """Write model, optimiser and progress in one file, so that they always belong together."""
+def save_training(
+    model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path, setup: str = ""
+) -> None:
+    """Write model, optimiser and progress in one file, so that they always belong together.
+
+    Args:
+        model: As it is.
+        optimizer: As it is.
+        progress: Where the training stands.
+        path: The file.
+        setup: What was trained on and how, as `lightloom.learn.setup.describe` gives it.
+    """
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items() if isinstance(value, Tensor)}
-    write_tensors(path, tensors, {key: repr(value) for key, value in progress._asdict().items()})
+    notes = {key: repr(value) for key, value in progress._asdict().items()}
+    write_tensors(path, tensors, notes | ({"setup": setup} if setup else {}))
 
 
 def load_training(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> Progress:
@@ -104,7 +115,28 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         for name, tensor in wanted.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
+    if not problems:
+        problems = _damage(model, tensors)
+        if problems:
+            raise RequestError(f"The weights in `{path}` cannot be taken: {'; '.join(problems[:3])}. Take others.")
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise RequestError(f"`{path}` holds the weights of another model: {'; '.join(problems[:3])}{more}.")
     model.load_state_dict(dict(tensors))
+
+
+def _damage(model: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Numbers of another kind than the model's, which would be rounded without a word, and such as are none."""
+    buffers = {name for name, _ in model.named_buffers(remove_duplicate=False)}
+    problems = []
+    for name, own in model.state_dict().items():
+        tensor = tensors[name]
+        if tensor.dtype != own.dtype:
+            problems.append(f"`{name}` is {tensor.dtype}, and the model's is {own.dtype}")
+        elif tensor.is_floating_point() and bool(tensor.isnan().any()):
+            problems.append(f"`{name}` holds NaN")
+        elif (
+            tensor.is_floating_point() and name not in buffers and bool(tensor.isinf().any())
+        ):  # a buffer may be a mask
+            problems.append(f"`{name}` holds Inf")
+    return problems

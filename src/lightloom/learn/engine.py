@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,13 +22,16 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lightloom.common.files import append_json_line, read_json_lines, write_text
-from lightloom.common.processes import on_cpu
-from lightloom.common.progress import follow
+from lightloom.common.hold import hold
+from lightloom.common.marks import claim, mark_of
+from lightloom.common.processes import is_main, on_cpu
+from lightloom.common.progress import console, follow
 from lightloom.common.seeds import named_seed
 from lightloom.data import Batch, Batches, Samples
 from lightloom.learn.checkpoint import Progress, load_training, load_weights, save_training, save_weights
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.finite import check_gradients, check_loss
+from lightloom.learn.setup import check_setup, describe
 
 Thin = Callable[[Iterable[tuple[int, Batch]], int], Iterable[tuple[int, Batch]]]
 """Takes the numbered batches of an epoch, and the epoch, and gives those to learn from."""
@@ -90,8 +94,9 @@ def fit(
 ) -> Progress:
     """Train the parameters of `model` that require a gradient, and leave the best weights in it, or the last.
 
-    It goes on from the last checkpoint of this stage in `folder`, if there is one. Best is by validation accuracy;
-    the first epoch that reaches it counts.
+    It goes on from the last checkpoint of this stage in `folder`, if there is one, and says so; that must have been
+    begun with the same data, settings and seed. Best is by validation accuracy; the first epoch that reaches it
+    counts. The model's modules end in the mode, of training or of evaluation, that they came in.
 
     Args:
         model: Trained in place; it ends on the device of the training. One with a true `takes_targets` is called with
@@ -112,11 +117,37 @@ def fit(
 
     Raises:
         WorkError: The loss or a gradient is not finite, or the disk refuses.
-        RequestError: The checkpoint in `folder` is of another model.
+        RequestError: The checkpoint in `folder` is of another model, other data or other settings, or another process
+            works there.
     """
     place = Place(folder, stage)
-    trainer = _Trainer(model, train, validation, task, config, place, seed, device, augment, thin, prepare)
-    return trainer.run()
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with own(folder):
+            trainer = _Trainer(model, train, validation, task, config, place, seed, device, augment, thin, prepare)
+            return trainer.run()
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def own(folder: Path) -> Iterator[None]:
+    """Mark a folder that is to hold a training, and keep other processes out of it while it runs."""
+    if not is_main():
+        yield
+        return
+    mark = mark_of(folder)
+    if mark is None or mark.kind not in ("run", "exploration"):
+        claim(folder, "training")
+    with hold(folder):
+        yield
+
+
+def note_progress(place: Place, epoch: int, epochs: int) -> None:
+    """Say that a training goes on where it was."""
+    if is_main() and epoch:
+        console().print(f"{place.stage}: goes on from epoch {epoch} of {epochs} in {place.folder}", soft_wrap=True)
 
 
 class _Trainer:
@@ -154,6 +185,7 @@ class _Trainer:
             world=self.hardware.num_processes,
         )
         self.optimizer = _optimizer(model, config)
+        self.setup = describe(train, validation, config, seed)
         self.progress = self._resume()
         # several processes: averages gradients; one process: the model itself
         self.parallel: nn.Module = self.hardware.prepare_model(model)
@@ -233,13 +265,15 @@ class _Trainer:
         append_json_line(self.place.metrics, line)
         if better:
             save_weights(self.model, self.place.checkpoint("best"), epoch=str(epoch))
-        save_training(self.model, self.optimizer, self.progress, self.place.checkpoint("last"))
+        save_training(self.model, self.optimizer, self.progress, self.place.checkpoint("last"), self.setup)
 
     def _resume(self) -> Progress:
         last = self.place.checkpoint("last")
         progress = Progress(0, -1.0, 0)
         if last.exists():
+            check_setup(last, self.setup)
             progress = load_training(self.model, self.optimizer, last)
+            note_progress(self.place, progress.epoch, self.config.epochs)
         self.hardware.wait_for_everyone()
         if self.hardware.is_main_process:
             last.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from lightloom.common.errors import RequestError
+from lightloom.common.folders import remove
 from lightloom.learn.checkpoint import read_tensors, write_tensors
 from lightloom.nn import PCMCore, cores
 from lightloom.physics.pcm.schedule import Schedule
@@ -18,7 +19,7 @@ def save_orders(model: nn.Module, path: Path) -> None:
     if turns:
         write_tensors(path, turns)
     else:
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 def load_orders(model: nn.Module, path: Path) -> None:
@@ -31,6 +32,8 @@ def load_orders(model: nn.Module, path: Path) -> None:
     for name, turns in read_tensors(path)[0].items():
         if name not in layers:
             raise RequestError(f"`{path}` holds an order for `{name}`, which is no PCM layer of this network.")
+        if turns.is_floating_point():
+            raise RequestError(f"The order of `{name}` in `{path}` holds {turns.dtype} and no integers. Take another.")
         try:
             layers[name].place(Schedule(layers[name].array_rows, turns))
         except ValueError as error:

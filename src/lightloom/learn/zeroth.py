@@ -27,8 +27,9 @@ from lightloom.common.seeds import named_generator, named_seed
 from lightloom.data import Batches, ImageSet
 from lightloom.data.batches import Batch
 from lightloom.learn.checkpoint import Progress, load_weights, save_weights
-from lightloom.learn.engine import Place, Task, _cut_metrics
+from lightloom.learn.engine import Place, Task, _cut_metrics, note_progress, own
 from lightloom.learn.finite import check_loss
+from lightloom.learn.setup import check_setup, describe
 from lightloom.nn import MeshCore, cores
 
 _BatchNorm = nn.modules.batchnorm._NormBase
@@ -90,7 +91,8 @@ def fit_zeroth(
     Raises:
         ValueError: The model has no optical layer, or one whose core is in mode "weight".
         WorkError: The loss is not finite, or the disk refuses.
-        RequestError: The checkpoint in `folder` is of another model, or there are several processes.
+        RequestError: The checkpoint in `folder` is of another model, other data or other settings, or there are
+            several processes.
     """
     if world() > 1:
         raise RequestError("Training without gradients runs on one process; start it without `accelerate launch`.")
@@ -99,15 +101,22 @@ def fit_zeroth(
     seen = validation.to(torch.device(where))
     batches = Batches(images.images, images.labels, batch_size=config.batch_size, seed=named_seed(seed, stage))
     search = _Search(model.to(where), task, config, named_seed(seed, stage))
-    place = Place(folder, stage)
-    progress = _resume(model, place)
-    with follow(stage, config.epochs) as report:
+    place, setup = Place(folder, stage), describe(train, validation, config, seed, frozenset({"epochs"}))
+    with own(folder), follow(stage, config.epochs) as report:
+        progress = _resume(model, place, setup)
+        note_progress(place, progress.epoch, config.epochs)
         for epoch in range(progress.epoch + 1, config.epochs + 1):
             started = time.perf_counter()
             loss = search.epoch(batches, epoch)
             figures = task.evaluate(model, seen)
-            line = {"step": epoch * len(batches), "loss": loss, "lr": search.rate(epoch), **search.counted()}
-            progress = _record(model, place, progress, epoch, figures, line, time.perf_counter() - started)
+            line: dict[str, float] = {
+                "step": epoch * len(batches),
+                "loss": loss,
+                "lr": search.rate(epoch),
+                **search.counted(),
+            }
+            line["seconds"] = time.perf_counter() - started
+            progress = _record(model, place, progress, epoch, figures, line, setup)
             report(epoch, f"loss {loss:.4f}  accuracy {100 * figures['accuracy']:.2f} %")
     load_weights(model, place.checkpoint("best"))
     return progress
@@ -230,9 +239,10 @@ def _still(model: nn.Module) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def _resume(model: nn.Module, place: Place) -> Progress:
+def _resume(model: nn.Module, place: Place, setup: str) -> Progress:
     last, progress = place.checkpoint("last"), Progress(0, -1.0, 0)
     if last.exists():
+        check_setup(last, setup)
         notes = load_weights(model, last)
         progress = Progress(int(notes["epoch"]), float(notes["best"]), int(notes["best_epoch"]))
     last.parent.mkdir(parents=True, exist_ok=True)
@@ -247,7 +257,7 @@ def _record(
     epoch: int,
     figures: Mapping[str, float],
     line: Mapping[str, float],
-    seconds: float,
+    setup: str,
 ) -> Progress:
     """As the engine does: first the metrics, then the checkpoints."""
     better = figures["accuracy"] > progress.best
@@ -255,8 +265,9 @@ def _record(
         epoch, figures["accuracy"] if better else progress.best, epoch if better else progress.best_epoch
     )
     measured = {f"validation_{name}": value for name, value in figures.items()}
-    append_json_line(place.metrics, {"stage": place.stage, "epoch": epoch, **line, **measured, "seconds": seconds})
+    append_json_line(place.metrics, {"stage": place.stage, "epoch": epoch, **line, **measured})
     if better:
         save_weights(model, place.checkpoint("best"), epoch=str(epoch))
-    save_weights(model, place.checkpoint("last"), **{name: repr(value) for name, value in progress._asdict().items()})
+    notes = {name: repr(value) for name, value in progress._asdict().items()}
+    save_weights(model, place.checkpoint("last"), **notes, setup=setup)
     return progress

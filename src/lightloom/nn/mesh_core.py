@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.inference import normal_tensors
+from lightloom.nn.loaded import check_mesh_state
 from lightloom.physics import attenuators, blocks, mesh, phases
 from lightloom.physics.blocks import singular
 
@@ -248,6 +249,10 @@ class MeshCore(TensorCore):
         names = ("u_phases", "v_phases", "sigma", "u_signs", "gain")
         named = {name: getattr(self, name) for name in names}
         return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        check_mesh_state(self.name, state_dict, prefix, trains=self.mode == "phase")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         """Name, shape, blocks and mode, for printing a model."""

@@ -12,6 +12,7 @@ from lightloom.chips import PCMChip, PCMErrors, Specimen, several
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.inference import normal_tensors
+from lightloom.nn.loaded import check_pcm_state
 from lightloom.physics import blocks, pcm
 from lightloom.physics.pcm import errors, penalty, quantise, schedule
 from lightloom.physics.pcm.penalty import Penalty
@@ -248,6 +249,7 @@ class PCMCore(TensorCore):
                 f"chip `{self.chip.name}` has {self.chip.block_size} and {self.chip.levels}. Choose the chip that they "
                 f"were made for, such as by `chip.block_size={size} chip.levels={levels}`."
             )
+        check_pcm_state(self.name, state_dict, prefix, self.natural.columns, self.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:

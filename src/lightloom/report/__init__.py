@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -20,13 +21,15 @@ def write_report(folder: Path) -> Path:
         RequestError: The folder holds no file of a run, or one of its files is unreadable.
         WorkError: The disk refuses the page.
     """
-    from lightloom.common.files import make_folder, write_bytes, write_text
+    from lightloom.common.files import make_folder, reserve, write_bytes, write_text
     from lightloom.report.bevviews import surround
     from lightloom.report.hybrids import hybrids
     from lightloom.report.page import draw, render
     from lightloom.report.read import read_run
 
     run = read_run(folder)
+    page = folder / "report.html"
+    reserve(page)
     plots = draw(run)
     hybrid = hybrids(run)
     around = surround(run)
@@ -41,7 +44,6 @@ def write_report(folder: Path) -> Path:
         write_text(folder / "plots" / f"{plot.name}.svg", plot.standalone())
     for name, content in pictures.items():
         write_bytes(folder / "plots" / name, content)
-    page = folder / "report.html"
     write_text(page, html)
     return page
 
@@ -60,18 +62,22 @@ def compare(folder_a: Path, folder_b: Path, out: Path) -> Path:
         The path of the page.
 
     Raises:
-        RequestError: One folder is no run or is unreadable, both are the same, or they share no figure.
+        RequestError: One folder is no run or is unreadable, both are the same, they share no figure, or something
+            else than a comparison is in the place of the page.
         WorkError: The disk refuses the page.
     """
     from lightloom.common.errors import RequestError
     from lightloom.common.files import make_folder, write_text
     from lightloom.report.comparepage import render
     from lightloom.report.read import read_run
+    from lightloom.report.shell import is_page
 
     if folder_a.resolve() == folder_b.resolve():
         raise RequestError(f"`{folder_a}` and `{folder_b}` are the same folder. Name two runs to compare.")
-    html = render(read_run(folder_a), read_run(folder_b), (folder_a, folder_b))
     path = out / "compare.html" if out.is_dir() else out
+    if os.path.lexists(path) and not (path.is_file() and is_page(path, "comparison")):
+        raise RequestError(f"`{path}` is no comparison, so it is not replaced. Name another page with `--out`.")
+    html = render(read_run(folder_a), read_run(folder_b), (folder_a, folder_b))
     make_folder(path.parent)
     write_text(path, html)
     return path

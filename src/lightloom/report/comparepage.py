@@ -48,7 +48,7 @@ def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
         )
     sides = [_side(name, run, path) for name, run, path in zip("AB", (one, other), folders, strict=True)]
     body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=found)
-    return page(f"{sides[0].folder} and {sides[1].folder}", body)
+    return page(f"{sides[0].folder} and {sides[1].folder}", body, "comparison")
 
 
 def sections(one: Run, other: Run) -> list[Section]:

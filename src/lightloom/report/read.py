@@ -213,7 +213,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"`{path}` is not YAML: {' '.join(str(error).split())}.") from None
     return check(path, dict[str, Any], content)

@@ -22,6 +22,7 @@ from lightloom.report.svg import DARK, LIGHT, Plot
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_HEAD = 2000  # bytes of a page within which it says what it is
 _HERE = Path(__file__).parent
 _HEADING = re.compile(r'<h2 id="([\w-]+)">(.*?)</h2>', re.DOTALL)
 
@@ -33,12 +34,13 @@ class Heading(NamedTuple):
     text: Markup
 
 
-def page(title: str, body: str) -> str:
+def page(title: str, body: str, kind: str = "report") -> str:
     """A whole page as HTML: nothing outside it is loaded, and it shows everything where scripts are off.
 
     Args:
         title: Of the window, as text.
         body: Markup with one `<main>` in it; every `<h2 id="...">` becomes an entry of the contents.
+        kind: What the page says of itself, see `is_page`.
     """
     script = _script()
     return (
@@ -46,6 +48,7 @@ def page(title: str, body: str) -> str:
         .get_template("page.html.j2")
         .render(
             title=title,
+            generator=_generator(kind),
             body=Markup(_anchored(body)),  # markup by contract: its template has escaped what is the user's
             contents=headings(body),
             light=LIGHT,
@@ -54,6 +57,17 @@ def page(title: str, body: str) -> str:
             policy=policy(script),
         )
     )
+
+
+def is_page(path: Path, kind: str) -> bool:
+    """Whether a file is a page of this kind that was made here."""
+    begun = f'<meta name="generator" content="{_generator(kind)}">'.encode()
+    with path.open("rb") as stream:
+        return begun in stream.read(_HEAD)
+
+
+def _generator(kind: str) -> str:
+    return f"Lightloom {kind}"
 
 
 def policy(script: str) -> str:

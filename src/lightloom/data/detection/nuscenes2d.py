@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from lightloom.common.errors import RequestError
-from lightloom.common.files import make_folder, read_json, write_json
+from lightloom.common.files import read_json, reserve, write_json
+from lightloom.common.marks import claim
 from lightloom.data.detection.coco import read_coco
 from lightloom.data.detection.records import DetectionSet, Flaws
 from lightloom.data.files import cache_folder
@@ -67,9 +68,13 @@ def _kept(root: Path, version: str) -> list[Path]:
 def _made(root: Path, version: str) -> list[Path]:
     beside, cached = _places(root, version)
     try:
-        place = make_folder(beside)
-    except RequestError:  # a set that is mounted read-only is usual
-        place = make_folder(cached)
-    files = list(export_2d(root, version, place).values())
+        place, files = beside, _written(root, version, beside)
+    except RequestError:  # a set that is mounted read-only is usual, and files of these names may be somebody else's
+        place, files = cached, _written(root, version, cached)
     write_json(place / _INDEX, [file.name for file in files])
     return files
+
+
+def _written(root: Path, version: str, place: Path) -> list[Path]:
+    reserve(claim(place, "boxes") / _INDEX)
+    return list(export_2d(root, version, place).values())

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lightloom.common.errors import RequestError
-from lightloom.common.files import make_folder, write_text
+from lightloom.common.files import reserve, write_text
+from lightloom.common.marks import claim
 from lightloom.common.progress import follow
 from lightloom.data.nuscenes.classes import CLASSES, VISIBILITIES, class_of
 from lightloom.data.nuscenes.fields import camera_matrix, check_box, checked_pose, file_name, key_frame, pixels
@@ -63,7 +64,8 @@ def export_2d(
             raise RequestError(f"No visibility `{token}`; choose among {', '.join(map(repr, VISIBILITIES))}.")
     chosen = scene_splits(tables) if splits is None else {name: tuple(scenes) for name, scenes in splits.items()}
     chosen = check_splits(tables, chosen)
-    folder = make_folder(out)
+    folder = claim(out, "boxes")
+    reserve(*(folder / f"{split}.json" for split in chosen))
     files = {}
     for split, scenes in chosen.items():
         files[split] = folder / f"{split}.json"

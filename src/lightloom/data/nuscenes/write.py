@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lightloom.common.files import make_folder, write_bytes, write_json, write_text
+from lightloom.common.files import make_folder, reserve, write_bytes, write_json, write_text
+from lightloom.common.marks import claim
 from lightloom.data.nuscenes.classes import ATTRIBUTES, CATEGORIES, category_of
 from lightloom.data.nuscenes.specs import (
     BoxSpec,
@@ -58,7 +59,7 @@ def write_tables(
 
     Raises:
         RequestError: A scene is not right (its name, the frame and the field are named), two scenes have one name, a
-            split names a scene that is not there, or `root` cannot be written to.
+            split names a scene that is not there, or `root` cannot be written to or holds other tables there.
         WorkError: A file could not be written.
     """
     check_scenes(scenes)
@@ -66,8 +67,10 @@ def write_tables(
     tables = Tables(root, version, {name: {row["token"]: row for row in rows[name]} for name in TABLES})
     chosen = {"all": tuple(scene.name for scene in scenes)} if splits is None else splits
     placed = check_splits(tables, {split: tuple(names) for split, names in chosen.items()})
+    claim(root, "tables")
     folder = make_folder(root / version)
     make_folder((root / MASK).parent)
+    reserve(root / MASK, folder / "splits.json", *(folder / f"{name}.json" for name in TABLES))
     write_bytes(root / MASK, _empty_map())
     for name in TABLES:
         lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows[name])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,8 @@ from PIL import Image
 
 from lightloom.common.errors import WorkError
 from lightloom.common.files import make_folder
+from lightloom.common.folders import hidden_folder, put_folder, settle
+from lightloom.common.marks import admit, claim
 from lightloom.common.progress import follow
 from lightloom.data.files import cache_folder
 from lightloom.data.nuscenes.write import BoxSpec, FrameSpec, SceneSpec, write_tables
@@ -55,17 +55,14 @@ def toytown(config: ToytownConfig, cache: Path | None = None) -> Path:
     place = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
     if place.is_dir():
         return place
-    part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=folder))
     try:
-        make_toytown(part, config)
-        part.chmod(0o755)
-        try:
-            part.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        settle(place)
+        with hidden_folder(place) as part:
+            make_toytown(part, config)
+            put_folder(part, place, "tables", replace=False)
+    except OSError as error:
+        if not place.is_dir():  # else another process was faster
+            raise WorkError(f"Could not write `{place}`: {error.strerror or error}.") from error
     return place
 
 
@@ -84,6 +81,7 @@ def make_toytown(root: Path, config: ToytownConfig, *, progress: bool = True) ->
         RequestError: `root` cannot be written to.
         WorkError: A file could not be written.
     """
+    claim(root, "tables")
     for channel in (*config.cameras, *([_LIDAR] if config.lidar else [])):
         make_folder(root / "samples" / channel)
     names = {split: [f"{split}-{k:04d}" for k in range(n)] for split, n in zip(SPLITS, config.scenes, strict=True)}
@@ -167,6 +165,7 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """Write a file of a folder that is not yet in its place, so it need not be pushed to the disk by itself."""
     try:
+        admit(path)
         path.write_bytes(content)
     except OSError as error:
         raise WorkError(f"Could not write `{path}`: {error.strerror}. Free some space and start again.") from error

@@ -54,6 +54,7 @@ def identify(
         WorkError: The measurements fit no chip of this design, or hardly any light arrives.
     """
     session = Session(instrument, Records() if records is None else records, seed, report)
+    instrument.skip(max(len(session.records) - instrument.calls, 0))  # what another session measured has had its noise
     chip = _supported(instrument).chip
     first = start_settings(chip, instrument.blocks)[0]
     rest = session.take(first)

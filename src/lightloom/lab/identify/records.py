@@ -53,7 +53,7 @@ class Records:
             measured = read_matrices(instrument)
         except ReadingError as error:
             raise WorkError(f"Measurement {len(self)} failed: {error}. What was measured before is kept.") from error
-        self.settings.append(settings)
+        self.settings[len(self.outputs) :] = [settings]  # a stop between these two leaves settings without outputs
         self.outputs.append(measured)
         return measured
 
@@ -83,7 +83,7 @@ class Records:
         """Write everything to one safetensors file, whole."""
         from safetensors.torch import save
 
-        settings, outputs = self.stacked()
+        settings, outputs = self.first(len(self)).stacked()
         write_bytes(path, save({**{k: v.contiguous() for k, v in settings._asdict().items()}, "outputs": outputs}))
 
     @staticmethod
@@ -101,4 +101,11 @@ class Records:
             settings, outputs = [held[name] for name in Settings._fields], held["outputs"]
         except (OSError, SafetensorError, KeyError) as error:
             raise RequestError(f"`{path}` holds no measurements of a chip: {error}.") from None
+        for name, tensor in held.items():
+            kind = torch.float64 if name != "outputs" or not tensor.is_complex() else torch.complex128
+            if tensor.dtype != kind or not bool(torch.isfinite(tensor).all()) or len(tensor) != len(outputs):
+                raise RequestError(
+                    f"`{name}` in `{path}` is {tensor.dtype} {tuple(tensor.shape)}, or not finite; expected {kind} and "
+                    f"one for each of {len(outputs)} measurements. Remove the file to measure again."
+                )
         return Records([Settings(*parts) for parts in zip(*settings, strict=True)], list(outputs))

@@ -178,7 +178,7 @@ def _processor() -> str:
     if not cpuinfo.exists():
         return f"{platform.machine()} {platform.processor()}"
     wanted = ("model name", "flags", "Features", "CPU part", "cpu family", "model\t")
-    lines = {line for line in cpuinfo.read_text().splitlines() if line.startswith(wanted)}
+    lines = {line for line in cpuinfo.read_text(encoding="utf-8").splitlines() if line.startswith(wanted)}
     return "\n".join(sorted(lines))
 
 
