@@ -188,12 +188,16 @@ class DiffractiveChip(Section):
         Args:
             seed: Which chip came off the line.
             layer: Name of the layer of a network that this chip is, where there are several.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
         import torch
 
+        from lightloom.common.checks import seed_number
         from lightloom.common.seeds import named_generator
 
-        generator = named_generator(seed, "specimen", layer, "misalignment")
+        generator = named_generator(seed_number(seed), "specimen", layer, "misalignment")
         drawn = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
         return tuple((dy, dx) for dy, dx in drawn.tolist())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightloom.chips.devices import Constant
 from lightloom.chips.diffractive import DiffractiveChip, DiffractiveDevices
+from lightloom.common.checks import require_kind
 from lightloom.common.errors import RequestError, nearest
 
 # PHOENIX, a detector whose last stages are diffractive (repository Anon-BOTs/Distill-Hybrid-Optoelectronic): sizes as
@@ -58,6 +59,7 @@ def diffractive(name: str) -> DiffractiveChip:
     Raises:
         RequestError: There is none; the nearest known name is given.
     """
+    require_kind(name, str, "name", "the name of one of these: " + ", ".join(f"`{key}`" for key in DIFFRACTIVE))
     if name not in DIFFRACTIVE:
         raise RequestError(f"There is no diffractive chip `{name}`. {nearest(name, DIFFRACTIVE)}")
     return DIFFRACTIVE[name]

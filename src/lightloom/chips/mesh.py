@@ -59,7 +59,11 @@ class MeshChip(Section):
     """Loss per MZI inside the computed matrix, in dB. Off by default: a mesh with equal loss is mostly a scale."""
 
     def specimen(self, seed: int) -> Specimen:
-        """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices."""
+        """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        """
         return Specimen(self, seed)
 
     def ideal(self) -> MeshChip:

@@ -121,7 +121,11 @@ class PCMChip(Section):
         return torch.tensor(self.transmissions, dtype=torch.float64)
 
     def specimen(self, seed: int) -> Specimen:
-        """One manufactured chip of this kind: `seed` decides the hidden error of each of its cells."""
+        """One manufactured chip of this kind: `seed` decides the hidden error of each of its cells.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        """
         return Specimen(self, seed)
 
     def ideal(self) -> PCMChip:

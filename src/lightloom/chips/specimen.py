@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lightloom.common.checks import seed_number
 from lightloom.common.seeds import named_generator
 from lightloom.physics import phases
 
@@ -64,12 +65,15 @@ class Specimen:
 
     Args:
         chip: What was manufactured.
-        seed: Which one came off the line.
+        seed: Which one came off the line; any kind of integer, from 0 to 2^63 - 1.
+
+    Raises:
+        RequestError: The seed is no such number.
     """
 
     def __init__(self, chip: Chip, seed: int) -> None:
         self.chip = chip
-        self.seed = seed
+        self.seed = seed_number(seed, mend=f"It numbers the manufactured chips of `{chip.name}`: `chip.specimen(0)`.")
         self._cycles: dict[str, Tensor] = {}  # spent by each cell, float64
         self._worn: dict[str, Tensor] = {}  # like `PCMErrors.stuck`, of cells that use has stuck
 

@@ -15,6 +15,7 @@ from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.forms import matrix_of, on_chip
+from lightloom.nn.given import require_network
 from lightloom.nn.layers import OpticalLayer, switch
 from lightloom.nn.plan import Planned, decide, replace_modules
 from lightloom.nn.rules import Places, Rules
@@ -69,7 +70,7 @@ class Conversion:
 
 def convert(
     model: nn.Module,
-    chip: Chip | None,
+    chip: Chip | str | None,
     *,
     only: Rules = None,
     skip: Rules = None,
@@ -90,7 +91,7 @@ def convert(
 
     Args:
         model: Any module; the root itself may be a layer.
-        chip: The hardware; None where `places` names all there is.
+        chip: The hardware, or the name of a preset; None where `places` names all there is.
         only: Rules that choose the layers to convert; None is all of them.
         skip: Rules that keep layers electronic; they win over everything else.
         places: Other places than `chip`, by rule: a chip, or None for electronics. The first rule that matches wins.
@@ -100,8 +101,10 @@ def convert(
         inplace: Change `model` itself instead of a copy.
 
     Raises:
-        RequestError: A rule given by name matches nothing, no chip is given at all, or a weight holds NaN or Inf.
+        RequestError: A rule given by name matches nothing, no chip is given at all or something else than a chip with
+            tensor cores, or a weight holds NaN or Inf.
     """
+    require_network(model)
     if chip is None and not places:
         raise RequestError("There is no chip to convert to; give `chip`, or `places` with one.")
     model = model if inplace else copy.deepcopy(model)
@@ -118,13 +121,22 @@ def convert(
     model = replace_modules(model, opened)
     model = replace_modules(model, {layer.module: made[layer.name] for layer in layers if layer.name in made})
     close_shortcuts(model, OpticalLayer)
-    if mode is not None:
+    if mode is not None and made:
         switch(model, mode)
     return Conversion(model, reports)
 
 
 def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
-    """The reverse: every optical layer becomes the layer that it was made of, with the effective weight of the chip."""
+    """The reverse: every optical layer becomes the layer that it was made of, with the effective weight of the chip.
+
+    Args:
+        model: Any module.
+        inplace: Change `model` itself instead of a copy.
+
+    Raises:
+        RequestError: It is no `torch.nn.Module`.
+    """
+    require_network(model)
     model = model if inplace else copy.deepcopy(model)
     brought: dict[nn.Module, nn.Module] = {}
     weights: dict[TensorCore, nn.Parameter] = {}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightloom.chips import Chip, Specimen
 from lightloom.nn.counts import Counts, counts_of
+from lightloom.nn.given import require_specimen
 
 Mode = Literal["weight", "usv", "phase", "levels"]
 """What trains: the plain matrix (an electronic twin); the singular values, or every phase and singular value, of a mesh
@@ -78,7 +79,11 @@ class TensorCore(nn.Module, ABC):
 
     @abstractmethod
     def install(self, specimen: Specimen | None) -> None:
-        """Make the core of the devices of this specimen; None of devices without hidden errors."""
+        """Make the core of the devices of this specimen; None of devices without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware, see `check_specimen`.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -100,6 +105,11 @@ class TensorCore(nn.Module, ABC):
         if mode not in self.modes:
             known = ", ".join(f"`{name}`" for name in self.modes)
             raise ValueError(f"core `{self.name}` has the modes {known}, got `{mode}`")
+
+    def check_specimen(self, specimen: Specimen | None) -> None:
+        """Refuse a specimen of other hardware than the core's. Raises `RequestError`."""
+        if specimen is not None:
+            require_specimen(specimen, self.chip, self.name)
 
     def check_target(self, target: Tensor) -> None:
         """Refuse a matrix of another shape, or one that holds NaN or Inf.

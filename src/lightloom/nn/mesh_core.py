@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
+from lightloom.chips.given import chip_of
 from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.physics import attenuators, blocks, mesh, phases
@@ -55,6 +56,7 @@ class MeshCore(TensorCore):
     neighbours: Tensor
 
     def __init__(self, chip: MeshChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+        chip = chip_of(chip, MeshChip)
         super().__init__(chip, rows, columns, groups, name)
         size = chip.block_size
         self.shifters = mesh.phase_count(size, chip.layout, chip.field)
@@ -207,7 +209,12 @@ class MeshCore(TensorCore):
         return mesh.decompose(wide, layout=self.chip.layout)
 
     def install(self, specimen: Specimen | None) -> None:
-        """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors."""
+        """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware.
+        """
+        self.check_specimen(specimen)
         drawn = MeshErrors(None, None, None, None, None)
         if specimen is not None:
             drawn = specimen.mesh_errors(self.name, self.blocks, self.shifters)

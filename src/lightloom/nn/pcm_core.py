@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import PCMChip, PCMErrors, Specimen, several
+from lightloom.chips.given import chip_of
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.physics import blocks, pcm
@@ -54,6 +55,7 @@ class PCMCore(TensorCore):
     stuck: Tensor | None
 
     def __init__(self, chip: PCMChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+        chip = chip_of(chip, PCMChip)
         super().__init__(chip, rows, columns, groups, name)
         size = chip.block_size
         self.blocks = (groups, *blocks.grid(rows, columns, size))
@@ -219,7 +221,12 @@ class PCMCore(TensorCore):
         self.matrix.copy_(self.gain * torch.atanh(target / self.gain))
 
     def install(self, specimen: Specimen | None) -> None:
-        """Make the core of the cells at its place on `specimen`; None is a chip without hidden errors."""
+        """Make the core of the cells at its place on `specimen`; None is a chip without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware.
+        """
+        self.check_specimen(specimen)
         drawn = PCMErrors(None, None)
         if specimen is not None:
             drawn = specimen.pcm_errors(self.name, len(self.array_rows))

@@ -12,8 +12,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from lightloom.chips import Chip
+from lightloom.common.checks import real_number, seed_numbers
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import TensorCore
+from lightloom.nn.given import require_network
 from lightloom.nn.layers import optical_layers
 from lightloom.nn.trunk import fuse
 
@@ -67,13 +69,12 @@ class Population:
     """
 
     def __init__(self, model: nn.Module, seeds: Sequence[int], *, memory: int = 2**30) -> None:
-        if len(seeds) == 0:
+        require_network(model)
+        self.seeds = seed_numbers(seeds)
+        if not self.seeds:
             raise RequestError("A population has at least one specimen; give at least one seed.")
-        if memory < 1:
-            raise RequestError(f"`memory` is {memory}; give at least 1 byte.")
         self.model = model
-        self.seeds = tuple(int(seed) for seed in seeds)
-        self.memory = memory
+        self.memory = real_number(memory, "memory", least=1, mend="It counts bytes.")
         self._cores = list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
         if not self._cores:
             raise RequestError("The model has no layer on a chip, so all specimens are the same; convert it first.")
