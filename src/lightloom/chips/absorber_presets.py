@@ -6,7 +6,7 @@ import math
 
 from lightloom.chips.absorber import AbsorberChip
 from lightloom.chips.devices import Constant
-from lightloom.common.checks import require_kind
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 _STECK = "Steck, Rubidium 87 D Line Data, steck.us/alkalidata"
@@ -66,6 +66,7 @@ ABSORBERS: dict[str, AbsorberChip] = {
 }
 
 
+@checked
 def absorber(name: str) -> AbsorberChip:
     """The absorber of this name.
 
@@ -75,7 +76,6 @@ def absorber(name: str) -> AbsorberChip:
     Raises:
         RequestError: There is none; the nearest known name is given.
     """
-    require_kind(name, str, "name", "the name of one of these: " + ", ".join(f"`{key}`" for key in ABSORBERS))
     if name not in ABSORBERS:
         raise RequestError(f"There is no absorber `{name}`. {nearest(name, ABSORBERS)}")
     return ABSORBERS[name]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lightloom.chips.devices import Constant, Peripherals
 from lightloom.chips.mesh import Bits
+from lightloom.common.arguments import checked
 from lightloom.common.config import Section
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class DiffractiveChip(Section):
     stage 3 of the published hybrid detector (PHOENIX); every imperfection is off at its default.
     """
 
+    purpose: ClassVar[str] = (
+        "diffractive hardware, which is phase masks without tensor cores: make a layer of it by "
+        "`nn.DiffractiveConv2d`, or a network by `nn.DiffractiveNetwork`"
+    )
+    """What such hardware is for, where another kind was wanted."""
     technology: Literal["diffractive"] = "diffractive"
     """What computes."""
     name: str
@@ -182,6 +188,7 @@ class DiffractiveChip(Section):
 
         return Grid(self.grid, self.grid, self.pixel, self.wavelength)
 
+    @checked
     def offsets(self, seed: int, layer: str = "") -> tuple[tuple[float, float], ...]:
         """Where each mask of a manufactured chip stands: (dy, dx) in pixels from its place, K of them.
 
@@ -201,6 +208,7 @@ class DiffractiveChip(Section):
         drawn = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
         return tuple((dy, dx) for dy, dx in drawn.tolist())
 
+    @checked
     def transfers(self, seed: int | None = None, layer: str = "") -> tuple[Tensor, ...]:
         """Transfer functions [M, M], complex128, of the K + 1 ways: to the first mask, between masks, to the detector.
 

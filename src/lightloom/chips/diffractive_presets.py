@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightloom.chips.devices import Constant
 from lightloom.chips.diffractive import DiffractiveChip, DiffractiveDevices
-from lightloom.common.checks import require_kind
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 # PHOENIX, a detector whose last stages are diffractive (repository Anon-BOTs/Distill-Hybrid-Optoelectronic): sizes as
@@ -50,6 +50,7 @@ DIFFRACTIVE: dict[str, DiffractiveChip] = {
 }
 
 
+@checked
 def diffractive(name: str) -> DiffractiveChip:
     """The diffractive chip of this name.
 
@@ -59,7 +60,6 @@ def diffractive(name: str) -> DiffractiveChip:
     Raises:
         RequestError: There is none; the nearest known name is given.
     """
-    require_kind(name, str, "name", "the name of one of these: " + ", ".join(f"`{key}`" for key in DIFFRACTIVE))
     if name not in DIFFRACTIVE:
         raise RequestError(f"There is no diffractive chip `{name}`. {nearest(name, DIFFRACTIVE)}")
     return DIFFRACTIVE[name]

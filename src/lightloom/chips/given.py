@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from lightloom.chips.absorber import AbsorberChip
-from lightloom.chips.diffractive import DiffractiveChip
 from lightloom.chips.mesh import MeshChip
 from lightloom.chips.pcm import PCMChip
 from lightloom.chips.presets import PRESETS, preset
-from lightloom.chips.specimen import Specimen
 from lightloom.chips.technology import Chip
 from lightloom.common.checks import shown
 from lightloom.common.errors import RequestError
@@ -56,25 +53,9 @@ def core_chip(given: object, argument: str = "chip") -> Chip:
         return given
     if isinstance(given, str):
         return preset(given)
-    if isinstance(given, AbsorberChip):
-        raise RequestError(
-            f"`{argument}` is the absorber `{given.name}`, an activation between matrix layers, and holds no weights; "
-            "make a layer of it with `nn.SaturableAbsorber.of(chip)`, and give a chip with tensor cores here, such as "
-            "`chips.preset('l2ight')`."
-        )
-    if isinstance(given, DiffractiveChip):
-        raise RequestError(
-            f"`{argument}` is the diffractive hardware `{given.name}`, phase masks without tensor cores; make a layer "
-            "of it with `nn.DiffractiveConv2d` or a network with `nn.DiffractiveNetwork`, and give a chip with tensor "
-            "cores here, such as `chips.preset('l2ight')`."
-        )
-    if isinstance(given, Specimen):
-        raise RequestError(
-            f"`{argument}` is a specimen of `{given.chip.name}`; give its design here, `specimen.chip`, and install "
-            "the specimen afterwards with `nn.install(model, specimen)`."
-        )
     raise RequestError(
-        f"`{argument}` is {shown(given)}; give a chip, such as `chips.preset('l2ight')`, or a preset's name."
+        f"`{argument}` is {shown(given)}; give a chip with tensor cores, such as `chips.preset('l2ight')`, or the name "
+        "of a preset."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,10 @@ class MeshChip(Section):
     released code's U(-1, 1). Each imperfection is off at 0 (or None, for bits).
     """
 
+    purpose: ClassVar[str] = (
+        "a design of MZI meshes: `nn.convert(model, chip)` puts weights on it, `chip.specimen(seed)` manufactures it"
+    )
+    """What such hardware is for, where something else was wanted."""
     technology: Literal["mesh"] = "mesh"
     """What the tensor cores are made of."""
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -31,6 +31,11 @@ class PCMChip(Section):
     4-bit setting (Zhu et al., ELight, ASP-DAC 2022). Each imperfection is off at 0.
     """
 
+    purpose: ClassVar[str] = (
+        "a design of phase-change crossbars: `nn.convert(model, chip)` puts "
+        "weights on it, `chip.specimen(seed)` manufactures it"
+    )
+    """What such hardware is for, where something else was wanted."""
     technology: Literal["pcm"] = "pcm"
     """What the tensor cores are made of."""
     name: str

@@ -10,7 +10,7 @@ from lightloom.chips.diffractive_presets import DIFFRACTIVE
 from lightloom.chips.mesh import MeshChip
 from lightloom.chips.pcm_presets import PCM_PRESETS
 from lightloom.chips.technology import Chip
-from lightloom.common.checks import require_kind
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 _HARRIS = "Harris et al., Opt. Express 22, 10487 (2014), arXiv:1410.3616"
@@ -118,6 +118,7 @@ def preset(name: str) -> Chip: ...
 def preset(name: str, kind: type[_Kind]) -> _Kind: ...
 
 
+@checked
 def preset(name: str, kind: type[Any] | None = None) -> Chip:
     """The chip of this name.
 
@@ -128,7 +129,6 @@ def preset(name: str, kind: type[Any] | None = None) -> Chip:
     Raises:
         RequestError: There is none, and the nearest known name is given; or it is of another technology.
     """
-    require_kind(name, str, "name", "the name of a chip: " + ", ".join(f"`{key}`" for key in PRESETS))
     known = {key: chip for key, chip in PRESETS.items() if kind is None or isinstance(chip, kind)}
     if name in known:
         return known[name]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-import os
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 from lightloom.common.errors import RequestError
 
@@ -19,19 +16,49 @@ _LONGEST = 60  # characters of a value that a message shows
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: its type, and as much of it as fits on a line."""
-    text = "" if value is None else _short(value)
-    return "None" if value is None else f"{text} ({type(value).__name__})"
+    """A value as a message shows it: its type, and as much of it as fits on a line.
+
+    A class may have a `purpose`, which says what its objects are for.
+    """
+    if value is None:
+        return "None"
+    if isinstance(value, str | int | float | bool):
+        return f"{_short(value)} ({type(value).__name__})"
+    return _short(value)
 
 
 def _short(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+    if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"  # too long for decimal digits
+    purpose = getattr(type(value), "purpose", "")
+    if purpose:
+        name = getattr(value, "name", "")
+        return f"`{name}`, {purpose}" if name else str(purpose)
     if not isinstance(value, str | int | float | bool | type):
         count = f" of {len(value)}" if isinstance(value, list | tuple | dict | set) else ""
         return f"a {type(value).__name__}{count}"
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is an integer of any type that 64 bits hold; truth values are none."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return False
+    try:
+        return abs(operator.index(value)) <= LARGEST_SEED  # type: ignore[arg-type]  # what has no index is the question
+    except (TypeError, ValueError, RuntimeError):  # as tensors of several numbers answer
+        return False
+
+
+def is_real(value: object) -> bool:
+    """Whether it is a real number of any type, infinite ones too; truth values and NaN are none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    try:
+        return not math.isnan(float(value))
+    except OverflowError:
+        return False
 
 
 def whole_number(given: object, name: str, *, least: int = 0, most: int | None = None, mend: str = "") -> int:
@@ -49,12 +76,9 @@ def whole_number(given: object, name: str, *, least: int = 0, most: int | None =
     """
     upto = f"of {least} or more" if most is None else f"from {least} to {most}"
     wrong = f"`{name}` is {shown(given)}; give a whole number {upto}. {mend}".rstrip()
-    if isinstance(given, bool) or type(given).__name__ in ("bool_", "bool"):
+    if not is_whole(given):
         raise RequestError(wrong)
-    try:
-        number = operator.index(given)  # type: ignore[arg-type]  # what has no index is refused below
-    except TypeError:
-        raise RequestError(wrong) from None
+    number = operator.index(given)  # type: ignore[arg-type]  # it has one
     if number < least or (most is not None and number > most):
         raise RequestError(wrong)
     return number
@@ -87,35 +111,9 @@ def real_number(given: object, name: str, *, least: float = 0.0, above: bool = F
     """
     bound = f"above {least:g}" if above else f"of {least:g} or more"
     wrong = f"`{name}` is {shown(given)}; give a finite number {bound}. {mend}".rstrip()
-    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+    if not is_real(given):
         raise RequestError(wrong)
-    try:
-        number = float(given)
-    except OverflowError:
-        raise RequestError(wrong) from None
+    number = float(given)  # type: ignore[arg-type]  # it is a number
     if not math.isfinite(number) or number < least or (above and number == least):
         raise RequestError(wrong)
     return number
-
-
-def file_path(given: object, name: str) -> Path:
-    """A path, given as one or as text. Raises `RequestError` where it is neither."""
-    if isinstance(given, str | os.PathLike) and given != "":
-        return Path(given)
-    raise RequestError(f"`{name}` is {shown(given)}; give a path.")
-
-
-def require_kind(given: object, kinds: type[Any] | tuple[type[Any], ...], name: str, expected: str) -> None:
-    """Refuse an argument of another type.
-
-    Args:
-        given: What the caller handed over.
-        kinds: Types that are taken.
-        name: Of the argument, for the message.
-        expected: What to give, as the end of a sentence: "a `torch.nn.Module`".
-
-    Raises:
-        RequestError: It is of none of the types.
-    """
-    if not isinstance(given, kinds):
-        raise RequestError(f"`{name}` is {shown(given)}; give {expected}.")

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lightloom.common.errors import RequestError, nearest
 
+_LONGEST = 200  # bits of a number that a message shows
+
 
 class Section(BaseModel):
     """A frozen group of settings. Unknown keys are refused with the nearest known one."""
@@ -42,6 +44,8 @@ class Section(BaseModel):
         Raises:
             RequestError: A key is unknown or a value does not fit; names every such key and what was expected.
         """
+        if not isinstance(given, Mapping):
+            raise RequestError(f"{where or cls.__name__}: expected keys and values, got {_shown(given)}")
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
@@ -59,6 +63,12 @@ def explain(error: ValidationError, where: str) -> str:
         path = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         # what is wrong with the whole names its fields itself, and the whole is long
-        shown = "" if "unknown key" in message or not path else f", got {problem['input']!r}"
-        lines.append(f"{where}{'.' if path else ''}{path}: {message}{shown}")
+        got = "" if "unknown key" in message or not path else f", got {_shown(problem['input'])}"
+        lines.append(f"{where}{'.' if path else ''}{path}: {message}{got}")
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    """As it was written; numbers that are too long for that by their length."""
+    huge = isinstance(value, int) and value.bit_length() > _LONGEST
+    return f"a number of {value.bit_length()} bits" if huge and isinstance(value, int) else repr(value)

@@ -9,10 +9,13 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightloom.chips import Chip
+from lightloom.chips.given import core_chip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.cost import basis, rows, total
 from lightloom.cost.forward import Forward, copy_of, layers_of, watch
 from lightloom.cost.system import SCHEDULES, System
+from lightloom.cost.trace import require_tensors
 from lightloom.nn.plan import plan
 from lightloom.nn.rules import Places, Rules
 
@@ -117,11 +120,12 @@ class Cost:
         return asdict(self)
 
 
+@checked
 def account(
     model: nn.Module,
     sample: Any,
     *,
-    chip: Chip | None = None,
+    chip: Chip | str | None = None,
     places: Places = (),
     skip: Rules = None,
     system: System | None = None,
@@ -134,7 +138,8 @@ def account(
     Args:
         model: Any network. It is left as it was.
         sample: One input as the model takes it: a tensor [1, ...], a tuple of them, or a mapping of keywords.
-        chip: What an electronic model would go on, see `nn.plan`; None counts the layers that are on chips already.
+        chip: What an electronic model would go on, or a preset's name, see `nn.plan`; None counts the layers that are
+            on chips already.
         places: Rules that send layers to chips of their own, or keep them electronic.
         skip: Rules that keep layers electronic.
         system: How the chips are run; None is every layer on cores of its own, weights in place.
@@ -143,10 +148,9 @@ def account(
         RequestError: The model has no layer on a chip, or there is more than one sample.
     """
     system = System() if system is None else system
-    if not isinstance(chip, Chip | None):
-        raise RequestError(f"`chip` is {chip!r}; give a chip, such as `chips.preset('noems')`.")
+    hardware = None if chip is None else core_chip(chip)
     _check_one(sample)
-    told = _watch(model, sample, chip, places, skip)
+    told = _watch(model, sample, hardware, places, skip)
     sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
     chosen = sums[system.schedule]
     widest = chosen.boundaries[-1]
@@ -201,6 +205,7 @@ def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, ski
 
 
 def _check_one(sample: Any) -> None:
+    require_tensors(sample)
     for given in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
         if isinstance(given, Tensor) and given.dim() > 0 and len(given) != 1:
             raise RequestError(

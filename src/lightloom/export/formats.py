@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import make_folder
 from lightloom.export.levels import pcm_levels
@@ -30,6 +31,7 @@ FORMATS = {
 """What can be written, and the file or folder that it becomes."""
 
 
+@checked
 def export(
     model: nn.Module,
     folder: Path,

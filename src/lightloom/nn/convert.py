@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
 from lightloom.chips.technology import labels
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.forms import matrix_of, on_chip
-from lightloom.nn.given import require_network
 from lightloom.nn.layers import OpticalLayer, switch
 from lightloom.nn.plan import Planned, decide, replace_modules
 from lightloom.nn.rules import Places, Rules
@@ -62,12 +62,14 @@ class Conversion:
 
     model: nn.Module
     layers: list[LayerReport]
+    purpose: ClassVar[str] = "what conversion returns: the network is its `.model`"
 
     def __str__(self) -> str:
         """A table of the layers, and their sums."""
         return table(self.layers)
 
 
+@checked
 def convert(
     model: nn.Module,
     chip: Chip | str | None,
@@ -104,7 +106,6 @@ def convert(
         RequestError: A rule given by name matches nothing, no chip is given at all or something else than a chip with
             tensor cores, or a weight holds NaN or Inf.
     """
-    require_network(model)
     if chip is None and not places:
         raise RequestError("There is no chip to convert to; give `chip`, or `places` with one.")
     model = model if inplace else copy.deepcopy(model)
@@ -126,6 +127,7 @@ def convert(
     return Conversion(model, reports)
 
 
+@checked
 def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     """The reverse: every optical layer becomes the layer that it was made of, with the effective weight of the chip.
 
@@ -136,7 +138,6 @@ def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     Raises:
         RequestError: It is no `torch.nn.Module`.
     """
-    require_network(model)
     model = model if inplace else copy.deepcopy(model)
     brought: dict[nn.Module, nn.Module] = {}
     weights: dict[TensorCore, nn.Parameter] = {}

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip, Specimen
+from lightloom.common.arguments import checked
+from lightloom.common.checks import shown
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.given import require_specimen
 
@@ -93,6 +95,7 @@ class TensorCore(nn.Module, ABC):
         """What it takes to multiply by `vectors` input vectors."""
         return counts_of(self.chip, self.rows, self.columns, self.groups, vectors)
 
+    @checked
     def error(self, target: Tensor) -> float:
         """||weight() - target||^2 / ||target||^2, padding left out; 0 / 0 is 0."""
         with torch.no_grad():
@@ -104,7 +107,7 @@ class TensorCore(nn.Module, ABC):
         """Refuse a mode of another technology. Raises `ValueError`."""
         if mode not in self.modes:
             known = ", ".join(f"`{name}`" for name in self.modes)
-            raise ValueError(f"core `{self.name}` has the modes {known}, got `{mode}`")
+            raise ValueError(f"core `{self.name}` has the modes {known}, got {shown(mode)}")
 
     def check_specimen(self, specimen: Specimen | None) -> None:
         """Refuse a specimen of other hardware than the core's. Raises `RequestError`."""
@@ -118,6 +121,8 @@ class TensorCore(nn.Module, ABC):
             ValueError: It does; the core's name is given.
         """
         expected = (self.groups * self.rows, self.columns)
+        if not isinstance(target, Tensor):
+            raise ValueError(f"core `{self.name}` takes a matrix of shape {expected}, got {shown(target)}")
         if tuple(target.shape) != expected:
             raise ValueError(f"core `{self.name}` takes a matrix of shape {expected}, got {tuple(target.shape)}")
         if not torch.isfinite(target).all():

@@ -1,8 +1,6 @@
-"""What callers hand over where a network is wanted, or the specimen that its cores are to be made of."""
+"""What callers hand over where the specimen is wanted that a core is to be made of."""
 
 from __future__ import annotations
-
-from torch import nn
 
 from lightloom.chips import Chip, Specimen
 from lightloom.chips.given import differences
@@ -10,28 +8,6 @@ from lightloom.common.checks import shown
 from lightloom.common.errors import RequestError
 
 _SHOWN = 3  # differences that a message names
-
-
-def require_network(model: object, argument: str = "model") -> None:
-    """Refuse what is no network.
-
-    Args:
-        model: What the caller handed over.
-        argument: Its name, for the message.
-
-    Raises:
-        RequestError: It is no `torch.nn.Module`; what to give is said.
-    """
-    if isinstance(model, nn.Module):
-        return
-    inner = getattr(model, "model", None)
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        mend = f"give a network of this class, `{model.__name__}(...)`"
-    elif isinstance(inner, nn.Module) and not isinstance(model, type):
-        mend = "give the network in it, `.model`"
-    else:
-        mend = "give a `torch.nn.Module`"
-    raise RequestError(f"`{argument}` is {shown(model)}; {mend}.")
 
 
 def require_specimen(specimen: object, chip: Chip, core: str) -> None:

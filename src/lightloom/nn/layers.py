@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from lightloom.chips import Chip, MeshChip, Specimen
 from lightloom.chips.given import core_chip
+from lightloom.common.arguments import checked
 from lightloom.common.checks import seed_number
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
-from lightloom.nn.given import require_network
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampled import Geometry
@@ -113,6 +113,7 @@ class OpticalLinear(OpticalLayer):
     Shapes: [..., in_features] -> [..., out_features].
     """
 
+    @checked
     def __init__(
         self,
         in_features: int,
@@ -129,6 +130,7 @@ class OpticalLinear(OpticalLayer):
         self.in_features, self.out_features = in_features, out_features
 
     @classmethod
+    @checked
     def from_electronic(
         cls, layer: nn.Linear, chip: Chip, name: str = "core", core: TensorCore | None = None
     ) -> OpticalLinear:
@@ -168,6 +170,7 @@ class OpticalConv2d(OpticalLayer):
 
     channels_first = True
 
+    @checked
     def __init__(
         self,
         *args: Any,
@@ -184,6 +187,7 @@ class OpticalConv2d(OpticalLayer):
         self._pad_widths: list[int] = list(start._reversed_padding_repeated_twice)
 
     @classmethod
+    @checked
     def from_electronic(
         cls, layer: nn.Conv2d, chip: Chip, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv2d:
@@ -234,16 +238,17 @@ _CONV_GEOMETRY = (
 )
 
 
+@checked
 def optical_layers(model: nn.Module) -> dict[str, OpticalLayer]:
     """The optical layers of a model by name, in the order in which they were made.
 
     Raises:
         RequestError: It is no `torch.nn.Module`.
     """
-    require_network(model)
     return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
 
 
+@checked
 def install(model: nn.Module, specimen: Specimen | int | None) -> None:
     """Move every optical layer of `model` onto a manufactured chip.
 
@@ -269,6 +274,7 @@ def install(model: nn.Module, specimen: Specimen | int | None) -> None:
         core.install(made.setdefault(core.chip, core.chip.specimen(seed)))
 
 
+@checked
 def switch(model: nn.Module, mode: Mode) -> None:
     """Choose what trains in every optical layer of `model`, see `Mode`.
 
@@ -290,6 +296,7 @@ def switch(model: nn.Module, mode: Mode) -> None:
 Kind = TypeVar("Kind", bound=TensorCore)
 
 
+@checked
 def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
     """The tensor cores of one technology, in the order of the model, each by the first layer that has it."""
     found: dict[Kind, str] = {}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.chips.given import chip_of
+from lightloom.common.arguments import checked
 from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.physics import attenuators, blocks, mesh, phases
@@ -55,6 +56,7 @@ class MeshCore(TensorCore):
     matrix: nn.Parameter | None
     neighbours: Tensor
 
+    @checked
     def __init__(self, chip: MeshChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
         chip = chip_of(chip, MeshChip)
         super().__init__(chip, rows, columns, groups, name)
@@ -93,6 +95,7 @@ class MeshCore(TensorCore):
                 return self._weight()
         return self._weight()
 
+    @checked
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
         return mesh_population.weights_on(self, seeds)

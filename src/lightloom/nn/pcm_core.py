@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.chips import PCMChip, PCMErrors, Specimen, several
 from lightloom.chips.given import chip_of
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.physics import blocks, pcm
@@ -54,6 +55,7 @@ class PCMCore(TensorCore):
     absorption: Tensor | None
     stuck: Tensor | None
 
+    @checked
     def __init__(self, chip: PCMChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
         chip = chip_of(chip, PCMChip)
         super().__init__(chip, rows, columns, groups, name)
@@ -114,6 +116,7 @@ class PCMCore(TensorCore):
         )
         return straight_through(schedule.matrix(realised, plan, *self.matrix.shape) * self.scale(), made)
 
+    @checked
     @torch.no_grad()
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""

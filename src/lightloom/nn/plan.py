@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
 from lightloom.nn.attention import Attention
 from lightloom.nn.forms import form_of, why_formless
-from lightloom.nn.given import require_network
 from lightloom.nn.layers import PRECISIONS, OpticalLayer
 from lightloom.nn.rules import Choice, Places, Rules, Site
 
@@ -46,6 +46,7 @@ class Plan:
     layers: list[Planned]
 
 
+@checked
 def plan(
     model: nn.Module,
     chip: Chip | str | None,
@@ -61,7 +62,6 @@ def plan(
     Raises:
         RequestError: A rule given by name matches nothing, or something else than a chip with tensor cores is given.
     """
-    require_network(model)
     model = model if inplace else copy.deepcopy(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
     return Plan(replace_modules(model, opened), layers)

@@ -12,10 +12,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
 from lightloom.common.checks import real_number, seed_numbers
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import TensorCore
-from lightloom.nn.given import require_network
 from lightloom.nn.layers import optical_layers
 from lightloom.nn.trunk import fuse
 
@@ -68,8 +68,8 @@ class Population:
             below 1.
     """
 
+    @checked
     def __init__(self, model: nn.Module, seeds: Sequence[int], *, memory: int = 2**30) -> None:
-        require_network(model)
         self.seeds = seed_numbers(seeds)
         if not self.seeds:
             raise RequestError("A population has at least one specimen; give at least one seed.")

@@ -103,10 +103,9 @@ def _placed(places: Places) -> tuple[tuple[Rule, Chip | None], ...]:
 def _listed(given: Rules, argument: str) -> tuple[Rule, ...]:
     if given is None:
         return ()
-    if isinstance(given, str | type) or callable(given):
-        return (given,)
-    if not isinstance(given, Iterable):
+    if isinstance(given, str | type) or callable(given) or not isinstance(given, Iterable):
         _check_rule(given, argument)
+        return (given,)
     rules = tuple(given)
     for rule in rules:
         _check_rule(rule, argument)
@@ -114,7 +113,7 @@ def _listed(given: Rules, argument: str) -> tuple[Rule, ...]:
 
 
 def _check_rule(rule: object, argument: str) -> None:
-    if not (isinstance(rule, str | type) or callable(rule)):
+    if isinstance(rule, nn.Module) or not (isinstance(rule, str | type) or callable(rule)):
         raise RequestError(
             f"`{argument}` holds {shown(rule)}; a rule is a name or glob such as `features.*`, a type of layer, or a "
             "function of name and module."

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import OpticalConv2d, OpticalLinear
 
@@ -28,6 +29,7 @@ class OpticalConv1d(OpticalConv2d):
     Shapes: [batch, in_channels, length] -> [batch, out_channels, length'].
     """
 
+    @checked
     def __init__(
         self,
         *args: Any,
@@ -41,6 +43,7 @@ class OpticalConv1d(OpticalConv2d):
         super().__init__(chip=chip, name=name, start=_flat(start), core=core)
 
     @classmethod
+    @checked
     def from_electronic(  # type: ignore[override]
         cls, layer: nn.Conv1d, chip: Chip, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv1d:
@@ -93,6 +96,7 @@ class OpticalProjection(OpticalLinear):
     """Class of the layer that this one stands for."""
 
     @classmethod
+    @checked
     def from_electronic(
         cls, layer: nn.Module, chip: Chip, name: str = "core", core: TensorCore | None = None
     ) -> OpticalProjection:

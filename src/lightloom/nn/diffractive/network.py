@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.chips import DiffractiveChip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.diffractive.axis import OpticalAxis
 from lightloom.physics import diffraction
@@ -40,6 +41,7 @@ class DiffractiveNetwork(nn.Module):
 
     regions: Tensor
 
+    @checked
     def __init__(self, shape: Sequence[int], classes: int, chip: DiffractiveChip, *, memory_mb: float = 256.0) -> None:
         super().__init__()
         if len(shape) != 3 or min(shape) < 1:
