@@ -14,6 +14,7 @@ from typing import Any
 from lightloom.common.errors import RequestError
 from lightloom.common.files import clear_parts, make_folder, read_json, write_json, write_text
 from lightloom.common.progress import console
+from lightloom.common.records import check, read_record
 from lightloom.config import RunConfig, from_yaml, to_yaml
 
 _COMPARED = ("sweep.json", "angles.json", "optics.safetensors", "detections.json", "pr.json", "hybrid.json")
@@ -80,7 +81,8 @@ class RunFolder:
         make_folder(path / "checkpoints")
         clear_parts(path)
         before = read_json(path / "versions.json")
-        other = [key for key, value in versions().items() if key != "date" and before.get(key) != value]
+        known = check(path / "versions.json", dict[str, object], before)
+        other = [key for key, value in versions().items() if key != "date" and known.get(key) != value]
         if other:
             console().print(f"Other {', '.join(other)} than when this run started: its last digits may differ.")
         return folder
@@ -110,7 +112,7 @@ class RunFolder:
     def done(self) -> dict[str, float]:
         """Seconds that each finished stage took, in the order in which they finished."""
         path = self.file("stages.json")
-        stages: dict[str, float] = read_json(path) if path.exists() else {}
+        stages: dict[str, float] = read_record(path, dict[str, float], {})
         return stages
 
     def finish(self, stage: str, seconds: float) -> None:

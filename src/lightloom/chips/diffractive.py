@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lightloom.chips.devices import Constant, Peripherals
 from lightloom.chips.mesh import Bits
 from lightloom.common.arguments import checked
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_least, at_most
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,19 +126,27 @@ class DiffractiveChip(Section):
     """What computes."""
     name: str
     """Name of the preset that this is, or your own."""
-    wavelength: float = Field(1.05e-6, gt=0)
+    wavelength: Annotated[
+        float,
+        at_least(1e-9, "such light is no light"),
+        at_most(1e-2, "such light is no light"),
+    ] = Field(1.05e-6, gt=0)
     """Of the light, m. Source: PHOENIX."""
-    pixel: float = Field(1.75e-6, gt=0)
+    pixel: Annotated[
+        float,
+        at_least(1e-9, "no mask has such pixels"),
+        at_most(1e-1, "no mask has such pixels"),
+    ] = Field(1.75e-6, gt=0)
     """Distance of neighbouring samples on the grid and of neighbouring pixels of a mask, m. Source: PHOENIX."""
     grid: int = Field(80, ge=1, le=4096)
     """Samples M along each side of the grid. Source: PHOENIX, stage 3."""
-    mask: int = Field(40, ge=1)
+    mask: Annotated[int, at_most(4096, "the largest grid has as many samples a side")] = Field(40, ge=1)
     """Pixels N along each side of a mask, in the middle of the grid; light passes unchanged around it."""
     layers: int = Field(2, ge=1, le=64)
     """Masks K that the light passes one after the other."""
-    distance_in: float = Field(1e-4, ge=0)
+    distance_in: Annotated[float, at_most(1e3, "no optical table is a kilometre long")] = Field(1e-4, ge=0)
     """z1 from the image to the first mask, m."""
-    distance: float = Field(1e-4, ge=0)
+    distance: Annotated[float, at_most(1e3, "no optical table is a kilometre long")] = Field(1e-4, ge=0)
     """z2 from each mask to the next plane, m."""
     method: Literal["angular_spectrum", "band_limited", "fresnel"] = "angular_spectrum"
     """How light is propagated: exactly; exactly and without the waves that the grid samples too coarsely; or for small
@@ -149,17 +157,24 @@ class DiffractiveChip(Section):
     """What is detected of the field: its real part (homodyne), |u|, or |u|^2 (a camera)."""
     phase_bits: Bits | None = None
     """Resolution of a mask: 2^bits levels in a turn; None is exact."""
-    phase_noise_std: float = Field(0.0, ge=0)
+    phase_noise_std: Annotated[
+        float,
+        at_most(1e3, "one turn makes every phase equally likely already"),
+    ] = Field(0.0, ge=0)
     """Standard deviation of the error of some phases, in turns, new at every use; PHOENIX tests 1."""
     phase_noise_fraction: float = Field(0.05, ge=0, le=1)
     """Share of the phases that have this error. Source: PHOENIX."""
     noise_in: tuple[Literal["train", "eval"], ...] = ("train", "eval")
     """Where phase noise and shot noise act. Source: PHOENIX (both)."""
-    misalignment_std: float = Field(0.0, ge=0)
+    misalignment_std: Annotated[float, at_most(4096, "masks would stand beside the largest grid")] = Field(0.0, ge=0)
     """Standard deviation of each mask's place along y and x, in pixels; fixed for a manufactured chip."""
     transmission: float = Field(1.0, gt=0, le=1)
     """Share of the intensity that each mask lets through."""
-    photons: float | None = Field(None, gt=0)
+    photons: Annotated[
+        float | None,
+        at_most(1e15, "no pixel holds as many"),
+        at_least(1e-6, "no light is left"),
+    ] = Field(None, gt=0)
     """Photons that a pixel detects where |u| = 1; None is no shot noise."""
     devices: DiffractiveDevices = DiffractiveDevices()
     """Device constants for the cost, each with its source."""

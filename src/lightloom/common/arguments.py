@@ -57,7 +57,7 @@ def checked(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
             value = bound.arguments[name]
             if not fits(value, hint):
                 raise RequestError(f"`{name}` is {shown(value)}; `{title}` takes {expected(hint)}.")
-            if isinstance(value, str | os.PathLike) and Path in _alternatives(hint) and str not in _alternatives(hint):
+            if isinstance(value, str | os.PathLike) and Path in alternatives(hint) and str not in alternatives(hint):
                 bound.arguments[name] = Path(value)
         return function(*bound.args, **bound.kwargs)
 
@@ -161,13 +161,14 @@ def _fits_tuple(value: object, parts: tuple[Any, ...]) -> bool:
     return len(value) == len(parts) and all(fits(item, part) for item, part in zip(value, parts, strict=True))
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types that an annotation names, one of which is enough."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def expected(hint: Any) -> str:
     """What an annotation asks for, in words."""
-    told = dict.fromkeys(_word(part) for part in _alternatives(hint))
+    told = dict.fromkeys(_word(part) for part in alternatives(hint))
     *first, last = told
     return f"{', '.join(first)} or {last}" if first else last
 

@@ -90,7 +90,7 @@ class MeshCore(TensorCore):
         """The effective matrix [groups * rows, columns]; it is rebuilt only where something changed."""
         if self.matrix is not None:
             return self.matrix
-        if torch.is_autocast_enabled(self.sigma.device.type):
+        if not self.sigma.is_meta and torch.is_autocast_enabled(self.sigma.device.type):
             with torch.autocast(self.sigma.device.type, enabled=False):
                 return self._weight()
         return self._weight()

@@ -83,7 +83,7 @@ class PCMCore(TensorCore):
         """The effective matrix [groups * rows, columns]; it is made again only where something changed."""
         if self.mode == "weight":
             return self.matrix
-        if torch.is_autocast_enabled(self.matrix.device.type):
+        if not self.matrix.is_meta and torch.is_autocast_enabled(self.matrix.device.type):
             with torch.autocast(self.matrix.device.type, enabled=False):
                 return self._weight()
         return self._weight()
