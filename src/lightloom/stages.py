@@ -24,6 +24,7 @@ from lightloom.networks import build_network, convert_as, lit, read_images
 from lightloom.nn import MeshCore, PCMCore, cores, install, optical_layers
 from lightloom.nn.forms import matrix_of
 from lightloom.report import write_report
+from lightloom.sizes import check_sizes
 from lightloom.stage_records import BenchState, Evaluation, Priced, SweepRow
 from lightloom.sweeps import summarise
 from lightloom.tasks.classify import Classify, replace_head
@@ -54,6 +55,7 @@ class Work:
     @cached_property
     def splits(self) -> Splits:
         """The images of the electronic training, read once."""
+        check_sizes(self.config)
         return read_images(self.config.data, self.config.seed)
 
     @cached_property

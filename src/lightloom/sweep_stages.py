@@ -25,6 +25,7 @@ from lightloom.learn.mismatch import Kind
 from lightloom.light_pictures import look
 from lightloom.networks import build_network, lit, read_images
 from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber
+from lightloom.sizes import check_sizes
 from lightloom.stage_records import AngleRow, SweepRow
 from lightloom.stages import Work
 from lightloom.sweeps import Training, overruled, trainings
@@ -80,6 +81,7 @@ def rehearse(config: RunConfig) -> None:
 
 def _rehearse_network(training: Training) -> None:
     config = training.config
+    check_sizes(config)
     splits = _read(config.data, training.seed)
     model = lit(build_network(config, splits), config).eval()
     with torch.no_grad():

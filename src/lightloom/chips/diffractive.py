@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lightloom.chips.devices import Constant, Peripherals
+from lightloom.chips.devices import Constant, Efficiency, Peripherals
 from lightloom.chips.mesh import Bits
 from lightloom.common.arguments import checked
 from lightloom.common.config import Section, at_least, at_most
@@ -85,7 +85,7 @@ class DiffractiveDevices(Section):
     """Energy of reading one pixel; its analogue-to-digital conversion and the link off the sensor are included."""
     camera_bits: Constant = Constant(value=12, unit="1", source=_CAMERA, status="reported", confidence="A")
     """Bits of that conversion."""
-    quantum_efficiency: Constant = Constant(
+    quantum_efficiency: Efficiency = Constant(
         value=0.85,
         unit="1",
         source="Princeton Instruments, NIRvana technical note: InGaAs from 900 to 1500 nm, where silicon has below 0.1",
@@ -105,7 +105,7 @@ class DiffractiveDevices(Section):
         value=3.0, unit="dB", source="assumed: polariser, lenses and windows together", status="assumed", confidence="C"
     )
     """Optical loss between laser and camera besides modulator and masks."""
-    laser_efficiency: Constant = Peripherals.model_fields["laser_efficiency"].default
+    laser_efficiency: Efficiency = Peripherals.model_fields["laser_efficiency"].default
     """Light out of the laser over electricity into it."""
 
 

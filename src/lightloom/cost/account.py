@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +20,9 @@ from lightloom.cost.system import SCHEDULES, System
 from lightloom.cost.trace import require_tensors
 from lightloom.nn.plan import plan
 from lightloom.nn.rules import Places, Rules
+
+_BEYOND = 1e60  # J or s
+_MEND = "Mend the constants of the chip, such as a loss, a rate or an efficiency far from any device's."
 
 
 @dataclass(frozen=True)
@@ -151,10 +156,14 @@ def account(
     hardware = None if chip is None else core_chip(chip)
     _check_one(sample)
     told = _watch(model, sample, hardware, places, skip)
-    sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
+    try:
+        sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
+    except (OverflowError, ZeroDivisionError) as error:
+        raise RequestError(f"The cost of one inference is out of all numbers ({error}). {_MEND}") from error
     chosen = sums[system.schedule]
     widest = chosen.boundaries[-1]
     macs = sum(layer.macs for layer in told.layers)
+    _check_finite(chosen.boundaries)
     rate = system.inferences / widest.latency if widest.latency else 0.0
     area = rows.area(chosen)
     return Cost(
@@ -202,6 +211,16 @@ def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, ski
         )
     reasons = sorted({layer.reason for layer in planned if layer.reason}) or ["it has none with weights"]
     raise RequestError(f"Nothing to count: no layer of the model goes on a chip ({'; '.join(reasons)}).")
+
+
+def _check_finite(boundaries: Sequence[total.BoundaryRow]) -> None:
+    """Refuse a bill that no constant of a device gives: what is infinite, or more than the universe has."""
+    for row in boundaries:
+        for name, value in (("energy", row.energy), ("latency", row.latency)):
+            if not (math.isfinite(value) and value < _BEYOND):
+                raise RequestError(
+                    f"The {name} of one inference comes out as {value:g} ({row.name}), which no device has. {_MEND}"
+                )
 
 
 def _check_one(sample: Any) -> None:

@@ -11,7 +11,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import follow
 from lightloom.data.batches import Samples
-from lightloom.nn.layers import install
+from lightloom.nn.install import install
 from lightloom.nn.population import Population
 
 CHUNK = 1000

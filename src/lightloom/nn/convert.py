@@ -16,7 +16,8 @@ from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.forms import matrix_of, on_chip
-from lightloom.nn.layers import OpticalLayer, switch
+from lightloom.nn.install import switch
+from lightloom.nn.layers import OpticalLayer
 from lightloom.nn.plan import Planned, decide, replace_modules
 from lightloom.nn.rules import Places, Rules
 from lightloom.nn.table import table

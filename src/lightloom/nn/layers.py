@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightloom.chips import Chip, MeshChip, Specimen
+from lightloom.chips import Chip, MeshChip
 from lightloom.chips.given import core_chip
 from lightloom.common.arguments import checked
-from lightloom.common.checks import seed_number
-from lightloom.common.errors import RequestError
-from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.core import TensorCore
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampled import Geometry
@@ -248,51 +246,6 @@ def optical_layers(model: nn.Module) -> dict[str, OpticalLayer]:
     return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
 
 
-@checked
-def install(model: nn.Module, specimen: Specimen | int | None) -> None:
-    """Move every optical layer of `model` onto a manufactured chip.
-
-    Args:
-        model: With optical layers.
-        specimen: The chip; a seed is the specimen with this seed of each layer's own chip, for models of several
-            chips; None is chips without hidden errors.
-
-    Raises:
-        RequestError: The model has no optical layer, or one of them is on other hardware than the specimen is of;
-            nothing is installed then.
-    """
-    cores = _cores_to(model, "install")
-    if specimen is None or isinstance(specimen, Specimen):
-        for core in cores:
-            core.check_specimen(specimen)
-        for core in cores:
-            core.install(specimen)
-        return
-    seed = seed_number(specimen, "specimen", "It is a seed, a specimen such as `chip.specimen(0)`, or None.")
-    made: dict[Chip, Specimen] = {}
-    for core in cores:
-        core.install(made.setdefault(core.chip, core.chip.specimen(seed)))
-
-
-@checked
-def switch(model: nn.Module, mode: Mode) -> None:
-    """Choose what trains in every optical layer of `model`, see `Mode`.
-
-    Args:
-        model: With optical layers.
-        mode: A mode that each of its cores has.
-
-    Raises:
-        RequestError: The model has no optical layer.
-        ValueError: A core has no such mode; nothing is switched then.
-    """
-    cores = _cores_to(model, "switch")
-    for core in cores:
-        core.check_mode(mode)
-    for core in cores:
-        core.switch(mode)
-
-
 Kind = TypeVar("Kind", bound=TensorCore)
 
 
@@ -304,18 +257,6 @@ def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
         if isinstance(layer.core, kind):
             found.setdefault(layer.core, name)
     return {name: core for core, name in found.items()}
-
-
-def _cores_to(model: nn.Module, verb: str) -> list[TensorCore]:
-    """Each once, though layers with tied weights share one; what has none cannot be meant."""
-    cores = list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
-    if not cores:
-        raise RequestError(
-            f"There is nothing to {verb}: this {type(model).__name__} has no layer on tensor cores. Convert it first, "
-            "`model = nn.convert(model, chip).model`, which leaves the model that it is given as it was; masks of "
-            "diffractive layers are moved by `nn.misalign`."
-        )
-    return cores
 
 
 def _core(weight: Tensor, chip: Chip, groups: int, name: str) -> TensorCore:

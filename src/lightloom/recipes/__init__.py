@@ -14,6 +14,7 @@ from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
 from lightloom.recipes import bev, hybrid, onchip, optical, optical_sweeps, pcm
+from lightloom.sizes import check_sizes
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -70,6 +71,7 @@ def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
     except ValidationError as error:
         raise RequestError(explain(error, name)) from None
     config = override(config, [change for change in changes if change.partition("=")[0] not in own])
+    check_sizes(config)
     return config.replace(changes=tuple(changes))
 
 
