@@ -56,12 +56,31 @@ def checked(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
                 continue
             value = bound.arguments[name]
             if not fits(value, hint):
-                raise RequestError(f"`{name}` is {shown(value)}; `{title}` takes {expected(hint)}.")
+                where, what, asked = _first_wrong(name, value, hint)
+                raise RequestError(f"`{where}` is {shown(what)}; `{title}` takes {expected(asked)} there.")
             if isinstance(value, str | os.PathLike) and Path in alternatives(hint) and str not in alternatives(hint):
                 bound.arguments[name] = Path(value)
         return function(*bound.args, **bound.kwargs)
 
     return call
+
+
+def _first_wrong(where: str, value: object, hint: Any) -> tuple[str, object, Any]:
+    """Which part of a mapping or a list does not fit, or all of it: its place, the part, and what it has to be."""
+    for part in alternatives(hint):
+        origin, parts = get_origin(part), get_args(part)
+        if not isinstance(origin, type) or not parts:
+            continue
+        if issubclass(origin, Mapping) and isinstance(value, Mapping):
+            wrong = next((key for key, item in value.items() if not fits(item, parts[1])), None)
+            return (
+                (where, value, hint) if wrong is None else _first_wrong(f"{where}[{wrong!r}]", value[wrong], parts[1])
+            )
+        one = len(parts) == 1 or parts[1] is Ellipsis
+        if one and issubclass(origin, Collection) and isinstance(value, list | tuple):
+            place = next((place for place, item in enumerate(value) if not fits(item, parts[0])), None)
+            return (where, value, hint) if place is None else _first_wrong(f"{where}[{place}]", value[place], parts[0])
+    return where, value, hint
 
 
 class _Names(dict[str, Any]):

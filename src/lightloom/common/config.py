@@ -83,7 +83,11 @@ class Section(BaseModel):
     def _refuse_truth_values(cls, given: Any, info: ValidationInfo) -> Any:
         """True is no number, though Python would take it for 1."""
         hint = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(given, bool) and any(fits(1.0, part) for part in alternatives(hint)) and not fits(True, hint):
+        if (
+            isinstance(given, bool)
+            and any(fits(1, part) or fits(1.0, part) for part in alternatives(hint))
+            and not fits(True, hint)
+        ):
             raise ValueError(f"give a number, not {str(given).lower()}")
         return given
 

@@ -103,7 +103,7 @@ class OpticalLinear(OpticalLayer):
         in_features: Length of x.
         out_features: Length of y.
         bias: Whether to add an electronic bias.
-        chip: The hardware.
+        chip: The hardware, or the name of a preset.
         name: Place on the chip.
         start: Layer of these sizes to take weight and bias from; None draws them as torch does.
         core: Tensor core to share as it is, in the place of one that is programmed to the weight.
@@ -118,7 +118,7 @@ class OpticalLinear(OpticalLayer):
         out_features: int,
         bias: bool = True,
         *,
-        chip: Chip,
+        chip: Chip | str,
         name: str = "core",
         start: nn.Linear | None = None,
         core: TensorCore | None = None,
@@ -130,7 +130,7 @@ class OpticalLinear(OpticalLayer):
     @classmethod
     @checked
     def from_electronic(
-        cls, layer: nn.Linear, chip: Chip, name: str = "core", core: TensorCore | None = None
+        cls, layer: nn.Linear, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalLinear:
         """The optical form of a `torch.nn.Linear`, programmed to its weight."""
         return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer, core=core)
@@ -157,7 +157,7 @@ class OpticalConv2d(OpticalLayer):
 
     Args:
         *args: As `torch.nn.Conv2d`.
-        chip: The hardware.
+        chip: The hardware, or the name of a preset.
         name: Place on the chip.
         start: Layer of this geometry to take weight and bias from; None draws them as torch does.
         core: Tensor core to share as it is, in the place of one that is programmed to the weight.
@@ -172,7 +172,7 @@ class OpticalConv2d(OpticalLayer):
     def __init__(
         self,
         *args: Any,
-        chip: Chip,
+        chip: Chip | str,
         name: str = "core",
         start: nn.Conv2d | None = None,
         core: TensorCore | None = None,
@@ -187,7 +187,7 @@ class OpticalConv2d(OpticalLayer):
     @classmethod
     @checked
     def from_electronic(
-        cls, layer: nn.Conv2d, chip: Chip, name: str = "core", core: TensorCore | None = None
+        cls, layer: nn.Conv2d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv2d:
         """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
         return cls(chip=chip, name=name, start=layer, core=core)
@@ -259,16 +259,16 @@ def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
     return {name: core for core, name in found.items()}
 
 
-def _core(weight: Tensor, chip: Chip, groups: int, name: str) -> TensorCore:
+def _core(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
     """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...]."""
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]
-    chip = core_chip(chip)
+    hardware = core_chip(chip)
     core: TensorCore
-    if isinstance(chip, MeshChip):
-        core = MeshCore(chip, rows, columns, groups, name)
+    if isinstance(hardware, MeshChip):
+        core = MeshCore(hardware, rows, columns, groups, name)
     else:
-        core = PCMCore(chip, rows, columns, groups, name)
+        core = PCMCore(hardware, rows, columns, groups, name)
     # phases need more digits than half precision has
     core.to(device=matrix.device, dtype=torch.float32 if matrix.dtype in _HALVES else matrix.dtype)
     core.program(matrix)
