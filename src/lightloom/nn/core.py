@@ -107,7 +107,8 @@ class TensorCore(nn.Module, ABC):
         """Refuse a mode of another technology. Raises `ValueError`."""
         if mode not in self.modes:
             known = ", ".join(f"`{name}`" for name in self.modes)
-            raise ValueError(f"core `{self.name}` has the modes {known}, got {shown(mode)}")
+            told = f"`{mode}`" if isinstance(mode, str) else shown(mode)
+            raise ValueError(f"core `{self.name}` has the modes {known}, got {told}")
 
     def check_specimen(self, specimen: Specimen | None) -> None:
         """Refuse a specimen of other hardware than the core's. Raises `RequestError`."""
