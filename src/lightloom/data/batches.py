@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,6 @@ class Indexed(Protocol):
         ...
 
 
-@runtime_checkable
 class Samples(Protocol):
     """Inputs and targets to learn from, of one image each."""
 
