@@ -27,6 +27,7 @@ FLOORS = [
     ["config"],
     ["optical_backbones"],
     ["folder", "networks", "detectors", "detectors3d", "light_pictures", "sweeps"],
+    ["sizes", "stage_records"],
     ["kept_cases", "moment_pictures", "stages"],
     ["mesh_stages", "pcm_stages", "detect_cases", "detect3d_cases"],
     ["bench_stages", "sweep_stages", "detect_stages", "detect3d_stages"],

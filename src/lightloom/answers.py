@@ -13,6 +13,9 @@ import typer
 from lightloom.common.errors import LightloomError
 from lightloom.common.processes import is_main
 
+_FULL = ("can't allocate memory", "out of memory")
+_SMALLER = "Make the network, the images or `batch_size` smaller. What was finished is kept."
+
 
 def answer(
     work: Callable[[], dict[str, Any]],
@@ -35,6 +38,10 @@ def answer(
             write_json(out / "result.json", result)
     except LightloomError as error:
         _fail(str(error), error.exit_code, as_json)
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out_of_memory(error):
+            raise
+        _fail(f"The memory of this machine is not enough: {str(error) or 'it is full'}. {_SMALLER}", 1, as_json)
     except KeyboardInterrupt:
         kept = "What was finished is kept; go on with `--out FOLDER`, to which `run` wants `--resume` added."
         _fail(f"Stopped. {kept}", 130, as_json)
@@ -44,6 +51,11 @@ def answer(
         typer.echo(json.dumps(result, allow_nan=False))
     elif result:
         show(result)
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    """Python says so by type, torch by its text on the CPU."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _FULL)
 
 
 def _fail(message: str, code: int, as_json: bool) -> None:

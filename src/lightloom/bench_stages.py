@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightloom import mesh_stages, pcm_stages
-from lightloom.common.files import read_json, write_json
+from lightloom.common.files import write_json
+from lightloom.common.records import read_record
 from lightloom.nn import optical_layers
+from lightloom.stage_records import BenchState, LayerRow
 from lightloom.stages import Work, note_errors
 
 
@@ -36,10 +38,10 @@ def _wanted(programmed: nn.Module) -> dict[str, Tensor]:
 def _leave(work: Work, model: nn.Module, state: str, rows: list[dict[str, Any]]) -> None:
     """Write the network, what it took, and how far each layer is from its weights."""
     file = work.folder.file
-    layers = read_json(file("layers.json"))
+    layers = read_record(file("layers.json"), list[LayerRow])
     note_errors(layers, model, work.trained(), state)
     write_json(file("layers.json"), layers)
-    taken = read_json(file("bench.json")) if file("bench.json").exists() else {}
+    taken = read_record(file("bench.json"), dict[str, BenchState], {})
     taken[state] = {"calls": sum(row["calls"] for row in rows), "instruments": rows}
     write_json(file("bench.json"), taken)
     work.leave(model, state)

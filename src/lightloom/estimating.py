@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightloom.common.errors import RequestError, nearest
+from lightloom.common.errors import LightloomError, RequestError, nearest
 from lightloom.common.files import read_json, write_json
 from lightloom.common.marks import claim
 from lightloom.config import RunConfig, override
@@ -26,6 +26,8 @@ NETWORKS = {
     "vit-base": "ViTConfig",
 }
 """Networks by name, and the class of `transformers` whose defaults describe each."""
+
+_LARGEST = 65536  # side of an image
 
 TOKENS = 128
 """Length of a text where nothing is said."""
@@ -46,18 +48,24 @@ def estimate(
         `network`, `chip`, and the bill as `Cost.as_dict` gives it.
 
     Raises:
-        RequestError: The network is unknown, a change does not fit, or `transformers` is missing.
+        RequestError: The network is unknown or takes more than one image or text, a change does not fit, or
+            `transformers` is missing.
     """
     config = override(RunConfig(recipe="estimate"), changes)
     model, sample = known_network(source, tokens=tokens)
-    bill = account(
-        model,
-        sample,
-        chip=config.chip,
-        places=tuple(config.places.items()),
-        skip=config.electronic or None,
-        system=config.system,
-    )
+    try:
+        bill = account(
+            model,
+            sample,
+            chip=config.chip,
+            places=tuple(config.places.items()),
+            skip=config.electronic or None,
+            system=config.system,
+        )
+    except LightloomError:
+        raise
+    except Exception as error:  # each model has its own checks of what it is given, of any kind
+        raise RequestError(_unfed(source, error)) from error
     result = {"network": source, "chip": config.chip.name, **bill.as_dict()}
     if out is not None:
         write_json(claim(out, "output") / "cost.json", result)
@@ -82,6 +90,7 @@ def known_network(source: str, *, tokens: int = TOKENS) -> tuple[nn.Module, Tens
     else:
         raise RequestError(f"There is no network or file `{source}`. {nearest(source, NETWORKS)}")
     sample = _sample(described, source, tokens)
+    described._experts_implementation = "eager"  # mixtures of experts: products that need no values to be counted
     with torch.device("meta"):
         try:
             model: nn.Module = transformers.AutoModel.from_config(described)
@@ -108,16 +117,39 @@ def _unfit(source: str, error: Exception) -> str:
     return f"`{source}` describes no network that `transformers` can build; mend it. It says: {told}"
 
 
+def _unfed(source: str, error: Exception) -> str:
+    told = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"`{source}` describes a network that takes neither one image nor one text alone; account for it in Python, "
+        f"with all of its inputs: `lightloom.cost.account(model, inputs, chip=...)`. It says: {told}"
+    )
+
+
 def _sample(described: Any, source: str, tokens: int) -> Tensor:
     """An image of the size that the configuration names, or a text."""
     if hasattr(described, "num_channels"):
-        size = getattr(described, "image_size", 224)
-        height, width = (size, size) if isinstance(size, int) else size
-        return torch.zeros(1, described.num_channels, height, width)
+        return torch.zeros(1, *_image_shape(described, source))
     if hasattr(described, "vocab_size"):
         most = getattr(described, "max_position_embeddings", None)
+        most = most if isinstance(most, int) else None
         if tokens < 1 or (most is not None and tokens > most):
             upto = "1 or more" if most is None else f"1 to {most}"
             raise RequestError(f"`tokens` is {tokens}, and the network takes {upto}; change `--tokens`.")
         return torch.zeros(1, tokens, dtype=torch.int64)
     raise RequestError(f"`{source}` describes a network that takes neither images nor text; account for it in Python.")
+
+
+def _image_shape(described: Any, source: str) -> tuple[int, int, int]:
+    """Channels, height and width, as far as a configuration says them in one of the usual ways."""
+    size = getattr(described, "image_size", 224)
+    if isinstance(size, dict):
+        size = (size.get("height"), size.get("width"))
+    sides = (size, size) if isinstance(size, int) else size
+    numbers = (described.num_channels, *sides) if isinstance(sides, tuple | list) else (described.num_channels,)
+    if len(numbers) != 3 or not all(isinstance(number, int) and 0 < number <= _LARGEST for number in numbers):
+        raise RequestError(
+            f"`{source}` describes images of {described.num_channels} channels and size {size}; expected whole numbers "
+            f"from 1 to {_LARGEST}. Account for it in Python where it takes something else."
+        )
+    channels, height, width = numbers
+    return channels, height, width

@@ -19,6 +19,7 @@ from lightloom.common.folders import adopt, copy_folder, remove
 from lightloom.common.hold import HOLDER, LOCK, hold
 from lightloom.common.marks import claim, mark_of
 from lightloom.common.progress import console
+from lightloom.common.records import check, read_record
 from lightloom.config import RunConfig, from_yaml, to_yaml
 
 _STATES = ("electronic", "programmed", "calibrated", "mapped", "learned", "reordered")
@@ -100,7 +101,8 @@ class RunFolder:
             make_folder(path / "checkpoints")
             clear_parts(path)
         before = read_json(path / "versions.json")
-        other = [key for key, value in versions().items() if key != "date" and before.get(key) != value]
+        known = check(path / "versions.json", dict[str, object], before)
+        other = [key for key, value in versions().items() if key != "date" and known.get(key) != value]
         if other:
             console().print(f"Other {', '.join(other)} than when this run started: its last digits may differ.")
         return folder
@@ -153,7 +155,7 @@ class RunFolder:
     def done(self) -> dict[str, float]:
         """Seconds that each finished stage took, in the order in which they finished."""
         path = self.file("stages.json")
-        stages: dict[str, float] = read_json(path) if path.exists() else {}
+        stages: dict[str, float] = read_record(path, dict[str, float], {})
         return stages
 
     def finish(self, stage: str, seconds: float) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from lightloom import learn as learning
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import make_folder
+from lightloom.common.records import check
 from lightloom.common.seeds import named_seed
 from lightloom.folder import RunFolder
 from lightloom.learn.checkpoint import Progress
@@ -62,10 +63,13 @@ def known_white(folder: RunFolder, training: Training) -> float | None:
 
 def _known(path: Path) -> dict[str, Any]:
     notes = learning.read_tensors(path)[1]
-    known: dict[str, Any] = (
-        json.loads(notes["known"]) if "known" in notes else {"classes": json.loads(notes["classes"])}
-    )
-    return known
+    try:
+        given = json.loads(notes["known"]) if "known" in notes else {"classes": json.loads(notes["classes"])}
+    except (KeyError, ValueError):
+        given = None
+    if given is None:
+        raise RequestError(f"`{path}` does not say which classes its detector tells apart; train the case again.")
+    return {"channels": [], **check(path, dict[str, list[str] | float | None], given)}
 
 
 def known_classes(folder: RunFolder, training: Training, classes: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from lightloom import cost as costs
 from lightloom import learn as learning
 from lightloom.common.errors import RequestError
-from lightloom.common.files import read_json, write_bytes, write_json
+from lightloom.common.files import write_bytes, write_json
 from lightloom.common.processes import is_main
+from lightloom.common.records import read_record
 from lightloom.common.seeds import named_seed
 from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.folder import RunFolder
@@ -23,6 +24,8 @@ from lightloom.networks import build_network, convert_as, lit, read_images
 from lightloom.nn import MeshCore, PCMCore, calibrate_ranges, cores, install, optical_layers, static_converters
 from lightloom.nn.forms import matrix_of
 from lightloom.report import write_report
+from lightloom.sizes import check_sizes
+from lightloom.stage_records import BenchState, Evaluation, Priced, SweepRow
 from lightloom.sweeps import summarise
 from lightloom.tasks.classify import Classify, replace_head
 
@@ -55,6 +58,7 @@ class Work:
     @cached_property
     def splits(self) -> Splits:
         """The images of the electronic training, read once."""
+        check_sizes(self.config)
         return read_images(self.config.data, self.config.seed)
 
     @cached_property
@@ -108,7 +112,13 @@ class Work:
     def latest(self, last: str = "reordered") -> str:
         """The furthest state that the run holds, up to `last`."""
         states = list(STATES)
-        return next(s for s in reversed(states[: states.index(last) + 1]) if STATES[s] in self.folder.done)
+        held = [state for state in states[: states.index(last) + 1] if STATES[state] in self.folder.done]
+        if not held:
+            raise RequestError(
+                f"The run in `{self.folder.path}` holds no network yet: `stages.json` names no stage that leaves one. "
+                f"Begin with `lightloom train {self.folder.path}`."
+            )
+        return held[-1]
 
     def file(self, state: str) -> Path:
         """Weights of a state of the network."""
@@ -179,6 +189,8 @@ def note_errors(rows: list[dict[str, Any]], model: nn.Module, trained: nn.Module
     """Add to the report of each layer how far it is, on the real devices, from the weight that was trained."""
     by_name = {row["name"]: row for row in rows}
     for name, layer in optical_layers(model).items():
+        if name not in by_name:
+            raise RequestError(f"`layers.json` has no layer `{name}`, which is on the chip; do `program` again.")
         by_name[name]["errors"][state] = layer.core.error(matrix_of(trained.get_submodule(name)).detach())
 
 
@@ -259,16 +271,17 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
     evaluation, bill, bench = (folder.file(name) for name in ("evaluation.json", "cost.json", "bench.json"))
     compared = folder.file("sweep.json")
     if compared.exists():
-        summary["sweep"] = summarise(read_json(compared), config.sweep)
+        summary["sweep"] = summarise(read_record(compared, list[SweepRow]), config.sweep)
         summary["accuracy"] = {case["case"]: case["accuracy"] for case in summary["sweep"]["cases"]}
     if bench.exists():
-        summary["bench_calls"] = {state: figures["calls"] for state, figures in read_json(bench).items()}
+        taken = read_record(bench, dict[str, BenchState])
+        summary["bench_calls"] = {state: figures["calls"] for state, figures in taken.items()}
     if evaluation.exists() and "evaluate" in folder.done:  # else it is of what was there before
-        measured = read_json(evaluation)
+        measured = read_record(evaluation, Evaluation)
         summary["accuracy"] = {state: figures["accuracy"] for state, figures in measured["states"].items()}
         summary["chance"] = measured["chance"]
     if bill.exists() and "cost" in folder.done:
-        priced = read_json(bill)
+        priced = read_record(bill, Priced)
         widest = priced["boundaries"][-1]
         summary |= {
             "chip_calls": priced["counts"]["calls"],

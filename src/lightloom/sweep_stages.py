@@ -13,9 +13,10 @@ from torch import nn
 from lightloom import detect3d_cases, detect_cases
 from lightloom import learn as learning
 from lightloom.common.errors import LightloomError, RequestError
-from lightloom.common.files import read_json, write_json
+from lightloom.common.files import write_json
 from lightloom.common.processes import is_main
 from lightloom.common.progress import console, follow
+from lightloom.common.records import read_record
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.data import Splits, crop_and_flip, on_images
@@ -24,6 +25,8 @@ from lightloom.learn.mismatch import Kind
 from lightloom.light_pictures import look
 from lightloom.networks import build_network, lit, read_images
 from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber
+from lightloom.sizes import check_sizes
+from lightloom.stage_records import AngleRow, SweepRow
 from lightloom.stages import Work
 from lightloom.sweeps import Training, overruled, trainings
 from lightloom.tasks.classify import Classify
@@ -78,6 +81,7 @@ def rehearse(config: RunConfig) -> None:
 
 def _rehearse_network(training: Training) -> None:
     config = training.config
+    check_sizes(config)
     splits = _read(config.data, training.seed)
     model = lit(build_network(config, splits), config).eval()
     with torch.no_grad():
@@ -179,8 +183,8 @@ class _Angles:
 
 
 def _rows(folder: RunFolder, name: str) -> list[dict[str, Any]]:
-    path = folder.file(name)
-    rows: list[dict[str, Any]] = read_json(path) if path.exists() else []
+    kind = SweepRow if name == "sweep.json" else AngleRow
+    rows: list[dict[str, Any]] = read_record(folder.file(name), list[kind], [])  # type: ignore[valid-type]
     return rows
 
 

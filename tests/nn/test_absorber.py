@@ -199,7 +199,7 @@ def test_it_says_what_it_is() -> None:
         ({"gradient": "exakt"}, "Did you mean `exact`"),
         ({"encoding": "amplitudes"}, "Did you mean `amplitude`"),
         ({"trainable": ("optical_deep",)}, "Did you mean `optical_depth`"),
-        ({"optical_depth": math.nan}, "optical depth is a finite number"),
+        ({"optical_depth": math.nan}, "optical.depth. is nan"),
         ({"saturation_intensity": 0}, "saturation intensity is above 0"),
         ({"optical_depth": 0, "trainable": BOTH}, "no sign to keep"),
         ({"curve": curve([1.0, 2.0], [1.0, 1.5]), "trainable": BOTH}, "a measured curve cannot train"),

@@ -235,7 +235,7 @@ def test_what_light_does_not_do_is_refused_by_name(layer: nn.Module, message: st
 
 
 def test_other_requests_that_cannot_be_met_are_refused() -> None:
-    with pytest.raises(RequestError, match="got a `Linear`"):
+    with pytest.raises(RequestError, match="is a Linear; `AllOptical` takes a `Sequential`"):
         AllOptical(nn.Linear(4, 4, bias=False))  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="Layer `0` is a Residual, which light does not do"):
         AllOptical(nn.Sequential(Residual(nn.Linear(4, 4, bias=False))))

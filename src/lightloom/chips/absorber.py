@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -25,6 +25,11 @@ class AbsorberChip(Section):
     the published setting (Guo et al., Photon. Res. 9, B71 (2021)).
     """
 
+    purpose: ClassVar[str] = (
+        "an absorber, which is an activation between matrix layers and holds no weights: make a layer of it by "
+        "`nn.SaturableAbsorber.of(chip)`"
+    )
+    """What such hardware is for, where another kind was wanted."""
     technology: Literal["absorber"] = "absorber"
     """What the activation is made of."""
     name: str

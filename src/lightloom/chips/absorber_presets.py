@@ -6,6 +6,7 @@ import math
 
 from lightloom.chips.absorber import AbsorberChip
 from lightloom.chips.devices import Constant
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 _STECK = "Steck, Rubidium 87 D Line Data, steck.us/alkalidata"
@@ -65,6 +66,7 @@ ABSORBERS: dict[str, AbsorberChip] = {
 }
 
 
+@checked
 def absorber(name: str) -> AbsorberChip:
     """The absorber of this name.
 

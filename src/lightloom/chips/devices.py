@@ -8,6 +8,9 @@ from pydantic import AfterValidator, model_validator
 
 from lightloom.common.config import Section
 
+_RATES = ("Hz", "1/s", "byte/s")
+_DECIBEL = 300.0  # of one device
+
 Status = Literal["reported", "derived", "assumed"]
 Confidence = Literal["A", "B", "C"]
 
@@ -34,6 +37,10 @@ class Constant(Section):
     def _not_negative(self) -> Self:
         if self.value < 0 and self.unit != "dBm":
             raise ValueError(f"{self.value:g} {self.unit} is negative; give 0 or more")
+        if self.unit in _RATES and self.value == 0:
+            raise ValueError(f"a rate of 0 {self.unit} would take for ever; give one above 0")
+        if self.unit in ("dB", "dBm") and abs(self.value) > _DECIBEL:
+            raise ValueError(f"{self.value:g} {self.unit} is beyond {_DECIBEL:g}, where no photon is left")
         return self
 
 
@@ -48,6 +55,13 @@ def in_unit(unit: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _is_efficiency(given: Constant) -> Constant:
+    if not 0 < given.value <= 1:
+        raise ValueError(f"an efficiency of {given.value:g}; give one above 0, and at most 1")
+    return given
+
+
+Efficiency = Annotated[Constant, in_unit("1"), AfterValidator(_is_efficiency)]
 Watts = Annotated[Constant, in_unit("W")]
 Joules = Annotated[Constant, in_unit("J")]
 Seconds = Annotated[Constant, in_unit("s")]
@@ -175,7 +189,7 @@ class Peripherals(Section):
     """Chip area of one analogue integrator."""
     detector_sensitivity: Annotated[Constant, in_unit("dBm")] = _second_hand(-25.0, "dBm", "photodetector sensitivity")
     """Optical power that one detector needs per wavelength."""
-    laser_efficiency: Ratio = _second_hand(0.2, "1", "laser wall-plug efficiency")
+    laser_efficiency: Efficiency = _second_hand(0.2, "1", "laser wall-plug efficiency")
     """Light out of the laser over electricity into it."""
     laser_area: SquareMetres = _second_hand(400e-6 * 300e-6, "m^2", "laser of 400 x 300 um")
     """Area of one laser."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lightloom.chips.devices import Constant, Peripherals
+from lightloom.chips.devices import Constant, Efficiency, Peripherals
 from lightloom.chips.mesh import Bits
-from lightloom.common.config import Section
+from lightloom.common.arguments import checked
+from lightloom.common.config import Section, at_least, at_most
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +86,7 @@ class DiffractiveDevices(Section):
     """Energy of reading one pixel; its analogue-to-digital conversion and the link off the sensor are included."""
     camera_bits: Constant = Constant(value=12, unit="1", source=_CAMERA, status="reported", confidence="A")
     """Bits of that conversion."""
-    quantum_efficiency: Constant = Constant(
+    quantum_efficiency: Efficiency = Constant(
         value=0.85,
         unit="1",
         source="Princeton Instruments, NIRvana technical note: InGaAs from 900 to 1500 nm, where silicon has below 0.1",
@@ -105,7 +106,7 @@ class DiffractiveDevices(Section):
         value=3.0, unit="dB", source="assumed: polariser, lenses and windows together", status="assumed", confidence="C"
     )
     """Optical loss between laser and camera besides modulator and masks."""
-    laser_efficiency: Constant = Peripherals.model_fields["laser_efficiency"].default
+    laser_efficiency: Efficiency = Peripherals.model_fields["laser_efficiency"].default
     """Light out of the laser over electricity into it."""
 
 
@@ -117,23 +118,36 @@ class DiffractiveChip(Section):
     stage 3 of the published hybrid detector (PHOENIX); every imperfection is off at its default.
     """
 
+    purpose: ClassVar[str] = (
+        "diffractive hardware, which is phase masks without tensor cores: make a layer of it by "
+        "`nn.DiffractiveConv2d`, or a network by `nn.DiffractiveNetwork`"
+    )
+    """What such hardware is for, where another kind was wanted."""
     technology: Literal["diffractive"] = "diffractive"
     """What computes."""
     name: str
     """Name of the preset that this is, or your own."""
-    wavelength: float = Field(1.05e-6, gt=0)
+    wavelength: Annotated[
+        float,
+        at_least(1e-9, "such light is no light"),
+        at_most(1e-2, "such light is no light"),
+    ] = Field(1.05e-6, gt=0)
     """Of the light, m. Source: PHOENIX."""
-    pixel: float = Field(1.75e-6, gt=0)
+    pixel: Annotated[
+        float,
+        at_least(1e-9, "no mask has such pixels"),
+        at_most(1e-1, "no mask has such pixels"),
+    ] = Field(1.75e-6, gt=0)
     """Distance of neighbouring samples on the grid and of neighbouring pixels of a mask, m. Source: PHOENIX."""
     grid: int = Field(80, ge=1, le=4096)
     """Samples M along each side of the grid. Source: PHOENIX, stage 3."""
-    mask: int = Field(40, ge=1)
+    mask: Annotated[int, at_most(4096, "the largest grid has as many samples a side")] = Field(40, ge=1)
     """Pixels N along each side of a mask, in the middle of the grid; light passes unchanged around it."""
     layers: int = Field(2, ge=1, le=64)
     """Masks K that the light passes one after the other."""
-    distance_in: float = Field(1e-4, ge=0)
+    distance_in: Annotated[float, at_most(1e3, "no optical table is a kilometre long")] = Field(1e-4, ge=0)
     """z1 from the image to the first mask, m."""
-    distance: float = Field(1e-4, ge=0)
+    distance: Annotated[float, at_most(1e3, "no optical table is a kilometre long")] = Field(1e-4, ge=0)
     """z2 from each mask to the next plane, m."""
     method: Literal["angular_spectrum", "band_limited", "fresnel"] = "angular_spectrum"
     """How light is propagated: exactly; exactly and without the waves that the grid samples too coarsely; or for small
@@ -144,17 +158,24 @@ class DiffractiveChip(Section):
     """What is detected of the field: its real part (homodyne), |u|, or |u|^2 (a camera)."""
     phase_bits: Bits | None = None
     """Resolution of a mask: 2^bits levels in a turn; None is exact."""
-    phase_noise_std: float = Field(0.0, ge=0)
+    phase_noise_std: Annotated[
+        float,
+        at_most(1e3, "one turn makes every phase equally likely already"),
+    ] = Field(0.0, ge=0)
     """Standard deviation of the error of some phases, in turns, new at every use; PHOENIX tests 1."""
     phase_noise_fraction: float = Field(0.05, ge=0, le=1)
     """Share of the phases that have this error. Source: PHOENIX."""
     noise_in: tuple[Literal["train", "eval"], ...] = ("train", "eval")
     """Where phase noise and shot noise act. Source: PHOENIX (both)."""
-    misalignment_std: float = Field(0.0, ge=0)
+    misalignment_std: Annotated[float, at_most(4096, "masks would stand beside the largest grid")] = Field(0.0, ge=0)
     """Standard deviation of each mask's place along y and x, in pixels; fixed for a manufactured chip."""
     transmission: float = Field(1.0, gt=0, le=1)
     """Share of the intensity that each mask lets through."""
-    photons: float | None = Field(None, gt=0)
+    photons: Annotated[
+        float | None,
+        at_most(1e15, "no pixel holds as many"),
+        at_least(1e-6, "no light is left"),
+    ] = Field(None, gt=0)
     """Photons that a pixel detects where |u| = 1; None is no shot noise."""
     devices: DiffractiveDevices = DiffractiveDevices()
     """Device constants for the cost, each with its source."""
@@ -196,21 +217,27 @@ class DiffractiveChip(Section):
 
         return Grid(self.grid, self.grid, self.pixel, self.wavelength)
 
+    @checked
     def offsets(self, seed: int, layer: str = "") -> tuple[tuple[float, float], ...]:
         """Where each mask of a manufactured chip stands: (dy, dx) in pixels from its place, K of them.
 
         Args:
             seed: Which chip came off the line.
             layer: Name of the layer of a network that this chip is, where there are several.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
         import torch
 
+        from lightloom.common.checks import seed_number
         from lightloom.common.seeds import named_generator
 
-        generator = named_generator(seed, "specimen", layer, "misalignment")
+        generator = named_generator(seed_number(seed), "specimen", layer, "misalignment")
         drawn = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
         return tuple((dy, dx) for dy, dx in drawn.tolist())
 
+    @checked
     def transfers(self, seed: int | None = None, layer: str = "") -> tuple[Tensor, ...]:
         """Transfer functions [M, M], complex128, of the K + 1 ways: to the first mask, between masks, to the detector.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightloom.chips.devices import Constant
 from lightloom.chips.diffractive import DiffractiveChip, DiffractiveDevices
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 # PHOENIX, a detector whose last stages are diffractive (repository Anon-BOTs/Distill-Hybrid-Optoelectronic): sizes as
@@ -50,6 +51,7 @@ DIFFRACTIVE: dict[str, DiffractiveChip] = {
 }
 
 
+@checked
 def diffractive(name: str) -> DiffractiveChip:
     """The diffractive chip of this name.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lightloom.chips.devices import MeshDevices
 from lightloom.chips.specimen import Specimen
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_least, at_most
 
 Bits = Annotated[int, Field(ge=1, le=32)]
 """Width of a converter; past 24 bits single precision is the coarser of the two."""
@@ -27,13 +27,19 @@ class MeshChip(Section):
     released code's U(-1, 1). Each imperfection is off at 0 (or None, for bits).
     """
 
+    purpose: ClassVar[str] = (
+        "a design of MZI meshes: `nn.convert(model, chip)` puts weights on it, `chip.specimen(seed)` manufactures it"
+    )
+    """What such hardware is for, where something else was wanted."""
     technology: Literal["mesh"] = "mesh"
     """What the tensor cores are made of."""
     name: str
     """Name of the preset that this is, or your own."""
     devices: MeshDevices
     """Device constants for the cost, each with its source."""
-    block_size: int = Field(9, ge=2, le=1024)
+    block_size: Annotated[int, at_most(256, "programming a block takes a time that grows with k^3, 5 s at 256")] = (
+        Field(9, ge=2)
+    )
     """Waveguides k of one mesh; a tensor core multiplies by a k x k block."""
     field: Literal["real", "complex"] = "real"
     """real: one phase per MZI and orthogonal meshes; complex: two, and unitary ones, of which a coherent receiver reads
@@ -51,7 +57,11 @@ class MeshChip(Section):
     measured once on data, beyond which signals are clipped."""
     dac: Literal["phase", "voltage"] = "phase"
     """What the drive rounds: the phase (published) or its voltage, whose square is the phase."""
-    v_pi: float = Field(4.36, gt=0)
+    v_pi: Annotated[
+        float,
+        at_most(1e4, "no chip survives such a voltage"),
+        at_least(1e-4, "noise alone would turn the phase"),
+    ] = Field(4.36, gt=0)
     """Voltage of a phase of pi in V. Source: L2ight (gamma = pi / v_pi^2 = 0.165 rad/V^2)."""
     gamma_std: float = Field(0.002, ge=0)
     """Spread of gamma between devices in rad/V^2, normal, cut at two standard deviations. Source: L2ight."""
@@ -59,13 +69,30 @@ class MeshChip(Section):
     """Share of a heater's phase that each neighbour receives. Source: L2ight."""
     phase_bias: float = Field(2 * math.pi, ge=0, le=2 * math.pi)
     """Unknown static phase of each shifter, uniform in [0, phase_bias], in rad. Source: L2ight, the paper's text."""
-    phase_noise_std: float = Field(0.0, ge=0)
+    phase_noise_std: Annotated[
+        float,
+        at_most(2 * math.pi, "a full turn makes every phase equally likely already"),
+    ] = Field(0.0, ge=0)
     """Dynamic phase noise, new at every use, in rad, normal, cut at two standard deviations."""
-    insertion_loss_db: float = Field(0.0, ge=0)
+    insertion_loss_db: Annotated[float, at_most(60, "no light is left behind a single MZI")] = Field(0.0, ge=0)
     """Loss per MZI inside the computed matrix, in dB. Off by default: a mesh with equal loss is mostly a scale."""
 
+    @model_validator(mode="after")
+    def _shifters_heat(self) -> Self:
+        gamma = math.pi / self.v_pi**2
+        if self.gamma_std > gamma / 2:
+            raise ValueError(
+                f"`gamma_std` of {self.gamma_std:g} rad/V^2 is more than half of gamma, {gamma:.4g} at `v_pi` of "
+                f"{self.v_pi:g} V: some shifters would turn no phase at all, or backwards; give {gamma / 2:.4g} or less"
+            )
+        return self
+
     def specimen(self, seed: int) -> Specimen:
-        """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices."""
+        """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        """
         return Specimen(self, seed)
 
     def ideal(self) -> MeshChip:

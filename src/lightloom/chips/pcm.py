@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from lightloom.chips.devices import PCMDevices
 from lightloom.chips.mesh import Bits, Range
 from lightloom.chips.specimen import Specimen
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 from lightloom.physics.pcm.wear import WriteModel
 
 FINEST_STEP = 1e-6
@@ -31,6 +31,11 @@ class PCMChip(Section):
     4-bit setting (Zhu et al., ELight, ASP-DAC 2022). Each imperfection is off at 0.
     """
 
+    purpose: ClassVar[str] = (
+        "a design of phase-change crossbars: `nn.convert(model, chip)` puts "
+        "weights on it, `chip.specimen(seed)` manufactures it"
+    )
+    """What such hardware is for, where something else was wanted."""
     technology: Literal["pcm"] = "pcm"
     """What the tensor cores are made of."""
     name: str
@@ -65,9 +70,15 @@ class PCMChip(Section):
     """slot: an input keeps its slot and only its turn changes (published); any: it may change slots."""
     broadcast: bool = False
     """One set of modulators feeds all arrays of a matrix, so that they share one order; False: each has its own."""
-    programming_std: float = Field(0.0, ge=0)
+    programming_std: Annotated[
+        float,
+        at_most(10, "an error of ten times full scale leaves nothing of a weight"),
+    ] = Field(0.0, ge=0)
     """Error of a written transmission over full scale, normal, new at every write."""
-    read_noise_std: float = Field(0.0, ge=0)
+    read_noise_std: Annotated[
+        float,
+        at_most(10, "an error of ten times full scale leaves nothing of a weight"),
+    ] = Field(0.0, ge=0)
     """Noise of a cell's transmission over full scale, normal, new at every use."""
     absorption_std: float = Field(0.0, ge=0, lt=0.5)
     """Spread of the absorption per step between cells, relative, normal, cut at two standard deviations."""
@@ -76,7 +87,7 @@ class PCMChip(Section):
     drift_nu: float = Field(0.0, ge=0, le=1)
     """Exponent of the drift (t / t0)^-nu. Optical memories drift too little to measure: Rios et al., Sci. Adv. 5,
     eaau5759 (2019)."""
-    drift_time: float = Field(0.0, ge=0)
+    drift_time: Annotated[float, at_most(1e12, "no cell is read 30,000 years later")] = Field(0.0, ge=0)
     """Time t in s from writing to reading; up to t0 = 20 s there is no drift."""
     electronic_drift: bool = False
     """Read the cells electrically, with the programming error, drift and noise of a million measured ones (Joshi et
@@ -124,7 +135,11 @@ class PCMChip(Section):
         return torch.tensor(self.transmissions, dtype=torch.float64)
 
     def specimen(self, seed: int) -> Specimen:
-        """One manufactured chip of this kind: `seed` decides the hidden error of each of its cells."""
+        """One manufactured chip of this kind: `seed` decides the hidden error of each of its cells.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        """
         return Specimen(self, seed)
 
     def ideal(self) -> PCMChip:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
+from lightloom.chips.absorber_presets import ABSORBERS
 from lightloom.chips.devices import Constant, MeshDevices
+from lightloom.chips.diffractive_presets import DIFFRACTIVE
 from lightloom.chips.mesh import MeshChip
 from lightloom.chips.pcm_presets import PCM_PRESETS
 from lightloom.chips.technology import Chip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 _HARRIS = "Harris et al., Opt. Express 22, 10487 (2014), arXiv:1410.3616"
@@ -115,6 +118,7 @@ def preset(name: str) -> Chip: ...
 def preset(name: str, kind: type[_Kind]) -> _Kind: ...
 
 
+@checked
 def preset(name: str, kind: type[Any] | None = None) -> Chip:
     """The chip of this name.
 
@@ -128,7 +132,16 @@ def preset(name: str, kind: type[Any] | None = None) -> Chip:
     known = {key: chip for key, chip in PRESETS.items() if kind is None or isinstance(chip, kind)}
     if name in known:
         return known[name]
+    names = ", ".join(f"`{key}`" for key in known)
     if name in PRESETS:
-        names = ", ".join(f"`{key}`" for key in known)
         raise RequestError(f"`{name}` is a {PRESETS[name].technology} chip, which this does not take. Known: {names}.")
+    for what, table, call in (
+        ("an absorber", ABSORBERS, "absorber"),
+        ("diffractive hardware", DIFFRACTIVE, "diffractive"),
+    ):
+        if name in table:
+            raise RequestError(
+                f"`{name}` is {what}, which has no tensor cores; it comes from `chips.{call}('{name}')`. Chips with "
+                f"tensor cores: {names}."
+            )
     raise RequestError(f"There is no chip `{name}`. {nearest(name, known)}")

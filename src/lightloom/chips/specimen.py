@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from lightloom.common.arguments import checked
+from lightloom.common.checks import seed_number, shown
+from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_generator
 from lightloom.physics import phases
 
@@ -66,12 +69,24 @@ class Specimen:
 
     Args:
         chip: What was manufactured.
-        seed: Which one came off the line.
+        seed: Which one came off the line; any kind of integer, from 0 to 2^63 - 1.
+
+    Raises:
+        RequestError: The seed is no such number.
     """
 
+    purpose: ClassVar[str] = (
+        "a specimen, one manufactured chip: its design is `specimen.chip`, and `nn.install(model, specimen)` moves a "
+        "converted model onto it"
+    )
+    """What it is for, where something else was wanted."""
+
+    @checked
     def __init__(self, chip: Chip, seed: int) -> None:
+        if not hasattr(chip, "block_size"):
+            raise RequestError(f"`chip` is {shown(chip)}; a specimen is one of a chip with tensor cores.")
         self.chip = chip
-        self.seed = seed
+        self.seed = seed_number(seed, mend=f"It numbers the manufactured chips of `{chip.name}`: `chip.specimen(0)`.")
         self._cycles: dict[str, Tensor] = {}  # spent by each cell, float64
         self._worn: dict[str, Tensor] = {}  # like `PCMErrors.stuck`, of cells that use has stuck
 
@@ -80,6 +95,7 @@ class Specimen:
         """Whether all unused specimens of the chip are one: every field of `HIDDEN_ERRORS` is 0."""
         return not any(getattr(self.chip, field) for field in HIDDEN_ERRORS[self.chip.technology])
 
+    @checked
     def mesh_errors(self, core: str, blocks: tuple[int, ...], shifters: int) -> MeshErrors:
         """Errors of one tensor core; the same at every call, and independent between cores.
 
@@ -102,6 +118,7 @@ class Specimen:
             v_bias=self._bias(chip, (core, "v", "bias"), (*blocks, shifters)),
         )
 
+    @checked
     def pcm_errors(self, core: str, arrays: int) -> PCMErrors:
         """Errors of one tensor core; the same at every call, and independent between cores.
 
@@ -121,6 +138,7 @@ class Specimen:
             stuck = worn if stuck is None else torch.where(stuck == HEALTHY, worn, stuck)
         return PCMErrors(self._absorption(chip, core, shape), stuck)
 
+    @checked
     def aged(self, wear: Mapping[str, Tensor], inferences: float, *, endurance_spread: float = 0.3) -> Aged:
         """This chip after some more inferences. A cell that has spent its endurance is stuck from then on.
 

@@ -5,9 +5,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from lightloom.common.arguments import alternatives, fits
+from lightloom.common.checks import LARGEST_SEED
 from lightloom.common.errors import RequestError, nearest
+
+LARGEST, SMALLEST = 1e30, 1e-30
+"""Of the numbers of a `Section`: products of a few stay within what single precision holds."""
+
+_LONGEST = 200  # bits of a number that a message shows
+
+
+def at_most(most: float, why: str) -> AfterValidator:
+    """Of a field: refuse greater numbers, and say why; None passes.
+
+    Args:
+        most: Largest number that is taken.
+        why: What would go wrong beyond it, as the end of a sentence.
+    """
+
+    def check(given: float | None) -> float | None:
+        if given is not None and given > most:
+            raise ValueError(f"{_shown(given)} is more than {most:g}: {why}")
+        return given
+
+    return AfterValidator(check)
+
+
+def at_least(least: float, why: str) -> AfterValidator:
+    """Of a field: refuse smaller numbers, and say why; None passes.
+
+    Args:
+        least: Smallest number that is taken.
+        why: What would go wrong below it, as the end of a sentence.
+    """
+
+    def check(given: float | None) -> float | None:
+        if given is not None and given < least:
+            raise ValueError(f"{_shown(given)} is less than {least:g}: {why}")
+        return given
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -31,6 +78,25 @@ class Section(BaseModel):
                     raise ValueError(f"unknown key `{key}`. {nearest(str(key), cls.model_fields)}")
         return given
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_values(cls, given: Any, info: ValidationInfo) -> Any:
+        """True is no number, though Python would take it for 1."""
+        hint = cls.model_fields[str(info.field_name)].annotation
+        if (
+            isinstance(given, bool)
+            and any(fits(1, part) or fits(1.0, part) for part in alternatives(hint))
+            and not fits(True, hint)
+        ):
+            raise ValueError(f"give a number, not {str(given).lower()}")
+        return given
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _refuse_extremes(cls, given: Any) -> Any:
+        _check_extremes(given)
+        return given
+
     @classmethod
     def parse(cls, given: Mapping[str, Any], where: str = "") -> Self:
         """Build from a mapping, as read from a file or a command line.
@@ -42,6 +108,8 @@ class Section(BaseModel):
         Raises:
             RequestError: A key is unknown or a value does not fit; names every such key and what was expected.
         """
+        if not isinstance(given, Mapping):
+            raise RequestError(f"{where or cls.__name__}: expected keys and values, got {_shown(given)}")
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
@@ -59,6 +127,22 @@ def explain(error: ValidationError, where: str) -> str:
         path = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         # what is wrong with the whole names its fields itself, and the whole is long
-        shown = "" if "unknown key" in message or not path else f", got {problem['input']!r}"
-        lines.append(f"{where}{'.' if path else ''}{path}: {message}{shown}")
+        got = "" if "unknown key" in message or not path else f", got {_shown(problem['input'])}"
+        lines.append(f"{where}{'.' if path else ''}{path}: {message}{got}")
     return "\n".join(lines)
+
+
+def _check_extremes(value: Any) -> None:
+    if isinstance(value, tuple):
+        for item in value:
+            _check_extremes(item)
+    elif isinstance(value, float) and value != 0 and not SMALLEST <= abs(value) <= LARGEST:
+        raise ValueError(f"numbers are 0 or within {SMALLEST:g} ... {LARGEST:g}, so that what is computed stays finite")
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST_SEED:
+        raise ValueError(f"whole numbers are within {LARGEST_SEED}, the most that 64 bits hold")
+
+
+def _shown(value: object) -> str:
+    """As it was written; numbers that are too long for that by their length."""
+    huge = isinstance(value, int) and value.bit_length() > _LONGEST
+    return f"a number of {value.bit_length()} bits" if huge and isinstance(value, int) else repr(value)

@@ -5,18 +5,33 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lightloom.common.errors import RequestError
+
 if TYPE_CHECKING:
     import torch
+
+_DIGITS = 9  # of a number of processes
 
 
 def world() -> int:
     """How many processes work together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1, least=1)
 
 
 def is_main() -> bool:
     """Whether this process is the one that writes and prints."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return _number("RANK", 0, least=0) == 0
+
+
+def _number(name: str, absent: int, *, least: int) -> int:
+    """A whole number from the environment, as launchers set it."""
+    text = os.environ.get(name, "").strip() or str(absent)
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or int(text) < least:
+        raise RequestError(
+            f"The environment has `{name}={text}`, where launchers such as `accelerate launch` set a whole number of "
+            f"{least} or more; take it away with `unset {name}` to work in one process."
+        )
+    return int(text)
 
 
 def on_cpu(device: str) -> bool:

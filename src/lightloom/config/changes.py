@@ -44,7 +44,7 @@ def read_value(key: str, text: str) -> Any:
     """The value of a `key=value` change, read as YAML. Raises `RequestError` where it is none."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # as dates without a day, or keys of lists
         raise RequestError(f"The value of `{key}` is not YAML: {error}.") from None
 
 
@@ -77,7 +77,17 @@ def _keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def to_yaml(config: RunConfig) -> str:
     """The resolved config as YAML, in the order of the fields."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # some characters, such as a next line (U+0085), come back from YAML only where they were escaped
+    return text if _reads_as(text, values) else yaml.safe_dump(values, sort_keys=False)
+
+
+def _reads_as(text: str, values: dict[str, Any]) -> bool:
+    try:
+        return bool(yaml.safe_load(text.encode("utf-8")) == values)
+    except (UnicodeEncodeError, yaml.YAMLError):
+        return False
 
 
 def from_yaml(path: Path) -> RunConfig:
@@ -87,10 +97,12 @@ def from_yaml(path: Path) -> RunConfig:
         RequestError: The file is missing, is not YAML, or holds what a config cannot.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise RequestError(f"`{path}` is missing. Is this a run folder of Lightloom?") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise RequestError(f"`{path}` cannot be read: {error.strerror or error}.") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise RequestError(f"`{path}` is not YAML: {error}.") from None
     if not isinstance(values, Mapping):
         raise RequestError(f"`{path}` holds no config; expected `key: value` lines.")

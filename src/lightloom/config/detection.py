@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn.distil import DistilConfig
 from lightloom.nn.diffractive import Mixing
@@ -20,11 +20,11 @@ class ScenesConfig(Section):
     """Data set, or `coco:PATH`, `voc:PATH`, `yolo:PATH` or `nuscenes:PATH` for your own."""
     limit: int | None = Field(None, ge=1)
     """Train on at most so many images; None is all."""
-    count: int = Field(1000, ge=2)
+    count: Annotated[int, at_most(10_000_000, "every image is drawn and kept")] = Field(1000, ge=2)
     """Training images that are drawn, of `shapes`; a fifth as many to validate on, and to test on."""
-    height: int = Field(128, ge=32)
+    height: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(128, ge=32)
     """Of the frame in pixels; every image is made as large as fits into it."""
-    width: int = Field(128, ge=32)
+    width: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(128, ge=32)
     """Of the frame in pixels."""
     flaws: Literal["skip", "any", "fail"] = "skip"
     """What becomes of a box or an image that cannot be as it is written: left out and reported, or an error. A split
@@ -61,7 +61,7 @@ class HybridConfig(Section):
     mixing: Mixing = "depthwise"
     """dense: a path for each pair of channels, as published; grouped; depthwise: a path for each channel that comes in,
     mixed electronically; shared: one set of masks for all."""
-    groups: int = Field(1, ge=1)
+    groups: Annotated[int, at_most(65536, "weights and activations would not fit into any memory")] = Field(1, ge=1)
     """Of channels, where the mixing is grouped."""
     bias: bool = False
     """Of every optical path."""
@@ -69,11 +69,11 @@ class HybridConfig(Section):
     """Of each optical stage; None keeps what the electronic one has."""
     layers: tuple[int, ...] | None = None
     """Phase layers of each optical stage; None is what the chip has."""
-    blocks: int = Field(1, ge=1)
+    blocks: Annotated[int, at_most(1000, "signals and gradients do not survive as many layers")] = Field(1, ge=1)
     """Optical blocks of a stage."""
     before_downsample: bool = True
     """Light takes the map before it is made smaller."""
-    noise_std: float = Field(0.0, ge=0)
+    noise_std: Annotated[float, at_most(1e6, "features would be noise alone")] = Field(0.0, ge=0)
     """Of noise on features behind optical stages; published is 1 on 5 % of them."""
     noise_fraction: float = Field(0.05, ge=0, le=1)
     """Share of the features that get it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 from lightloom.config.detection import BackboneConfig, HybridConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
@@ -25,9 +25,9 @@ class MomentsConfig(Section):
     """Channels to look through; None takes all."""
     limit: int | None = Field(None, ge=1)
     """Train on at most so many scenes; None is all."""
-    height: int = Field(96, ge=32)
+    height: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(96, ge=32)
     """Of each frame in pixels; every image is made as large as fits into it."""
-    width: int = Field(160, ge=32)
+    width: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(160, ge=32)
     """Of each frame in pixels."""
     least_points: int = Field(1, ge=0)
     """Boxes with fewer points of lidar and radar on them are no targets."""

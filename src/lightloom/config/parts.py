@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from lightloom.chips import AbsorberChip, DiffractiveChip, absorber, diffractive
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_least, at_most
 from lightloom.common.errors import nearest
 from lightloom.data import describe
 from lightloom.nn import OpticalPass
@@ -28,7 +28,7 @@ class DataConfig(Section):
     """Data set."""
     limit: int | None = Field(None, ge=1)
     """Train on at most so many images; None is all."""
-    size: int | None = Field(None, ge=1)
+    size: Annotated[int | None, at_most(8192, "images are kept in memory at this size")] = Field(None, ge=1)
     """Resize the images to so many pixels a side; None leaves them."""
     augment: bool = False
     """Crop and mirror the images of a training step at random."""
@@ -49,13 +49,19 @@ class ModelConfig(Section):
 
     name: str = "cnn"
     """Model."""
-    width: int | None = Field(None, ge=1)
+    width: Annotated[int | None, at_most(65536, "weights and activations would not fit into any memory")] = Field(
+        None, ge=1
+    )
     """Channels or units of its first layer, the others in proportion; None is the model's own."""
-    depth: int | None = Field(None, ge=1)
+    depth: Annotated[int | None, at_most(1000, "signals and gradients do not survive as many layers")] = Field(
+        None, ge=1
+    )
     """Hidden layers of an MLP or convolutions of a CNN, of models that take it; None is the model's own."""
     activation: Activation | None = None
     """Nonlinearity, of models that take it; absorber is that of `optics`, None the model's own."""
-    brightness: float = Field(1.0, gt=0)
+    brightness: Annotated[float, at_most(1e6, "light that bright leaves single precision behind absorbers")] = Field(
+        1.0, gt=0
+    )
     """Factor of the pixels, of models that take it: how bright the light is that carries them."""
 
     @field_validator("name")
@@ -81,20 +87,24 @@ class ModelConfig(Section):
 class BenchConfig(Section):
     """How a chip is measured on the bench."""
 
-    readout_std: float = Field(0.001, ge=0)
+    readout_std: Annotated[float, at_most(1.0, "noise as large as full scale leaves nothing to measure")] = Field(
+        0.001, ge=0
+    )
     """Noise of each measured value, relative to full scale."""
-    accuracy: float = Field(0.005, gt=0)
+    accuracy: Annotated[float, at_least(1e-6, "phases are held in single precision, which rounds by as much")] = Field(
+        0.005, gt=0
+    )
     """Calibration measures until phases are known to this, in rad."""
     budget: int | None = Field(None, ge=1)
     """Calls that calibration may take; None is 4 per waveguide and another 256."""
-    looks: int = Field(1, ge=0)
+    looks: Annotated[int, at_most(1_000_000, "mapping would not end")] = Field(1, ge=0)
     """Calls that mapping takes to look at the programmed blocks and correct them."""
 
 
 class WearConfig(Section):
     """How a PCM chip is used."""
 
-    rate: float = Field(50.0, gt=0)
+    rate: Annotated[float, at_most(1e15, "no light is switched as often in a second")] = Field(50.0, gt=0)
     """Inferences per second."""
     inferences: float = Field(0.0, ge=0)
     """Inferences that the chip is to serve: the report says what has failed by then."""
@@ -113,7 +123,9 @@ class OpticsConfig(Section):
     sees there, or nothing, one or minus one for comparison."""
     trainable: tuple[Trained, ...] = ()
     """What of the absorbers trains beside the weights."""
-    settle: float | None = Field(None, gt=0)
+    settle: Annotated[float | None, at_most(1e6, "fields that strong leave single precision behind absorbers")] = Field(
+        None, gt=0
+    )
     """Scale the first weights so that the field at each absorber is so many times that of half transmission; None keeps
     them as published."""
     weight_range: tuple[float, float] | None = None
@@ -168,7 +180,7 @@ class SweepConfig(Section):
     """Trainings that are compared with each other, each with the same seeds."""
 
     cases: tuple[Case, ...] = ()
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Annotated[int, Field(ge=1), at_most(10_000, "every case would be trained as often")] = 1
     """Trainings of each case, with seeds from the run's on: other first weights, order and validation images."""
     x: str = ""
     """What changes along a series."""

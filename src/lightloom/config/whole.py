@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from lightloom.chips import AnyChip, Chip, MeshChip, PCMChip, preset
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_least, at_most
 from lightloom.config.detection import DetectConfig
 from lightloom.config.detection3d import Detect3DConfig
 from lightloom.config.parts import BenchConfig, DataConfig, ModelConfig, OpticsConfig, SweepConfig, WearConfig
@@ -31,8 +31,13 @@ class RunConfig(Section):
     """Seed of the training: first weights, order of the images, validation split."""
     device: Literal["auto", "cpu"] = "auto"
     """auto takes a GPU where there is one."""
-    threads: int | None = Field(None, ge=1)
+    threads: Annotated[
+        int | None, at_most(1024, "no machine has as many cores, and each thread takes memory before it does anything")
+    ] = Field(None, ge=1)
     """CPU threads; None leaves torch's choice. More threads add in another order, so last digits differ."""
+    memory_gb: Annotated[float | None, at_least(1e-3, "not even the digits fit into that")] = Field(None, gt=0)
+    """Memory that images and network of a classifier may take, in 10^9 bytes; None is that of the machine. What is
+    estimated to need more is refused before anything is made."""
     task: Literal["classify", "detect", "detect3d"] = "classify"
     """classify images, detect objects in them as `detect` describes, or around a vehicle as `detect3d` does."""
     stages: tuple[StageName, ...] = ("train", "program", "calibrate", "map", "learn", "evaluate", "cost", "report")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,12 +11,18 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightloom.chips import Chip
+from lightloom.chips.given import core_chip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.cost import basis, rows, total
 from lightloom.cost.forward import Forward, copy_of, layers_of, watch
 from lightloom.cost.system import SCHEDULES, System
+from lightloom.cost.trace import require_tensors
 from lightloom.nn.plan import plan
 from lightloom.nn.rules import Places, Rules
+
+_BEYOND = 1e60  # J or s
+_MEND = "Mend the constants of the chip, such as a loss, a rate or an efficiency far from any device's."
 
 
 @dataclass(frozen=True)
@@ -117,11 +125,12 @@ class Cost:
         return asdict(self)
 
 
+@checked
 def account(
     model: nn.Module,
     sample: Any,
     *,
-    chip: Chip | None = None,
+    chip: Chip | str | None = None,
     places: Places = (),
     skip: Rules = None,
     system: System | None = None,
@@ -134,7 +143,8 @@ def account(
     Args:
         model: Any network. It is left as it was.
         sample: One input as the model takes it: a tensor [1, ...], a tuple of them, or a mapping of keywords.
-        chip: What an electronic model would go on, see `nn.plan`; None counts the layers that are on chips already.
+        chip: What an electronic model would go on, or a preset's name, see `nn.plan`; None counts the layers that are
+            on chips already.
         places: Rules that send layers to chips of their own, or keep them electronic.
         skip: Rules that keep layers electronic.
         system: How the chips are run; None is every layer on cores of its own, weights in place.
@@ -143,14 +153,17 @@ def account(
         RequestError: The model has no layer on a chip, or there is more than one sample.
     """
     system = System() if system is None else system
-    if not isinstance(chip, Chip | None):
-        raise RequestError(f"`chip` is {chip!r}; give a chip, such as `chips.preset('noems')`.")
+    hardware = None if chip is None else core_chip(chip)
     _check_one(sample)
-    told = _watch(model, sample, chip, places, skip)
-    sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
+    told = _watch(model, sample, hardware, places, skip)
+    try:
+        sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
+    except (OverflowError, ZeroDivisionError) as error:
+        raise RequestError(f"The cost of one inference is out of all numbers ({error}). {_MEND}") from error
     chosen = sums[system.schedule]
     widest = chosen.boundaries[-1]
     macs = sum(layer.macs for layer in told.layers)
+    _check_finite(chosen.boundaries)
     rate = system.inferences / widest.latency if widest.latency else 0.0
     area = rows.area(chosen)
     return Cost(
@@ -200,7 +213,18 @@ def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, ski
     raise RequestError(f"Nothing to count: no layer of the model goes on a chip ({'; '.join(reasons)}).")
 
 
+def _check_finite(boundaries: Sequence[total.BoundaryRow]) -> None:
+    """Refuse a bill that no constant of a device gives: what is infinite, or more than the universe has."""
+    for row in boundaries:
+        for name, value in (("energy", row.energy), ("latency", row.latency)):
+            if not (math.isfinite(value) and value < _BEYOND):
+                raise RequestError(
+                    f"The {name} of one inference comes out as {value:g} ({row.name}), which no device has. {_MEND}"
+                )
+
+
 def _check_one(sample: Any) -> None:
+    require_tensors(sample)
     for given in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
         if isinstance(given, Tensor) and given.dim() > 0 and len(given) != 1:
             raise RequestError(

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from torch import nn
 
 from lightloom.chips.specimen import HIDDEN_ERRORS
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.cost import diffraction
 from lightloom.cost.account import Boundary
@@ -84,6 +85,7 @@ class HybridCost:
         return {"case": case, **{key: value for key, value in asdict(self).items() if key != "constants"}}
 
 
+@checked
 def hybrid_cost(
     model: nn.Module,
     sample: Any,
@@ -129,6 +131,7 @@ def hybrid_cost(
     )
 
 
+@checked
 def published_accounting(backbone: nn.Module, sample: Any, *, electronic: ElectronicProfile = GPU_BATCH_1) -> Published:
     """Parameters, multiply-adds, energy and latency as published: of the electronic stages that remain, alone.
 
@@ -147,6 +150,7 @@ def published_accounting(backbone: nn.Module, sample: Any, *, electronic: Electr
     return _published(count_work(backbone, sample), electronic)
 
 
+@checked
 def hybrid_file(costs: Mapping[str, HybridCost]) -> dict[str, Any]:
     """The content of `hybrid.json`: every case, and the constants of all of them, each once.
 

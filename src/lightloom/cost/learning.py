@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lightloom.common.arguments import checked
 from lightloom.cost import energy
 from lightloom.cost.trace import LayerUse
 from lightloom.learn.sampling import Sampling
@@ -88,6 +89,7 @@ class LearningCost:
         return asdict(self)
 
 
+@checked
 def learning_cost(
     uses: Sequence[LayerUse], images: int, sampling: Sampling | None = None, batch_size: int = 1
 ) -> LearningCost:

@@ -7,7 +7,7 @@ executed. The optics are not simulated: a layer of light is a map of zeros meanw
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightloom.common.errors import RequestError
+from lightloom.cost.trace import require_tensors
 from lightloom.nn.backbones.trace import stages_of
 from lightloom.nn.diffractive import DiffractiveConv2d
 
@@ -79,6 +80,9 @@ def count_work(model: nn.Module, sample: Any) -> Work:
         ValueError: There is more than one sample.
         RequestError: A map is larger than the grid of its chip.
     """
+    require_tensors(sample)
+    if isinstance(sample, Mapping):
+        raise RequestError("`sample` is a mapping; give one image [1, ...], or a tuple of tensors [1, ...].")
     count = len(sample if isinstance(sample, Tensor) else sample[0])
     if count != 1:
         raise ValueError(f"costs are those of one image or moment; got a batch of {count}, give the first alone")

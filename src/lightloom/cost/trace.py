@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
+from lightloom.common.arguments import checked
+from lightloom.common.checks import shown
+from lightloom.common.errors import RequestError
 from lightloom.nn import Counts, OpticalLayer, optical_layers
 
 
@@ -27,6 +31,7 @@ class LayerUse:
         return self.layer.core.counts(self.vectors)
 
 
+@checked
 @torch.no_grad()
 def trace(model: nn.Module, sample: Tensor) -> list[LayerUse]:
     """The work of each optical layer for one inference, in the order of the model; unused layers have none.
@@ -46,6 +51,16 @@ def trace(model: nn.Module, sample: Tensor) -> list[LayerUse]:
         for handle in handles:
             handle.remove()
     return [LayerUse(name, layer, vectors.get(name, 0)) for name, layer in layers.items()]
+
+
+def require_tensors(sample: object) -> None:
+    """Refuse a sample that holds no tensor. Raises `RequestError`."""
+    leaves = tree_leaves(dict(sample) if isinstance(sample, Mapping) else sample)
+    if not any(isinstance(given, Tensor) for given in leaves):
+        raise RequestError(
+            f"`sample` is {shown(sample)}, which holds no tensor; give one input as the model takes it: a tensor "
+            "[1, ...], a tuple of them, or a mapping of keywords."
+        )
 
 
 def _count(vectors: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import PCMChip
+from lightloom.common.arguments import checked
 from lightloom.nn import PCMCore, cores
 from lightloom.physics.pcm import schedule, wear
 from lightloom.physics.pcm import writes as counting
@@ -102,6 +103,7 @@ class ModelWrites:
         }
 
 
+@checked
 def count_writes(model: nn.Module, *, state: str = "present", order: str = "as it comes") -> ModelWrites:
     """Count what every PCM core of a model writes per inference, in the schedule that it follows now.
 
@@ -136,6 +138,7 @@ def writing(core: PCMCore) -> tuple[float, float]:
     return _energy(counted, core.chip), _latency(counted, core.chip)
 
 
+@checked
 def index_bits(model: nn.Module) -> int:
     """Bits that the present orders of all PCM cores take."""
     return sum(
@@ -144,12 +147,14 @@ def index_bits(model: nn.Module) -> int:
     )
 
 
+@checked
 def weight_bits(model: nn.Module) -> int:
     """Bits that the levels and signs of all PCM cores take."""
     found = cores(model, PCMCore).values()
     return sum(core.matrix.numel() * ((core.chip.levels - 1).bit_length() + 1) for core in found)
 
 
+@checked
 def wear_maps(cases: Sequence[ModelWrites]) -> dict[str, Tensor]:
     """For every case and layer the pulses per inference [2, k, k] of the array with the cell that is written most."""
     return {

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data.cards import IDX_NAMES, Card, Mirror
 from lightloom.data.idx_places import idx_files, idx_folders
+from lightloom.physics.compiled.caches import user_cache
 
 _TIMEOUT_S = 30
 _CHUNK = 2**18
@@ -48,12 +49,19 @@ def find_files(name: str, mirror: Mirror, root: Path | None = None) -> IdxFiles:
 def given_folder(name: str, root: Path | None = None) -> Path | None:
     """The folder `name` of `root`, or else of `LIGHTLOOM_DATA`; None where neither is given."""
     given = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
-    return Path(given).expanduser() / name if given else None
+    try:
+        return Path(given).expanduser() / name if given else None
+    except RuntimeError:
+        raise RequestError(f"The folder of data is `{given}`, and this user has no home; give a full path.") from None
 
 
 def cache_folder() -> Path:
     """Where downloads and decoded images are kept: `LIGHTLOOM_CACHE`, else `~/.cache/lightloom`."""
-    return Path(os.environ.get("LIGHTLOOM_CACHE") or "~/.cache/lightloom").expanduser()
+    own = os.environ.get("LIGHTLOOM_CACHE")
+    try:
+        return Path(own).expanduser() if own else user_cache() / "lightloom"
+    except RuntimeError:
+        raise RequestError(f"`LIGHTLOOM_CACHE` is `{own}`, and this user has no home; give a full path.") from None
 
 
 def find_file(card: Card, name: str, root: Path | None = None) -> Path:

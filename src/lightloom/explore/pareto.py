@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def check(objectives: Iterable[str]) -> tuple[str, ...]:
     return asked
 
 
+@checked
 def front(values: NDArray[np.float64] | Sequence[Sequence[float]], more: Sequence[bool]) -> NDArray[np.bool_]:
     """Which points no other point dominates: at least as good in every objective and better in one.
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightloom.common.errors import RequestError
-from lightloom.common.files import read_json, write_json
+from lightloom.common.files import write_json
+from lightloom.common.records import read_record
 from lightloom.data import Samples
 from lightloom.explore import digest
 from lightloom.explore.point import accuracy, drawn_from
@@ -37,9 +37,9 @@ class Kept:
 
     def __init__(self, path: Path | None, about: str) -> None:
         self.path, self.about = path, about
-        self.values: dict[str, Any] = read_json(path) if path is not None and path.exists() else {}
-        if not isinstance(self.values, dict):
-            raise RequestError(f"`{path}` keeps no scan of layers; remove it, and the scan begins anew.")
+        self.values: dict[str, Any] = {}
+        if path is not None:
+            self.values = read_record(path, dict[str, float | list[float]], {})
 
     def get(self, what: str, measure: Callable[[], Any]) -> Any:
         """What `measure()` gave the first time. Raises `WorkError` where the disk refuses."""

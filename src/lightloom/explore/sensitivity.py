@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
+from lightloom.chips.given import core_chip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import Report, follow
@@ -87,9 +89,10 @@ class Sensitivity:
         return "\n".join(_lines(self))
 
 
+@checked
 def sensitivity(
     model: nn.Module,
-    chip: Chip,
+    chip: Chip | str,
     samples: Samples | None = None,
     *,
     score: Score | None = None,
@@ -109,7 +112,7 @@ def sensitivity(
 
     Args:
         model: Electronic; it stays as it is.
-        chip: The hardware.
+        chip: The hardware, or the name of a preset.
         samples: Labelled images of a classifier; or None, with `score` and `sample`.
         score: How good any other model is; called once per specimen, with the model in evaluation mode.
         sample: One input [1, ...], where there are no `samples`: for the cost.
@@ -130,9 +133,10 @@ def sensitivity(
         raise RequestError("Give labelled `samples`, or a `score` function and one `sample` for the cost.")
     if not budget >= 0 or specimens < 1:  # NaN is none either
         raise RequestError(f"`budget` is {budget} and `specimens` {specimens}; give 0 or more and at least 1.")
-    if calibrated and chip.technology == "mesh":
-        chip = chip.replace(phase_bias=0.0)
-    board = Switchboard(model, chip, one if samples is None else first_inputs(samples, RANGED), skip)
+    hardware = core_chip(chip)
+    if calibrated and hardware.technology == "mesh":
+        hardware = hardware.replace(phase_bias=0.0)
+    board = Switchboard(model, hardware, one if samples is None else first_inputs(samples, RANGED), skip)
     shares = _shares(board, one)
     bench = Bench(board, samples, score, range(seed, seed + specimens), Kept(state, _about(model, board, samples)))
     with follow("sensitivity", len(board.layers) + 2, shown=progress and is_main()) as report:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lightloom.chips import Chip, Constant, preset
 from lightloom.chips.technology import TECHNOLOGIES
+from lightloom.common.arguments import checked
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.seeds import named_seed
@@ -62,6 +63,7 @@ class Space:
     """What was asked for and says nothing at some places."""
 
 
+@checked
 def parse_axis(text: str) -> Axis:
     """Read `chip.block_size=4,8,16`; commas inside brackets belong to a value.
 
@@ -79,6 +81,7 @@ def parse_axis(text: str) -> Axis:
     return Axis(key.strip(), tuple(values))
 
 
+@checked
 def space(search: Search, bases: Sequence[Chip], networks: Sequence[str] = ("network",)) -> Space:
     """The full product of the axes, or the listed points, or a random part of either.
 

@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from lightloom.chips import Chip
+from lightloom.chips.given import core_chip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import follow
@@ -28,9 +30,10 @@ UNCALIBRATED = "Meshes keep the static phase bias of their chip: nothing was cal
 DEVICES = "Specimens differ in their devices alone; networks are programmed as trained and not tuned to a specimen."
 
 
+@checked
 def explore(
     model: nn.Module | Mapping[str, nn.Module],
-    chips: Chip | Sequence[Chip],
+    chips: Chip | str | Sequence[Chip | str],
     samples: Samples,
     search: Search | None = None,
     *,
@@ -48,7 +51,7 @@ def explore(
 
     Args:
         model: A trained classifier of images, or several by name, which are then an axis of their own.
-        chips: Where the sweep starts; several are an axis of their own.
+        chips: Where the sweep starts, by name or as they are; several are an axis of their own.
         samples: Labelled images that accuracy is measured on, the same at every point.
         search: What is varied and judged; None measures the given chips as they are.
         folder: Where finished points are kept, so that a sweep that was stopped or enlarged goes on.
@@ -69,7 +72,8 @@ def explore(
     search, where = Search() if search is None else search, engine.Engine(workers, scheduler)
     networks = dict(model) if isinstance(model, Mapping) else {"network": model}
     _check(networks, samples, threads)
-    found = space(search, list(chips) if isinstance(chips, Sequence) else [chips], list(networks))
+    several = chips if isinstance(chips, Sequence) and not isinstance(chips, str) else [chips]
+    found = space(search, [core_chip(chip, "chips") for chip in several], list(networks))
     job = Job(networks, samples, search.specimens, search.seed, search.skip, device, threads)
     rehearse(job, found.places, search.boundary)
     electronic = {name: accuracy(networks[name], samples) for name in dict.fromkeys(p.network for p in found.places)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, WorkError, nearest
 from lightloom.common.files import reserve, write_json, write_text
 from lightloom.common.marks import claim
@@ -73,6 +74,7 @@ def figures(row: Mapping[str, Any], threshold: float, boundary: str | None) -> d
     }
 
 
+@checked
 def check(result: Mapping[str, Any]) -> None:
     """Raise `WorkError` where no point of a sweep could be measured; the first error is told."""
     if not result["points"] and result["failed"]:
@@ -82,6 +84,7 @@ def check(result: Mapping[str, Any]) -> None:
         )
 
 
+@checked
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Write `explore.json` and `explore.csv` into the folder of a sweep.
 
@@ -105,6 +108,7 @@ def as_csv(result: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
+@checked
 def as_text(result: Mapping[str, Any]) -> Iterator[str]:
     """Lines for a terminal: the front, best accuracy first, and what else there is to know."""
     front = sorted((p for p in result["points"] if p["pareto"]), key=lambda point: -point["accuracy"])

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import follow
 from lightloom.data.batches import Samples
-from lightloom.nn.layers import install
+from lightloom.nn.install import install
 from lightloom.nn.population import Population
 
 CHUNK = 1000
 """Samples in a batch."""
 
 
+@checked
 @torch.no_grad()
 def accuracies(
     model: nn.Module,
@@ -62,6 +64,7 @@ def accuracies(
     return torch.cat(right).double().cpu() / len(samples)
 
 
+@checked
 @torch.no_grad()
 def one_by_one(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chunk: int = CHUNK) -> Tensor:
     """The same, one specimen after the other: the model is installed on it and evaluated, and ends on none.

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import reserve
 from lightloom.common.marks import MARK, claim
@@ -31,6 +32,7 @@ FORMATS = {
 """What can be written, and the file or folder that it becomes."""
 
 
+@checked
 def export(
     model: nn.Module,
     folder: Path,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, write_json
 from lightloom.export.tensors import read_tensors, write_tensors
@@ -30,6 +31,7 @@ _ORDER = (
 )
 
 
+@checked
 def pcm_levels(model: nn.Module, folder: Path) -> dict[str, Any]:
     """Write the levels of every PCM core to `folder/levels.safetensors`, and what they mean to `folder/levels.json`.
 
@@ -69,6 +71,7 @@ def pcm_levels(model: nn.Module, folder: Path) -> dict[str, Any]:
     return index
 
 
+@checked
 def read_pcm_levels(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """The weights [groups * rows, columns] of every layer, from the files of `pcm_levels` alone.
 

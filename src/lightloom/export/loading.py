@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json
 from lightloom.export.description import (
@@ -27,6 +28,7 @@ from lightloom.export.whole import inside
 from lightloom.nn import convert, optical_layers
 
 
+@checked
 def load(folder: Path, model: nn.Module | None = None) -> nn.Module:
     """The network that `save` wrote, in evaluation mode, on the same chips and with the same outputs.
 
@@ -60,6 +62,7 @@ def load(folder: Path, model: nn.Module | None = None) -> nn.Module:
     return model.eval()
 
 
+@checked
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Put the weights of a saved network into a converted model; its chips and specimens stay what they are.
 
@@ -80,6 +83,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     fill(model, description, tensors, orders)
 
 
+@checked
 def check(folder: Path, model: nn.Module) -> float:
     """How far the model's outputs are from those saved with it, relative to the largest; see `save(sample=...)`.
 

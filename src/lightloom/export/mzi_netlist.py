@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.export.settings import Block, Settings, chosen_blocks, commanded, realised
 from lightloom.nn import MeshCore, OpticalLayer, TensorCore
@@ -43,6 +44,7 @@ MODELS = {
 _BATCH = 4096  # blocks whose numbers are held at once
 
 
+@checked
 def netlist(core: TensorCore | OpticalLayer, block: Block = (0, 0, 0), *, realised: bool = False) -> dict[str, Any]:
     """One k x k block as a recursive netlist: "block", made of MZIs, and "mzi", made of couplers and phase shifters.
 

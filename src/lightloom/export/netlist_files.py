@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_json
 from lightloom.export.mzi_netlist import netlist_texts
@@ -19,6 +20,7 @@ MOST_FILES = 20_000
 """Blocks that are written unless a limit is given: a file for each of more is seldom what is meant."""
 
 
+@checked
 def write_netlists(
     model: nn.Module,
     folder: Path,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
 from lightloom.export.realised import Realised, realised_network
@@ -25,6 +26,7 @@ EXACT = 1e-4
 _LARGEST = 2**31 - 1  # bytes that one file of the format can hold
 
 
+@checked
 def to_onnx(
     model: nn.Module,
     sample: Sample,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lightloom.common.arguments import checked
 from lightloom.export.settings import Block, Settings, chosen_blocks, commanded, mesh_cores, realised
 from lightloom.export.whole import whole_stream
 from lightloom.nn import MeshCore
@@ -28,6 +29,7 @@ _BATCH = 4096  # blocks whose numbers are held at once
 _HERE = "\0"  # stands for layer and block until they are known
 
 
+@checked
 def phase_table(
     model: nn.Module,
     path: Path,

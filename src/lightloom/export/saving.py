@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_text
 from lightloom.common.marks import MARK
@@ -32,6 +33,7 @@ from lightloom.export.whole import whole_folder
 from lightloom.nn import PCMCore, cores, optical_layers
 
 
+@checked
 def save(
     model: nn.Module, folder: Path, *, sample: Sample | None = None, note: str = "", specimens: bool = True
 ) -> dict[str, Any]:

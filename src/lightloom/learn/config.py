@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 
 
 class TrainConfig(Section):
     """One training: optimiser, schedule, precision."""
 
-    epochs: int = Field(20, ge=1)
+    epochs: Annotated[int, at_most(1_000_000, "the training would not end")] = Field(20, ge=1)
     """Passes over the training images."""
-    batch_size: int = Field(64, ge=1)
+    batch_size: Annotated[int, at_most(1_000_000, "no step holds as many images")] = Field(64, ge=1)
     """Images per step, over all processes together."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with momentum 0.9."""
@@ -25,7 +25,7 @@ class TrainConfig(Section):
     """Highest learning rate."""
     backbone_factor: float = Field(1.0, gt=0)
     """Of the learning rate of a detector's backbone: a tenth is usual where its weights come from elsewhere."""
-    weight_decay: float = Field(1e-2, ge=0)
+    weight_decay: Annotated[float, at_most(1e3, "weights would change sign at every step")] = Field(1e-2, ge=0)
     """Decoupled (adamw) or added to the gradient (sgd)."""
     schedule: Literal["cosine", "constant", "steps"] = "cosine"
     """cosine falls from `lr` to 0 over the whole training; steps to a tenth after each epoch of `milestones`."""

@@ -14,7 +14,8 @@ from lightloom.nn.converter import Converter, calibrate_ranges, static_converter
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
-from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, cores, install, optical_layers, switch
+from lightloom.nn.install import install, switch
+from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, cores, optical_layers
 from lightloom.nn.limits import limit_weights
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 from lightloom.physics.absorber import (
     Broadening,
@@ -62,6 +63,7 @@ class SaturableAbsorber(nn.Module):
             no logarithm or belongs to a curve.
     """
 
+    @checked
     def __init__(
         self,
         optical_depth: float = 10.0,
@@ -91,6 +93,7 @@ class SaturableAbsorber(nn.Module):
         self.log_saturation = self._parameter(saturation_intensity, "saturation_intensity" in trainable)
 
     @classmethod
+    @checked
     def of(
         cls, chip: AbsorberChip, gradient: Gradient = "exact", trainable: Collection[Trained] = ()
     ) -> SaturableAbsorber:

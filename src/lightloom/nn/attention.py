@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightloom.common.arguments import checked
+
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
@@ -35,6 +37,7 @@ class Attention(nn.Module):
     in_proj_bias: None = None
     """As torch's module without a bias has it; its encoder layers then call this module instead of reading weights."""
 
+    @checked
     def __init__(
         self,
         embed_dim: int,
@@ -62,6 +65,7 @@ class Attention(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, embed_dim)) if add_bias_kv else None)
 
     @classmethod
+    @checked
     def from_electronic(cls, layer: nn.MultiheadAttention) -> Attention:
         """The same attention, with copies of the weights."""
         with torch.device("meta"):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
 from lightloom.chips.technology import labels
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.forms import matrix_of, on_chip
 from lightloom.nn.inference import normal_tensors
-from lightloom.nn.layers import OpticalLayer, switch
+from lightloom.nn.install import switch
+from lightloom.nn.layers import OpticalLayer
 from lightloom.nn.plan import Planned, decide, replace_modules
 from lightloom.nn.rules import Places, Rules
 from lightloom.nn.table import table
@@ -62,16 +64,18 @@ class Conversion:
 
     model: nn.Module
     layers: list[LayerReport]
+    purpose: ClassVar[str] = "what conversion returns: the network is its `.model`"
 
     def __str__(self) -> str:
         """A table of the layers, and their sums."""
         return table(self.layers)
 
 
+@checked
 @normal_tensors()
 def convert(
     model: nn.Module,
-    chip: Chip | None,
+    chip: Chip | str | None,
     *,
     only: Rules = None,
     skip: Rules = None,
@@ -92,7 +96,7 @@ def convert(
 
     Args:
         model: Any module; the root itself may be a layer.
-        chip: The hardware; None where `places` names all there is.
+        chip: The hardware, or the name of a preset; None where `places` names all there is.
         only: Rules that choose the layers to convert; None is all of them.
         skip: Rules that keep layers electronic; they win over everything else.
         places: Other places than `chip`, by rule: a chip, or None for electronics. The first rule that matches wins.
@@ -102,7 +106,8 @@ def convert(
         inplace: Change `model` itself instead of a copy.
 
     Raises:
-        RequestError: A rule given by name matches nothing, no chip is given at all, or a weight holds NaN or Inf.
+        RequestError: A rule given by name matches nothing, no chip is given at all or something else than a chip with
+            tensor cores, or a weight holds NaN or Inf.
     """
     if chip is None and not places:
         raise RequestError("There is no chip to convert to; give `chip`, or `places` with one.")
@@ -120,13 +125,22 @@ def convert(
     model = replace_modules(model, opened)
     model = replace_modules(model, {layer.module: made[layer.name] for layer in layers if layer.name in made})
     close_shortcuts(model, OpticalLayer)
-    if mode is not None:
+    if mode is not None and made:
         switch(model, mode)
     return Conversion(model, reports)
 
 
+@checked
 def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
-    """The reverse: every optical layer becomes the layer that it was made of, with the effective weight of the chip."""
+    """The reverse: every optical layer becomes the layer that it was made of, with the effective weight of the chip.
+
+    Args:
+        model: Any module.
+        inplace: Change `model` itself instead of a copy.
+
+    Raises:
+        RequestError: It is no `torch.nn.Module`.
+    """
     model = model if inplace else copy.deepcopy(model)
     brought: dict[nn.Module, nn.Module] = {}
     weights: dict[TensorCore, nn.Parameter] = {}

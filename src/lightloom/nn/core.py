@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import Chip, Specimen
+from lightloom.common.arguments import checked
+from lightloom.common.checks import shown
 from lightloom.nn.cache import CachingModule
 from lightloom.nn.counts import Counts, counts_of
+from lightloom.nn.given import require_specimen
 
 Mode = Literal["weight", "usv", "phase", "levels"]
 """What trains: the plain matrix (an electronic twin); the singular values, or every phase and singular value, of a mesh
@@ -69,7 +72,7 @@ class TensorCore(CachingModule, ABC):
 
     def _in_full_precision(self) -> Tensor:
         """Phases need more digits than half precision has."""
-        if not torch.is_autocast_enabled(self.device.type):
+        if self.device.type == "meta" or not torch.is_autocast_enabled(self.device.type):
             return self._build_weight()
         with torch.autocast(self.device.type, enabled=False):
             return self._build_weight()
@@ -112,7 +115,11 @@ class TensorCore(CachingModule, ABC):
 
     @abstractmethod
     def install(self, specimen: Specimen | None) -> None:
-        """Make the core of the devices of this specimen; None of devices without hidden errors."""
+        """Make the core of the devices of this specimen; None of devices without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware, see `check_specimen`.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -122,6 +129,7 @@ class TensorCore(CachingModule, ABC):
         """What it takes to multiply by `vectors` input vectors."""
         return counts_of(self.chip, self.rows, self.columns, self.groups, vectors)
 
+    @checked
     def error(self, target: Tensor) -> float:
         """||weight() - target||^2 / ||target||^2, padding left out; 0 / 0 is 0."""
         with torch.no_grad():
@@ -133,7 +141,13 @@ class TensorCore(CachingModule, ABC):
         """Refuse a mode of another technology. Raises `ValueError`."""
         if mode not in self.modes:
             known = ", ".join(f"`{name}`" for name in self.modes)
-            raise ValueError(f"core `{self.name}` has the modes {known}, got `{mode}`")
+            told = f"`{mode}`" if isinstance(mode, str) else shown(mode)
+            raise ValueError(f"core `{self.name}` has the modes {known}, got {told}")
+
+    def check_specimen(self, specimen: Specimen | None) -> None:
+        """Refuse a specimen of other hardware than the core's. Raises `RequestError`."""
+        if specimen is not None:
+            require_specimen(specimen, self.chip, self.name)
 
     def check_target(self, target: Tensor) -> None:
         """Refuse a matrix of another shape, or one that holds NaN or Inf.
@@ -142,6 +156,8 @@ class TensorCore(CachingModule, ABC):
             ValueError: It does; the core's name is given.
         """
         expected = (self.groups * self.rows, self.columns)
+        if not isinstance(target, Tensor):
+            raise ValueError(f"core `{self.name}` takes a matrix of shape {expected}, got {shown(target)}")
         if tuple(target.shape) != expected:
             raise ValueError(f"core `{self.name}` takes a matrix of shape {expected}, got {tuple(target.shape)}")
         if not torch.isfinite(target).all():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lightloom.chips import Chip, MeshChip, PCMChip
+from lightloom.common.arguments import checked
 from lightloom.physics import blocks, mesh
 
 
@@ -27,6 +28,7 @@ class Counts(NamedTuple):
     """PCM cells in the cores that hold a weight."""
 
 
+@checked
 def counts_of(chip: Chip, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
     """What a layer takes on a chip, known before anything is built or programmed.
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightloom.chips import Chip, MeshChip, Specimen
+from lightloom.chips import Chip, MeshChip
+from lightloom.chips.given import core_chip
+from lightloom.common.arguments import checked
 from lightloom.nn.converter import Converter
-from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.core import TensorCore
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
@@ -110,7 +112,7 @@ class OpticalLinear(OpticalLayer):
         in_features: Length of x.
         out_features: Length of y.
         bias: Whether to add an electronic bias.
-        chip: The hardware.
+        chip: The hardware, or the name of a preset.
         name: Place on the chip.
         start: Layer of these sizes to take weight and bias from; None draws them as torch does.
         core: Tensor core to share as it is, in the place of one that is programmed to the weight.
@@ -118,13 +120,14 @@ class OpticalLinear(OpticalLayer):
     Shapes: [..., in_features] -> [..., out_features].
     """
 
+    @checked
     def __init__(
         self,
         in_features: int,
         out_features: int,
         bias: bool = True,
         *,
-        chip: Chip,
+        chip: Chip | str,
         name: str = "core",
         start: nn.Linear | None = None,
         core: TensorCore | None = None,
@@ -134,8 +137,9 @@ class OpticalLinear(OpticalLayer):
         self.in_features, self.out_features = in_features, out_features
 
     @classmethod
+    @checked
     def from_electronic(
-        cls, layer: nn.Linear, chip: Chip, name: str = "core", core: TensorCore | None = None
+        cls, layer: nn.Linear, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalLinear:
         """The optical form of a `torch.nn.Linear`, programmed to its weight."""
         return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer, core=core)
@@ -162,7 +166,7 @@ class OpticalConv2d(OpticalLayer):
 
     Args:
         *args: As `torch.nn.Conv2d`.
-        chip: The hardware.
+        chip: The hardware, or the name of a preset.
         name: Place on the chip.
         start: Layer of this geometry to take weight and bias from; None draws them as torch does.
         core: Tensor core to share as it is, in the place of one that is programmed to the weight.
@@ -174,10 +178,11 @@ class OpticalConv2d(OpticalLayer):
     signal_dims: ClassVar[int] = 3
     """Dimensions of one signal: an image of channels."""
 
+    @checked
     def __init__(
         self,
         *args: Any,
-        chip: Chip,
+        chip: Chip | str,
         name: str = "core",
         start: nn.Conv2d | None = None,
         core: TensorCore | None = None,
@@ -190,8 +195,9 @@ class OpticalConv2d(OpticalLayer):
         self._pad_widths: list[int] = list(start._reversed_padding_repeated_twice)
 
     @classmethod
+    @checked
     def from_electronic(
-        cls, layer: nn.Conv2d, chip: Chip, name: str = "core", core: TensorCore | None = None
+        cls, layer: nn.Conv2d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv2d:
         """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
         return cls(chip=chip, name=name, start=layer, core=core)
@@ -240,38 +246,20 @@ _CONV_GEOMETRY = (
 )
 
 
+@checked
 def optical_layers(model: nn.Module) -> dict[str, OpticalLayer]:
-    """The optical layers of a model by name, in the order in which they were made."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
+    """The optical layers of a model by name, in the order in which they were made.
 
-
-@normal_tensors()
-def install(model: nn.Module, specimen: Specimen | int | None) -> None:
-    """Move every optical layer of `model` onto a manufactured chip.
-
-    Args:
-        model: With optical layers.
-        specimen: The chip; a seed is the specimen with this seed of each layer's own chip, for models of several
-            chips; None is chips without hidden errors.
+    Raises:
+        RequestError: It is no `torch.nn.Module`.
     """
-    made: dict[Chip, Specimen] = {}
-    for core in _all_cores(model):
-        if specimen is None or isinstance(specimen, Specimen):
-            core.install(specimen)
-        else:  # any kind of integer
-            core.install(made.setdefault(core.chip, core.chip.specimen(int(specimen))))
-
-
-@normal_tensors()
-def switch(model: nn.Module, mode: Mode) -> None:
-    """Choose what trains in every optical layer of `model`, see `Mode`."""
-    for core in _all_cores(model):
-        core.switch(mode)
+    return {name: module for name, module in model.named_modules() if isinstance(module, OpticalLayer)}
 
 
 Kind = TypeVar("Kind", bound=TensorCore)
 
 
+@checked
 def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
     """The tensor cores of one technology, in the order of the model, each by the first layer that has it."""
     found: dict[Kind, str] = {}
@@ -281,20 +269,16 @@ def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
     return {name: core for core, name in found.items()}
 
 
-def _all_cores(model: nn.Module) -> list[TensorCore]:
-    """Each once, though layers with tied weights share one."""
-    return list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
-
-
-def _core(weight: Tensor, chip: Chip, groups: int, name: str) -> TensorCore:
+def _core(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
     """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...]."""
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]
+    hardware = core_chip(chip)
     core: TensorCore
-    if isinstance(chip, MeshChip):
-        core = MeshCore(chip, rows, columns, groups, name)
+    if isinstance(hardware, MeshChip):
+        core = MeshCore(hardware, rows, columns, groups, name)
     else:
-        core = PCMCore(chip, rows, columns, groups, name)
+        core = PCMCore(hardware, rows, columns, groups, name)
     # phases need more digits than half precision has
     core.to(device=matrix.device, dtype=torch.float32 if matrix.dtype in _HALVES else matrix.dtype)
     core.program(matrix)

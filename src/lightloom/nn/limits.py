@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 
 Norm = Literal["l1", "l2"]
@@ -24,6 +25,7 @@ A matrix whose `l2` is at most 1 sends out no more power than it takes in, whate
 _ORDERS: dict[Norm, int] = {"l1": 1, "l2": 2}
 
 
+@checked
 def limit_weights(
     layer: nn.Module,
     *,

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
+from lightloom.chips.given import chip_of
+from lightloom.common.arguments import checked
 from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.inference import normal_tensors
@@ -59,7 +61,9 @@ class MeshCore(TensorCore):
     matrix: nn.Parameter | None
     neighbours: Tensor
 
+    @checked
     def __init__(self, chip: MeshChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+        chip = chip_of(chip, MeshChip)
         super().__init__(chip, rows, columns, groups, name)
         size = chip.block_size
         self.shifters = mesh.phase_count(size, chip.layout, chip.field)
@@ -93,6 +97,7 @@ class MeshCore(TensorCore):
         device: torch.device = self.own("sigma").device
         return device
 
+    @checked
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
         return mesh_population.weights_on(self, seeds)
@@ -219,7 +224,12 @@ class MeshCore(TensorCore):
 
     @normal_tensors()
     def install(self, specimen: Specimen | None) -> None:
-        """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors."""
+        """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware.
+        """
+        self.check_specimen(specimen)
         drawn = MeshErrors(None, None, None, None, None)
         if specimen is not None:
             drawn = specimen.mesh_errors(self.name, self.blocks, self.shifters)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import PCMChip, PCMErrors, Specimen, several
+from lightloom.chips.given import chip_of
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.inference import normal_tensors
@@ -56,7 +58,9 @@ class PCMCore(TensorCore):
     absorption: Tensor | None
     stuck: Tensor | None
 
+    @checked
     def __init__(self, chip: PCMChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+        chip = chip_of(chip, PCMChip)
         super().__init__(chip, rows, columns, groups, name)
         size = chip.block_size
         self.blocks = (groups, *blocks.grid(rows, columns, size))
@@ -107,6 +111,7 @@ class PCMCore(TensorCore):
         )
         return straight_through(schedule.matrix(realised, plan, *self.own("matrix").shape) * self.scale(), made)
 
+    @checked
     @torch.no_grad()
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
@@ -218,7 +223,12 @@ class PCMCore(TensorCore):
 
     @normal_tensors()
     def install(self, specimen: Specimen | None) -> None:
-        """Make the core of the cells at its place on `specimen`; None is a chip without hidden errors."""
+        """Make the core of the cells at its place on `specimen`; None is a chip without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware.
+        """
+        self.check_specimen(specimen)
         drawn = PCMErrors(None, None)
         if specimen is not None:
             drawn = specimen.pcm_errors(self.name, len(self.array_rows))

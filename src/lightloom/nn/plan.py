@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
 from lightloom.nn.attention import Attention
 from lightloom.nn.forms import form_of, why_formless
 from lightloom.nn.layers import PRECISIONS, OpticalLayer
@@ -45,9 +46,10 @@ class Plan:
     layers: list[Planned]
 
 
+@checked
 def plan(
     model: nn.Module,
-    chip: Chip | None,
+    chip: Chip | str | None,
     *,
     only: Rules = None,
     skip: Rules = None,
@@ -58,7 +60,7 @@ def plan(
     """Decide for each layer where it goes, without programming anything; see `convert` for the arguments.
 
     Raises:
-        RequestError: A rule given by name matches nothing.
+        RequestError: A rule given by name matches nothing, or something else than a chip with tensor cores is given.
     """
     model = model if inplace else copy.deepcopy(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
@@ -66,7 +68,7 @@ def plan(
 
 
 def decide(
-    model: nn.Module, chip: Chip | None, *, only: Rules, skip: Rules, places: Places, untie: bool
+    model: nn.Module, chip: Chip | str | None, *, only: Rules, skip: Rules, places: Places, untie: bool
 ) -> tuple[list[Planned], dict[nn.Module, Attention]]:
     """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by."""
     owners = _owners(model)

@@ -13,6 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
+from lightloom.common.checks import real_number, seed_numbers
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import optical_layers
@@ -71,14 +73,13 @@ class Population:
             below 1.
     """
 
+    @checked
     def __init__(self, model: nn.Module, seeds: Sequence[int], *, memory: int = 2**30) -> None:
-        if len(seeds) == 0:
+        self.seeds = seed_numbers(seeds)
+        if not self.seeds:
             raise RequestError("A population has at least one specimen; give at least one seed.")
-        if memory < 1:
-            raise RequestError(f"`memory` is {memory}; give at least 1 byte.")
         self.model = model
-        self.seeds = tuple(int(seed) for seed in seeds)
-        self.memory = memory
+        self.memory = real_number(memory, "memory", least=1, mend="It counts bytes.")
         self._cores = list(dict.fromkeys(layer.core for layer in optical_layers(model).values()))
         if not self._cores:
             raise RequestError("The model has no layer on a chip, so all specimens are the same; convert it first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lightloom.common.arguments import checked
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.physics.pcm.order.columns import order_blocks, order_columns
 from lightloom.physics.pcm.order.rows import group_rows
@@ -10,6 +11,7 @@ from lightloom.physics.pcm.schedule import Schedule, sequence
 from lightloom.physics.pcm.writes import count, total
 
 
+@checked
 def reorder(core: PCMCore, home: Schedule | None = None, *, move_rows: bool = True) -> Schedule:
     """A schedule of a core's present levels with few writes; what the core computes stays the same.
 

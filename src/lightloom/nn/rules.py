@@ -9,6 +9,8 @@ from typing import NamedTuple
 from torch import nn
 
 from lightloom.chips import Chip
+from lightloom.chips.given import core_chip
+from lightloom.common.checks import shown
 from lightloom.common.errors import RequestError, nearest
 
 Rule = str | type[nn.Module] | Callable[[str, nn.Module], bool]
@@ -18,8 +20,12 @@ A name and a type stand for what is inside them too; a predicate is asked about 
 """
 Rules = Rule | Iterable[Rule] | None
 """One rule, several of which any may match, or none."""
-Places = Mapping[Rule, Chip | None] | Sequence[tuple[Rule, Chip | None]]
-"""Rules and where the layers go that match: a chip, or None for electronics. The first rule that matches wins."""
+Places = Mapping[Rule, Chip | str | None] | Sequence[tuple[Rule, Chip | str | None]]
+"""Rules and where the layers go that match: a chip, the name of a preset, or None or "electronics" for none. The first
+rule that matches wins."""
+
+ELECTRONICS = "electronics"
+"""Where `Places` keeps a layer off every chip."""
 
 
 class Site(NamedTuple):
@@ -57,14 +63,14 @@ class Choice:
         known: Every name in the model, to refuse rules that match none.
 
     Raises:
-        RequestError: A rule given by name matches nothing; the nearest name is given.
+        RequestError: A rule given by name matches nothing, and the nearest name is given; or a chip is none.
     """
 
-    def __init__(self, chip: Chip | None, only: Rules, skip: Rules, places: Places, known: Iterable[str]) -> None:
-        self.chip = chip
-        self.only = None if only is None else _listed(only)
-        self.skip = _listed(skip)
-        self.places = tuple(places.items()) if isinstance(places, Mapping) else tuple(places)
+    def __init__(self, chip: Chip | str | None, only: Rules, skip: Rules, places: Places, known: Iterable[str]) -> None:
+        self.chip = None if chip is None else core_chip(chip)
+        self.only = None if only is None else _listed(only, "only")
+        self.skip = _listed(skip, "skip")
+        self.places = _placed(places)
         _check_names((*(self.only or ()), *self.skip, *(rule for rule, _ in self.places)), [n for n in known if n])
 
     def of(self, site: Site) -> tuple[Chip | None, str]:
@@ -79,12 +85,39 @@ class Choice:
         return self.chip, "" if self.chip is not None else "no place is given for it"
 
 
-def _listed(given: Rules) -> tuple[Rule, ...]:
+def _placed(places: Places) -> tuple[tuple[Rule, Chip | None], ...]:
+    pairs = places.items() if isinstance(places, Mapping) else places
+    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
+        raise RequestError(f"`places` is {shown(places)}; give it as `{{'features.*': chip, 'head': None}}`.")
+    made = []
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise RequestError(f"`places` holds {shown(pair)}; give pairs of a rule and a chip, or a mapping.")
+        rule, place = pair
+        _check_rule(rule, "places")
+        here = f"places[{rule!r}]"
+        made.append((rule, None if place is None or place == ELECTRONICS else core_chip(place, here)))
+    return tuple(made)
+
+
+def _listed(given: Rules, argument: str) -> tuple[Rule, ...]:
     if given is None:
         return ()
-    if isinstance(given, str | type) or callable(given):
+    if isinstance(given, str | type) or callable(given) or not isinstance(given, Iterable):
+        _check_rule(given, argument)
         return (given,)
-    return tuple(given)
+    rules = tuple(given)
+    for rule in rules:
+        _check_rule(rule, argument)
+    return rules
+
+
+def _check_rule(rule: object, argument: str) -> None:
+    if isinstance(rule, nn.Module) or not (isinstance(rule, str | type) or callable(rule)):
+        raise RequestError(
+            f"`{argument}` holds {shown(rule)}; a rule is a name or glob such as `features.*`, a type of layer, or a "
+            "function of name and module."
+        )
 
 
 def _outwards(name: str) -> Iterator[str]:

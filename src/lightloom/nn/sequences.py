@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
+from lightloom.common.arguments import checked
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import OpticalConv2d, OpticalLinear
 
@@ -19,7 +20,7 @@ class OpticalConv1d(OpticalConv2d):
 
     Args:
         *args: As `torch.nn.Conv1d`.
-        chip: The hardware.
+        chip: The hardware, or the name of a preset.
         name: Place on the chip.
         start: Layer of this geometry to take weight and bias from; None draws them as torch does.
         core: Tensor core to share as it is, in the place of one that is programmed to the weight.
@@ -28,10 +29,11 @@ class OpticalConv1d(OpticalConv2d):
     Shapes: [batch, in_channels, length] -> [batch, out_channels, length'].
     """
 
+    @checked
     def __init__(
         self,
         *args: Any,
-        chip: Chip,
+        chip: Chip | str,
         name: str = "core",
         start: nn.Conv1d | None = None,
         core: TensorCore | None = None,
@@ -41,8 +43,9 @@ class OpticalConv1d(OpticalConv2d):
         super().__init__(chip=chip, name=name, start=_flat(start), core=core)
 
     @classmethod
+    @checked
     def from_electronic(  # type: ignore[override]
-        cls, layer: nn.Conv1d, chip: Chip, name: str = "core", core: TensorCore | None = None
+        cls, layer: nn.Conv1d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv1d:
         """The optical form of a `torch.nn.Conv1d`, programmed to its weight."""
         return cls(chip=chip, name=name, start=layer, core=core)
@@ -93,8 +96,9 @@ class OpticalProjection(OpticalLinear):
     """Class of the layer that this one stands for."""
 
     @classmethod
+    @checked
     def from_electronic(
-        cls, layer: nn.Module, chip: Chip, name: str = "core", core: TensorCore | None = None
+        cls, layer: nn.Module, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalProjection:
         """The optical form of a `Conv1D`, programmed to its weight."""
         weight, bias = layer.weight, layer.bias

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
+from lightloom.common.arguments import alternatives, expected, fits
+from lightloom.common.checks import shown
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
 from lightloom.recipes import bev, hybrid, onchip, optical, optical_sweeps, pcm
+from lightloom.sizes import check_sizes
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -60,12 +64,27 @@ def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
     recipe = RECIPES[name]
     switches = inspect.signature(recipe).parameters
     own = {c.partition("=")[0]: c.partition("=")[2] for c in changes if "=" in c and c.partition("=")[0] in switches}
+    values = {key: read_value(key, text) for key, text in own.items()}
+    _check_switches(name, recipe, values)
     try:
-        config = recipe(**{key: read_value(key, text) for key, text in own.items()})
+        config = recipe(**values)
     except ValidationError as error:
         raise RequestError(explain(error, name)) from None
     config = override(config, [change for change in changes if change.partition("=")[0] not in own])
+    check_sizes(config)
     return config.replace(changes=tuple(changes))
+
+
+def _check_switches(name: str, recipe: Callable[..., RunConfig], values: Mapping[str, Any]) -> None:
+    """Refuse a value of another type, or another word, than an argument of the recipe takes."""
+    hints = get_type_hints(recipe)
+    for key, value in values.items():
+        words = [str(word) for part in alternatives(hints[key]) for word in get_args(part)]
+        if not fits(value, hints[key]):
+            told = f" {nearest(value, words)}" if isinstance(value, str) and words else ""
+            raise RequestError(f"`{key}` is {shown(value)}; `{name}` takes {expected(hints[key])} there.{told}")
+        if words and isinstance(value, str) and value not in words:
+            raise RequestError(f"`{name}` has no `{key}={value}`. {nearest(value, words)}")
 
 
 def describe() -> list[dict[str, str]]:

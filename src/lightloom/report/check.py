@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field
 
-from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json
+from lightloom.common.records import check
 
 _Kind = TypeVar("_Kind")
 
@@ -32,20 +32,3 @@ def read_file(path: Path, kind: type[_Kind], absent: _Kind) -> _Kind:
         RequestError: It is not JSON, or it does not hold a `kind`.
     """
     return check(path, kind, read_json(path)) if path.is_file() else absent
-
-
-def check(path: Path, kind: type[_Kind], content: object) -> _Kind:
-    """What a file holds, as a `kind`.
-
-    Raises:
-        RequestError: It is something else; the text names the file and the first field that is wrong.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise RequestError(
-            f"`{path}` does not hold what a run writes there: {where}: {first['msg']}. "
-            "Make it again with the verb that wrote it, or remove it to leave its section out."
-        ) from None

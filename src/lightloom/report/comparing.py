@@ -42,7 +42,9 @@ def story(sweep: Sweep) -> str:
     told += f" over {seeds} seeds" if seeds > 1 else ""
     if baseline is None or baseline is best:
         return f"{told}."
-    share = f"; that is {measures.share(sweep, best)} of it" if sweep.measure != ACCURACY else ""
+    percentage = measures.share(sweep, best)
+    known = sweep.measure != ACCURACY and percentage != units.ABSENT
+    share = f"; that is {percentage} of it" if known else ""
     return f"{told}, {_against(best, baseline)}{share}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -35,6 +36,8 @@ _NUSCENES = {
     "mAAE": "of attributes (mAAE) as a part of all",
 }
 BASELINE = "baseline"
+LEAST = 0.001
+"""Figure from which on others are told as a percentage of it: a tenth of a percent."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,27 @@ def roles(sweep: Sweep, case: Case) -> tuple[str, ...]:
 def share(sweep: Sweep, case: Case) -> str:
     """The figure of a case over that of the baseline, in percent."""
     baseline = sweep.baseline
-    return units.percent(case.mean / baseline.mean) if baseline is not None and baseline.mean else units.ABSENT
+    return part_of(case.mean, None if baseline is None else baseline.mean)
 
 
 def share_of_teacher(sweep: Sweep, case: Case) -> str:
     """The figure of a case over that of its teacher, in percent; over that of the only teacher where it has none."""
     teachers = _beside(sweep)
     own = [teacher for teacher in teachers if teacher.name == case.teacher] or (teachers if len(teachers) == 1 else [])
-    return units.percent(case.mean / own[0].mean) if own and own[0] is not case and own[0].mean else units.ABSENT
+    return part_of(case.mean, own[0].mean) if own and own[0] is not case else units.ABSENT
+
+
+def part_of(figure: float | None, whole: float | None) -> str:
+    """One figure in percent of another, or that there is none where the other is next to nothing.
+
+    Args:
+        figure: What is compared.
+        whole: What it is compared with. A figure of it below `LEAST`, or below 0 or not finite, has no percentage that
+            says anything: any other is then many times it.
+    """
+    if figure is None or whole is None or not (math.isfinite(figure) and math.isfinite(whole)):
+        return units.ABSENT
+    return units.percent(figure / whole) if whole >= LEAST and figure >= 0 else units.ABSENT
 
 
 def class_measure(sweep: Sweep) -> str:

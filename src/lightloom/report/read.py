@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json_lines
-from lightloom.report.check import Amount, Fraction, Real, check, read_file
+from lightloom.common.records import check
+from lightloom.report.check import Amount, Fraction, Real, read_file
 from lightloom.report.read_cost import Cost
 from lightloom.report.read_detection import Detections, Precision, read_detections, read_precisions
 from lightloom.report.read_detection3d import Detections3D, Precision3D, read_detections3d, read_precisions3d
@@ -213,7 +214,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(path.read_bytes().decode("utf-8"))
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise RequestError(f"`{path}` is not YAML: {' '.join(str(error).split())}.") from None
     return check(path, dict[str, Any], content)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from lightloom.common.errors import RequestError
-from lightloom.report.check import Amount, check, read_file
+from lightloom.common.records import check
+from lightloom.report.check import Amount, read_file
 
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _KINDS = {"masks": (4, "[paths, K, N, N]"), "light": (3, "[planes, M, M]"), "image": (2, "[h, w]")}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 
 
 class OpticalPass(Section):
@@ -13,21 +15,23 @@ class OpticalPass(Section):
     The saturation intensity meant here is that of the network's last absorber; all light is measured by it.
     """
 
-    probe_intensity: float = Field(0.0, ge=0)
+    probe_intensity: Annotated[float, at_most(1e6, "light that bright leaves single precision behind absorbers")] = (
+        Field(0.0, ge=0)
+    )
     """Peak intensity of the error light where it enters, over the saturation intensity; 0 is infinitely weak: it
     saturates nothing, and the noise is that of error fields as large as the gradient of the outputs."""
     photons: float | None = Field(None, gt=0)
     """Photons that one exposure brings to a detector pixel at the saturation intensity; None is no shot noise."""
-    detector_std: float = Field(0.0, ge=0)
+    detector_std: Annotated[float, at_most(1e3, "noise would drown every signal")] = Field(0.0, ge=0)
     """Standard deviation of a detector's noise: of one measured intensity over the saturation intensity, and of an
     output field over its root."""
-    loss_db: float = Field(0.0, ge=0)
+    loss_db: Annotated[float, at_most(300, "no photon is left")] = Field(0.0, ge=0)
     """Loss of intensity behind every weight layer, on the way to the next and on the way back, in dB."""
-    weight_bits: int | None = Field(None, ge=1)
+    weight_bits: Annotated[int | None, at_most(32, "single precision holds no more")] = Field(None, ge=1)
     """Width of the modulator that shows the weights; its levels are symmetric about 0 over max |W|. None is exact."""
-    error_bits: int | None = Field(None, ge=1)
+    error_bits: Annotated[int | None, at_most(32, "single precision holds no more")] = Field(None, ge=1)
     """Width of the modulator that makes the error light, full scale at its peak in the batch; None is exact."""
-    sweeps: int = Field(2, ge=1)
+    sweeps: Annotated[int, at_most(10_000, "light settles within a few rounds")] = Field(2, ge=1)
     """Rounds in which forward and backward light settle to each other, where the error light is not weak."""
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.all_optical import interference, passes
 from lightloom.nn.all_optical.config import OpticalPass
@@ -47,6 +48,7 @@ class AllOptical(nn.Module):
         RequestError: A layer is of another kind, has a bias or takes intensities.
     """
 
+    @checked
     def __init__(self, model: nn.Sequential, light: OpticalPass | None = None) -> None:
         super().__init__()
         if not is_sequence(model):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.chips import DiffractiveChip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 from lightloom.nn.diffractive.axis import OpticalAxis, log_stretch
 from lightloom.physics import diffraction
@@ -63,6 +64,7 @@ class DiffractiveConv2d(nn.Module):
     bias: nn.Parameter | None
     log_stretch: nn.Parameter | None
 
+    @checked
     def __init__(
         self,
         in_channels: int,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.chips import DiffractiveChip
+from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.diffractive.axis import OpticalAxis, log_stretch
 from lightloom.physics import diffraction
@@ -44,6 +45,7 @@ class DiffractiveNetwork(nn.Module):
     regions: Tensor
     log_stretch: nn.Parameter | None
 
+    @checked
     def __init__(
         self,
         shape: Sequence[int],

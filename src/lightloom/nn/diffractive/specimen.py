@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from lightloom.common.arguments import checked
 from lightloom.nn.diffractive.conv import DiffractiveConv2d
 from lightloom.nn.diffractive.network import DiffractiveNetwork
 
 
+@checked
 def misalign(model: nn.Module, seed: int) -> None:
     """Put the masks of every diffractive part of a model where those of one manufactured chip stand.
 

@@ -23,6 +23,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from lightloom.physics.compiled.caches import user_cache
+
 Backend = Literal["compiled", "torch"]
 
 _FOLDER = Path(__file__).parent
@@ -186,5 +188,4 @@ def _cache() -> Path:
     own = os.environ.get("LIGHTLOOM_CACHE")
     if own:
         return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "lightloom"
+    return user_cache() / "lightloom"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 
 _RARE = 0.01  # of points that see something, before anything is learnt
 
@@ -17,15 +17,15 @@ _RARE = 0.01  # of points that see something, before anything is learnt
 class FCOSConfig(Section):
     """Neck, head, losses and decoding of a detector. Defaults are those of the published hybrids."""
 
-    channels: int = Field(256, ge=1)
+    channels: Annotated[int, at_most(65536, "weights and activations would not fit into any memory")] = Field(256, ge=1)
     """Of pyramid and head."""
-    convs: int = Field(4, ge=0)
+    convs: Annotated[int, at_most(100, "signals and gradients do not survive as many layers")] = Field(4, ge=0)
     """3x3 convolutions of each tower of the head."""
-    groups: int = Field(32, ge=1)
+    groups: Annotated[int, at_most(65536, "weights and activations would not fit into any memory")] = Field(32, ge=1)
     """Of its group norms."""
-    first: int = Field(1, ge=0)
+    first: Annotated[int, at_most(16, "no backbone has as many stages")] = Field(1, ge=0)
     """First stage of the backbone that the pyramid takes; its map has a stride of 4 * 2^first."""
-    levels: int = Field(5, ge=1)
+    levels: Annotated[int, at_most(16, "each level halves the map, and no map is left")] = Field(5, ge=1)
     """Of the pyramid."""
     reach: float = Field(8.0, gt=0)
     """A level finds objects whose farthest edge is up to so many of its strides away; the next one takes over there,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from lightloom.common.config import Section
+from lightloom.common.config import Section, at_most
 from lightloom.common.errors import RequestError, nearest
+
+_MEMORY = "what is built of it does not fit into any memory"
 
 
 class Detector3DConfig(Section):
@@ -17,45 +19,45 @@ class Detector3DConfig(Section):
 
     kind: Literal["bevformer", "detr3d"] = "bevformer"
     """Whether queries look at a map of the ground that is made from the images, or at the images themselves."""
-    channels: int = Field(256, ge=2)
+    channels: Annotated[int, at_most(65536, _MEMORY)] = Field(256, ge=2)
     """Of pyramid, ground map and queries."""
-    heads: int = Field(8, ge=1)
+    heads: Annotated[int, at_most(65536, _MEMORY)] = Field(8, ge=1)
     """Of every attention."""
-    queries: int = Field(900, ge=1)
+    queries: Annotated[int, at_most(65536, _MEMORY)] = Field(900, ge=1)
     """Boxes that can be found in a frame, before classes."""
     start: Literal["learnt", "ground"] = "learnt"
     """Queries are learnt and the same for every frame, as published, or come from the cells of the ground map that look
     most like a box, which needs far fewer steps of training."""
-    decoder_layers: int = Field(6, ge=1)
-    feedforward: int = Field(512, ge=1)
+    decoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
+    feedforward: Annotated[int, at_most(65536, _MEMORY)] = Field(512, ge=1)
     """Width within the feed-forward parts of encoder and decoder."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    first: int = Field(1, ge=0)
+    first: Annotated[int, at_most(16, _MEMORY)] = Field(1, ge=0)
     """First stage of the backbone that the pyramid takes."""
-    levels: int = Field(4, ge=1)
+    levels: Annotated[int, at_most(16, _MEMORY)] = Field(4, ge=1)
     """Of the pyramid."""
-    cameras: int = Field(6, ge=1)
+    cameras: Annotated[int, at_most(64, _MEMORY)] = Field(6, ge=1)
     """The most that the detector can take; each has weights of its own."""
-    rows: int = Field(200, ge=1)
+    rows: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
     """Of the ground map, from right (least y) to left."""
-    columns: int = Field(200, ge=1)
+    columns: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
     """Of the ground map, from back (least x) to front."""
-    encoder_layers: int = Field(6, ge=1)
-    pillars: int = Field(4, ge=1)
+    encoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
+    pillars: Annotated[int, at_most(256, _MEMORY)] = Field(4, ge=1)
     """Heights at which a cell of the ground looks into the cameras."""
-    points: int = Field(8, ge=1)
+    points: Annotated[int, at_most(1024, _MEMORY)] = Field(8, ge=1)
     """Where a cell looks in each level, a multiple of `pillars`."""
-    ground_points: int = Field(4, ge=1)
+    ground_points: Annotated[int, at_most(1024, _MEMORY)] = Field(4, ge=1)
     """Where a cell or a query looks on the ground map."""
     temporal: bool = True
     """Whether the ground map is made with the one of the moment before."""
-    history: int = Field(4, ge=1)
+    history: Annotated[int, at_most(64, _MEMORY)] = Field(4, ge=1)
     """Moments that it is trained on, the present one included."""
     area: tuple[float, float, float, float, float, float] = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
     """x0, y0, z0, x1, y1, z1 in the ego frame, in metres: where boxes are looked for."""
     hits_only: bool = True
     """Cells look only into cameras that see them; without, into all, and what they cannot see counts for nothing."""
-    shrink: int = Field(1, ge=1)
+    shrink: Annotated[int, at_most(64, _MEMORY)] = Field(1, ge=1)
     """The images are averaged over squares of so many pixels first."""
     focal: float = Field(2.0, ge=0)
     """Weight of the class loss, also when predictions are matched with boxes."""
