@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,10 +12,13 @@ from lightloom.chips import Chip
 from lightloom.chips.technology import labels
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
+from lightloom.nn.copies import copy_of
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.effective import DirectRead, direct_reads
 from lightloom.nn.forms import matrix_of, on_chip
 from lightloom.nn.layers import OpticalLayer, switch
-from lightloom.nn.plan import Planned, decide, replace_modules
+from lightloom.nn.plan import Planned, decide
+from lightloom.nn.references import replace_modules
 from lightloom.nn.rules import Places, Rules
 from lightloom.nn.table import table
 
@@ -62,9 +64,14 @@ class Conversion:
     model: nn.Module
     layers: list[LayerReport]
 
+    @property
+    def reads(self) -> list[DirectRead]:
+        """Modules that computed with an optical layer's weight themselves, past the converters, in passes so far."""
+        return direct_reads(self.model)
+
     def __str__(self) -> str:
-        """A table of the layers, and their sums."""
-        return table(self.layers)
+        """A table of the layers, their sums, and after a forward pass who reads weights past the converters."""
+        return "\n".join([table(self.layers), *(f"{read}." for read in self.reads)])
 
 
 def convert(
@@ -104,7 +111,7 @@ def convert(
     """
     if chip is None and not places:
         raise RequestError("There is no chip to convert to; give `chip`, or `places` with one.")
-    model = model if inplace else copy.deepcopy(model)
+    model = model if inplace else copy_of(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
     names = labels(layer.chip for layer in layers if layer.chip is not None)
     made: dict[str, OpticalLayer] = {}
@@ -125,7 +132,7 @@ def convert(
 
 def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     """The reverse: every optical layer becomes the layer that it was made of, with the effective weight of the chip."""
-    model = model if inplace else copy.deepcopy(model)
+    model = model if inplace else copy_of(model)
     brought: dict[nn.Module, nn.Module] = {}
     weights: dict[TensorCore, nn.Parameter] = {}
     for layer in model.modules():
