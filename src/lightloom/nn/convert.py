@@ -14,7 +14,7 @@ from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
 from lightloom.nn.copies import copy_of
 from lightloom.nn.core import Mode, TensorCore
-from lightloom.nn.effective import DirectRead, direct_reads
+from lightloom.nn.effective import DirectRead, direct_reads, summary
 from lightloom.nn.forms import matrix_of, on_chip
 from lightloom.nn.layers import OpticalLayer, switch
 from lightloom.nn.plan import Planned, decide
@@ -71,7 +71,7 @@ class Conversion:
 
     def __str__(self) -> str:
         """A table of the layers, their sums, and after a forward pass who reads weights past the converters."""
-        return "\n".join([table(self.layers), *(f"{read}." for read in self.reads)])
+        return "\n".join([table(self.layers), *summary(self.reads)])
 
 
 def convert(

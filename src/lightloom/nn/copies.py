@@ -15,15 +15,19 @@ from lightloom.common.errors import RequestError
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def copy_of(model: Model) -> Model:
+def copy_of(model: Model, memo: dict[int, Any] | None = None) -> Model:
     """A deep copy of a model; a tensor in it that was computed (an activation, a normed weight) loses its graph.
+
+    Args:
+        model: To copy.
+        memo: What stands in the copy for some of its parts, by their id, as `copy.deepcopy` takes it.
 
     Raises:
         RequestError: Something in the model cannot be copied, such as a lock or an open file.
     """
     try:
         with _Detached():
-            return copy.deepcopy(model)
+            return copy.deepcopy(model, memo)
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise RequestError(
             f"The model cannot be copied ({type(error).__name__}: {error}). Take what cannot be copied out of "

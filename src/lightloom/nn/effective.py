@@ -75,6 +75,10 @@ class EffectiveWeight(Tensor, metaclass=_Kind):
             result = func(*args, **kwargs)
             return _result(result, weights, "" if _looks(name, args, cls) else name)
 
+    def set_(self, *_: Any, **__: Any) -> Any:
+        """Refused, which torch does not ask `__torch_function__` about."""
+        raise refusal("weight", self.layers)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """A plain tensor, without the graph."""
         with torch._C.DisableTorchFunctionSubclass():
@@ -127,6 +131,18 @@ def direct_reads(model: nn.Module) -> list[DirectRead]:
         for layer, readers in seen
         for reader, operation in readers
         if reader in names
+    ]
+
+
+def summary(reads: Iterable[DirectRead]) -> list[str]:
+    """One line for all reads that are the same but for the number of a block."""
+    alike: dict[tuple[str, ...], list[DirectRead]] = {}
+    for read in reads:
+        place = tuple(re.sub(r"\d+", "*", name) for name in (read.layer, read.reader))
+        alike.setdefault((*place, read.kind, read.operation), []).append(read)
+    return [
+        f"{first}." if not others else f"{first}; {len(others)} more such pairs do the same."
+        for first, *others in alike.values()
     ]
 
 

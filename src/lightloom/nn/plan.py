@@ -193,6 +193,8 @@ def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention], held: Map
     weight = module._parameters.get("weight")
     if weight is None:
         return "its weight is made by a hook, anew in every pass"
+    if "bias" not in module._parameters:
+        return "its bias is made by a hook, anew in every pass"
     if weight.is_meta or weight.dtype not in PRECISIONS:
         return f"its weight is no real floating-point tensor in memory ({weight.dtype} on {weight.device.type})"
     if not weight.numel():

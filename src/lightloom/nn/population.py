@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from lightloom.chips import Chip
 from lightloom.common.errors import RequestError
+from lightloom.nn.copies import copy_of
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import optical_layers
 from lightloom.nn.trunk import fuse
@@ -190,7 +191,7 @@ def _twin(model: nn.Module, cores: list[TensorCore]) -> tuple[nn.Module, list[He
     for tensor in (*model.parameters(), *model.buffers()):
         if id(tensor) not in inside:
             memo[id(tensor)] = tensor
-    twin: nn.Module = copy.deepcopy(model, memo)
+    twin: nn.Module = copy_of(model, memo)
     return twin.eval(), held
 
 
