@@ -9,10 +9,9 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -22,6 +21,7 @@ from lightloom.bench.kernels import ask_for_kernels
 from lightloom.bench.random_inputs import random_inputs
 from lightloom.bench.tiny_configs import tiny_configs
 from lightloom.chips import preset
+from lightloom.common.progress import follow
 from lightloom.nn import convert, optical_layers, to_electronic
 from lightloom.nn.backbones.checkpoints import transformers
 
@@ -73,9 +73,12 @@ def architectures(*, seed: int = 0, only: Sequence[str] | None = None) -> dict[s
     note = ask_for_kernels()
     started = time.perf_counter()
     names = list(only or _known())
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = [names[start : start + _TOGETHER] for start in range(0, len(names), _TOGETHER)]
-        outcomes = [outcome for part in pool.map(lambda part: _in_processes(part, seed), parts) for outcome in part]
+    parts = [names[start : start + _TOGETHER] for start in range(0, len(names), _TOGETHER)]
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, follow("architectures", len(names)) as report_progress:
+        for part in pool.map(lambda part: _in_processes(part, seed), parts):
+            outcomes += part
+            report_progress(len(outcomes), outcomes[-1].name)
     run = [outcome for outcome in outcomes if outcome.state in ("failed", "differs", "agrees")]
     agree = [outcome for outcome in run if outcome.state == "agrees"]
     counts = {field: sum(getattr(outcome, field) for outcome in agree) for field in ("layers", "optical", "called")}
@@ -181,7 +184,7 @@ def _compare(model: nn.Module, inputs: dict[str, Any], seed: int, outcome: Outco
         layers = optical_layers(conversion.model)
         called: set[nn.Module] = set()
         for layer in layers.values():
-            layer.register_forward_hook(partial(_note, called))
+            layer.register_forward_hook(_recorder(called))
         outcome.difference = _difference(expected, _outputs(conversion.model, inputs, seed))
         outcome.layers, outcome.optical, outcome.called = len(conversion.layers), len(layers), len(called)
         outcome.reads = len({read.layer for read in conversion.reads})
@@ -193,8 +196,13 @@ def _compare(model: nn.Module, inputs: dict[str, Any], seed: int, outcome: Outco
     outcome.state, outcome.why = "differs", f"by {outcome.difference:.1e}, and {outcome.back:.1e} back in electronics"
 
 
-def _note(called: set[nn.Module], layer: nn.Module, *_: Any) -> None:
-    called.add(layer)
+def _recorder(called: set[nn.Module]) -> Callable[..., None]:
+    """A hook that notes its layer; a function, which copies of the network share."""
+
+    def record(layer: nn.Module, *_: Any) -> None:
+        called.add(layer)
+
+    return record
 
 
 def _outputs(model: nn.Module, inputs: dict[str, Any], seed: int) -> list[Tensor]:

@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
 
+from lightloom.nn.backbones.checkpoints import transformers
+
 VOCABULARY = 120
 IMAGE = 32
 
@@ -141,10 +143,9 @@ def _changes(config: Any, shrink: Shrink) -> dict[str, Any]:
 
 def _backbone() -> Any:
     """In the place of one from another library, which need not be there."""
-    from transformers import ResNetConfig
-
+    kind = transformers().ResNetConfig
     stages = ["stage1", "stage2", "stage3", "stage4"]
-    return ResNetConfig(embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1] * 4, out_features=stages)
+    return kind(embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1] * 4, out_features=stages)
 
 
 def _is_row(value: Any) -> bool:

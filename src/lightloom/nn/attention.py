@@ -60,7 +60,7 @@ class Attention(nn.MultiheadAttention):
         self.q_proj: nn.Module = nn.Linear(embed_dim, embed_dim, bias)
         self.k_proj: nn.Module = nn.Linear(self.kdim, embed_dim, bias)
         self.v_proj: nn.Module = nn.Linear(self.vdim, embed_dim, bias)
-        self.out_proj: nn.Module = nn.Linear(embed_dim, embed_dim, bias)
+        self.out_proj: nn.Module = nn.Linear(embed_dim, embed_dim, bias)  # type: ignore[assignment]
         for name in ("bias_k", "bias_v"):
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, embed_dim)) if add_bias_kv else None)
 
@@ -129,27 +129,27 @@ class Attention(nn.MultiheadAttention):
     # the weights under the names that torch's module has, for code that reads them
 
     @property
-    def in_proj_weight(self) -> Tensor | None:
+    def in_proj_weight(self) -> Tensor | None:  # type: ignore[override]
         """[3 * embed_dim, embed_dim], read-only; None where keys or values have another length than queries."""
         return self._joined_projections("weight") if self._qkv_same_embed_dim else None
 
     @property
-    def in_proj_bias(self) -> Tensor | None:
+    def in_proj_bias(self) -> Tensor | None:  # type: ignore[override]
         """[3 * embed_dim], read-only; None where the projections have none."""
         return None if self.q_proj.bias is None else self._joined_projections("bias")
 
     @property
-    def q_proj_weight(self) -> Tensor | None:
+    def q_proj_weight(self) -> Tensor | None:  # type: ignore[override]
         """[embed_dim, embed_dim], read-only; None where `in_proj_weight` is there."""
         return None if self._qkv_same_embed_dim else self.q_proj.weight  # type: ignore[return-value]
 
     @property
-    def k_proj_weight(self) -> Tensor | None:
+    def k_proj_weight(self) -> Tensor | None:  # type: ignore[override]
         """[embed_dim, kdim], read-only; None where `in_proj_weight` is there."""
         return None if self._qkv_same_embed_dim else self.k_proj.weight  # type: ignore[return-value]
 
     @property
-    def v_proj_weight(self) -> Tensor | None:
+    def v_proj_weight(self) -> Tensor | None:  # type: ignore[override]
         """[embed_dim, vdim], read-only; None where `in_proj_weight` is there."""
         return None if self._qkv_same_embed_dim else self.v_proj.weight  # type: ignore[return-value]
 

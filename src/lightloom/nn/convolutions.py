@@ -84,7 +84,7 @@ class ConvolutionLayer(OpticalLayer):
         return self.through_optics(x, lambda signals, bias: F.conv2d(signals, kernel, bias, *geometry[1:]))
 
 
-class OpticalConv2d(ConvolutionLayer, nn.Conv2d):  # type: ignore[misc]
+class OpticalConv2d(ConvolutionLayer, nn.Conv2d):  # type: ignore[misc, override]
     """A 2-D convolution on photonic tensor cores, in the place of `torch.nn.Conv2d`; every argument of it is taken.
 
     Each output position is one input vector of length in_channels / groups * height * width of the kernel, and each
@@ -125,7 +125,7 @@ class OpticalConv2d(ConvolutionLayer, nn.Conv2d):  # type: ignore[misc]
         return self.filled(nn.Conv2d(**self.electronic_fields()))
 
 
-class OpticalConv1d(ConvolutionLayer, nn.Conv1d):  # type: ignore[misc]
+class OpticalConv1d(ConvolutionLayer, nn.Conv1d):  # type: ignore[misc, override]
     """A 1-D convolution on photonic tensor cores, in the place of `torch.nn.Conv1d`; every argument of it is taken.
 
     It is a 2-D convolution of images that are one pixel high.

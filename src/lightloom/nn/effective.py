@@ -82,12 +82,13 @@ class EffectiveWeight(Tensor, metaclass=_Kind):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """A plain tensor, without the graph."""
         with torch._C.DisableTorchFunctionSubclass():
-            return memo.setdefault(id(self), self.detach().clone())
+            plain: Tensor = memo.setdefault(id(self), self.detach().clone())
+            return plain
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Saved as a plain tensor."""
         with torch._C.DisableTorchFunctionSubclass():
-            return self.detach().clone().__reduce_ex__(protocol)
+            return self.detach().clone().__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
 
 
 def hand_out(weight: Tensor, layers: Iterable[nn.Module]) -> Tensor:
@@ -99,7 +100,8 @@ def hand_out(weight: Tensor, layers: Iterable[nn.Module]) -> Tensor:
         weight: As the devices make it.
         layers: Those that it is the weight of.
     """
-    plain = torch.compiler.is_compiling() or torch.jit.is_tracing() or type(weight) not in (Tensor, nn.Parameter)
+    traced: bool = torch.compiler.is_compiling() or torch._C._is_tracing()
+    plain = traced or type(weight) not in (Tensor, nn.Parameter)
     if not weight.requires_grad:
         weight = weight.clone()
     if plain or torch._C._functorch.peek_interpreter_stack() is not None:

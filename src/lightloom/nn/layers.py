@@ -133,7 +133,7 @@ class MatrixLayer(OpticalLayer):
         return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
 
 
-class OpticalLinear(MatrixLayer, nn.Linear):  # type: ignore[misc]
+class OpticalLinear(MatrixLayer, nn.Linear):  # type: ignore[misc, override]
     """y = W x + b with W on photonic tensor cores, in the place of `torch.nn.Linear`.
 
     Args:

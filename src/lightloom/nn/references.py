@@ -74,7 +74,8 @@ def _replace(value: Any, made: Mapping[nn.Module, nn.Module], seen: set[int]) ->
         items = [_replace(item, made, seen) for item in value]
         if all(a is b for a, b in zip(items, value, strict=True)):
             return value
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)  # type: ignore[arg-type]
+        kind: Any = type(value)
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
     if id(value) not in seen and not isinstance(value, _PLAIN):
         seen.add(id(value))
         _replace_inside(value, made, seen)

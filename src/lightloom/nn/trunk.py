@@ -173,7 +173,8 @@ def _as_stage(product: _Product, layer: nn.Conv2d | None, shape: tuple[int, ...]
     padding: Any = layer.padding
     if flat or layer.padding_mode != "zeros" or isinstance(padding, str) or layer.in_channels != shape[0]:
         return None
-    return product._replace(stage=Stage(layer.stride, padding, layer.dilation, layer.groups))
+    stride, dilation = cast(tuple[tuple[int, int], tuple[int, int]], (layer.stride, layer.dilation))
+    return product._replace(stage=Stage(stride, padding, dilation, layer.groups))
 
 
 def _bounds(layer: nn.Module) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from lightloom.physics.absorber import parameter_slopes
 
 WeightLayer = nn.Linear | nn.Conv2d  # their optical forms among them
 _FIELD_OPERATIONS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Identity)
+_Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -69,8 +70,8 @@ class ConvolutionStep(WeightStep):
         if layer.padding_mode != "zeros" or isinstance(padding, str):
             self.widths, padding = list(layer._reversed_padding_repeated_twice), (0, 0)
         self.mode = layer.padding_mode.replace("zeros", "constant")
-        shape: Any = (layer.kernel_size, layer.stride, padding, layer.dilation)
-        self.geometry = Geometry(*shape, layer.groups)
+        kernel, stride, dilation = cast(_Pairs, (layer.kernel_size, layer.stride, layer.dilation))
+        self.geometry = Geometry(kernel, stride, padding, dilation, layer.groups)
 
     def pad(self, signals: Tensor) -> Tensor:
         """The image with the borders that the convolution does not make itself."""
