@@ -33,7 +33,8 @@ def test_every_operation_in_place_is_refused(grad: bool) -> None:
     assert len(names) > 100
     with torch.set_grad_enabled(grad):
         for name in names:
-            for weight in (layer.weight, layer.weight.data, layer.weight.detach(), layer.weight[0], layer.weight.T):
+            views = (layer.weight.data, layer.weight.detach(), layer.weight[0], layer.weight.T)
+            for weight in (layer.weight, *(() if name == "requires_grad_" else views)):
                 assert type(weight) is EffectiveWeight
                 with pytest.raises(RequestError, match="cannot be written"):  # arguments would be checked before
                     EffectiveWeight.__torch_function__(getattr(Tensor, name), (EffectiveWeight,), (weight,))
@@ -114,6 +115,9 @@ def test_it_computes_as_any_tensor_and_takes_its_gradient_along() -> None:
     (read,) = torch.autograd.grad(F.linear(x, layer.weight).square().sum(), layer.core.sigma)
     (called,) = torch.autograd.grad((layer(x) - layer.bias).square().sum(), layer.core.sigma)
     torch.testing.assert_close(read, called)
+    leaf = layer.weight.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(F.linear(x, leaf).sum(), leaf)
+    torch.testing.assert_close(gradient, x.sum(0).expand(3, 4))
     torch.testing.assert_close(layer.weight, nn.Parameter(weight.detach().clone()))
     assert type(copy.deepcopy(layer.weight)) is Tensor
     file = io.BytesIO()

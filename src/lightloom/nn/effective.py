@@ -59,6 +59,8 @@ class EffectiveWeight(Tensor, metaclass=_Kind):
 
     layers: tuple[nn.Module, ...]
     """Those that it is the weight of."""
+    whole: bool
+    """Whether this is what was handed out, not a view of it; a detached view may be made a leaf of a graph."""
 
     @classmethod
     def __torch_function__(
@@ -69,7 +71,8 @@ class EffectiveWeight(Tensor, metaclass=_Kind):
         weights = [value for value in _tensors((args, tuple(kwargs.values()))) if type(value) is cls]
         name = getattr(func, "__name__", "")
         written = [value for value in _tensors(_targets(name, args, kwargs)) if type(value) is cls]
-        if written:
+        flag = "requires_grad" in (name.rstrip("_"), getattr(getattr(func, "__self__", None), "__name__", ""))
+        if written and not (flag and not written[0].whole):
             raise refusal("weight", written[0].layers)
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **kwargs)
@@ -106,7 +109,7 @@ def hand_out(weight: Tensor, layers: Iterable[nn.Module]) -> Tensor:
         weight = weight.clone()
     if plain or torch._C._functorch.peek_interpreter_stack() is not None:
         return weight
-    return _marked(weight, tuple(layers))
+    return _marked(weight, tuple(layers), whole=True)
 
 
 def refusal(field: str, layers: Iterable[nn.Module]) -> RequestError:
@@ -182,7 +185,7 @@ def _result(result: Any, weights: list[EffectiveWeight], operation: str) -> Any:
     memory = {weight.untyped_storage().data_ptr() for weight in weights}
     values = _tensors(result)
     views = {id(v): _marked(v, layers) for v in values if type(v) is Tensor and _memory(v) in memory}
-    if len(views) < len(values) and operation:
+    if operation and any(id(v) not in views and type(v) is not EffectiveWeight for v in values):
         _note(weights, operation)
     if isinstance(result, Tensor):
         return views.get(id(result), result)
@@ -205,9 +208,9 @@ def _tensors(value: Any) -> list[Tensor]:
     return [t for part in value for t in _tensors(part)] if isinstance(value, list | tuple) else []
 
 
-def _marked(weight: Tensor, layers: tuple[nn.Module, ...]) -> EffectiveWeight:
+def _marked(weight: Tensor, layers: tuple[nn.Module, ...], *, whole: bool = False) -> EffectiveWeight:
     made = weight.as_subclass(EffectiveWeight)
-    made.layers = layers
+    made.layers, made.whole = layers, whole
     return made
 
 

@@ -69,13 +69,13 @@ def _replace(value: Any, made: Mapping[nn.Module, nn.Module], seen: set[int]) ->
         if all(a is b for a, b in zip(parts, (value.func, *value.args, *value.keywords.values()), strict=True)):
             return value
         count = len(value.args) + 1
-        return functools.partial(*parts[:count], **dict(zip(value.keywords, parts[count:], strict=True)))
+        return functools.partial(parts[0], *parts[1:count], **dict(zip(value.keywords, parts[count:], strict=True)))
     if isinstance(value, tuple | frozenset):
         items = [_replace(item, made, seen) for item in value]
         if all(a is b for a, b in zip(items, value, strict=True)):
             return value
-        kind: Any = type(value)
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
+        make: Any = type(value)
+        return make(*items) if hasattr(value, "_fields") else make(items)
     if id(value) not in seen and not isinstance(value, _PLAIN):
         seen.add(id(value))
         _replace_inside(value, made, seen)
