@@ -43,7 +43,7 @@ class Realised(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "product":
+            if name in ("product", "bias"):
                 raise
             return getattr(self.product, name)
 
