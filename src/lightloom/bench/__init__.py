@@ -24,6 +24,7 @@ BENCHES = {
     "diffraction": "diffraction:diffraction",
     "detect3d": "detect3d:detect3d",
     "convert": "convert:convert",
+    "architectures": "architectures:architectures",
     "cost": "cost:cost",
     "yield": "yield_:yield_",
 }

@@ -17,7 +17,7 @@ def bench(
         str,
         typer.Argument(
             help="`mesh`, `layer`, `calibrate`, `map`, `zeroth-order`, `subspace`, `writes`, `reorder`, `pcm-train`, "
-            "`absorber`, `optical-step`, `diffraction`, `detect3d`, `convert`, `cost` or `yield`."
+            "`absorber`, `optical-step`, `diffraction`, `detect3d`, `convert`, `architectures`, `cost` or `yield`."
         ),
     ],
     blocks: Annotated[int | None, typer.Option(help="Blocks measured side by side.")] = None,

@@ -6,7 +6,6 @@ no values. Where a network looks at values on its way, the same pass is run with
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from lightloom.chips import Chip
 from lightloom.cost.macs import countable_attention
 from lightloom.cost.schedule import Tiling
-from lightloom.nn import OpticalLayer, TensorCore, optical_layers
+from lightloom.nn import OpticalLayer, TensorCore, copies, optical_layers
 from lightloom.nn.plan import Planned
 
 
@@ -148,7 +147,7 @@ def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]
         else:
             bare = torch.zeros((), dtype=held.dtype).expand(held.shape) if held.is_meta else held.detach()
         made[id(held)] = nn.Parameter(bare, requires_grad=False) if isinstance(held, nn.Parameter) else bare
-    return copy.deepcopy(model, made), made
+    return copies.copy_of(model, made), made
 
 
 def _listen(module: nn.Module, layer: ChipLayer, counter: _Tally) -> None:

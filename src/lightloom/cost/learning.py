@@ -22,13 +22,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from lightloom.common.arguments import checked
 from lightloom.cost import energy
 from lightloom.cost.trace import LayerUse
 from lightloom.learn.sampling import Sampling
-from lightloom.nn import Counts, MeshCore, OpticalConv2d, OpticalLayer
+from lightloom.nn import Counts, MeshCore, OpticalLayer
+from lightloom.nn.convolutions import ConvolutionLayer
 from lightloom.nn.sampler import LayerSampling, block_norms
 from lightloom.physics import sampling as masks
 from lightloom.physics.sampling import BlockMode
@@ -165,7 +166,7 @@ def _layer(use: LayerUse, sampling: LayerSampling, batch: float, *, first: bool)
     taken, column = _in_use(use.layer, sparsity, mode, dim=dim, fullest=-2)
     steps = (column - 1) * vectors + math.ceil(vectors / size)
     if _pixelwise(use.layer):
-        inputs = use.layer.geometry["in_channels"]  # type: ignore[index]
+        inputs = use.layer.in_channels
         steps = math.ceil(inputs / size) * math.ceil(math.log2(2 * size)) * math.ceil(column / 2) * vectors
     out = vectors * taken * core.columns / q
     passes.append(_Pass("error_feedback", taken, vectors, steps, vectors * groups * core.rows, out))
@@ -180,9 +181,9 @@ def _core(layer: OpticalLayer) -> MeshCore:
     return layer.core
 
 
-def _pixelwise(layer: OpticalLayer) -> bool:
+def _pixelwise(layer: OpticalLayer) -> TypeGuard[ConvolutionLayer]:
     """Whether the kernel meets a pixel more than once, so that leaving out pixels spares no vector."""
-    return isinstance(layer, OpticalConv2d) and layer.geometry["kernel_size"] != (1, 1)
+    return isinstance(layer, ConvolutionLayer) and any(width != 1 for width in layer.kernel_size)
 
 
 def _in_use(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from lightloom.export.samples import answers, difference, unpacked
 from lightloom.export.tensors import read_tensors
 from lightloom.export.whole import inside
 from lightloom.nn import convert, optical_layers
+from lightloom.nn.copies import copy_of
 
 
 @checked
@@ -42,7 +42,7 @@ def load(folder: Path, model: nn.Module | None = None) -> nn.Module:
     """
     folder = Path(folder)
     description, chips, tensors = _read(folder)
-    model = _build(folder, description) if model is None else copy.deepcopy(model)
+    model = _build(folder, description) if model is None else copy_of(model)
     model = _put_on_chips(model, description, chips)
     check_layers(model, description)
     for saved, layer in pairs(model, description):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
+from typing import Any
 
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.nn import OpticalLayer, optical_layers, to_electronic
+from lightloom.nn.copies import copy_of
 
 
 class Realised(nn.Module):
@@ -35,6 +36,15 @@ class Realised(nn.Module):
             self.product.bias.detach().zero_()
         self.register_buffer("bias", bias)
 
+    def __getattr__(self, name: str) -> Any:
+        """What the layer has else, such as its stride, for networks that read it."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name in ("product", "bias"):
+                raise
+            return getattr(self.product, name)
+
     def forward(self, x: Tensor) -> Tensor:
         """As the layer that it stands for."""
         dtype = x.dtype
@@ -54,7 +64,7 @@ def realised_network(model: nn.Module) -> nn.Module:
         raise RequestError(
             "No layer of this network is on a chip. Put it there first: `nn.convert(model, chip).model`."
         )
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy_of(model).eval().requires_grad_(False)
     made = {layer: Realised(layer).eval().requires_grad_(False) for layer in optical_layers(model).values()}
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):  # a module that is used twice is replaced twice

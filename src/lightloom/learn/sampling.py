@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.data.batches import Batch
-from lightloom.nn import OpticalLayer, OpticalLinear, optical_layers
+from lightloom.nn import OpticalLayer, optical_layers
 from lightloom.nn.sampler import LayerSampling, Sampler
 from lightloom.physics import sampling as masks
 
@@ -35,7 +35,7 @@ class Sampling(LayerSampling):
     def of_layer(self, layer: OpticalLayer, first: bool) -> LayerSampling:
         """The settings of one layer; `first` says that nothing optical comes before it."""
         values = {name: getattr(self, name) for name in LayerSampling.model_fields}
-        if isinstance(layer, OpticalLinear):
+        if not layer.channels_first:
             values |= {"feedback": 0.0}
         elif first:
             values |= {"feedback": 0.0, "forward": 0.0, "spatial": 0.0}

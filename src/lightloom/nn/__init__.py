@@ -11,19 +11,21 @@ from lightloom.nn.all_optical import AllOptical, OpticalPass
 from lightloom.nn.attention import Attention
 from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
 from lightloom.nn.converter import Converter, calibrate_ranges, static_converters
+from lightloom.nn.convolutions import OpticalConv1d, OpticalConv2d
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
+from lightloom.nn.effective import DirectRead, direct_reads
 from lightloom.nn.install import install, switch
-from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear, cores, optical_layers
+from lightloom.nn.layers import OpticalLayer, OpticalLinear, cores, optical_layers
 from lightloom.nn.limits import limit_weights
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.plan import Plan, Planned, plan
 from lightloom.nn.population import Population
+from lightloom.nn.projections import OpticalProjection
 from lightloom.nn.reorder import reorder
 from lightloom.nn.rules import Places, Rule
-from lightloom.nn.sequences import OpticalConv1d, OpticalProjection
 
 __all__ = [
     "AllOptical",
@@ -33,6 +35,7 @@ __all__ = [
     "Counts",
     "DiffractiveConv2d",
     "DiffractiveNetwork",
+    "DirectRead",
     "LayerReport",
     "MeshCore",
     "Mode",
@@ -54,6 +57,7 @@ __all__ = [
     "convert",
     "cores",
     "counts_of",
+    "direct_reads",
     "install",
     "limit_weights",
     "misalign",

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.common.arguments import checked
+from lightloom.nn.belongings import carry_over
+from lightloom.nn.effective import hand_out, refusal
+from lightloom.nn.layers import OpticalLayer
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+_JOINED = {"in_proj_weight", "in_proj_bias", *(f"{name}_weight" for name in _PROJECTIONS)}
 
 
-class Attention(nn.Module):
+class Attention(nn.MultiheadAttention):
     """In the place of `torch.nn.MultiheadAttention`: the same call, the same results, and four layers inside.
 
     torch's module multiplies by its weights itself and never calls a layer. Here `q_proj`, `k_proj`, `v_proj` and
@@ -33,9 +38,6 @@ class Attention(nn.Module):
 
     bias_k: nn.Parameter | None
     bias_v: nn.Parameter | None
-    in_proj_weight: None = None
-    in_proj_bias: None = None
-    """As torch's module without a bias has it; its encoder layers then call this module instead of reading weights."""
 
     @checked
     def __init__(
@@ -50,7 +52,7 @@ class Attention(nn.Module):
         vdim: int | None = None,
         batch_first: bool = False,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not torch's, which would draw weights
         if num_heads < 1 or embed_dim % num_heads:
             raise ValueError(f"embed_dim must be a multiple of num_heads, got {embed_dim} and {num_heads}")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
@@ -60,7 +62,7 @@ class Attention(nn.Module):
         self.q_proj: nn.Module = nn.Linear(embed_dim, embed_dim, bias)
         self.k_proj: nn.Module = nn.Linear(self.kdim, embed_dim, bias)
         self.v_proj: nn.Module = nn.Linear(self.vdim, embed_dim, bias)
-        self.out_proj: nn.Module = nn.Linear(embed_dim, embed_dim, bias)
+        self.out_proj: nn.Module = nn.Linear(embed_dim, embed_dim, bias)  # type: ignore[assignment]
         for name in ("bias_k", "bias_v"):
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, embed_dim)) if add_bias_kv else None)
 
@@ -89,6 +91,7 @@ class Attention(nn.Module):
         _set(made.out_proj, layer.out_proj.weight, layer.out_proj.bias)
         for name in ("bias_k", "bias_v"):
             made.register_parameter(name, getattr(layer, name))
+        carry_over(layer, made)
         return made.train(layer.training)
 
     def to_electronic(self) -> nn.MultiheadAttention:
@@ -123,7 +126,50 @@ class Attention(nn.Module):
             made.in_proj_bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers[:3]]))
         _set(made.out_proj, layers[3].weight, layers[3].bias)
         made.bias_k, made.bias_v = self.bias_k, self.bias_v
+        carry_over(self, made)
         return made.train(self.training)
+
+    # the weights under the names that torch's module has, for code that reads them
+
+    @property
+    def in_proj_weight(self) -> Tensor | None:  # type: ignore[override]
+        """[3 * embed_dim, embed_dim], read-only; None where keys or values have another length than queries."""
+        return self._joined_projections("weight") if self._qkv_same_embed_dim else None
+
+    @property
+    def in_proj_bias(self) -> Tensor | None:  # type: ignore[override]
+        """[3 * embed_dim], read-only; None where the projections have none."""
+        return None if self.q_proj.bias is None else self._joined_projections("bias")
+
+    @property
+    def q_proj_weight(self) -> Tensor | None:  # type: ignore[override]
+        """[embed_dim, embed_dim], read-only; None where `in_proj_weight` is there."""
+        return None if self._qkv_same_embed_dim else self.q_proj.weight  # type: ignore[return-value]
+
+    @property
+    def k_proj_weight(self) -> Tensor | None:  # type: ignore[override]
+        """[embed_dim, kdim], read-only; None where `in_proj_weight` is there."""
+        return None if self._qkv_same_embed_dim else self.k_proj.weight  # type: ignore[return-value]
+
+    @property
+    def v_proj_weight(self) -> Tensor | None:  # type: ignore[override]
+        """[embed_dim, vdim], read-only; None where `in_proj_weight` is there."""
+        return None if self._qkv_same_embed_dim else self.v_proj.weight  # type: ignore[return-value]
+
+    def _joined_projections(self, field: str) -> Tensor:
+        layers = [getattr(self, name) for name in _PROJECTIONS]
+        optical = [layer for layer in layers if isinstance(layer, OpticalLayer)]
+        read = [
+            layer.effective_weight() if layer in optical and field == "weight" else getattr(layer, field)
+            for layer in layers
+        ]
+        return hand_out(torch.cat(read), optical)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what the projections hold. Raises `RequestError`."""
+        if name in _JOINED:
+            raise refusal(name, self.children())
+        super().__setattr__(name, value)
 
     def forward(
         self,

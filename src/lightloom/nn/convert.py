@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -14,12 +13,15 @@ from lightloom.chips.technology import labels
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
+from lightloom.nn.copies import copy_of
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.effective import DirectRead, direct_reads, summary
 from lightloom.nn.forms import matrix_of, on_chip
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.install import switch
 from lightloom.nn.layers import OpticalLayer
-from lightloom.nn.plan import Planned, decide, replace_modules
+from lightloom.nn.plan import Planned, decide
+from lightloom.nn.references import replace_modules
 from lightloom.nn.rules import Places, Rules
 from lightloom.nn.table import table
 
@@ -66,9 +68,14 @@ class Conversion:
     layers: list[LayerReport]
     purpose: ClassVar[str] = "what conversion returns: the network is its `.model`"
 
+    @property
+    def reads(self) -> list[DirectRead]:
+        """Modules that computed with an optical layer's weight themselves, past the converters, in passes so far."""
+        return direct_reads(self.model)
+
     def __str__(self) -> str:
-        """A table of the layers, and their sums."""
-        return table(self.layers)
+        """A table of the layers, their sums, and after a forward pass who reads weights past the converters."""
+        return "\n".join([table(self.layers), *summary(self.reads)])
 
 
 @checked
@@ -111,7 +118,7 @@ def convert(
     """
     if chip is None and not places:
         raise RequestError("There is no chip to convert to; give `chip`, or `places` with one.")
-    model = model if inplace else copy.deepcopy(model)
+    model = model if inplace else copy_of(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
     names = labels(layer.chip for layer in layers if layer.chip is not None)
     made: dict[str, OpticalLayer] = {}
@@ -141,7 +148,7 @@ def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     Raises:
         RequestError: It is no `torch.nn.Module`.
     """
-    model = model if inplace else copy.deepcopy(model)
+    model = model if inplace else copy_of(model)
     brought: dict[nn.Module, nn.Module] = {}
     weights: dict[TensorCore, nn.Parameter] = {}
     for layer in model.modules():

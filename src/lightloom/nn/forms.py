@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from lightloom.chips import Chip
+from lightloom.nn.attention import Attention
+from lightloom.nn.convolutions import OpticalConv1d, OpticalConv2d
 from lightloom.nn.core import TensorCore
-from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear
-from lightloom.nn.sequences import OpticalConv1d, OpticalProjection, is_projection
+from lightloom.nn.layers import OpticalLayer, OpticalLinear
+from lightloom.nn.projections import OpticalProjection, is_projection
 
 
 class Form(NamedTuple):
@@ -26,11 +28,12 @@ class Form(NamedTuple):
 
 
 _LINEAR = (nn.Linear, NonDynamicallyQuantizableLinear)  # the second differs in nothing but its name
-_CONVOLUTIONS: dict[type[nn.Module], type[OpticalConv2d]] = {nn.Conv1d: OpticalConv1d, nn.Conv2d: OpticalConv2d}
+_CONVOLUTIONS: dict[type[nn.Module], type[OpticalLayer]] = {nn.Conv1d: OpticalConv1d, nn.Conv2d: OpticalConv2d}
 _REASONS: dict[tuple[type[nn.Module], ...], str] = {
     (nn.Embedding, nn.EmbeddingBag): "a table that is looked up, not multiplied by",
     (nn.RNNBase, nn.RNNCellBase): "a recurrent layer reads its weights itself",
     (nn.modules.conv._ConvNd,): "no optical form of this convolution",
+    (nn.ParameterList, nn.ParameterDict): "parameters that another module reads itself",
 }
 
 
@@ -61,11 +64,21 @@ def why_formless(module: nn.Module) -> str:
     """Why a layer has no matrices."""
     if type(module) is nn.MultiheadAttention:
         return "its weights are shared with other layers, or are made anew in every pass"
+    if isinstance(module, Attention):
+        return "a learnt key and value, which are appended and not multiplied by"
+    if is_quantised(module):
+        return "quantised: its weight is packed integers"
     exact: tuple[type[nn.Module], ...] = (nn.Linear, *_CONVOLUTIONS, nn.MultiheadAttention)
     for known in exact:
         if isinstance(module, known):
             return f"a subclass of {known.__name__} may compute something else"
     return next((why for kinds, why in _REASONS.items() if isinstance(module, kinds)), "no matrix form for this chip")
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """Whether this is one of torch's quantised layers, which hold their weight as no parameter."""
+    home = any(kind.__module__.startswith("torch.ao.nn.quantized.") for kind in type(module).__mro__)
+    return home and (callable(getattr(module, "weight", None)) or hasattr(module, "_all_weight_values"))
 
 
 def on_chip(module: nn.Module, chip: Chip, name: str, core: TensorCore | None = None) -> OpticalLayer:

@@ -13,12 +13,13 @@ from torch.nn import functional as F
 from lightloom.chips import Chip, MeshChip
 from lightloom.chips.given import core_chip
 from lightloom.common.arguments import checked
+from lightloom.nn.belongings import carry_over
 from lightloom.nn.converter import Converter
 from lightloom.nn.core import TensorCore
+from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
-from lightloom.nn.sampled import Geometry
 from lightloom.nn.sampler import Sampler
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -44,7 +45,7 @@ class OpticalLayer(nn.Module, ABC):
     """Dimensions of one signal, which has one full scale: a vector."""
 
     def __init__(self, core: TensorCore, bias: Tensor | None, dtype: torch.dtype | None = None) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not the electronic layer's, which would draw a weight
         self.core = core
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach().clone()))
         self.register_module("sampler", None)
@@ -60,9 +61,26 @@ class OpticalLayer(nn.Module, ABC):
 
     @property
     def weight(self) -> Tensor:
-        """The effective weight in the shape and type that torch's layer has, for code that reads it."""
-        weight = self.core.weight()
+        """The effective weight in the shape and type that torch's layer has, for code that reads it.
+
+        It is read-only, and `direct_reads` tells which modules have computed with it.
+        """
+        return hand_out(self.effective_weight(), (self,))
+
+    def effective_weight(self) -> Tensor:
+        """The same as evaluation uses it, which nobody may write into."""
+        weight = self.shaped(self.core.weight())
         return weight if self.narrow is None else weight.to(self.narrow)
+
+    @abstractmethod
+    def shaped(self, matrix: Tensor) -> Tensor:
+        """The core's matrix in the shape of the layer's weight."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse a weight, which nn.Module would register beside the one that is used. Raises `RequestError`."""
+        if name == "weight":
+            raise refusal(name, (self,))
+        super().__setattr__(name, value)
 
     def active_sampler(self) -> tuple[Sampler, MeshCore] | None:
         """The sampler and the core that it samples, where a gradient is asked for in training."""
@@ -100,12 +118,33 @@ class OpticalLayer(nn.Module, ABC):
     def filled(self, layer: Layer) -> Layer:
         """Give an electronic layer of the same shape, without memory yet, this one's effective weight and bias."""
         bias = None if self.bias is None else nn.Parameter(self.bias.detach().clone())
-        layer.register_parameter("weight", nn.Parameter(self.weight.detach().clone()))
+        layer.register_parameter("weight", nn.Parameter(self.effective_weight().detach().clone()))
         layer.register_parameter("bias", bias)
+        carry_over(self, layer)
         return layer.train(self.training)
 
 
-class OpticalLinear(OpticalLayer):
+class MatrixLayer(OpticalLayer):
+    """A layer that multiplies each vector by one matrix: [..., in_features] -> [..., out_features]."""
+
+    in_features: int
+    out_features: int
+
+    def shaped(self, matrix: Tensor) -> Tensor:
+        """[out_features, in_features]."""
+        return matrix
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        active = self.active_sampler()
+        if active is not None:
+            sampler, core = active
+            return self.through_optics(x, lambda signals, bias: sampler.linear(core, signals, bias))
+        weight = self.core.cached_weight()
+        return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
+
+
+class OpticalLinear(MatrixLayer, nn.Linear):  # type: ignore[misc, override]
     """y = W x + b with W on photonic tensor cores, in the place of `torch.nn.Linear`.
 
     Args:
@@ -133,8 +172,8 @@ class OpticalLinear(OpticalLayer):
         core: TensorCore | None = None,
     ) -> None:
         start = nn.Linear(in_features, out_features, bias) if start is None else start
-        super().__init__(core or _core(start.weight, chip, 1, name), start.bias, start.weight.dtype)
-        self.in_features, self.out_features = in_features, out_features
+        super().__init__(core or core_for(start.weight, chip, 1, name), start.bias, start.weight.dtype)
+        carry_over(start, self)
 
     @classmethod
     @checked
@@ -147,103 +186,6 @@ class OpticalLinear(OpticalLayer):
     def to_electronic(self) -> nn.Linear:
         """A `torch.nn.Linear` with the effective weight."""
         return self.filled(nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., in_features] -> [..., out_features]."""
-        active = self.active_sampler()
-        if active is not None:
-            sampler, core = active
-            return self.through_optics(x, lambda signals, bias: sampler.linear(core, signals, bias))
-        weight = self.core.cached_weight()
-        return self.through_optics(x, lambda signals, bias: F.linear(signals, weight, bias))
-
-
-class OpticalConv2d(OpticalLayer):
-    """A 2-D convolution on photonic tensor cores, in the place of `torch.nn.Conv2d`; every argument of it is taken.
-
-    Each output position is one input vector of length in_channels / groups * height * width of the kernel, and each
-    group has a matrix, so blocks, of its own.
-
-    Args:
-        *args: As `torch.nn.Conv2d`.
-        chip: The hardware, or the name of a preset.
-        name: Place on the chip.
-        start: Layer of this geometry to take weight and bias from; None draws them as torch does.
-        core: Tensor core to share as it is, in the place of one that is programmed to the weight.
-        **kwargs: As `torch.nn.Conv2d`.
-
-    Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h', w'].
-    """
-
-    signal_dims: ClassVar[int] = 3
-    """Dimensions of one signal: an image of channels."""
-
-    @checked
-    def __init__(
-        self,
-        *args: Any,
-        chip: Chip | str,
-        name: str = "core",
-        start: nn.Conv2d | None = None,
-        core: TensorCore | None = None,
-        **kwargs: Any,
-    ) -> None:
-        start = nn.Conv2d(*args, **kwargs) if start is None else start
-        super().__init__(core or _core(start.weight, chip, start.groups, name), start.bias, start.weight.dtype)
-        self.geometry = {field: getattr(start, field) for field in _CONV_GEOMETRY}
-        # torch's own bookkeeping for the padding modes that are not zeros
-        self._pad_widths: list[int] = list(start._reversed_padding_repeated_twice)
-
-    @classmethod
-    @checked
-    def from_electronic(
-        cls, layer: nn.Conv2d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
-    ) -> OpticalConv2d:
-        """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
-        return cls(chip=chip, name=name, start=layer, core=core)
-
-    def to_electronic(self) -> nn.Conv2d:
-        """A `torch.nn.Conv2d` with the effective weight."""
-        return self.filled(nn.Conv2d(**self.geometry, bias=self.bias is not None, device="meta"))
-
-    @property
-    def weight(self) -> Tensor:
-        """[out_channels, in_channels / groups, height, width]."""
-        return super().weight.view(self.geometry["out_channels"], -1, *self.geometry["kernel_size"])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, in_channels, h, w] -> [batch, out_channels, h', w']."""
-        active, shape = self.active_sampler(), self.geometry
-        padding, mode = shape["padding"], shape["padding_mode"]
-        if mode != "zeros" or (active is not None and isinstance(padding, str)):
-            x = F.pad(x, self._pad_widths, mode="constant" if mode == "zeros" else mode)
-            padding = (0, 0)
-        if active is not None:
-            sampler, core = active
-            geometry = Geometry(shape["kernel_size"], shape["stride"], padding, shape["dilation"], shape["groups"])
-            return self.through_optics(x, lambda signals, bias: sampler.conv2d(core, signals, bias, geometry))
-        kernel = self.core.cached_weight().view(shape["out_channels"], -1, *shape["kernel_size"])
-
-        def multiply(signals: Tensor, bias: Tensor | None) -> Tensor:
-            return F.conv2d(signals, kernel, bias, shape["stride"], padding, shape["dilation"], shape["groups"])
-
-        return self.through_optics(x, multiply)
-
-    def extra_repr(self) -> str:
-        """Geometry, for printing a model."""
-        return ", ".join(f"{field}={value}" for field, value in self.geometry.items())
-
-
-_CONV_GEOMETRY = (
-    "in_channels",
-    "out_channels",
-    "kernel_size",
-    "stride",
-    "padding",
-    "dilation",
-    "groups",
-    "padding_mode",
-)
 
 
 @checked
@@ -269,7 +211,7 @@ def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
     return {name: core for core, name in found.items()}
 
 
-def _core(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
+def core_for(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
     """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...]."""
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]

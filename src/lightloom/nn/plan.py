@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,8 +11,11 @@ from torch.nn.utils import parametrize
 from lightloom.chips import Chip
 from lightloom.common.arguments import checked
 from lightloom.nn.attention import Attention
-from lightloom.nn.forms import form_of, why_formless
+from lightloom.nn.belongings import why_left_behind
+from lightloom.nn.copies import copy_of
+from lightloom.nn.forms import form_of, is_quantised, why_formless
 from lightloom.nn.layers import PRECISIONS, OpticalLayer
+from lightloom.nn.references import replace_modules, tensors_in_attributes
 from lightloom.nn.rules import Choice, Places, Rules, Site
 
 
@@ -62,7 +64,7 @@ def plan(
     Raises:
         RequestError: A rule given by name matches nothing, or something else than a chip with tensor cores is given.
     """
-    model = model if inplace else copy.deepcopy(model)
+    model = model if inplace else copy_of(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
     return Plan(replace_modules(model, opened), layers)
 
@@ -72,29 +74,17 @@ def decide(
 ) -> tuple[list[Planned], dict[nn.Module, Attention]]:
     """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by."""
     owners = _owners(model)
-    whole = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+    whole = [module for module in model.modules() if type(module) is nn.MultiheadAttention]
     opened: dict[nn.Module, Attention] = {m: Attention.from_electronic(m) for m in whole if _can_open(m, owners)}
     sites, known = _sites(model, opened)
     choice = Choice(chip, only, skip, places, known)
-    decided = {site.module: _decided(site, choice, opened) for site in sites}
+    held = tensors_in_attributes(model)
+    decided = {site.module: _decided(site, choice, opened, held) for site in sites}
     layers = [_tied(layer, decided, owners, untie) for layer in decided.values()]
     on_chips = {layer.module for layer in layers if layer.chip is not None}
     used = {module: made for module, made in opened.items() if on_chips.intersection(made.children())}
     closed = {module: made for module, made in opened.items() if module not in used}
     return list(_reported(layers, closed)), used
-
-
-def replace_modules(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> nn.Module:
-    """Put each new module wherever the old one is used, the root included; hooks on its forward move over."""
-    for old, new in made.items():
-        for name, hooks in vars(old).items():
-            if name.startswith(("_forward_", "_backward_", "_is_full_")) and hooks:
-                setattr(new, name, hooks)
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):  # named_children() shows a module used twice only once
-            if child is not None and child in made:
-                setattr(parent, name, made[child])
-    return made.get(model, model)
 
 
 # the layers of a model
@@ -114,7 +104,7 @@ def _sites(model: nn.Module, opened: Mapping[nn.Module, Attention]) -> tuple[lis
 
 def _holds_weights(module: nn.Module) -> bool:
     own = any(True for _ in module.parameters(recurse=False))
-    return own or isinstance(module, OpticalLayer) or parametrize.is_parametrized(module)
+    return own or isinstance(module, OpticalLayer) or is_quantised(module) or parametrize.is_parametrized(module)
 
 
 def _paths(
@@ -126,7 +116,7 @@ def _paths(
         module = opened[module]
         inside = (*inside, module)
     yield name, module, inside[:-1]
-    if isinstance(module, OpticalLayer):
+    if isinstance(module, OpticalLayer) or is_quantised(module):
         return
     for part, child in module._modules.items():
         # what makes a weight belongs to the layer that has it
@@ -151,7 +141,7 @@ def _owners(model: nn.Module) -> Owners:
 
 def _can_open(module: nn.MultiheadAttention, owners: Owners) -> bool:
     """Whether this is torch's own attention, with weights that nobody else has."""
-    if type(module) is not nn.MultiheadAttention or "forward" in vars(module):
+    if "forward" in vars(module) or why_left_behind(module, Attention):
         return False
     if parametrize.is_parametrized(module) or form_of(module.out_proj) is None:
         return False
@@ -175,38 +165,55 @@ def _reported(layers: list[Planned], closed: Mapping[nn.Module, Attention]) -> I
 # decisions
 
 
-def _decided(site: Site, choice: Choice, opened: Mapping[nn.Module, Attention]) -> Planned:
+def _decided(site: Site, choice: Choice, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]) -> Planned:
     form = form_of(site.module)
     rows, columns, groups = (0, 0, 0) if form is None else (form.rows, form.columns, form.groups)
-    chip, reason = None, _why_impossible(site, opened)
+    chip, reason = None, _why_impossible(site, opened, held)
     if not reason:
         chip, reason = choice.of(site)
     return Planned(site.name, site.module, chip, reason, rows, columns, groups)
 
 
-def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention]) -> str:
+def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]) -> str:
     """Why a layer cannot be converted, whatever is asked for; empty where it can."""
     module = site.module
     if isinstance(module, OpticalLayer):
         return "already optical"
-    if any(isinstance(outer, nn.MultiheadAttention) and outer not in opened for outer in site.around):
+    if any(_reads_weights(outer) and outer not in opened for outer in site.around):
         return "torch's MultiheadAttention reads its weights itself"
     if parametrize.is_parametrized(module):
         return "its weight is made by a parametrization, anew in every pass"
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in module.parameters(False)):
         return "not initialised yet; pass one batch through the model first"
-    if form_of(module) is None:
+    form = form_of(module)
+    if form is None:
         return why_formless(module)
+    if any(_is_compiled(outer) and module in outer.children() for outer in site.around):
+        return "torch.compile has compiled it already; convert first, and compile afterwards"
     if "forward" in vars(module):
         return "its forward has been replaced by another"
     weight = module._parameters.get("weight")
     if weight is None:
         return "its weight is made by a hook, anew in every pass"
+    if "bias" not in module._parameters:
+        return "its bias is made by a hook, anew in every pass"
     if weight.is_meta or weight.dtype not in PRECISIONS:
         return f"its weight is no real floating-point tensor in memory ({weight.dtype} on {weight.device.type})"
     if not weight.numel():
         return f"its weight {list(weight.shape)} is empty"
-    return ""
+    if id(weight) in held:
+        return f"its weight is held by `{held[id(weight)]}` too, which is no parameter and would keep the old one"
+    return why_left_behind(module, form.kind)
+
+
+def _reads_weights(module: nn.Module) -> bool:
+    """Whether this is torch's attention, and not the one that calls layers."""
+    return isinstance(module, nn.MultiheadAttention) and not isinstance(module, Attention)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether `torch.compile` made this, whose graph is of the module that it was given; nothing is imported for it."""
+    return type(module).__name__ == "OptimizedModule"
 
 
 def _tied(layer: Planned, decided: Mapping[nn.Module, Planned], owners: Owners, untie: bool) -> Planned:

@@ -16,6 +16,7 @@ from lightloom.chips import Chip
 from lightloom.common.arguments import checked
 from lightloom.common.checks import real_number, seed_numbers
 from lightloom.common.errors import RequestError
+from lightloom.nn.copies import copy_of
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import optical_layers
 from lightloom.nn.trunk import fuse
@@ -209,7 +210,7 @@ def _twin(model: nn.Module, cores: list[TensorCore]) -> tuple[nn.Module, list[He
     for tensor in (*model.parameters(), *model.buffers()):
         if id(tensor) not in inside:
             memo[id(tensor)] = tensor
-    twin: nn.Module = copy.deepcopy(model, memo)
+    twin: nn.Module = copy_of(model, memo)
     return twin.eval(), held
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from lightloom.nn.converter import Converter
-from lightloom.nn.layers import OpticalConv2d, OpticalLinear
+from lightloom.nn.convolutions import OpticalConv2d
+from lightloom.nn.layers import OpticalLinear
 from lightloom.physics import stacked
 from lightloom.physics.stacked import Stage
 
@@ -29,9 +30,7 @@ def fuse(model: nn.Module) -> bool:
     """
     sequences = [module for module in model.modules() if type(module) is nn.Sequential]
     within = {id(child) for sequence in sequences for child in sequence}
-    if any(
-        isinstance(m, OpticalConv2d | nn.Conv2d) and m is not model and id(m) not in within for m in model.modules()
-    ):
+    if any(isinstance(m, nn.Conv2d) and m is not model and id(m) not in within for m in model.modules()):
         return False
     for sequence in sequences:
         sequence.__class__ = _Fused
@@ -159,26 +158,25 @@ def _product(layer: nn.Module, shape: tuple[int, ...], flat: bool) -> _Product |
         if layer.chip.output_bits is not None or layer.narrow is not None:
             return None
         converter = None if layer.input_converter.bits is None else layer.input_converter
-        geometry = layer.geometry if isinstance(layer, OpticalConv2d) else None
-        return _as_stage(_Product(layer.weight, layer.bias, Stage(), converter), geometry, shape, flat)
-    if type(layer) is nn.Conv2d or type(layer) is nn.Linear:
+        product = _Product(layer.effective_weight(), layer.bias, Stage(), converter)
+    elif type(layer) is nn.Conv2d or type(layer) is nn.Linear:
         product = _Product(layer.weight, layer.bias, Stage(), None)
-        return _as_stage(product, vars(layer) if isinstance(layer, nn.Conv2d) else None, shape, flat)
-    return None
+    else:
+        return None
+    return _as_stage(product, layer if isinstance(layer, nn.Conv2d) else None, shape, flat)
 
 
-def _as_stage(
-    product: _Product, geometry: Mapping[str, Any] | None, shape: tuple[int, ...], flat: bool
-) -> _Product | None:
-    """With the stage of a convolution's geometry, or of a linear layer, whose kernel is as large as the image."""
+def _as_stage(product: _Product, layer: nn.Conv2d | None, shape: tuple[int, ...], flat: bool) -> _Product | None:
+    """With the stage of a convolution, or of a linear layer (None), whose kernel is as large as the image."""
     kernel = product.kernel
-    if geometry is None:
+    if layer is None:
         fits = flat and kernel.shape[1] == shape[0] * shape[1] * shape[2]
         return product._replace(kernel=kernel.reshape(kernel.shape[0], *shape)) if fits else None
-    zeros = geometry["padding_mode"] == "zeros" and not isinstance(geometry["padding"], str)
-    if flat or not zeros or geometry["in_channels"] != shape[0]:
+    padding: Any = layer.padding
+    if flat or layer.padding_mode != "zeros" or isinstance(padding, str) or layer.in_channels != shape[0]:
         return None
-    return product._replace(stage=Stage(*(geometry[field] for field in ("stride", "padding", "dilation", "groups"))))
+    stride, dilation = cast(tuple[tuple[int, int], tuple[int, int]], (layer.stride, layer.dilation))
+    return product._replace(stage=Stage(stride, padding, dilation, layer.groups))
 
 
 def _bounds(layer: nn.Module) -> tuple[float, float] | None:

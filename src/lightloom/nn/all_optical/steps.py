@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeGuard, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,13 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from lightloom.common.errors import RequestError
 from lightloom.nn.absorber import SaturableAbsorber
-from lightloom.nn.layers import OpticalConv2d, OpticalLayer, OpticalLinear
+from lightloom.nn.layers import OpticalLayer
 from lightloom.nn.sampled import Geometry
 from lightloom.physics.absorber import parameter_slopes
 
-WeightLayer = nn.Linear | nn.Conv2d | OpticalLinear | OpticalConv2d
+WeightLayer = nn.Linear | nn.Conv2d  # their optical forms among them
 _FIELD_OPERATIONS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Identity)
+_Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -33,7 +34,7 @@ class WeightStep:
 
     def operands(self) -> tuple[Tensor, ...]:
         """The weight as the layer makes it now, with its graph."""
-        return (self.layer.weight,)
+        return (self.layer.effective_weight() if isinstance(self.layer, OpticalLayer) else self.layer.weight,)
 
     def enter(self, field: Tensor) -> Tensor:
         """What is modulated onto the light that meets the weights."""
@@ -61,16 +62,15 @@ class WeightStep:
 class ConvolutionStep(WeightStep):
     """A convolution; see `WeightStep`. Signals are [batch, channels, h, w]."""
 
-    def __init__(self, layer: nn.Conv2d | OpticalConv2d) -> None:
+    def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__(layer)
-        have = layer.geometry if isinstance(layer, OpticalConv2d) else vars(layer)
         self.widths: list[int] | None = None
-        padding = have["padding"]
-        if have["padding_mode"] != "zeros" or isinstance(padding, str):
-            widths = layer._pad_widths if isinstance(layer, OpticalConv2d) else layer._reversed_padding_repeated_twice
-            self.widths, padding = list(widths), (0, 0)
-        self.mode = have["padding_mode"].replace("zeros", "constant")
-        self.geometry = Geometry(have["kernel_size"], have["stride"], padding, have["dilation"], have["groups"])
+        padding: Any = layer.padding
+        if layer.padding_mode != "zeros" or isinstance(padding, str):
+            self.widths, padding = list(layer._reversed_padding_repeated_twice), (0, 0)
+        self.mode = layer.padding_mode.replace("zeros", "constant")
+        kernel, stride, dilation = cast(_Pairs, (layer.kernel_size, layer.stride, layer.dilation))
+        self.geometry = Geometry(kernel, stride, padding, dilation, layer.groups)
 
     def pad(self, signals: Tensor) -> Tensor:
         """The image with the borders that the convolution does not make itself."""
@@ -196,7 +196,7 @@ def _step(name: str, layer: nn.Module, crossed: bool) -> Step:
             raise RequestError(
                 f"Layer `{name}` samples its gradient, which here light measures; set its `sampler` to None."
             )
-        return ConvolutionStep(layer) if isinstance(layer, nn.Conv2d | OpticalConv2d) else WeightStep(layer)
+        return ConvolutionStep(layer) if isinstance(layer, nn.Conv2d) else WeightStep(layer)
     if isinstance(layer, SaturableAbsorber):
         return _absorber(name, layer, crossed)
     if isinstance(layer, _DROPOUTS):
