@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import LightloomError, RequestError, nearest
 from lightloom.common.files import read_json, write_json
 from lightloom.common.marks import claim
+from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
 from lightloom.cost import account
 from lightloom.nn.backbones.checkpoints import transformers as library
@@ -53,6 +54,7 @@ def estimate(
     """
     config = override(RunConfig(recipe="estimate"), changes)
     model, sample = known_network(source, tokens=tokens)
+    console().print(f"estimate  {type(model).__name__} on {config.chip.name}")
     try:
         bill = account(
             model,

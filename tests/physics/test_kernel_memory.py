@@ -132,7 +132,7 @@ KEPT = (
     mesh_kernels._steps,
     nulling.nulling_order,
     nulling.full_turn,
-    sampling._windows,
+    sampling.windows,
 )
 
 

@@ -13,6 +13,7 @@ from lightloom.common.arguments import checked
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.layers import OpticalLayer
+from lightloom.nn.leaf import call_as_leaf, traced
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 _JOINED = {"in_proj_weight", "in_proj_bias", *(f"{name}_weight" for name in _PROJECTIONS)}
@@ -200,6 +201,11 @@ class Attention(nn.MultiheadAttention):
         Raises:
             RuntimeError: `is_causal` without a mask.
         """
+        if traced(query):
+            options = {"key_padding_mask": key_padding_mask, "need_weights": need_weights, "attn_mask": attn_mask}
+            more = {"average_attn_weights": average_attn_weights, "is_causal": is_causal}
+            node: tuple[Tensor, Tensor | None] = call_as_leaf(self, query, key, value, **options, **more)
+            return node
         if is_causal and attn_mask is None:
             raise RuntimeError("`is_causal` describes `attn_mask`; give the mask as well")
         batched = query.dim() == 3

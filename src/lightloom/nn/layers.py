@@ -18,6 +18,7 @@ from lightloom.nn.converter import Converter
 from lightloom.nn.core import TensorCore
 from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.inference import normal_tensors
+from lightloom.nn.leaf import call_as_leaf, traced
 from lightloom.nn.mesh_core import MeshCore
 from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampler import Sampler
@@ -99,6 +100,9 @@ class OpticalLayer(nn.Module, ABC):
 
         Light has no half precision: where the model has, its signals are float32 between the converters.
         """
+        if traced(x):
+            node: Tensor = call_as_leaf(self, x)
+            return node
         dtype = x.dtype
         bias: Tensor | None = self.bias
         if self.narrow is not None:

@@ -77,6 +77,7 @@ def constant(maxsize: int) -> Callable[[Callable[_Arguments, Any]], Callable[_Ar
         def copy(*args: _Arguments.args, **options: _Arguments.kwargs) -> Tensor:
             return torch.tensor(kept(*args, **options), device="cpu")  # type: ignore[arg-type]
 
+        copy.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
         return copy
 
     return decorate
