@@ -20,7 +20,7 @@ run: setup
 
 test: lint oracles browser
 	LIGHTLOOM_NUSCENES_ORACLE=$(ORACLES)/nuscenes/bin/python LIGHTLOOM_SAX_ORACLE=$(ORACLES)/sax/bin/python \
-		$(BIN)/python -m pytest -q -n 2
+		$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # what tests compare with and cannot live beside the rest: the official nuScenes devkit, and SAX with JAX
 oracles: $(ORACLES)/nuscenes/ready $(ORACLES)/sax/ready

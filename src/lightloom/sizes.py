@@ -89,6 +89,6 @@ def memory_bytes() -> float:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         sizes.append(float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES"))
     if _LIMIT.is_file():
-        text = _LIMIT.read_text().strip()
+        text = _LIMIT.read_text(encoding="utf-8").strip()
         sizes += [float(text)] if text.isdigit() else []
     return min(size for size in sizes if size > 0)

@@ -244,7 +244,10 @@ def test_a_specimen_is_noted_where_it_is_wanted(tmp_path: Path) -> None:
 
 def test_a_specimen_that_no_seed_describes_is_refused(tmp_path: Path) -> None:
     model = nn.convert(torch.nn.Sequential(torch.nn.Linear(6, 5)), MESH).model
-    nn.install(model, MESH.replace(gamma_std=0.02).specimen(seed=3))  # of another chip than the model's
+    core = model[0].core
+    core.chip = MESH.replace(gamma_std=0.02)
+    nn.install(model, 3)
+    core.chip = MESH  # the devices are of another chip than this one
     with pytest.raises(RequestError, match="specimens=False"):
         export.save(model, tmp_path / "saved")
     assert not (tmp_path / "saved").exists()

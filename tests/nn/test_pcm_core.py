@@ -201,11 +201,14 @@ def test_checkpoints_hold_rows_and_orders_and_refuse_another_chip(tmp_path) -> N
             load_weights(stranger, tmp_path / "weights.safetensors")
 
 
-def test_a_model_without_orders_leaves_no_file(tmp_path) -> None:
-    path = tmp_path / "orders.safetensors"
-    path.write_bytes(b"old")
-    save_orders(convert(nn.Linear(8, 8), SMALL).model, path)
+def test_a_model_without_orders_leaves_none(tmp_path) -> None:
+    model, path = convert(nn.Linear(8, 8), SMALL).model, tmp_path / "orders.safetensors"
+    save_orders(model, path)
     assert not path.exists()
+    path.write_bytes(b"old")
+    save_orders(model, path)
+    load_orders(model, path)
+    assert model.core.turns is None
 
 
 def test_orders_of_another_model_are_refused(tmp_path) -> None:

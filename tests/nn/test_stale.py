@@ -18,6 +18,7 @@ from torch.nn.utils import parameters_to_vector, parametrize, vector_to_paramete
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lightloom import chips
+from lightloom.common.errors import RequestError
 from lightloom.nn import Population, convert, install
 from lightloom.nn.cache import held
 
@@ -143,9 +144,9 @@ def _vector(model: nn.Module) -> None:
 
 
 def _load(model: nn.Module, *, assign: bool = False) -> None:
-    model.load_state_dict(
-        {k: v * 0.5 if v.is_floating_point() else v for k, v in model.state_dict().items()}, assign=assign
-    )
+    state = model.state_dict()
+    halves = {k: v * 0.5 if v.is_floating_point() and not k.endswith("signs") else v for k, v in state.items()}
+    model.load_state_dict(halves, assign=assign)
 
 
 def _replace(model: nn.Module) -> None:
@@ -341,7 +342,9 @@ def test_what_is_handed_out_is_not_what_is_stored(kind: str) -> None:
     before = evaluate(model)
     with torch.no_grad():
         for layer in (model[0], model[2]):
-            layer.weight.zero_()  # type: ignore[union-attr, operator]
+            with pytest.raises(RequestError, match="program"):
+                layer.weight.zero_()  # type: ignore[union-attr, operator]
+            layer.weight.detach().clone().zero_()  # type: ignore[union-attr, operator]
             layer.core.weight().mul_(3)  # type: ignore[union-attr, operator]
             for name in ("meshes", "levels"):
                 if hasattr(layer.core, name):

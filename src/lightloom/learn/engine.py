@@ -185,7 +185,9 @@ class _Trainer:
             world=self.hardware.num_processes,
         )
         self.optimizer = _optimizer(model, config)
-        self.setup = describe(train, validation, config, seed)
+        # without a schedule, how many epochs there are decides nothing in any of them
+        unscheduled = config.schedule == "constant" and not config.warmup
+        self.setup = describe(train, validation, config, seed, frozenset({"epochs"} if unscheduled else ()))
         self.progress = self._resume()
         # several processes: averages gradients; one process: the model itself
         self.parallel: nn.Module = self.hardware.prepare_model(model)

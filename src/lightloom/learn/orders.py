@@ -8,18 +8,26 @@ from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.common.folders import remove
+from lightloom.common.marks import is_ours
 from lightloom.learn.checkpoint import read_tensors, write_tensors
 from lightloom.nn import PCMCore, cores
 from lightloom.physics.pcm.schedule import Schedule
 
 
 def save_orders(model: nn.Module, path: Path) -> None:
-    """Write which column sits where, turn by turn, in every core that does not take them as they come."""
+    """Write which column sits where, turn by turn, in every core that does not take them as they come.
+
+    Where all do, a file of earlier orders is removed, or emptied where it lies in a folder without a mark.
+
+    Args:
+        model: With PCM layers.
+        path: The file.
+    """
     turns = {name: core.turns for name, core in cores(model, PCMCore).items() if core.turns is not None}
-    if turns:
-        write_tensors(path, turns)
-    else:
+    if is_ours(path) and not turns:
         remove(path)
+    elif turns or path.exists():
+        write_tensors(path, turns, {} if turns else {"orders": "as they come"})  # the format takes no empty file
 
 
 def load_orders(model: nn.Module, path: Path) -> None:

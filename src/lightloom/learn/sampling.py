@@ -35,7 +35,7 @@ class Sampling(LayerSampling):
     def of_layer(self, layer: OpticalLayer, first: bool) -> LayerSampling:
         """The settings of one layer; `first` says that nothing optical comes before it."""
         values = {name: getattr(self, name) for name in LayerSampling.model_fields}
-        if not layer.channels_first:
+        if layer.signal_dims == 1:
             values |= {"feedback": 0.0}
         elif first:
             values |= {"feedback": 0.0, "forward": 0.0, "spatial": 0.0}

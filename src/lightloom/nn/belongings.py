@@ -8,7 +8,10 @@ from torch import nn
 
 _BOOKKEEPING = {*vars(nn.Module()), "_compiled_call_impl", "forward"}
 _HOOKS = ("_forward_", "_backward_", "_is_full_")
-_OWN = {"core", "sampler", "narrow", "electronic", "q_proj", "k_proj", "v_proj"}
+_OWN = {
+    *("core", "sampler", "narrow", "electronic", "input_converter", "output_converter"),
+    *("q_proj", "k_proj", "v_proj"),
+}
 """What optical layers and opened attention hold, and no electronic layer does."""
 _FIELDS = {"weight", "bias", "in_proj_weight", "in_proj_bias", "q_proj_weight", "k_proj_weight", "v_proj_weight"}
 """What electronic layers hold as parameters, and optical ones make anew."""

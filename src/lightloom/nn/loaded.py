@@ -14,6 +14,8 @@ from lightloom.physics.pcm.schedule import Schedule, check
 from lightloom.physics.phases import TWO_PI
 
 _log = logging.getLogger("lightloom")
+_ROUNDING = 1e-5
+"""What single precision leaves of a phase at the ends of a turn, in rad."""
 _MOST_TURNS = 1000
 """A phase of more whole turns has lost its digits in single precision; no training moves one so far."""
 
@@ -53,7 +55,7 @@ def check_mesh_state(core: str, state: Mapping[str, Any], prefix: str, *, trains
                 f"`{name}` of core `{core}` reaches {max(-least, most):.3g} rad in these weights; a phase is from 0 to "
                 "2 pi. They are damaged, or of something else: take others."
             )
-        if (least < 0 or most > TWO_PI) and not trains:
+        if (least < -_ROUNDING or most > TWO_PI + _ROUNDING) and not trains:
             _log.warning(
                 "`%s` of core `%s` has phases from %.3g to %.3g rad in these weights; a drive takes them modulo 2 pi.",
                 name,
