@@ -21,4 +21,4 @@ def call_as_leaf(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         **kwargs: The same.
     """
     tracer = next(value.tracer for value in (*args, *kwargs.values()) if isinstance(value, fx.Proxy))
-    return tracer.create_proxy("call_module", tracer.path_of_module(module), args, kwargs)
+    return tracer.create_proxy("call_module", tracer.path_of_module(module), args, kwargs)  # type: ignore[attr-defined]
