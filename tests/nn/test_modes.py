@@ -144,3 +144,16 @@ def _gradients(outputs: Tensor, trained: list[Tensor]) -> tuple[Tensor, ...]:
         tensor.grad = None
     outputs.square().sum().backward()
     return tuple(tensor.grad for tensor in trained)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_model_without_memory_gets_its_devices_back(preset: str) -> None:
+    """What is saved comes with the weights; errors and wiring are no part of them and must not be what memory held."""
+    model = network(preset).eval()
+    install(model, 3)
+    back = copy.deepcopy(model).to("meta").to_empty(device="cpu")
+    with torch.no_grad():
+        for buffer in back.buffers():
+            assert not buffer.is_meta
+        back.load_state_dict(model.state_dict())
+        torch.testing.assert_close(back(X), model(X), rtol=0, atol=0)

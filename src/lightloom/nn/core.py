@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -172,6 +172,17 @@ class TensorCore(CachingModule, ABC):
     @abstractmethod
     def noisy(self) -> bool:
         """Whether the devices differ from one use to the next, so that nothing can be cached."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Make again what is no part of the weights, on a core that was without memory: devices and their wiring."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TensorCore:
+        without_memory = self.device.type == "meta"
+        super()._apply(fn, recurse)
+        if without_memory and self.device.type != "meta":
+            self.restore()
+        return self
 
     def version(self) -> tuple[int, ...]:
         """A number for each of `dependencies`, which is another one as soon as a value is another."""

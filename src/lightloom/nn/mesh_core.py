@@ -237,6 +237,12 @@ class MeshCore(TensorCore):
             setattr(self, field, None if error is None else error.to(self.sigma))
         self.specimen = specimen
 
+    def restore(self) -> None:
+        """Look up which heaters warm each other, and install the specimen again."""
+        neighbours = mesh.neighbours(self.chip.block_size, self.chip.layout, self.chip.field)
+        self.neighbours = neighbours.to(self.device)
+        self.install(self.specimen)
+
     @normal_tensors()
     def switch(self, mode: Mode) -> None:
         """Choose what trains: singular values ("usv"), every phase as well ("phase"), or the plain matrix."""

@@ -236,6 +236,13 @@ class PCMCore(TensorCore):
         self.stuck = None if drawn.stuck is None else drawn.stuck.to(self.matrix.device)
         self.specimen = specimen
 
+    def restore(self) -> None:
+        """Take columns as they come, and install the specimen again."""
+        self.turns = None
+        self.form.copy_(torch.tensor([self.chip.block_size, self.chip.levels]))
+        self.array_rows.copy_(self.natural.rows)
+        self.install(self.specimen)
+
     @normal_tensors()
     def switch(self, mode: Mode) -> None:
         """Choose what trains: the matrix behind the levels ("levels") or the plain one ("weight")."""
