@@ -70,7 +70,7 @@ class OpticalLayer(nn.Module, ABC):
 
     def effective_weight(self) -> Tensor:
         """The same as evaluation uses it, which nobody may write into."""
-        weight = self.shaped(self.core.weight())
+        weight = self.shaped(self.core.cached_weight())
         return weight if self.narrow is None else weight.to(self.narrow)
 
     @abstractmethod
