@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
-from lightloom.chips.given import chip_of
+from lightloom.chips.arguments import chip_of
 from lightloom.common.arguments import checked
 from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
