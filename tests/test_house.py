@@ -32,7 +32,7 @@ FLOORS = [
     ["mesh_stages", "pcm_stages", "detect_cases", "detect3d_cases"],
     ["bench_stages", "sweep_stages", "detect_stages", "detect3d_stages"],
     ["run", "recipes", "detecting3d"],
-    ["bench", "detecting", "preview", "exploring", "exporting", "estimating", "doctor", "serve", "answers"],
+    ["bench", "detecting", "preview", "exploring", "exporting", "estimating", "doctor", "answers"],
     ["cli"],
     ["__main__"],
 ]

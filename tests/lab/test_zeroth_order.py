@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.zeroth import METHODS, Method, Plan, Restart, Steps, minimise, published_steps
+from lightloom.lab.zeroth_order import METHODS, Method, Plan, Restart, Steps, minimise, published_steps
 
 WIDE = torch.float64
 

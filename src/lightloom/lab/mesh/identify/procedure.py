@@ -9,13 +9,13 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.progress import Report
-from lightloom.lab.identify.fit import Prior, pack, production
-from lightloom.lab.identify.records import Records
-from lightloom.lab.identify.session import DOUBT, QUIETEST, Identified, Session
-from lightloom.lab.identify.turns import readout_noise, start, start_settings, told_apart
-from lightloom.lab.instrument import Instrument, Settings
-from lightloom.lab.readings import check_light
-from lightloom.lab.twin import Twin
+from lightloom.lab.mesh.identify.column_scan import readout_noise, start, start_settings, told_apart
+from lightloom.lab.mesh.identify.fit import Prior, pack, production
+from lightloom.lab.mesh.identify.measurements import Records
+from lightloom.lab.mesh.identify.session import DOUBT, QUIETEST, Identified, Session
+from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.readings import check_light
+from lightloom.lab.mesh.twin import Twin
 from lightloom.physics.mesh import UNIVERSAL_LAYOUTS
 
 _BATCH = 4
@@ -35,10 +35,10 @@ def identify(
 ) -> Identified:
     """Find every device's bias, drive coefficient and the crosstalk, all blocks side by side.
 
-    First every column is turned once (`lightloom.lab.identify.turns`), which needs 2 k + 2 calls and shows all biases;
-    from k = 18 on it needs about twice that where the readout noise is 0.2 % or more. Then random settings show the
-    drive coefficients, and everything measured is fitted together. The last settings are measured twice: where the fit
-    leaves far more than this shows as noise, the chip is not of its design, and `Identified.caveat` says so.
+    First every column is turned once (`column_scan`), which needs 2 k + 2 calls and shows all biases; from k = 18 on it
+    needs about twice that where the readout noise is 0.2 % or more. Then random settings show the drive coefficients,
+    and everything measured is fitted together. The last settings are measured twice: where the fit leaves far more than
+    this shows as noise, the chip is not of its design, and `Identified.caveat` says so.
 
     Args:
         instrument: The chip; real meshes of a universal layout.

@@ -12,7 +12,7 @@ from lightloom.chips import MeshErrors, several
 from lightloom.physics import attenuators, blocks, mesh, phases
 
 if TYPE_CHECKING:
-    from lightloom.nn.mesh_core import MeshCore
+    from lightloom.nn.cores.mesh import MeshCore
 
 _DENSE = 512  # phase shifters of a mesh up to which a matrix of all pairs pays
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError
-from lightloom.lab.identify import Identified, refine, to_targets
-from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.mesh.identify import Identified, refine, to_targets
+from lightloom.lab.mesh.instrument import Instrument, Settings
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightloom.physics import compiled, stacked
-from lightloom.physics.stacked import Stage
+from lightloom.physics import batched_conv, compiled
+from lightloom.physics.batched_conv import Stage
 
 
 @pytest.fixture(scope="module", params=["torch", "compiled"], autouse=True)
@@ -50,7 +50,7 @@ def test_one_stage_is_that_of_torch(data: st.DataObject) -> None:
     x = torch.randn(draw(st.sampled_from([1, specimens])), images, groups * taken, 6, 5)
     weights, scales = torch.randn(specimens, groups * given_out, taken, *kernel), torch.randn(groups * given_out)
     biases = torch.randn(specimens, groups * given_out)
-    made = stacked.convolve(x, [weights], [scales], [biases], [stage])
+    made = batched_conv.convolve(x, [weights], [scales], [biases], [stage])
     wanted = one_by_one(x, [weights], [scales], [biases], [stage])
     torch.testing.assert_close(made.double(), wanted, rtol=1e-4, atol=1e-4)
 
@@ -63,20 +63,20 @@ def test_stages_follow_each_other_and_large_tiles_too() -> None:
         shapes = [(3, 8, 2, 3, 3), (3, 6, 8, 3, 3), (3, 4, 3, 1, 2)]
         weights = [0.3 * torch.randn(shape) for shape in shapes]
         scales, biases = [torch.rand(s[1]) for s in shapes], [torch.randn(s[:2]) for s in shapes]
-        made = stacked.convolve(x, weights, scales, biases, stages)
+        made = batched_conv.convolve(x, weights, scales, biases, stages)
         torch.testing.assert_close(made.double(), one_by_one(x, weights, scales, biases, stages), rtol=1e-4, atol=1e-4)
 
 
 def test_a_kernel_larger_than_its_image_is_refused() -> None:
     with pytest.raises(ValueError, match="larger than its image"):
-        stacked.convolve(
+        batched_conv.convolve(
             torch.ones(1, 1, 1, 2, 2), [torch.ones(1, 1, 1, 3, 3)], [torch.ones(1)], [torch.ones(1, 1)], [Stage()]
         )
 
 
 def test_nan_stays_nan() -> None:
     x = torch.full((1, 20, 1, 1, 1), float("nan"))
-    made = stacked.convolve(
+    made = batched_conv.convolve(
         x, [torch.ones(2, 1, 1, 1, 1)], [torch.ones(1)], [torch.zeros(2, 1)], [Stage(low=0.0, high=1.0)]
     )
     assert made.isnan().all()
@@ -84,7 +84,7 @@ def test_nan_stays_nan() -> None:
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     x, weight, scale, bias = torch.ones(3, 2, 4, 5, 5), torch.ones(3, 6, 4, 1, 1), torch.ones(6), torch.ones(3, 6)
-    stacked.convolve(x, [weight], [scale], [bias], [Stage()])
+    batched_conv.convolve(x, [weight], [scale], [bias], [Stage()])
     for arguments, wrong in (
         ((x[:2], weight, scale, bias, Stage()), "images of 2 specimens"),
         ((x, weight[:, :, :3], scale, bias, Stage()), "do not fit 3 specimens, 4 channels"),
@@ -94,6 +94,6 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     ):
         images, *tensors, stage = arguments
         with pytest.raises(ValueError, match=wrong):
-            stacked.convolve(images, *([tensor] for tensor in tensors), [stage])
+            batched_conv.convolve(images, *([tensor] for tensor in tensors), [stage])
     with pytest.raises(ValueError, match="at least one"):
-        stacked.convolve(x, [], [], [], [])
+        batched_conv.convolve(x, [], [], [], [])

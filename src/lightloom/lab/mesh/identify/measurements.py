@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
-from lightloom.lab.instrument import Instrument, Settings
-from lightloom.lab.readings import ReadingError, read_matrices
+from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.readings import read_matrices
+from lightloom.lab.readings import ReadingError
 
 
 class Repeatability(NamedTuple):

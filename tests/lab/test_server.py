@@ -16,14 +16,14 @@ from torch import Tensor
 
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.identify import identify
-from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.identify import identify
+from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
 from lightloom.lab.protocol import BINARY, Request
 from lightloom.lab.remote import HeldError, RemoteInstrument, TransportError
 from lightloom.lab.robust import RobustInstrument
 
-serve = pytest.importorskip("lightloom.serve", exc_type=RequestError, reason="the extra `serve` is not installed")
-guard = pytest.importorskip("lightloom.serve.guard")
+serve = pytest.importorskip("lightloom.lab.server", exc_type=RequestError, reason="the extra `serve` is not installed")
+guard = pytest.importorskip("lightloom.lab.server.guard")
 
 CHIP = preset("l2ight").replace(block_size=3)
 Offer = Callable[..., str]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.lab.identify.wires import Wires
+from lightloom.lab.mesh.identify.waveguide_graph import Wires
 
 _MISFIT = 0.1
 """An eigenvalue this far from the cosine of the turn is not that of a working device, nor of its column's next."""

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from lightloom.lab import protocol
-from lightloom.lab.instrument import Instrument
+from lightloom.lab.mesh.instrument import Instrument
 from lightloom.lab.protocol import (
     API,
     BINARY,
@@ -27,8 +27,8 @@ from lightloom.lab.protocol import (
     chip_checksum,
     is_client,
 )
-from lightloom.serve.desk import HOLD, Desk, Refusal
-from lightloom.serve.guard import BODY_TIMEOUT
+from lightloom.lab.server.desk import HOLD, Desk, Refusal
+from lightloom.lab.server.guard import BODY_TIMEOUT
 
 _JSON = "application/json"
 _DIGITS = 16  # of the number of a request

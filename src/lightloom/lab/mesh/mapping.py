@@ -15,10 +15,10 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
-from lightloom.lab.calibration import drive, squared
-from lightloom.lab.instrument import Instrument, Settings
-from lightloom.lab.readings import check_light, read_matrices
-from lightloom.lab.zeroth import Found, Method, Plan, Restart, minimise, published_steps
+from lightloom.lab.mesh.calibration import drive, squared
+from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.readings import check_light, read_matrices
+from lightloom.lab.zeroth_order import Found, Method, Plan, Restart, minimise, published_steps
 from lightloom.physics import mesh
 
 

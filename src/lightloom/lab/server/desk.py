@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import WorkError
-from lightloom.lab.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import Instrument, Settings
 from lightloom.lab.protocol import MAX_BODY, Reply, Request, shape_text, to_bytes
 from lightloom.lab.readings import checked
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip
-from lightloom.lab.instrument import Settings
+from lightloom.lab.mesh.instrument import Settings
 from lightloom.physics import mesh, phases
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from lightloom.common.errors import RequestError
 from lightloom.common.progress import Report
 from lightloom.common.seeds import named_generator
-from lightloom.lab.identify.fit import Prior, fit, gamma_std, pack, production, unpack
-from lightloom.lab.identify.records import Records, Repeatability
-from lightloom.lab.instrument import Instrument, Settings
-from lightloom.lab.twin import Twin, drive
+from lightloom.lab.mesh.identify.fit import Prior, fit, gamma_std, pack, production, unpack
+from lightloom.lab.mesh.identify.measurements import Records, Repeatability
+from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.twin import Twin, drive
 
 QUIETEST = 1e-7
 """Noise never counts as less: rounding of double precision, with room."""

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from lightloom.common.seeds import named_generator
-from lightloom.lab.identify.tangents import block_tangents, mesh_tangents
-from lightloom.lab.instrument import Settings
-from lightloom.lab.twin import Twin, rounded
+from lightloom.lab.mesh.identify.jacobians import block_tangents, mesh_tangents
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.twin import Twin, rounded
 from lightloom.physics import mesh, phases
 
 Model = Callable[[Tensor], tuple[Tensor, Tensor]]

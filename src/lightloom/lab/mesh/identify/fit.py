@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip
-from lightloom.lab.identify.records import Records
-from lightloom.lab.identify.tangents import block_slopes, in_heat
-from lightloom.lab.instrument import Settings
-from lightloom.lab.twin import Twin, attenuation, drive
+from lightloom.lab.mesh.identify.jacobians import block_slopes, in_heat
+from lightloom.lab.mesh.identify.measurements import Records
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.twin import Twin, attenuation, drive
 from lightloom.physics import phases
 
 COUPLING_STD = 0.02

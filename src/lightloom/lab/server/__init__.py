@@ -20,15 +20,15 @@ from contextlib import suppress
 
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.instrument import specimen_instrument
+from lightloom.lab.mesh.instrument import specimen_instrument
 from lightloom.lab.protocol import MAX_BLOCKS
 
 try:
     import uvicorn
     from fastapi import FastAPI
 
-    from lightloom.serve.guard import GuardedProtocol
-    from lightloom.serve.web import app, is_loopback
+    from lightloom.lab.server.guard import GuardedProtocol
+    from lightloom.lab.server.web import app, is_loopback
 except ImportError as error:
     raise RequestError("Serving needs the extra `serve`: run `pip install 'lightloom[serve]'`.") from error
 

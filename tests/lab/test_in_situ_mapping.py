@@ -8,9 +8,9 @@ from lightloom.bench.calibrate import true_twin
 from lightloom.bench.map import map as map_bench
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import identify, to_targets
-from lightloom.lab.instrument import Instrument, specimen_instrument
+from lightloom.lab.mesh.identify import identify, to_targets
+from lightloom.lab.mesh.in_situ_mapping import map_targets
+from lightloom.lab.mesh.instrument import Instrument, specimen_instrument
 
 CHIP = preset("l2ight").replace(block_size=5)
 

@@ -18,11 +18,11 @@ in a segment follows directly, up to its phase; there are twice the columns to t
 phases. `identify` itself reads real meshes with sign; the other two are what the method allows, not what it does yet.
 """
 
-from lightloom.lab.identify.aim import to_identity, to_targets
-from lightloom.lab.identify.keep import load_known, save_known
-from lightloom.lab.identify.procedure import identify, recalibrate, refine
-from lightloom.lab.identify.records import Records
-from lightloom.lab.identify.session import Identified, Suspect
+from lightloom.lab.mesh.identify.inverse import to_identity, to_targets
+from lightloom.lab.mesh.identify.io import load_known, save_known
+from lightloom.lab.mesh.identify.measurements import Records
+from lightloom.lab.mesh.identify.procedure import identify, recalibrate, refine
+from lightloom.lab.mesh.identify.session import Identified, Suspect
 
 __all__ = [
     "Identified",

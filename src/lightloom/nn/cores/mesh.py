@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.chips.given import chip_of
 from lightloom.common.arguments import checked
-from lightloom.nn import mesh_population
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.cores import mesh_ensemble
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.loaded import check_mesh_state
 from lightloom.physics import attenuators, blocks, mesh, phases
@@ -100,7 +100,7 @@ class MeshCore(TensorCore):
     @checked
     def weights_on(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
-        return mesh_population.weights_on(self, seeds)
+        return mesh_ensemble.weights_on(self, seeds)
 
     @property
     def noisy(self) -> bool:

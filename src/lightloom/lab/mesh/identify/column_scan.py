@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip
-from lightloom.lab.identify.planes import Planes, find_planes, mend_planes
-from lightloom.lab.identify.wires import Wires, wires
-from lightloom.lab.instrument import Settings
-from lightloom.lab.twin import Twin, drive
+from lightloom.lab.mesh.identify.rotation_planes import Planes, find_planes, mend_planes
+from lightloom.lab.mesh.identify.waveguide_graph import Wires, wires
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.twin import Twin, drive
 from lightloom.physics import mesh
 
 

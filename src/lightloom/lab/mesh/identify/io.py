@@ -13,11 +13,11 @@ from safetensors.torch import save
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_bytes
-from lightloom.lab.identify.fit import Prior
-from lightloom.lab.identify.records import Records, Repeatability
-from lightloom.lab.identify.session import Identified, Suspect
-from lightloom.lab.instrument import Settings
-from lightloom.lab.twin import Twin
+from lightloom.lab.mesh.identify.fit import Prior
+from lightloom.lab.mesh.identify.measurements import Records, Repeatability
+from lightloom.lab.mesh.identify.session import Identified, Suspect
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.twin import Twin
 
 _DEVICES = tuple(field.name for field in fields(Twin) if field.name != "chip")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.lab.twin import Twin
+from lightloom.lab.mesh.twin import Twin
 from lightloom.physics import mesh
 
 
