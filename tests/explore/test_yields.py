@@ -9,7 +9,7 @@ from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
 from lightloom.explore.yields import accuracies, sequential
 from lightloom.nn import convert, optical_layers
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 CHIP = chips.preset("l2ight", chips.MeshChip).replace(block_size=4, phase_bias=0.0, gamma_std=0.02)
 

@@ -15,12 +15,12 @@ from lightloom.common.errors import LightloomError
 from lightloom.config import RunConfig
 from lightloom.data import ImageSet, load
 from lightloom.explore.yields import accuracies, sequential
-from lightloom.folder import RunFolder
-from lightloom.networks import build_network, convert_as, read_images
 from lightloom.nn import optical_layers
 from lightloom.physics import compiled
+from lightloom.pipeline.context import Work
+from lightloom.pipeline.networks import build_network, convert_as, read_images
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
-from lightloom.stages import Work
 
 RECIPES = ("onchip/digits", "onchip/mnist-cnn")
 _MNIST = 10_000  # test images

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_yaml
 from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.output import answer, show_yaml
 
 
 @app.command()
