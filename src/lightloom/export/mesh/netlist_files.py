@@ -11,9 +11,9 @@ from torch import nn
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_json
-from lightloom.export.mzi_netlist import netlist_texts
-from lightloom.export.settings import Block, chosen_blocks, mesh_cores
-from lightloom.export.whole import file_stem, whole_folder
+from lightloom.export.atomic_folder import file_stem, whole_folder
+from lightloom.export.mesh.netlist import netlist_texts
+from lightloom.export.mesh.settings import Block, chosen_blocks, mesh_cores
 
 INDEX = "netlists.json"
 MOST_FILES = 20_000

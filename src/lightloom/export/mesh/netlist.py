@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
-from lightloom.export.settings import Block, Settings, chosen_blocks, commanded, realised
+from lightloom.export.mesh.settings import Block, DeviceSettings, chosen_blocks, commanded, realised
 from lightloom.nn import MeshCore, OpticalLayer, TensorCore
 from lightloom.physics.mesh import Field, Layout, wiring
 
@@ -88,7 +88,7 @@ def as_mesh(core: TensorCore | OpticalLayer) -> MeshCore:
     return found
 
 
-def _numbers(found: Settings, core: MeshCore) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _numbers(found: DeviceSettings, core: MeshCore) -> np.ndarray[Any, np.dtype[np.float64]]:
     """[blocks, numbers] in the order of the template."""
     mzis = wiring(core.chip.block_size, core.chip.layout).mzis
     parts = [*_mesh_numbers(found.v, mzis), torch.cos(found.attenuators)]

@@ -18,7 +18,7 @@ Block = tuple[int, int, int]
 """(group, block row, block column)."""
 
 
-class Settings(NamedTuple):
+class DeviceSettings(NamedTuple):
     """Devices of B blocks of k waveguides, n phase shifters in each mesh."""
 
     u: Tensor
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     """[B, k] of +1 and -1, electronic, at the outputs."""
 
 
-def commanded(core: MeshCore, blocks: Sequence[Block]) -> Settings:
+def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
     """What the controller asks for, phases within [0, 2 pi). Raises `RequestError` for an electronic twin."""
     if core.matrix is not None:
         raise RequestError(
@@ -47,10 +47,10 @@ def commanded(core: MeshCore, blocks: Sequence[Block]) -> Settings:
     share = sigma / torch.where(gain > 0, gain, 1).unsqueeze(-1)
     signs = torch.ones_like(sigma) if core.u_signs is None else _chosen(core.u_signs, places)
     u, v = (phases.wrap(_chosen(given, places)) for given in (core.u_phases, core.v_phases))
-    return Settings(u, v, torch.acos(share.clamp(-1, 1)), gain, signs)
+    return DeviceSettings(u, v, torch.acos(share.clamp(-1, 1)), gain, signs)
 
 
-def realised(core: MeshCore, blocks: Sequence[Block]) -> Settings:
+def realised(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
     """What light meets on the core's specimen, without dynamic noise. Raises as `commanded`."""
     asked, places, chip = commanded(core, blocks), _places(core, blocks), core.chip
     u, v = (

@@ -11,7 +11,7 @@ from lightloom.cost import System
 from lightloom.explore import pareto
 
 
-class Search(Section):
+class ExploreConfig(Section):
     """What is varied, on how many specimens each point is measured, and what it is judged by."""
 
     axes: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from lightloom.common.errors import RequestError
 from lightloom.nn import OpticalLayer, calibrate_ranges, convert, optical_layers, plan, static_converters
 
 
-class Switchboard:
+class LayerSelector:
     """Both forms of every layer, and which of them is in place.
 
     Args:

@@ -12,8 +12,8 @@ from torch import nn
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, write_json
+from lightloom.export.atomic_folder import inside, whole_folder
 from lightloom.export.tensors import read_tensors, write_tensors
-from lightloom.export.whole import inside, whole_folder
 from lightloom.nn import PCMCore, cores
 from lightloom.physics.pcm.levels import PAD
 from lightloom.physics.pcm.schedule import sequence

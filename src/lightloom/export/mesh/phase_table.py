@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from lightloom.common.arguments import checked
-from lightloom.export.settings import Block, Settings, chosen_blocks, commanded, mesh_cores, realised
-from lightloom.export.whole import whole_stream
+from lightloom.export.atomic_folder import whole_stream
+from lightloom.export.mesh.settings import Block, DeviceSettings, chosen_blocks, commanded, mesh_cores, realised
 from lightloom.nn import MeshCore
 from lightloom.physics.mesh import Field, Layout, wiring
 
@@ -79,7 +79,7 @@ def _texts(name: str, core: MeshCore, blocks: Sequence[Block]) -> Iterator[tuple
             yield template.replace(_HERE, here) % tuple(row), len(row) // 3, held
 
 
-def _in_order(found: Settings) -> torch.Tensor:
+def _in_order(found: DeviceSettings) -> torch.Tensor:
     return torch.cat([found.v, found.attenuators, found.u], dim=1)
 
 
