@@ -22,7 +22,7 @@ from lightloom.detect_cases import Trained, load_case
 from lightloom.detecting3d import check_request, detect_moments
 from lightloom.folder import RunFolder
 from lightloom.kept_cases import case_of
-from lightloom.report.pictures import annotate
+from lightloom.report.pictures.boxes2d import annotate
 from lightloom.sweeps import Training
 from lightloom.tasks.detect2d import Detections
 

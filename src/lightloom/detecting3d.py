@@ -25,8 +25,8 @@ from lightloom.kept_cases import case_of
 from lightloom.learn import file_name
 from lightloom.metrics.nuscenes import write_results
 from lightloom.moment_pictures import found_rows, true_rows
-from lightloom.report.birdview import bird_view
-from lightloom.report.boxes3d import annotate3d
+from lightloom.report.pictures.bird_view import bird_view
+from lightloom.report.pictures.boxes3d import annotate3d
 from lightloom.tasks.detect3d import Boxes, results_of
 
 _JPEG = 90

@@ -17,7 +17,7 @@ from lightloom.data.splits import stratified_draw
 from lightloom.explore import Search, check, explore, sensitivity, space, write
 from lightloom.folder import RunFolder, new_folder
 from lightloom.recipes import resolve
-from lightloom.report.explore_page import write_explore_report
+from lightloom.report.pages.explore import write_explore_report
 from lightloom.run import run
 from lightloom.stages import Work
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from lightloom.cli import app
 from lightloom.common.errors import LightloomError, RequestError
 from lightloom.folder import RunFolder
-from lightloom.report.read import read_run
+from lightloom.report.readers.run import read_run
 from lightloom.stages import write_summary
 
 SMALL = ["train.epochs=1", "learn.epochs=1", "data.limit=40", "model.width=2"]
