@@ -6,7 +6,7 @@ from lightloom import chips, cost
 from lightloom.data.detection import frame, shapes
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone, replace_stages
-from lightloom.tasks.detect2d import Detect2D, Detector, FCOSConfig
+from lightloom.tasks.detection2d import Detect2D, Detector, FCOSConfig
 
 torch.manual_seed(0)
 scenes = frame(shapes(8, size=96, seed=0), height=96, width=96)

@@ -10,7 +10,7 @@ from lightloom.data.nuscenes import read_moments, read_tables, scene_splits
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone
-from lightloom.tasks.detect3d import Detect3D, Detector3D, GuideConfig, build_guide, detector_size
+from lightloom.tasks.detection3d import Detect3D, Detector3D, GuideConfig, build_guide, detector_size
 
 torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as folder:

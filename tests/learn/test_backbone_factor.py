@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightloom.data import ImageSet
 from lightloom.learn import TrainConfig, fit
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 CONFIG = TrainConfig(epochs=1, batch_size=8, optimizer="sgd", lr=0.1, weight_decay=0.0, schedule="constant", warmup=0)
 

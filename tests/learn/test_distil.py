@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet, load
-from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective, TrainConfig, fit
-from lightloom.tasks.classify import Classify
+from lightloom.learn import DistillationObjective, DistillationConfig, DistillationModel, TrainConfig, fit
+from lightloom.tasks.classification import Classify
 
 ALL = DistillationConfig(features=1.0, attention=1.0, channels=1.0, logits=1.0, boxes=1.0)
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(3))

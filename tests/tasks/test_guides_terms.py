@@ -13,13 +13,13 @@ from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import Views
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.learn.distil import gaussian_heatmap
-from lightloom.tasks.detect3d.config import Detector3DConfig
-from lightloom.tasks.detect3d.detector import Detector3D, Detector3DOutput
-from lightloom.tasks.detect3d.guides import FocalConfig, GuideConfig, HeatmapConfig, build_guide
-from lightloom.tasks.detect3d.guides.masks import Objects, ground_mask
-from lightloom.tasks.detect3d.guides.pairs import Aims, seen_by
-from lightloom.tasks.detect3d.guides.restore import Regenerate, Restore, standard
-from lightloom.tasks.detect3d.losses import detection_loss
+from lightloom.tasks.detection3d.config import Detector3DConfig
+from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
+from lightloom.tasks.detection3d.guides import FocalConfig, GuideConfig, HeatmapConfig, build_guide
+from lightloom.tasks.detection3d.guides.masks import Objects, ground_mask
+from lightloom.tasks.detection3d.guides.pairs import Aims, seen_by
+from lightloom.tasks.detection3d.guides.restore import Regenerate, Restore, standard
+from lightloom.tasks.detection3d.losses import detection_loss
 
 AREA = (-8.0, -8.0, -2.0, 8.0, 8.0, 2.0)
 EXPERT = Detector3DConfig(

@@ -10,7 +10,7 @@ from lightloom.common.config import Section, at_most
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn.distil import DistillationConfig
 from lightloom.nn.diffractive import Mixing
-from lightloom.tasks.detect2d import FCOSConfig
+from lightloom.tasks.detection2d import FCOSConfig
 
 
 class ScenesConfig(Section):

@@ -11,7 +11,7 @@ from lightloom.config.detection import BackboneConfig, HybridConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn.distil import DistillationConfig
-from lightloom.tasks.detect3d import Detector3DConfig, GuideConfig, detector_size
+from lightloom.tasks.detection3d import Detector3DConfig, GuideConfig, detector_size
 
 
 class MomentsConfig(Section):
