@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet, load
-from lightloom.learn import DistillationObjective, DistillationConfig, DistillationModel, TrainConfig, fit
+from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective, TrainConfig, fit
 from lightloom.tasks.classification import Classify
 
 ALL = DistillationConfig(features=1.0, attention=1.0, channels=1.0, logits=1.0, boxes=1.0)

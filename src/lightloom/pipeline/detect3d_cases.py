@@ -17,7 +17,7 @@ from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.data.multicamera import Views, view_augmentation
-from lightloom.learn import DistillationObjective, DistillationModel
+from lightloom.learn import DistillationModel, DistillationObjective
 from lightloom.nn.backbones import SIZES
 from lightloom.pipeline.case_store import (
     keep_weights,

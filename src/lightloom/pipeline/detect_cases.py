@@ -16,7 +16,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.config import RunConfig
 from lightloom.data.detection import augmentation
-from lightloom.learn import DistillationObjective, DistillationModel
+from lightloom.learn import DistillationModel, DistillationObjective
 from lightloom.nn.backbones import SIZES
 from lightloom.pipeline.case_store import (
     keep_weights,
