@@ -10,5 +10,5 @@ MESH = Technology(
     name="mesh",
     chip=MeshChip,
     presets=MESH_PRESETS,
-    core="lightloom.nn.mesh_core:MeshCore",
+    core="lightloom.nn.cores.mesh:MeshCore",
 )

@@ -10,5 +10,5 @@ PCM = Technology(
     name="pcm",
     chip=PCMChip,
     presets=PCM_PRESETS,
-    core="lightloom.nn.pcm_core:PCMCore",
+    core="lightloom.nn.cores.pcm:PCMCore",
 )
