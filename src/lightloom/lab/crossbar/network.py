@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lightloom.chips import Aged, PCMErrors, Specimen
+from lightloom.chips import Aged, PCMErrors, PCMSpecimen
 from lightloom.common.errors import WorkError
 from lightloom.common.seeds import named_seed
 from lightloom.lab.crossbar.instrument import CrossbarInstrument, SimulatedCrossbar
@@ -107,7 +107,9 @@ def wear_rates(model: nn.Module) -> dict[str, Tensor]:
     return rates
 
 
-def age(model: nn.Module, specimen: Specimen, inferences: float, *, spent: Mapping[str, Tensor] | None = None) -> Aged:
+def age(
+    model: nn.Module, specimen: PCMSpecimen, inferences: float, *, spent: Mapping[str, Tensor] | None = None
+) -> Aged:
     """The chip of a model after so many more inferences, and the model moved onto it.
 
     Args:
@@ -117,7 +119,7 @@ def age(model: nn.Module, specimen: Specimen, inferences: float, *, spent: Mappi
         spent: Writes besides, of each cell, by name of the core, such as those of a survey: `instrument.writes`.
 
     Returns:
-        What `Specimen.aged` gives.
+        What `PCMSpecimen.aged` gives.
     """
     if spent:
         specimen = specimen.aged(spent, 1).specimen
