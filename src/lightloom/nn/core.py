@@ -35,6 +35,8 @@ class TensorCore(CachingModule, ABC):
     modes: ClassVar[tuple[Mode, ...]]
     """What can train; the first is the usual one, "weight" the electronic twin."""
     mode: Mode
+    specimen: Specimen | None
+    """The manufactured chip that it is on; None is one without hidden errors."""
     matrix: Any
     """In mode "weight", the plain matrix [groups * rows, columns]."""
     blocks: tuple[int, int, int]
@@ -90,7 +92,7 @@ class TensorCore(CachingModule, ABC):
     """Names of all parameters and buffers that decide the effective matrix."""
 
     @abstractmethod
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on the specimens of the core's chip with these seeds.
 
         They are those of `install` and `weight`, one specimen after the other, to rounding, but made together and
