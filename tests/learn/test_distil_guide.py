@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.learn import Distil, DistilConfig, Pupil, TrainConfig, fit
+from lightloom.learn import Distil, DistilConfig, Pupil, Session, TrainConfig, TrainingData, fit
 
 NONE = DistilConfig(features=0.0)
 SOME = DistilConfig(features=0.5)
@@ -35,6 +35,9 @@ class Small(nn.Module):
 
 
 class Scores:
+    metric = "accuracy"
+    higher_is_better = True
+
     def loss(self, outputs: Answer, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs.scores, targets)
 
@@ -124,7 +127,7 @@ def test_a_training_calls_the_guide_at_each_step_and_not_to_evaluate(tmp_path: P
     pair, distil = pupil(), Distil(Scores(), NONE)
     start = pair.guide.change.weight.detach().clone()
     config = TrainConfig(epochs=2, batch_size=4, lr=0.01, keep="last")
-    fit(pair, data, data, distil, config, folder=tmp_path, stage="guided", seed=0, device="cpu", prepare=distil.prepare)
+    fit(pair, TrainingData(data, data), distil, config, Session(tmp_path, "guided", 0, "cpu"), prepare=distil.prepare)
     assert len(pair.guide.calls) == 6
     assert not torch.equal(start, pair.guide.change.weight)
 

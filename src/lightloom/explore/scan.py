@@ -106,8 +106,8 @@ class Bench:
     @torch.no_grad()
     def _distance(self, name: str, what: str) -> float:
         assert self.samples is not None  # `distance` has looked
-        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.images.device)
-        probes: Tensor = self.samples.images[numbers]
+        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.inputs.device)
+        probes: Tensor = self.samples.inputs[numbers]
         wanted = self.board.put(())(probes)
         with drawn_from(self.seeds.start, "sensitivity", "distance", what):
             made = Population(self.board.put((name,)), self.seeds)(probes)

@@ -1,4 +1,4 @@
-"""Distillation as a task: another task's loss, and what the teacher knows beside it."""
+"""Distillation as an objective: another one's loss, and what the teacher knows beside it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lightloom.learn.distil.adapters import Stage
 from lightloom.learn.distil.config import DistilConfig, Term
 from lightloom.learn.distil.pupil import Pupil, PupilOutput
 from lightloom.learn.distil.response import Response
-from lightloom.learn.engine import Task
+from lightloom.learn.objective import Objective
 
 _DENSE = 3  # axes from which on logits are one sigmoid per class and position
 
 
 class Distil:
-    """A task whose loss also asks the student of a `Pupil` to be like its teacher.
+    """An objective whose loss also asks the student of a `Pupil` to be like its teacher.
 
     Hand it to `fit` with the pupil as the model, and `prepare=distil.prepare`. The loss is L_task + w(t) x the weighted
     sum of terms, each summed over stages (features) or averaged over the positions of all levels that count (heads);
@@ -29,10 +29,10 @@ class Distil:
     With strategy `two` it is the terms alone until the share `alone` of the training is done, and L_task alone from
     then on, without running the teacher.
 
-    A task that itself wraps another, as one that pays for writes, goes around this one.
+    An objective that itself wraps another, as one that pays for writes, goes around this one.
 
     Args:
-        task: Loss and figures of the student itself.
+        objective: Loss and metrics of the student itself; its primary metric decides which epoch is best.
         config: Terms, weights, course; the same as the pupil's.
         frozen: Parts of the student that the first phase of `two` holds still, as its neck and head.
 
@@ -40,15 +40,25 @@ class Distil:
         RequestError: Parts are to be frozen and there is only one phase.
     """
 
-    def __init__(self, task: Task, config: DistilConfig, frozen: Sequence[str] = ()) -> None:
+    def __init__(self, objective: Objective, config: DistilConfig, frozen: Sequence[str] = ()) -> None:
         if frozen and config.strategy != "two":
             raise RequestError(
                 f"`frozen` names {', '.join(f'`{name}`' for name in frozen)}, which only strategy `two` freezes; "
                 "leave it empty, or take that strategy."
             )
-        self.task, self.config, self.frozen = task, config, tuple(frozen)
+        self.objective, self.config, self.frozen = objective, config, tuple(frozen)
         steady = config.strategy == "single" and config.schedule == "constant"
         self.done: float | None = 0.0 if steady else None
+
+    @property
+    def metric(self) -> str:
+        """Name of the primary metric, that of the objective which is wrapped."""
+        return self.objective.metric
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value of the primary metric is a better model."""
+        return self.objective.higher_is_better
 
     def prepare(self, model: nn.Module, done: float = 0.0) -> None:
         """Set weight and phase for what follows; both are functions of `done`, so a resumed training finds them again.
@@ -66,7 +76,7 @@ class Distil:
                 f"A distillation trains a `Pupil`, not a {type(model).__name__}; wrap the student in one."
             )
         if model.config != self.config:
-            raise RequestError("The pupil was made for another config than the task's; give both the same one.")
+            raise RequestError("The pupil was made for another config than the objective's; give both the same one.")
         if self.config.strategy == "two" and _processes() > 1:
             raise RequestError(
                 "Strategy `two` leaves parts without gradients, which several processes cannot share; "
@@ -86,15 +96,15 @@ class Distil:
             raise ValueError("the weight or phase changes during training: hand `prepare=distil.prepare` to `fit`")
         weight = self.config.weight(self.done)
         if weight == 0 or not (self.config.terms or outputs.guided):
-            return self.task.loss(outputs.student, targets)
+            return self.objective.loss(outputs.student, targets)
         pull = [weight * getattr(self.config, name) * term for name, term in self.terms(outputs).items()]
         pull += [weight * term for term in outputs.guided.values()]
-        own = [] if self.config.is_alone(self.done) else [self.task.loss(outputs.student, targets)]
+        own = [] if self.config.is_alone(self.done) else [self.objective.loss(outputs.student, targets)]
         return torch.stack([*own, *pull]).sum()
 
-    def evaluate(self, model: nn.Module, images: Any) -> Mapping[str, float]:
-        """The task's figures of the student alone."""
-        return self.task.evaluate(model.student if isinstance(model, Pupil) else model, images)
+    def evaluate(self, model: nn.Module, data: Any) -> Mapping[str, float]:
+        """The metrics of the student alone."""
+        return self.objective.evaluate(model.student if isinstance(model, Pupil) else model, data)
 
     def terms(self, outputs: PupilOutput) -> dict[str, Tensor]:
         """The terms of the config that have a weight, each a scalar before it, by name; for the loss, and for watching.

@@ -30,12 +30,15 @@ class Finder(Protocol):
 
 
 class Detect2D:
-    """Detection of objects in images.
+    """Detection of objects in images; its primary metric is COCO's AP.
 
     Args:
         detector: That is trained or measured.
         chunk: Images looked at together when measuring; bounds memory.
     """
+
+    metric = "AP"
+    higher_is_better = True
 
     def __init__(self, detector: Finder, chunk: int = 8) -> None:
         self.detector, self.chunk = detector, chunk
@@ -45,10 +48,10 @@ class Detect2D:
         return self.detector.loss(outputs, targets)
 
     def evaluate(self, model: nn.Module, images: FramedSet) -> dict[str, float]:
-        """Mean `loss`, COCO's figures, and AP once more as `accuracy`."""
+        """Mean `loss`, and COCO's metrics, `AP` among them."""
         found, loss = self.look(model, images)
         figures = evaluate(images.source, found).figures
-        return {"loss": loss, "accuracy": figures["AP"], **figures}
+        return {"loss": loss, **figures}
 
     def measure(self, model: nn.Module, images: FramedSet) -> tuple[Precision, list[Detections]]:
         """Everything about precision, and the detections in pixels of the images as they were read."""

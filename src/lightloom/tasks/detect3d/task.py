@@ -17,12 +17,15 @@ from lightloom.tasks.detect3d.detector import Detector3D
 
 
 class Detect3D:
-    """Detection of boxes around a vehicle.
+    """Detection of boxes around a vehicle; its primary metric is the NDS of nuScenes.
 
     Args:
         detector: That is trained or measured.
         chunk: Moments looked at together when measuring; bounds memory.
     """
+
+    metric = "NDS"
+    higher_is_better = True
 
     def __init__(self, detector: Detector3D, chunk: int = 8) -> None:
         self.detector, self.chunk = detector, chunk
@@ -32,10 +35,10 @@ class Detect3D:
         return self.detector.loss(outputs, targets)
 
     def evaluate(self, model: nn.Module, images: MultiCameraSet) -> dict[str, float]:
-        """Mean `loss`, the nuScenes figures, and NDS once more as `accuracy`."""
+        """Mean `loss`, and the nuScenes metrics, `NDS` among them."""
         found, loss = self.look(model, images)
         figures = evaluate_moments(images.moments, found)
-        return {"loss": loss, "accuracy": figures.NDS, **figures.means}
+        return {"loss": loss, **figures.means}
 
     def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[Figures, list[Boxes]]:
         """All nuScenes figures, and the boxes in the ego frame of each moment."""
