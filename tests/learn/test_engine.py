@@ -25,7 +25,7 @@ from lightloom.learn import (
     sample_batches,
     save_weights,
 )
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 Augment = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 CONFIG = TrainConfig(epochs=4, batch_size=10, lr=1e-2)
@@ -256,7 +256,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from test_engine import CONFIG, Doubled, images
 from lightloom.learn import Session, TrainingData, fit
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 torch.manual_seed(1)
 session = Session(Path(sys.argv[2]), "train", 0, "cpu")
 fit(Doubled(), TrainingData(images(51), images(20, 1)), Classify(), CONFIG, session)

@@ -16,7 +16,7 @@ from lightloom.learn import Session, TrainConfig, TrainingData, fit, train_only_
 from lightloom.learn.sampling import PRESETS, Sampling, attach, sample_batches, sampling_preset
 from lightloom.learn.study import gradient_study, sweep
 from lightloom.nn import convert, install, optical_layers
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 L2IGHT = chips.preset("l2ight")
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import Views
 from lightloom.nn.backbones import SIZES as BACKBONES
-from lightloom.tasks.detect3d import SIZES, Detector3D, Detector3DConfig, Detector3DOutput, detector_size
+from lightloom.tasks.detection3d import SIZES, Detector3D, Detector3DConfig, Detector3DOutput, detector_size
 
 AREA = (-10.0, -10.0, -3.0, 10.0, 10.0, 1.0)
 FRAME = (32, 48)
@@ -164,7 +164,7 @@ def test_the_past_is_seen_in_turn_and_warped() -> None:
     """Three moments by hand, each with the map of the one before."""
     detector, given = build(), views(moments=3)
     assert detector.encoder is not None
-    from lightloom.tasks.detect3d.encoder import Before
+    from lightloom.tasks.detection3d.encoder import Before
 
     with torch.no_grad():
         ground = detector.encoder(detector.look(given, 0))

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
-from lightloom.tasks.detect3d.camera_attention import CameraAttention, pillars
-from lightloom.tasks.detect3d.cameras import CameraMaps
-from lightloom.tasks.detect3d.config import Detector3DConfig
-from lightloom.tasks.detect3d.encoder import Before, Encoder
-from lightloom.tasks.detect3d.temporal import TemporalAttention, centres, warp
+from lightloom.tasks.detection3d.camera_attention import CameraAttention, pillars
+from lightloom.tasks.detection3d.cameras import CameraMaps
+from lightloom.tasks.detection3d.config import Detector3DConfig
+from lightloom.tasks.detection3d.encoder import Before, Encoder
+from lightloom.tasks.detection3d.temporal import TemporalAttention, centres, warp
 
 AREA = (-8.0, -4.0, -2.0, 8.0, 4.0, 2.0)  # cells of 1 m on a map of 8 x 16
 SHAPE = (8, 16)

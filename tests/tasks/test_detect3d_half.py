@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from lightloom.tasks.detect3d.deformable import DeformableAttention
-from lightloom.tasks.detect3d.geometry import project_points
-from lightloom.tasks.detect3d.temporal import warp
+from lightloom.tasks.detection3d.deformable import DeformableAttention
+from lightloom.tasks.detection3d.geometry import project_points
+from lightloom.tasks.detection3d.temporal import warp
 
 HALF = torch.autocast("cpu", torch.bfloat16)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightloom.tasks.detect3d.cameras import CameraMaps
-from lightloom.tasks.detect3d.perspective import PerspectiveHead, Sighted, perspective_loss
+from lightloom.tasks.detection3d.cameras import CameraMaps
+from lightloom.tasks.detection3d.perspective import PerspectiveHead, Sighted, perspective_loss
 
 CLASSES, ROWS, COLUMNS, STRIDE = 3, 3, 5, 8  # the frame is 24 x 38: its last cells reach beyond it
 FRAME = (24, 38)

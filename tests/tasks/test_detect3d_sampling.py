@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightloom.tasks.detect3d import sheet
-from lightloom.tasks.detect3d.deformable import Aimed, DeformableAttention, look
-from lightloom.tasks.detect3d.sheet import lay_out, sample
+from lightloom.tasks.detection3d import sheet
+from lightloom.tasks.detection3d.deformable import Aimed, DeformableAttention, look
+from lightloom.tasks.detection3d.sheet import lay_out, sample
 
 SHAPES = ((4, 6), (3, 3), (1, 2))
 IMAGES, HEADS, DEPTH, POINTS, LOOKS = 3, 2, 3, 2, 7

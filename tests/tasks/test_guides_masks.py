@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from lightloom.tasks.detect3d.geometry import encode_boxes
-from lightloom.tasks.detect3d.guides.masks import Objects, corners, extents, found, ground_mask, joined, view_mask
+from lightloom.tasks.detection3d.geometry import encode_boxes
+from lightloom.tasks.detection3d.guides.masks import Objects, corners, extents, found, ground_mask, joined, view_mask
 
 AREA = (-10.0, -8.0, -2.0, 14.0, 8.0, 2.0)
 FRAME = (48, 80)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lightloom.bench.measure import medians, peak_of_child, report_rise
 from lightloom.data.multicamera import Views
 from lightloom.nn.backbones import build_backbone
-from lightloom.tasks.detect3d import SIZES, Detector3D, lay_out, sample
+from lightloom.tasks.detection3d import SIZES, Detector3D, lay_out, sample
 
 _CLASSES = 10
 _CELLS, _LAYERS = 32, 2  # of the map of the ground, a side, and of its encoder

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_yaml, table
 from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.output import answer, show_yaml, table
 
 
 @app.command()
@@ -80,7 +80,7 @@ def doctor(
     """Check what is installed, and build the optional kernels."""
 
     def work() -> dict[str, Any]:
-        from lightloom.doctor import examine
+        from lightloom.commands.doctor import examine
 
         return examine(build_kernels=build_kernels)
 

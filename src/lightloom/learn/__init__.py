@@ -2,7 +2,7 @@
 
 from lightloom.learn.checkpoint import load_weights, read_tensors, save_weights, write_tensors
 from lightloom.learn.config import TrainConfig
-from lightloom.learn.distil import Distil, DistilConfig, Pupil
+from lightloom.learn.distil import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.learn.engine import Augment, BatchSampler, Prepare, TrainingData, fit
 from lightloom.learn.mismatch import gradient_angles
 from lightloom.learn.objective import Objective
@@ -17,11 +17,11 @@ from lightloom.learn.zeroth import ZerothConfig, fit_zeroth
 __all__ = [
     "Augment",
     "BatchSampler",
-    "Distil",
-    "DistilConfig",
+    "DistillationConfig",
+    "DistillationModel",
+    "DistillationObjective",
     "Objective",
     "Prepare",
-    "Pupil",
     "Sampling",
     "Session",
     "TrainConfig",

@@ -1,0 +1,83 @@
+"""Detection in space as the training engine sees it: a loss for a batch, and the nuScenes figures for a set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightloom.data.multicamera import MultiCameraSet
+from lightloom.data.nuscenes import Moment
+from lightloom.metrics.nuscenes import Figures, Results, evaluate, found_of, truth_of
+from lightloom.tasks.detection3d.decode import Boxes
+from lightloom.tasks.detection3d.detector import Detector3D
+
+
+class Detect3D:
+    """Detection of boxes around a vehicle; its primary metric is the NDS of nuScenes.
+
+    Args:
+        detector: That is trained or measured.
+        chunk: Moments looked at together when measuring; bounds memory.
+    """
+
+    metric = "NDS"
+    higher_is_better = True
+
+    def __init__(self, detector: Detector3D, chunk: int = 8) -> None:
+        self.detector, self.chunk = detector, chunk
+
+    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
+        """That of the detector."""
+        return self.detector.loss(outputs, targets)
+
+    def evaluate(self, model: nn.Module, images: MultiCameraSet) -> dict[str, float]:
+        """Mean `loss`, and the nuScenes metrics, `NDS` among them."""
+        found, loss = self.look(model, images)
+        figures = evaluate_moments(images.moments, found)
+        return {"loss": loss, **figures.means}
+
+    def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[Figures, list[Boxes]]:
+        """All nuScenes figures, and the boxes in the ego frame of each moment."""
+        found, _ = self.look(model, images)
+        return evaluate_moments(images.moments, found), found
+
+    @torch.no_grad()
+    def look(self, model: nn.Module, images: MultiCameraSet) -> tuple[list[Boxes], float]:
+        """Boxes at each moment, in its ego frame, and the mean loss."""
+        was_training = model.training
+        model.eval()
+        found: list[Boxes] = []
+        total = 0.0
+        for indices in torch.split(torch.arange(len(images)), self.chunk):
+            views = images.images[indices.to(images.labels.device)].to(self.detector.mean.device)
+            targets = images.labels[indices.to(images.labels.device)].to(self.detector.mean.device)
+            output = model(views)
+            total += float(self.loss(output, targets)) * len(indices)
+            found += [Boxes(*(part.cpu() for part in each)) for each in self.detector.detect(output)]
+        model.train(was_training)
+        return found, total / len(images)
+
+
+def evaluate_moments(moments: Sequence[Moment], found: Sequence[Boxes]) -> Figures:
+    """NDS and what it is made of.
+
+    Args:
+        moments: What was there.
+        found: Boxes at each moment, in its ego frame.
+    """
+    reference = truth_of(moments)
+    return evaluate(reference.truth, results_of(moments, found), reference.ego, reference.racks)
+
+
+def results_of(moments: Sequence[Moment], found: Sequence[Boxes]) -> Results:
+    """Boxes found at each moment in its ego frame, in the global frame and with the likely attributes."""
+    return found_of(
+        moments,
+        [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in found],
+        [np.asarray(each.scores.numpy(), dtype=np.float64) for each in found],
+        [each.labels.numpy() for each in found],
+    )
