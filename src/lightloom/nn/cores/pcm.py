@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import PCMChip, PCMErrors, Specimen, several
-from lightloom.chips.given import chip_of
+from lightloom.chips.arguments import chip_of
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore

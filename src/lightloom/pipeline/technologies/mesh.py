@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
-from lightloom.lab.mesh.identify import Identified, Records, identify, load_known, save_known, to_targets
+from lightloom.lab.mesh.identify import (
+    Identified,
+    Measurements,
+    identify,
+    load_identified,
+    save_identified,
+    settings_for_targets,
+)
 from lightloom.lab.mesh.in_situ_mapping import map_targets
 from lightloom.lab.network import Rack, racks
 from lightloom.nn import MeshCore, cores
@@ -21,8 +28,8 @@ def calibrate(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list[d
     rows = []
     for number, rack in enumerate(_racks(work, model, "calibrate")):
         known = _identify(work, rack, number)
-        save_known(known, work.folder.file(f"twin-{number}.safetensors"))
-        rack.store(*to_targets(known.twin, rack.targets(wanted)))
+        save_identified(known, work.folder.file(f"twin-{number}.safetensors"))
+        rack.store(*settings_for_targets(known.twin, rack.targets(wanted)))
         rows.append(
             {
                 "calls": known.calls,
@@ -40,8 +47,8 @@ def map_weights(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list
     """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
     rows = []
     for number, rack in enumerate(_racks(work, model, "map")):
-        known = load_known(work.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
-        mapped = map_targets(rack.instrument, known, rack.targets(wanted), looks=work.config.bench.looks)
+        known = load_identified(work.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
+        mapped = map_targets(rack.instrument, known, rack.targets(wanted), verify_calls=work.config.bench.looks)
         rack.store(mapped.settings, mapped.gain)
         rows.append(
             {
@@ -73,7 +80,7 @@ def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:
 def _identify(work: Work, rack: Rack, number: int) -> Identified:
     """Measure the chip until it is known; measurements of an attempt that failed are not made again."""
     bench, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
-    records = Records.load(path) if path.exists() else Records()
+    measurements = Measurements.load(path) if path.exists() else Measurements()
     try:
         with follow("calibrate", bench.budget or 4 * rack.instrument.size + 256) as report:
             return identify(
@@ -81,9 +88,9 @@ def _identify(work: Work, rack: Rack, number: int) -> Identified:
                 accuracy=bench.accuracy,
                 budget=bench.budget,
                 seed=work.config.seed,
-                records=records,
+                measurements=measurements,
                 report=report,
             )
     finally:
-        if len(records):  # an instrument that fails half-way costs nothing that was measured
-            records.save(path)
+        if len(measurements):  # an instrument that fails half-way costs nothing that was measured
+            measurements.save(path)
