@@ -90,7 +90,7 @@ class TensorCore(CachingModule, ABC):
     """Names of all parameters and buffers that decide the effective matrix."""
 
     @abstractmethod
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on the specimens of the core's chip with these seeds.
 
         They are those of `install` and `weight`, one specimen after the other, to rounding, but made together and

@@ -98,9 +98,9 @@ class MeshCore(TensorCore):
         return device
 
     @checked
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
-        return mesh_ensemble.weights_on(self, seeds)
+        return mesh_ensemble.specimen_weights(self, seeds)
 
     @property
     def noisy(self) -> bool:

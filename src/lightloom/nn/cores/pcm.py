@@ -113,7 +113,7 @@ class PCMCore(TensorCore):
 
     @checked
     @torch.no_grad()
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
         if self.mode == "weight":
             return self.matrix.detach().expand(len(seeds), -1, -1)

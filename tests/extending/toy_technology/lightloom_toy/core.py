@@ -51,7 +51,7 @@ class ToyCore(TensorCore):
         generator = named_generator(seed, "specimen", self.name, "gain")
         return 1 + self.chip.gain_std * torch.randn(self.matrix.shape, generator=generator)
 
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The matrices [S, groups * rows, columns] on many specimens."""
         return torch.stack([self.matrix.detach() * self._gains(seed) for seed in seeds])
 
