@@ -6,7 +6,7 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
-from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.instrument import BlockSettings
 from lightloom.lab.mesh.mapping import ideal_settings
 from lightloom.lab.instrumented import instruments_for
 from lightloom.lab.mesh.network import InstrumentedMeshes
@@ -67,7 +67,7 @@ def test_settings_are_copied_not_shared() -> None:
     (bench,) = instruments_for(model, InstrumentedMeshes)
     zeros = torch.zeros(8, 36, dtype=torch.float64)
     sigma = torch.ones(8, 9, dtype=torch.float64)
-    bench.store(Settings(zeros, zeros, sigma), torch.full((8,), 2.0, dtype=torch.float64))
+    bench.store(BlockSettings(zeros, zeros, sigma), torch.full((8,), 2.0, dtype=torch.float64))
     core = optical_layers(model)["0"].core
     assert torch.equal(core.sigma.detach(), torch.full_like(core.sigma, 2.0))
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_a_drive_at_the_top_of_its_range_stays_there_in_single_precision() -> No
     model = network(L2IGHT).float()
     (bench,) = instruments_for(model, InstrumentedMeshes)
     top = torch.full((8, 36), 2 * torch.pi - 1e-12, dtype=torch.float64)
-    settings = Settings(top, top, torch.linspace(-0.9, 0.8, 9, dtype=torch.float64).expand(8, -1))
+    settings = BlockSettings(top, top, torch.linspace(-0.9, 0.8, 9, dtype=torch.float64).expand(8, -1))
     gain = torch.full((8,), 1.5, dtype=torch.float64)
     bench.store(settings, gain)
     bench.instrument.program(settings)

@@ -23,7 +23,7 @@ from lightloom.pipeline.case_store import case_of
 from lightloom.pipeline.comparison import Training
 from lightloom.pipeline.detect_cases import Trained, load_case
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.report.pictures import annotate
+from lightloom.report.pictures.boxes2d import annotate
 from lightloom.tasks.detection2d import Detections
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

@@ -25,8 +25,8 @@ from lightloom.pipeline.case_store import case_of
 from lightloom.pipeline.detect3d_cases import Trained, load_case
 from lightloom.pipeline.moment_pictures import found_rows, true_rows
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.report.birdview import bird_view
-from lightloom.report.boxes3d import annotate3d
+from lightloom.report.pictures.bird_view import bird_view
+from lightloom.report.pictures.boxes3d import annotate3d
 from lightloom.tasks.detection3d import Boxes, results_of
 
 _JPEG = 90

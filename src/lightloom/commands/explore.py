@@ -19,7 +19,7 @@ from lightloom.pipeline.context import Work
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder, new_folder
 from lightloom.recipes import resolve
-from lightloom.report.explore_page import write_explore_report
+from lightloom.report.pages.explore import write_explore_report
 
 TECHNOLOGIES = ("chip=l2ight,noems,elight", "chip.block_size=4,8,16,32", "chip.weight_bits=4,6,8")
 """What is varied where nothing is said: technology, block size, and bits of a phase."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightloom.chips import MeshErrors
 from lightloom.lab.instrumented import InstrumentedCores
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument
 from lightloom.nn import MeshCore
 from lightloom.physics import blocks
 from lightloom.physics.phases import TWO_PI
@@ -47,7 +47,7 @@ class InstrumentedMeshes(InstrumentedCores):
         return torch.cat([_blocks(core, weights[name]) for name, core in self.cores.items()])
 
     @torch.no_grad()
-    def store(self, settings: Settings, gain: Tensor) -> None:
+    def store(self, settings: BlockSettings, gain: Tensor) -> None:
         """Leave settings that were determined on the bench in the cores: a block makes gain * U diag(sigma) V.
 
         Args:

@@ -218,7 +218,7 @@ class MeshCore(TensorCore):
             for tensor, values in zip(settings, (u_made.phases, sigma, v_made.phases), strict=True):
                 tensor[here] = values
 
-    def _decompose(self, factor: Tensor) -> mesh.Settings:
+    def _decompose(self, factor: Tensor) -> mesh.MeshPhases:
         wide = factor if self.chip.field == "real" else factor.to(torch.complex128)
         return mesh.decompose(wide, layout=self.chip.layout)
 

@@ -10,7 +10,14 @@ from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
 from lightloom.lab.instrumented import instruments_for
-from lightloom.lab.mesh.identify import Identified, Records, identify, load_known, save_known, to_targets
+from lightloom.lab.mesh.identify import (
+    Identified,
+    Measurements,
+    identify,
+    load_identified,
+    save_identified,
+    settings_for_targets,
+)
 from lightloom.lab.mesh.in_situ_mapping import map_targets
 from lightloom.lab.mesh.network import InstrumentedMeshes
 from lightloom.nn import MeshCore, cores
@@ -22,8 +29,8 @@ def calibrate(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list[d
     rows = []
     for number, bench in enumerate(_benches(work, model, "calibrate")):
         known = _identify(work, bench, number)
-        save_known(known, work.folder.file(f"twin-{number}.safetensors"))
-        bench.store(*to_targets(known.twin, bench.targets(wanted)))
+        save_identified(known, work.folder.file(f"twin-{number}.safetensors"))
+        bench.store(*settings_for_targets(known.twin, bench.targets(wanted)))
         rows.append(
             {
                 "calls": known.calls,
@@ -41,8 +48,8 @@ def map_weights(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list
     """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
     rows = []
     for number, bench in enumerate(_benches(work, model, "map")):
-        known = load_known(work.folder.file(f"twin-{number}.safetensors"), bench.instrument.chip)
-        mapped = map_targets(bench.instrument, known, bench.targets(wanted), looks=work.config.bench.looks)
+        known = load_identified(work.folder.file(f"twin-{number}.safetensors"), bench.instrument.chip)
+        mapped = map_targets(bench.instrument, known, bench.targets(wanted), verify_calls=work.config.bench.looks)
         bench.store(mapped.settings, mapped.gain)
         rows.append(
             {
@@ -75,7 +82,7 @@ def _benches(work: Work, model: nn.Module, stage: str) -> list[InstrumentedMeshe
 def _identify(work: Work, bench: InstrumentedMeshes, number: int) -> Identified:
     """Measure the chip until it is known; measurements of an attempt that failed are not made again."""
     settings, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
-    records = Records.load(path) if path.exists() else Records()
+    measurements = Measurements.load(path) if path.exists() else Measurements()
     try:
         with follow("calibrate", settings.budget or 4 * bench.instrument.size + 256) as report:
             return identify(
@@ -83,9 +90,9 @@ def _identify(work: Work, bench: InstrumentedMeshes, number: int) -> Identified:
                 accuracy=settings.accuracy,
                 budget=settings.budget,
                 seed=work.config.seed,
-                records=records,
+                measurements=measurements,
                 report=report,
             )
     finally:
-        if len(records):  # an instrument that fails half-way costs nothing that was measured
-            records.save(path)
+        if len(measurements):  # an instrument that fails half-way costs nothing that was measured
+            measurements.save(path)
