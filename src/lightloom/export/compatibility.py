@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +102,7 @@ def fill(model: nn.Module, description: Description, tensors: dict[str, Tensor],
         RequestError: A mode, a tensor or an order does not fit the model.
     """
     whole = tensors | {name: tensors[first] for name, first in description.shared.items() if first in tensors}
-    modes = {saved.name: cast(Mode, saved.mode) for saved in description.layers}
+    modes = {saved.name: saved.mode for saved in description.layers}
     following: dict[TensorCore, Callable[[], None]] = {}
     for name, layer in optical_layers(model).items():
         core = layer.core

@@ -208,7 +208,7 @@ def read_chips(folder: Path) -> dict[str, Chip]:
     chips: dict[str, Chip] = {}
     for key, fields in named.items():
         technology = fields.get("technology") if isinstance(fields, dict) else None
-        if technology not in TECHNOLOGIES:
+        if not isinstance(technology, str) or technology not in TECHNOLOGIES:
             raise RequestError(
                 f"`{folder / CHIPS}`: `{key}` has no known technology. {nearest(str(technology), TECHNOLOGIES)}"
             )

@@ -32,7 +32,7 @@ from lightloom.pipeline.case_store import (
 from lightloom.pipeline.comparison import Training
 from lightloom.pipeline.detectors3d import Surroundings, build_detector3d, read_surroundings
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.tasks.detection3d import Detect3D, Detector3D, build_guide
+from lightloom.tasks.detection3d import Detect3D, Detector3D, build_distiller
 
 _TRIED = 2  # moments that every detector is shown before the first is trained
 
@@ -161,11 +161,11 @@ def _build_distillation(
     """A detector with its teacher, and what guides it to where objects are."""
     wanted, sample = config.detect3d, _sample(scenes)
     torch.manual_seed(named_seed(config.seed, "pupil"))
-    guide = build_guide(wanted.guide, detector, teacher, sample)
+    distiller = build_distiller(wanted.guide, detector, teacher, sample)
     distil = DistillationObjective(
         Detect3D(detector), wanted.distil, detector.later_parts if wanted.distil.strategy == "two" else ()
     )
-    return DistillationModel(detector, teacher, sample, wanted.distil, distiller=guide), distil, distil.prepare
+    return DistillationModel(detector, teacher, sample, wanted.distil, distiller=distiller), distil, distil.prepare
 
 
 class Trained(NamedTuple):

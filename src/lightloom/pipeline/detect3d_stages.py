@@ -14,7 +14,7 @@ from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_json
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
-from lightloom.data.multicamera import Area, MultiCameraSet, Views
+from lightloom.data.multicamera import BEVRange, MultiCameraSet, Views
 from lightloom.data.nuscenes import Moment
 from lightloom.learn.distil import gaussian_heatmap
 from lightloom.metrics.nuscenes import Figures, write_results
@@ -102,7 +102,7 @@ def _frame(work: Work, number: int, test: MultiCameraSet, place: int) -> dict[st
     }
 
 
-def _masks(test: MultiCameraSet, shown: Sequence[int], area: Area, drawn: HeatmapConfig) -> dict[str, Tensor]:
+def _masks(test: MultiCameraSet, shown: Sequence[int], area: BEVRange, drawn: HeatmapConfig) -> dict[str, Tensor]:
     """Where the boxes of each shown moment are on the ground, as HeatmapDistiller draws them."""
     if not shown:
         return {}
@@ -118,8 +118,8 @@ def _looked(name: str, detector: Detector3D, views: Views, frames: Sequence[dict
     for number, frame in enumerate(frames):
         output = detector.eval()(Views(*(part[number : number + 1] for part in views)))
         frame["queries"][name] = _positions(output)
-        if output.ground is not None:
-            maps[f"{name}/{number}/ground"] = output.ground[0].norm(dim=0).cpu()
+        if output.bev is not None:
+            maps[f"{name}/{number}/ground"] = output.bev[0].norm(dim=0).cpu()
     return maps
 
 

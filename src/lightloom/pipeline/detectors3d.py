@@ -12,7 +12,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import MomentsConfig, RunConfig
 from lightloom.data.detection import Problem
-from lightloom.data.multicamera import Area, MultiCameraSet, frame_moments, load_multicamera
+from lightloom.data.multicamera import BEVRange, MultiCameraSet, frame_moments, load_multicamera
 from lightloom.data.nuscenes import Moment
 from lightloom.nn import convert, install, misalign
 from lightloom.nn.backbones import Backbone, build_backbone
@@ -34,7 +34,9 @@ class Surroundings(NamedTuple):
     """What was wrong with the set, and what became of it."""
 
 
-def read_surroundings(wanted: MomentsConfig, area: Area, history: int, root: Path | None, seed: int) -> Surroundings:
+def read_surroundings(
+    wanted: MomentsConfig, area: BEVRange, history: int, root: Path | None, seed: int
+) -> Surroundings:
     """Read, check and frame a multi-camera set.
 
     Args:

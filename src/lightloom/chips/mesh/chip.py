@@ -7,20 +7,14 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lightloom.chips.devices import MeshDevices
-from lightloom.chips.specimen import Specimen
-from lightloom.common.config import Section, at_least, at_most
-
-Bits = Annotated[int, Field(ge=1, le=32)]
-"""Width of a converter; past 24 bits single precision is the coarser of the two."""
-
-Range = Literal["dynamic", "static"]
-"""What the full scale of a converter is."""
-
-_L2IGHT = "Gu et al., L2ight, NeurIPS 2021"
+from lightloom.chips.base import Bits, Chip
+from lightloom.chips.counts import Counts
+from lightloom.chips.mesh.devices import MeshDevices
+from lightloom.common.config import at_least, at_most
+from lightloom.physics import blocks, mesh
 
 
-class MeshChip(Section):
+class MeshChip(Chip):
     """Photonic hardware that computes W x with W cut into k x k blocks, each block U Sigma V on two MZI meshes.
 
     Defaults are the published L2ight setting, except the phase bias, which is the paper's U(0, 2 pi) and not the
@@ -30,11 +24,13 @@ class MeshChip(Section):
     purpose: ClassVar[str] = (
         "a design of MZI meshes: `nn.convert(model, chip)` puts weights on it, `chip.specimen(seed)` manufactures it"
     )
-    """What such hardware is for, where something else was wanted."""
+    hidden_errors: ClassVar[tuple[str, ...]] = ("gamma_std", "phase_bias")
+    summary_fields: ClassVar[tuple[str, ...]] = (
+        *Chip.summary_fields,
+        *("field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
+    )
     technology: Literal["mesh"] = "mesh"
     """What the tensor cores are made of."""
-    name: str
-    """Name of the preset that this is, or your own."""
     devices: MeshDevices
     """Device constants for the cost, each with its source."""
     block_size: Annotated[int, at_most(256, "programming a block takes a time that grows with k^3, 5 s at 256")] = (
@@ -52,9 +48,6 @@ class MeshChip(Section):
     """Resolution of the input modulators; None is exact. Source: L2ight (32 bit)."""
     output_bits: Bits | None = None
     """Resolution of the output converters; None is exact. Source: L2ight (32 bit)."""
-    range: Range = "dynamic"
-    """Full scale of the converters. dynamic: of each signal by itself, restored electronically; static: of each layer,
-    measured once on data, beyond which signals are clipped."""
     dac: Literal["phase", "voltage"] = "phase"
     """What the drive rounds: the phase (published) or its voltage, whose square is the phase."""
     v_pi: Annotated[
@@ -87,15 +80,32 @@ class MeshChip(Section):
             )
         return self
 
-    def specimen(self, seed: int) -> Specimen:
-        """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices.
+    def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
+        """What a layer takes: one core for each block, which k vectors pass at once, one per wavelength.
 
-        Raises:
-            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        Args:
+            rows: Rows of each group's matrix.
+            columns: Columns of each group's matrix.
+            groups: Number of matrices, as of a grouped convolution.
+            vectors: Input vectors that are multiplied.
         """
-        return Specimen(self, seed)
+        size = self.block_size
+        p, q = blocks.grid(rows, columns, size)
+        cores = groups * p * q
+        return Counts(
+            cores=cores,
+            mzis=cores * (2 * mesh.mzi_count(size, self.layout) + size),
+            shifters=cores * (2 * mesh.phase_count(size, self.layout, self.field) + size),
+            calls=cores * -(-vectors // size),
+            conversions_in=vectors * groups * columns,
+            conversions_out=vectors * groups * rows * q,
+        )
 
-    def ideal(self) -> MeshChip:
+    def calibrated(self) -> Self:
+        """The same hardware with the static phases known, so that they are compensated."""
+        return self.replace(phase_bias=0.0)
+
+    def ideal(self) -> Self:
         """The same hardware with every imperfection switched off."""
         return self.replace(
             name=f"{self.name}, ideal",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lightloom.chips.devices import Constant
-from lightloom.chips.diffractive import DiffractiveChip, DiffractiveDevices
+from lightloom.chips.diffractive.chip import DiffractiveChip, DiffractiveDevices
 from lightloom.common.arguments import checked
-from lightloom.common.errors import RequestError, nearest
+from lightloom.common.presets import Presets
 
 # PHOENIX, a detector whose last stages are diffractive (repository Anon-BOTs/Distill-Hybrid-Optoelectronic): sizes as
 # its released settings give them, one for each stage of the backbone that is replaced. 1050 nm, 1.75 um and 100 um are
@@ -28,27 +28,30 @@ _SILICON = DiffractiveDevices(
     )
 )
 
-DIFFRACTIVE: dict[str, DiffractiveChip] = {
-    "phoenix": _PHOENIX,
-    "phoenix-stage0": _PHOENIX.replace(name="phoenix-stage0", grid=400, mask=300, layers=4),
-    "phoenix-stage1": _PHOENIX.replace(name="phoenix-stage1", grid=400, mask=200, layers=4),
-    "phoenix-stage2": _PHOENIX.replace(name="phoenix-stage2", grid=200, mask=100),
-    # its vision transformer: the same optics on 128 samples
-    "phoenix-vit": _PHOENIX.replace(name="phoenix-vit", grid=128, mask=64),
-    # assumed: a grid of twice the masks, so that on one way no light comes back from the edge into them; what random
-    # masks scatter widely does so after two or more
-    "d2nn": DiffractiveChip(
-        name="d2nn",
-        wavelength=532e-9,
-        pixel=8e-6,
-        grid=400,
-        mask=200,
-        layers=5,
-        distance_in=_D2NN_DISTANCE,
-        distance=_D2NN_DISTANCE,
-        devices=_SILICON,
-    ),
-}
+DIFFRACTIVE: Presets[DiffractiveChip] = Presets(
+    "diffractive chip",
+    {
+        "phoenix": _PHOENIX,
+        "phoenix-stage0": _PHOENIX.replace(name="phoenix-stage0", grid=400, mask=300, layers=4),
+        "phoenix-stage1": _PHOENIX.replace(name="phoenix-stage1", grid=400, mask=200, layers=4),
+        "phoenix-stage2": _PHOENIX.replace(name="phoenix-stage2", grid=200, mask=100),
+        # its vision transformer: the same optics on 128 samples
+        "phoenix-vit": _PHOENIX.replace(name="phoenix-vit", grid=128, mask=64),
+        # assumed: a grid of twice the masks, so that on one way no light comes back from the edge into them; what
+        # random masks scatter widely does so after two or more
+        "d2nn": DiffractiveChip(
+            name="d2nn",
+            wavelength=532e-9,
+            pixel=8e-6,
+            grid=400,
+            mask=200,
+            layers=5,
+            distance_in=_D2NN_DISTANCE,
+            distance=_D2NN_DISTANCE,
+            devices=_SILICON,
+        ),
+    },
+)
 
 
 @checked
@@ -61,6 +64,4 @@ def diffractive(name: str) -> DiffractiveChip:
     Raises:
         RequestError: There is none; the nearest known name is given.
     """
-    if name not in DIFFRACTIVE:
-        raise RequestError(f"There is no diffractive chip `{name}`. {nearest(name, DIFFRACTIVE)}")
-    return DIFFRACTIVE[name]
+    return DIFFRACTIVE.find(name)

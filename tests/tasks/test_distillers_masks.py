@@ -5,8 +5,16 @@ import math
 import torch
 from torch import Tensor
 
+from lightloom.tasks.detection3d.distillers.masks import (
+    Objects,
+    bev_mask,
+    corners,
+    detected_objects,
+    extents,
+    joined,
+    view_mask,
+)
 from lightloom.tasks.detection3d.geometry import encode_boxes
-from lightloom.tasks.detection3d.guides.masks import Objects, corners, extents, found, ground_mask, joined, view_mask
 
 AREA = (-10.0, -8.0, -2.0, 14.0, 8.0, 2.0)
 FRAME = (48, 80)
@@ -61,7 +69,7 @@ def within(x: float, y: float, polygon: list[list[float]]) -> bool:
 
 def test_ground_cells_are_those_within_the_rectangles_and_those_that_hold_a_centre() -> None:
     shape = (16, 24)  # cells of 1 m
-    made = ground_mask(objects(*BOXES), AREA, shape)
+    made = bev_mask(objects(*BOXES), AREA, shape)
     assert made.shape == (1, 1, *shape)
     for i in range(shape[0]):
         for j in range(shape[1]):
@@ -77,19 +85,19 @@ def test_ground_cells_are_those_within_the_rectangles_and_those_that_hold_a_cent
 
 def test_what_is_not_there_is_on_no_map() -> None:
     nothing = objects(*BOXES, valid=[False] * 4)
-    assert not ground_mask(nothing, AREA, (16, 24)).any()
+    assert not bev_mask(nothing, AREA, (16, 24)).any()
     seen = extents(nothing, camera(0)[None, None], torch.tensor([[[80.0, 48.0]]]))
     assert not view_mask(seen, (6, 10), FRAME).any()
     none = Objects(torch.zeros(1, 0, 9), torch.zeros(1, 0, dtype=torch.bool))
-    assert not ground_mask(none, AREA, (4, 4)).any()
+    assert not bev_mask(none, AREA, (4, 4)).any()
     assert not view_mask(extents(none, camera(0)[None, None], torch.ones(1, 1, 2)), (6, 10), FRAME).any()
 
 
 def test_objects_beside_each_other_stay_with_their_sample() -> None:
     pair = Objects(torch.tensor([[BOXES[0]], [BOXES[1]]]), torch.ones(2, 1, dtype=torch.bool))
-    both = ground_mask(pair, AREA, (16, 24))
-    torch.testing.assert_close(both[:1], ground_mask(objects(BOXES[0]), AREA, (16, 24)))
-    torch.testing.assert_close(both[1:], ground_mask(objects(BOXES[1]), AREA, (16, 24)))
+    both = bev_mask(pair, AREA, (16, 24))
+    torch.testing.assert_close(both[:1], bev_mask(objects(BOXES[0]), AREA, (16, 24)))
+    torch.testing.assert_close(both[1:], bev_mask(objects(BOXES[1]), AREA, (16, 24)))
     assert not torch.equal(both[0], both[1])
 
 
@@ -159,10 +167,10 @@ def test_the_surest_queries_are_objects() -> None:
     boxes = torch.tensor([BOXES, BOXES])
     logits = torch.full((2, 4, 3), -5.0)
     logits[0, 2, 1], logits[0, 0, 2], logits[0, 3, 0] = 3.0, 1.0, 2.0
-    made = found(logits, encode_boxes(boxes), most=2, score=0.5)
+    made = detected_objects(logits, encode_boxes(boxes), most=2, score=0.5)
     assert made.valid.tolist() == [[True, True], [False, False]]
     torch.testing.assert_close(made.boxes[0, :, :7], boxes[0, [2, 3], :7])
-    assert found(logits[1:], encode_boxes(boxes[1:]), most=2, score=0.5).boxes.shape == (1, 0, 9)
+    assert detected_objects(logits[1:], encode_boxes(boxes[1:]), most=2, score=0.5).boxes.shape == (1, 0, 9)
     whole = joined([made, Objects(boxes, torch.ones(2, 4, dtype=torch.bool))])
     assert whole.boxes.shape == (2, 6, 9) and whole.valid.sum(1).tolist() == [6, 4]
 

@@ -1,4 +1,4 @@
-"""From a config to a guide that fits a student and its teacher."""
+"""From a config to a distiller that fits a student and its teacher."""
 
 from __future__ import annotations
 
@@ -10,66 +10,66 @@ from torch import nn
 from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import Views
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
-from lightloom.tasks.detection3d.guides.config import GuideConfig
-from lightloom.tasks.detection3d.guides.fd3d import FocalGuide
-from lightloom.tasks.detection3d.guides.heatmap import HeatmapGuide
+from lightloom.tasks.detection3d.distillers.config import DistillerConfig
+from lightloom.tasks.detection3d.distillers.fd3d import FocalDistiller
+from lightloom.tasks.detection3d.distillers.heatmap import HeatmapDistiller
 
 
-def build_guide(
-    config: GuideConfig,
+def build_distiller(
+    config: DistillerConfig,
     student: Detector3D,
     expert: Detector3D,
     sample: Views,
     for_teacher: Callable[[Views], Views] = lambda views: views,
 ) -> nn.Module | None:
-    """The guide for a `DistillationModel` of these two; None where none is wanted.
+    """The distiller for a `DistillationModel` of these two; None for the kind `none`.
 
     Its parameters are drawn from torch's generator, and lie where the student's do.
 
     Args:
-        config: Which guide.
+        config: Which distiller.
         student: As it will be trained.
         expert: As it will teach.
         sample: Inputs of a batch, however small: both run on it once, in eval mode, to see their shapes.
         for_teacher: As of `DistillationModel`.
 
     Raises:
-        RequestError: The guide needs ground maps of one area, detectors of one kind or of the same classes, and these
+        RequestError: The distiller needs BEV maps of one area, detectors of one kind or of the same classes, and these
             are not such; both are named.
     """
     if config.kind == "none":
         return None
     _check(config, student, expert)
-    known, learned = _shapes(expert, for_teacher(sample)), _shapes(student, sample)
-    guide: nn.Module
+    teacher_output, student_output = _shapes(expert, for_teacher(sample)), _shapes(student, sample)
+    distiller: nn.Module
     if config.kind == "heatmap":
-        assert known.ground is not None and learned.ground is not None
-        guide = HeatmapGuide(known.ground, learned.ground, expert.config.area, config.heatmap)
+        assert teacher_output.bev is not None and student_output.bev is not None
+        distiller = HeatmapDistiller(teacher_output.bev, student_output.bev, expert.config.area, config.heatmap)
     else:
-        guide = FocalGuide(expert, known, learned, config.fd3d, for_teacher)
-    return guide.to(student.mean.device)
+        distiller = FocalDistiller(expert, teacher_output, student_output, config.fd3d, for_teacher)
+    return distiller.to(student.mean.device)
 
 
-def _check(config: GuideConfig, student: Detector3D, expert: Detector3D) -> None:
+def _check(config: DistillerConfig, student: Detector3D, expert: Detector3D) -> None:
     kinds = student.config.kind, expert.config.kind
     if config.kind == "heatmap" and "detr3d" in kinds:
         raise RequestError(
-            f"Guide `heatmap` compares maps of the ground, and the student is `{kinds[0]}`, the teacher `{kinds[1]}`; "
-            "`detr3d` has none. Take guide `fd3d`, or `bevformer` for both."
+            f"Distiller `heatmap` compares BEV maps; the student is `{kinds[0]}`, the teacher `{kinds[1]}`; "
+            "`detr3d` has none. Take distiller `fd3d`, or `bevformer` for both."
         )
     if kinds[0] != kinds[1]:
         raise RequestError(
-            f"Guide `fd3d` needs detectors of one kind; the student is `{kinds[0]}`, the teacher `{kinds[1]}`."
+            f"Distiller `fd3d` needs detectors of one kind; the student is `{kinds[0]}`, the teacher `{kinds[1]}`."
         )
     if kinds[0] == "bevformer" and student.config.area != expert.config.area:
         raise RequestError(
-            f"The ground map of the student covers {student.config.area}, the teacher's {expert.config.area}; "
+            f"The BEV map of the student covers {student.config.area}, the teacher's {expert.config.area}; "
             "give both the same `area`."
         )
     if config.kind == "fd3d" and student.classes != expert.classes:
         raise RequestError(
-            f"The student tells {student.classes} classes apart, the teacher {expert.classes}; guide `fd3d` needs the "
-            "same of both."
+            f"The student tells {student.classes} classes apart, the teacher {expert.classes}; "
+            "distiller `fd3d` needs the same of both."
         )
 
 

@@ -15,10 +15,10 @@ from lightloom.learn import DistillationConfig, DistillationModel, DistillationO
 from lightloom.learn.distil import gaussian_heatmap
 from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
-from lightloom.tasks.detection3d.guides import FocalConfig, GuideConfig, HeatmapConfig, build_guide
-from lightloom.tasks.detection3d.guides.masks import Objects, ground_mask
-from lightloom.tasks.detection3d.guides.pairs import Aims, seen_by
-from lightloom.tasks.detection3d.guides.restore import Regenerate, Restore, standard
+from lightloom.tasks.detection3d.distillers import DistillerConfig, FocalConfig, HeatmapConfig, build_distiller
+from lightloom.tasks.detection3d.distillers.bev_adapters import MaskedGenerator, UpsamplingAdapter, standard
+from lightloom.tasks.detection3d.distillers.masks import Objects, bev_mask
+from lightloom.tasks.detection3d.distillers.recording import SamplingRecorder, sampled_values
 from lightloom.tasks.detection3d.losses import detection_loss
 
 AREA = (-8.0, -8.0, -2.0, 8.0, 8.0, 2.0)
@@ -74,17 +74,17 @@ VIEWS, TARGETS, NONE = views(), targets(), targets(none=True)
 
 
 def both(
-    config: GuideConfig, student: Detector3DConfig = STUDENT, expert: Detector3DConfig = EXPERT
+    config: DistillerConfig, student: Detector3DConfig = STUDENT, expert: Detector3DConfig = EXPERT
 ) -> tuple[Any, Detector3D, Detector3D]:
     one, other = detector(student, 0), detector(expert, 1)
-    return build_guide(config, one, other, VIEWS), one, other.eval().requires_grad_(False)
+    return build_distiller(config, one, other, VIEWS), one, other.eval().requires_grad_(False)
 
 
-def focal(**given: Any) -> GuideConfig:
-    return GuideConfig(kind="fd3d", fd3d=FocalConfig(**given))
+def focal(**given: Any) -> DistillerConfig:
+    return DistillerConfig(kind="fd3d", fd3d=FocalConfig(**given))
 
 
-def alone(name: str, **more: Any) -> GuideConfig:
+def alone(name: str, **more: Any) -> DistillerConfig:
     return focal(**{part: float(part == name) for part in ("head", "pv", "bev", "focal")}, **more)
 
 
@@ -93,9 +93,9 @@ def known_of(expert: Detector3D) -> Detector3DOutput:
         return expert(VIEWS)
 
 
-def mirror_of(guide: nn.Module) -> None:
-    """Make the adapters and the restoring network of a guide do nothing."""
-    for name, module in guide.named_modules():
+def mirror_of(distiller: nn.Module) -> None:
+    """Make the adapters and the restoring network of a distiller do nothing."""
+    for name, module in distiller.named_modules():
         if name.startswith("adapters.convolutions.") or name == "restore.last":
             nn.init.dirac_(module.weight)
             nn.init.zeros_(module.bias)
@@ -110,9 +110,9 @@ def numbers(made: dict[str, Tensor]) -> dict[str, float]:
 
 def test_the_heatmap_term_is_the_published_sum() -> None:
     """0.1 x sum over samples, channels and cells of (m S - m T)^2 / sum of m, with the mask drawn on cells of 0.8 m."""
-    guide, student, expert = both(GuideConfig(kind="heatmap"))
+    distiller, student, expert = both(DistillerConfig(kind="heatmap"))
     known, learned = known_of(expert), student(VIEWS)
-    restored = guide.restore(learned.ground).detach()
+    restored = distiller.restore(learned.bev).detach()
     heat = gaussian_heatmap(TARGETS, AREA, (20, 20))
     total = weight = 0.0
     for b in range(2):
@@ -120,30 +120,32 @@ def test_the_heatmap_term_is_the_published_sum() -> None:
             for j in range(8):
                 m = float(heat[b, 0, 20 * i // 8, 20 * j // 8])  # nearest: the cell at the same share of the side
                 weight += m
-                total += sum((m * float(restored[b, c, i, j] - known.ground[b, c, i, j])) ** 2 for c in range(16))
+                total += sum((m * float(restored[b, c, i, j] - known.bev[b, c, i, j])) ** 2 for c in range(16))
     assert weight > 1
-    assert numbers(guide(known, learned, VIEWS, TARGETS))["heatmap"] == pytest.approx(0.1 * total / weight, rel=1e-4)
+    assert numbers(distiller(known, learned, VIEWS, TARGETS))["heatmap"] == pytest.approx(
+        0.1 * total / weight, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("form", ["l2", "kl"])
 def test_the_heatmap_term_is_zero_at_a_match_and_without_boxes(form: str) -> None:
-    guide, student, expert = both(GuideConfig(kind="heatmap", heatmap=HeatmapConfig(form=form)), EXPERT)
-    mirror_of(guide)
+    distiller, student, expert = both(DistillerConfig(kind="heatmap", heatmap=HeatmapConfig(form=form)), EXPERT)
+    mirror_of(distiller)
     known = known_of(expert)
-    assert numbers(guide(known, known, VIEWS, TARGETS))["heatmap"] == pytest.approx(0, abs=1e-9)
+    assert numbers(distiller(known, known, VIEWS, TARGETS))["heatmap"] == pytest.approx(0, abs=1e-9)
     learned = student(VIEWS)
-    assert numbers(guide(known, learned, VIEWS, TARGETS))["heatmap"] > 0.001
-    nothing = guide(known, learned, VIEWS, NONE)["heatmap"]
+    assert numbers(distiller(known, learned, VIEWS, TARGETS))["heatmap"] > 0.001
+    nothing = distiller(known, learned, VIEWS, NONE)["heatmap"]
     nothing.backward()
     assert float(nothing.detach()) == 0
-    assert not any(parameter.grad.any() for parameter in guide.parameters())
+    assert not any(parameter.grad.any() for parameter in distiller.parameters())
 
 
 def test_a_normalised_teacher_may_have_any_scale() -> None:
-    guide, student, expert = both(GuideConfig(kind="heatmap", heatmap=HeatmapConfig(normalise=True)))
+    distiller, student, expert = both(DistillerConfig(kind="heatmap", heatmap=HeatmapConfig(normalise=True)))
     known, learned = known_of(expert), student(VIEWS)
-    other = known._replace(ground=known.ground * torch.linspace(5, 90, 16)[:, None, None] + 7)
-    one, same = (numbers(guide(teacher, learned, VIEWS, TARGETS))["heatmap"] for teacher in (known, other))
+    other = known._replace(bev=known.bev * torch.linspace(5, 90, 16)[:, None, None] + 7)
+    one, same = (numbers(distiller(teacher, learned, VIEWS, TARGETS))["heatmap"] for teacher in (known, other))
     assert one == pytest.approx(same, rel=1e-2)
 
 
@@ -157,10 +159,10 @@ def test_the_restoring_network_doubles_as_often_as_it_takes() -> None:
         ((24, 40), []),
     ):
         student = torch.randn(2, 4, *shape)
-        restore = Restore(student, teacher)
+        restore = UpsamplingAdapter(student, teacher)
         assert [type(step).__name__ for step in restore.doublings] == kinds
         assert restore(student).shape == teacher.shape
-    one = Restore(torch.randn(1, 4, 6, 10), teacher).doublings[0]
+    one = UpsamplingAdapter(torch.randn(1, 4, 6, 10), teacher).doublings[0]
     assert (one.kernel_size, one.stride, one.padding, one.bias) == ((4, 4), (2, 2), (1, 1), None)
 
 
@@ -168,8 +170,8 @@ def test_the_restoring_network_doubles_as_often_as_it_takes() -> None:
 
 
 def test_the_head_begins_as_the_teachers_decoder() -> None:
-    guide, student, expert = both(focal())
-    made = guide(known_of(expert), student(VIEWS), VIEWS, TARGETS)
+    distiller, student, expert = both(focal())
+    made = distiller(known_of(expert), student(VIEWS), VIEWS, TARGETS)
     assert set(made) == {"head", "pv", "bev", "focal"}
     assert float(made["head"].detach()) == pytest.approx(float(expert.loss(known_of(expert), TARGETS)))
 
@@ -177,13 +179,13 @@ def test_the_head_begins_as_the_teachers_decoder() -> None:
 @pytest.mark.parametrize("kind", ["bevformer", "detr3d"])
 def test_focal_distillation_is_zero_at_a_match_alone(kind: str) -> None:
     config = EXPERT.replace(kind=kind)
-    guide, student, expert = both(alone("focal"), config, config)
-    mirror_of(guide)
+    distiller, student, expert = both(alone("focal"), config, config)
+    mirror_of(distiller)
     known = known_of(expert)
-    made = guide(known, known, VIEWS, TARGETS)
+    made = distiller(known, known, VIEWS, TARGETS)
     assert set(made) == {"focal"}
     assert numbers(made)["focal"] == pytest.approx(0, abs=1e-9)
-    assert numbers(guide(known, student(VIEWS), VIEWS, TARGETS))["focal"] > 0.01
+    assert numbers(distiller(known, student(VIEWS), VIEWS, TARGETS))["focal"] > 0.01
 
 
 class Exact(nn.Module):
@@ -195,19 +197,19 @@ class Exact(nn.Module):
 
 @pytest.mark.parametrize("name", ["pv", "bev"])
 def test_generative_distillation_is_zero_where_all_is_restored(name: str) -> None:
-    guide, _, expert = both(alone(name), EXPERT)
-    mirror_of(guide)
+    distiller, _, expert = both(alone(name), EXPERT)
+    mirror_of(distiller)
     known = known_of(expert)
-    for part in (*guide.in_views, *([guide.on_ground] if guide.on_ground is not None else [])):
+    for part in (*distiller.in_views, *([distiller.on_ground] if distiller.on_ground is not None else [])):
         part.generator = Exact()
-    assert numbers(guide(known, known, VIEWS, TARGETS))[name] > 1e-3, "what was dropped is missing"
-    guide.eval()
-    assert numbers(guide(known, known, VIEWS, TARGETS)) == {name: pytest.approx(0, abs=1e-9)}
+    assert numbers(distiller(known, known, VIEWS, TARGETS))[name] > 1e-3, "what was dropped is missing"
+    distiller.eval()
+    assert numbers(distiller(known, known, VIEWS, TARGETS)) == {name: pytest.approx(0, abs=1e-9)}
 
 
 def test_only_cells_on_objects_are_dropped_and_about_as_many_as_asked_for() -> None:
-    mask = ground_mask(Objects(TARGETS[..., :9], TARGETS[..., 9] >= 0), AREA, (64, 64))
-    part = Regenerate(3, 2, drop=0.65, background=0.1)
+    mask = bev_mask(Objects(TARGETS[..., :9], TARGETS[..., 9] >= 0), AREA, (64, 64))
+    part = MaskedGenerator(3, 2, drop=0.65, background=0.1)
     given: list[Tensor] = []
     part.generator.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
     torch.manual_seed(0)
@@ -225,7 +227,7 @@ def test_cells_beside_objects_count_as_much_as_they_should() -> None:
     mask, there = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
     mask[..., 1, 1] = 1
     there[..., 3] = 0
-    part = Regenerate(2, 0, drop=0.0, background=0.25).eval()
+    part = MaskedGenerator(2, 0, drop=0.0, background=0.25).eval()
     teacher, student = torch.randn(1, 2, 4, 4), torch.randn(1, 2, 4, 4)
     part.generator = nn.Identity()
     apart = (student - standard(teacher)).square().mean(1)[0]
@@ -236,12 +238,12 @@ def test_cells_beside_objects_count_as_much_as_they_should() -> None:
 
 @pytest.mark.parametrize("name", ["pv", "bev", "focal"])
 def test_terms_do_not_depend_on_the_scale_of_the_teacher(name: str) -> None:
-    guide, student, expert = both(alone(name, queries=False))
+    distiller, student, expert = both(alone(name, queries=False))
     known, learned = known_of(expert), student(VIEWS)
-    guide.eval()
-    louder = known._replace(ground=known.ground * 50, features=tuple(level * 50 for level in known.features))
-    one = numbers(guide(known, learned, VIEWS, TARGETS))[name]
-    other = numbers(guide(louder, learned, VIEWS, TARGETS))[name]
+    distiller.eval()
+    louder = known._replace(bev=known.bev * 50, features=tuple(level * 50 for level in known.features))
+    one = numbers(distiller(known, learned, VIEWS, TARGETS))[name]
+    other = numbers(distiller(louder, learned, VIEWS, TARGETS))[name]
     assert 0.1 < one < 4 and 0.1 < other < 4
     if name != "focal":  # queries aim elsewhere on another map
         assert other == pytest.approx(one, rel=1e-3)
@@ -251,21 +253,21 @@ def test_pairs_are_what_the_layers_see_by_the_same_aim() -> None:
     expert = detector(EXPERT, 1)
     for layer in expert.decoder.layers:
         nn.init.normal_(layer.cross.attention.values.bias)
-    ground, seen, aims = torch.randn(2, 16, 8, 8), [], Aims()
+    bev, seen, recorded = torch.randn(2, 16, 8, 8), [], SamplingRecorder()
 
-    def look(number: int, attention: Any, aimed: Any) -> None:
-        seen.append(attention.look(ground, aimed))
-        aims(number, attention, aimed)
+    def look(number: int, attention: Any, sampling: Any) -> None:
+        seen.append(attention.attend(bev, sampling))
+        recorded(number, attention, sampling)
 
-    expert.decoder(ground, look)
-    assert len(aims) == 2
-    torch.testing.assert_close(seen_by(aims, ground), torch.stack(seen))
+    expert.decoder(bev, look)
+    assert len(recorded) == 2
+    torch.testing.assert_close(sampled_values(recorded, bev), torch.stack(seen))
 
 
 def test_gradients_reach_student_and_guide_alone_and_the_teacher_stays() -> None:
-    guide, student, expert = both(focal())
+    distiller, student, expert = both(focal())
     before = {name: tensor.clone() for name, tensor in expert.state_dict().items()}
-    model = DistillationModel(student, expert, VIEWS, PLAIN, distiller=guide)
+    model = DistillationModel(student, expert, VIEWS, PLAIN, distiller=distiller)
 
     class Detect:
         def loss(self, outputs: Any, wanted: Tensor) -> Tensor:
@@ -280,7 +282,7 @@ def test_gradients_reach_student_and_guide_alone_and_the_teacher_stays() -> None
     distil.loss(model.train()(VIEWS, TARGETS), TARGETS).backward()
     silent = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     # a camera's own weights learn nothing in a detector that has no use for them
-    assert not [name for name in silent if name.startswith("guide.")]
+    assert not [name for name in silent if name.startswith("distiller.")]
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
     optimizer.step()
     assert all(parameter.grad is None for parameter in expert.parameters())
@@ -290,63 +292,65 @@ def test_gradients_reach_student_and_guide_alone_and_the_teacher_stays() -> None
 @pytest.mark.parametrize("name", ["pv", "bev", "focal"])
 def test_what_the_student_learns_leaves_the_head_alone(name: str) -> None:
     """The head learns from boxes; a term that could move it would have it look where both maps are alike."""
-    guide, student, expert = both(focal())
-    guide(known_of(expert), student(VIEWS), VIEWS, TARGETS)[name].backward()
-    assert all(parameter.grad is None for parameter in guide.head.parameters())
+    distiller, student, expert = both(focal())
+    distiller(known_of(expert), student(VIEWS), VIEWS, TARGETS)[name].backward()
+    assert all(parameter.grad is None for parameter in distiller.head.parameters())
     assert student.backbone.first.weight.grad.any()
 
 
 def test_a_head_without_a_loss_stays_the_teachers() -> None:
-    guide, student, expert = both(focal(head=0.0), expert=EXPERT.replace(dropout=0.5))
-    guide.train()
-    assert not guide.head.training and guide.on_ground.training
-    assert not any(parameter.requires_grad for parameter in guide.head.parameters())
-    made = guide(known_of(expert), student(VIEWS), VIEWS, TARGETS)
+    distiller, student, expert = both(focal(head=0.0), expert=EXPERT.replace(dropout=0.5))
+    distiller.train()
+    assert not distiller.head.training and distiller.on_ground.training
+    assert not any(parameter.requires_grad for parameter in distiller.head.parameters())
+    made = distiller(known_of(expert), student(VIEWS), VIEWS, TARGETS)
     assert set(made) == {"pv", "bev", "focal"}
-    torch.testing.assert_close(guide.head(known_of(expert).ground).codes, known_of(expert).codes)
+    torch.testing.assert_close(distiller.head(known_of(expert).bev).codes, known_of(expert).codes)
 
 
 @pytest.mark.parametrize("background", [0.0, 0.1])
 def test_frames_without_boxes_are_no_trouble(background: float) -> None:
-    guide, student, expert = both(focal(background=background, score=0.9))
-    made = guide(known_of(expert), student(VIEWS), VIEWS, NONE)
+    distiller, student, expert = both(focal(background=background, score=0.9))
+    made = distiller(known_of(expert), student(VIEWS), VIEWS, NONE)
     torch.stack(list(made.values())).sum().backward()
     assert all(math.isfinite(value) for value in numbers(made).values())
     assert (numbers(made)["bev"] == 0) == (numbers(made)["pv"] == 0) == (background == 0)
-    assert all(torch.isfinite(parameter.grad).all() for parameter in guide.parameters() if parameter.grad is not None)
+    assert all(
+        torch.isfinite(parameter.grad).all() for parameter in distiller.parameters() if parameter.grad is not None
+    )
 
 
 def test_each_part_can_be_left_out() -> None:
     every = ("head", "pv", "bev", "focal")
     for name in every:
-        guide, student, expert = both(focal(**{name: 0.0}))
-        made = guide(known_of(expert), student(VIEWS), VIEWS, TARGETS)
+        distiller, student, expert = both(focal(**{name: 0.0}))
+        made = distiller(known_of(expert), student(VIEWS), VIEWS, TARGETS)
         assert list(made) == [part for part in every if part != name]
-    guide = both(alone("bev", queries=False))[0]
-    assert guide.head is None and guide.adapters is None and not guide.in_views
-    guide = both(alone("pv"))[0]
-    assert guide.head is not None and guide.restore is None and guide.on_ground is None
-    assert both(GuideConfig())[0] is None
+    distiller = both(alone("bev", queries=False))[0]
+    assert distiller.head is None and distiller.adapters is None and not distiller.in_views
+    distiller = both(alone("pv"))[0]
+    assert distiller.head is not None and distiller.restore is None and distiller.on_ground is None
+    assert both(DistillerConfig())[0] is None
 
 
 def test_masks_are_of_queries_truth_or_both() -> None:
-    guide, _, expert = both(focal(score=0.0))
+    distiller, _, expert = both(focal(score=0.0))
     decoded = known_of(expert)
-    assert guide.objects(decoded, TARGETS).valid.sum(1).tolist() == [7 + 2, 7 + 1]
-    assert guide.objects(None, TARGETS).valid.sum(1).tolist() == [2, 1]
+    assert distiller.objects(decoded, TARGETS).valid.sum(1).tolist() == [7 + 2, 7 + 1]
+    assert distiller.objects(None, TARGETS).valid.sum(1).tolist() == [2, 1]
     assert both(focal(score=0.0, truth=False, top=3))[0].objects(decoded, TARGETS).boxes.shape == (2, 3, 9)
     with pytest.raises(RequestError, match="masks of `pv` and `bev` are of `queries`, `truth` or both"):
-        GuideConfig.parse({"fd3d": {"queries": False, "truth": False}})
+        DistillerConfig.parse({"fd3d": {"queries": False, "truth": False}})
 
 
 def test_detr3d_learns_from_camera_maps() -> None:
     student, expert = (config.replace(kind="detr3d") for config in (STUDENT, EXPERT))
-    guide, one, other = both(focal(), student, expert)
-    made = guide(known_of(other), one(VIEWS), VIEWS, TARGETS)
-    assert set(made) == {"head", "pv", "focal"} and guide.restore is None
+    distiller, one, other = both(focal(), student, expert)
+    made = distiller(known_of(other), one(VIEWS), VIEWS, TARGETS)
+    assert set(made) == {"head", "pv", "focal"} and distiller.restore is None
     made["focal"].backward()
     assert one.backbone.first.weight.grad.any()
-    assert all(convolution.weight.grad.any() for convolution in guide.adapters.convolutions)
+    assert all(convolution.weight.grad.any() for convolution in distiller.adapters.convolutions)
 
 
 def test_the_teacher_may_see_larger_views() -> None:
@@ -360,7 +364,7 @@ def test_the_teacher_may_see_larger_views() -> None:
     with torch.no_grad():
         known = other(larger(VIEWS))
     made, wrong = (
-        numbers(build_guide(focal(), one, other, VIEWS, *more)(known, one(VIEWS), VIEWS, TARGETS))
+        numbers(build_distiller(focal(), one, other, VIEWS, *more)(known, one(VIEWS), VIEWS, TARGETS))
         for more in ((larger,), ())
     )
     # the head sees what the teacher's decoder saw: the calibration is that of the larger views
@@ -373,42 +377,42 @@ def test_building_a_guide_leaves_both_detectors_as_they_were() -> None:
     student, expert = detector(STUDENT, 0).train(), detector(EXPERT, 1).train()
     student.neck.eval()
     before = [copy.deepcopy(model.state_dict()) for model in (student, expert)]
-    guide = build_guide(focal(), student, expert, VIEWS)
-    assert student.backbone.training and not student.neck.training and expert.training and guide.training
+    distiller = build_distiller(focal(), student, expert, VIEWS)
+    assert student.backbone.training and not student.neck.training and expert.training and distiller.training
     for model, tensors in zip((student, expert), before, strict=True):
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
     own = {id(parameter) for model in (student, expert) for parameter in model.parameters()}
-    assert not own & {id(parameter) for parameter in guide.parameters()}
-    assert all(parameter.requires_grad for parameter in guide.parameters())
+    assert not own & {id(parameter) for parameter in distiller.parameters()}
+    assert all(parameter.requires_grad for parameter in distiller.parameters())
 
 
 def test_detectors_that_cannot_be_compared_are_refused() -> None:
     images = EXPERT.replace(kind="detr3d")
     with pytest.raises(RequestError, match=r"Guide `heatmap` .* student is `detr3d`, the teacher `bevformer`"):
-        both(GuideConfig(kind="heatmap"), images)
+        both(DistillerConfig(kind="heatmap"), images)
     with pytest.raises(RequestError, match="needs detectors of one kind; the student is `bevformer`, the teacher `det"):
         both(focal(), STUDENT, images)
     with pytest.raises(RequestError, match=r"covers \(-8\.0, .*, the teacher's \(-9\.0, .*same `area`"):
         both(focal(), STUDENT, EXPERT.replace(area=(-9.0, *AREA[1:])))
     with pytest.raises(RequestError, match="The student tells 4 classes apart, the teacher 3"):
-        build_guide(focal(), detector(STUDENT, 0, classes=4), detector(EXPERT, 1), VIEWS)
+        build_distiller(focal(), detector(STUDENT, 0, classes=4), detector(EXPERT, 1), VIEWS)
 
 
 def test_the_heads_loss_is_that_of_a_detector() -> None:
-    guide, student, expert = both(focal(head=0.5))
+    distiller, student, expert = both(focal(head=0.5))
     known = known_of(expert)
     parts = detection_loss(known.class_logits, known.codes, TARGETS, expert.config)
-    made = numbers(guide(known, student(VIEWS), VIEWS, TARGETS))
+    made = numbers(distiller(known, student(VIEWS), VIEWS, TARGETS))
     assert made["head"] == pytest.approx(0.5 * sum(float(part) for part in parts.values()))
 
 
 @pytest.mark.parametrize("kind", ["bevformer", "detr3d"])
 def test_half_precision_changes_little(kind: str) -> None:
     student, expert = (config.replace(kind=kind) for config in (STUDENT, EXPERT))
-    guide, one, other = both(focal(drop=0.0), student, expert)
-    exact = numbers(guide(known_of(other), one(VIEWS), VIEWS, TARGETS))
+    distiller, one, other = both(focal(drop=0.0), student, expert)
+    exact = numbers(distiller(known_of(other), one(VIEWS), VIEWS, TARGETS))
     with torch.autocast("cpu", torch.bfloat16):
-        made = guide(known_of(other), one(VIEWS), VIEWS, TARGETS)
+        made = distiller(known_of(other), one(VIEWS), VIEWS, TARGETS)
     assert {name: float(term.detach()) for name, term in made.items()} == pytest.approx(exact, rel=0.1)
     torch.stack(list(made.values())).sum().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in one.parameters() if parameter.grad is not None)
@@ -416,10 +420,10 @@ def test_half_precision_changes_little(kind: str) -> None:
 
 def test_a_teacher_whose_queries_start_from_the_ground() -> None:
     """Its head pays for the heat of the ground as well."""
-    guide, student, expert = both(focal(), expert=EXPERT.replace(start="ground"))
+    distiller, student, expert = both(focal(), expert=EXPERT.replace(start="ground"))
     known = known_of(expert)
-    made = guide(known, student(VIEWS), VIEWS, TARGETS)
+    made = distiller(known, student(VIEWS), VIEWS, TARGETS)
     assert set(expert.terms(known, TARGETS)) == {"classes", "boxes", "heat"}
     assert float(made["head"].detach()) == pytest.approx(float(expert.loss(known, TARGETS)))
     torch.stack(list(made.values())).sum().backward()
-    assert all(parameter.grad is not None for parameter in guide.head.parameters())
+    assert all(parameter.grad is not None for parameter in distiller.head.parameters())

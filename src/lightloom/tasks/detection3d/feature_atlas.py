@@ -1,6 +1,6 @@
-"""Maps of several images and levels on one sheet, and weighted sums of bilinear samples of it.
+"""Maps of several images and levels in one atlas, and weighted sums of bilinear samples of it.
 
-On a sheet any number of queries may look at each of the images, and one kernel serves all images and levels. Sums are
+In an atlas any number of queries may sample each of the images, and one kernel serves all images and levels. Sums are
 made a part of the queries at a time, forward and backward, so that the samples themselves are never held.
 """
 
@@ -19,7 +19,7 @@ _PART = {"cpu": 2**19}
 _PART_ELSEWHERE = 2**27
 
 
-class Sheet(NamedTuple):
+class FeatureAtlas(NamedTuple):
     """Maps of several images and levels below each other, with a row of zeros under each.
 
     Single precision finds a place on it to about 1e-7 of its height.
@@ -31,34 +31,34 @@ class Sheet(NamedTuple):
     """Rows and columns of each level."""
 
 
-def lay_out(maps: Sequence[Tensor], heads: int) -> Sheet:
-    """Maps [images, channels, h, w] of each level, finest first, on one sheet."""
+def pack(maps: Sequence[Tensor], heads: int) -> FeatureAtlas:
+    """Maps [images, channels, h, w] of each level, finest first, in one atlas."""
     widest = max(level.shape[-1] for level in maps)
     joined = torch.cat([F.pad(level, (0, widest - level.shape[-1], 0, 1)) for level in maps], 2)
     images, channels, rows, columns = joined.shape
     split = joined.view(images, heads, channels // heads, rows, columns).permute(1, 2, 0, 3, 4)
     shapes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in maps)
-    return Sheet(split.reshape(heads, channels // heads, images * rows, columns), shapes)
+    return FeatureAtlas(split.reshape(heads, channels // heads, images * rows, columns), shapes)
 
 
-def sample(sheet: Sheet, locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:
+def sample(atlas: FeatureAtlas, locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:
     """Weighted sums of bilinear samples; beyond the border of a map there are zeros.
 
     Gradients of first order go to maps, locations and weights. Half precision is widened first: a location needs more.
 
     Args:
-        sheet: Of `lay_out`.
+        atlas: Of `pack`.
         locations: x to the right, y down, 0 ... 1 within the map [heads, levels, points, 2, K].
         weights: [heads, levels, points, K].
-        image: The one that each of the K looks at [K], long.
+        image: The one that each of the K samples [K], long.
 
     Returns:
         [K, heads * d].
     """
-    dtype = torch.promote_types(torch.promote_types(sheet.values.dtype, locations.dtype), torch.float32)
-    with torch.autocast(sheet.values.device.type, enabled=False):
-        values, locations, weights = (part.to(dtype) for part in (sheet.values, locations, weights))
-        mixed: Tensor = _Sample.apply(values, locations, weights, image, sheet.shapes)  # type: ignore[no-untyped-call]
+    dtype = torch.promote_types(torch.promote_types(atlas.values.dtype, locations.dtype), torch.float32)
+    with torch.autocast(atlas.values.device.type, enabled=False):
+        values, locations, weights = (part.to(dtype) for part in (atlas.values, locations, weights))
+        mixed: Tensor = _Sample.apply(values, locations, weights, image, atlas.shapes)  # type: ignore[no-untyped-call]
         return mixed.flatten(0, 1).t()
 
 
@@ -71,7 +71,7 @@ class _Sample(torch.autograd.Function):
         ctx.shapes = shapes
         mixed = values.new_empty(*values.shape[:2], locations.shape[-1])
         for part in _parts(values, locations):
-            grid, inside = _on_sheet(values, locations[..., part], image[part], shapes)
+            grid, inside = _on_atlas(values, locations[..., part], image[part], shapes)
             shares = (weights[..., part] * inside).flatten(1, 2).unsqueeze(1)
             torch.sum(_bilinear(values, grid).mul_(shares), 2, out=mixed[..., part])
         return mixed
@@ -84,14 +84,14 @@ class _Sample(torch.autograd.Function):
         to_locations = torch.empty_like(locations) if ctx.needs_input_grad[1] else None
         to_weights = torch.empty_like(weights) if ctx.needs_input_grad[2] else None
         for part in _parts(values, locations):
-            grid, inside = _on_sheet(values, locations[..., part], image[part], ctx.shapes)
-            given = upstream[..., part].unsqueeze(2)
+            grid, inside = _on_atlas(values, locations[..., part], image[part], ctx.shapes)
+            gradient = upstream[..., part].unsqueeze(2)
             if to_weights is not None:
-                seen = _bilinear(values, grid).mul_(given).sum(1).view_as(inside)
-                torch.mul(seen, inside, out=to_weights[..., part])
-            given = given * (weights[..., part] * inside).flatten(1, 2).unsqueeze(1)
+                products = _bilinear(values, grid).mul_(gradient).sum(1).view_as(inside)
+                torch.mul(products, inside, out=to_weights[..., part])
+            gradient = gradient * (weights[..., part] * inside).flatten(1, 2).unsqueeze(1)
             more, to_grid = torch.ops.aten.grid_sampler_2d_backward(
-                given, values, grid, 0, 0, False, (to_values is not None, to_locations is not None)
+                gradient, values, grid, 0, 0, False, (to_values is not None, to_locations is not None)
             )
             if to_values is not None:
                 to_values += more
@@ -102,10 +102,10 @@ class _Sample(torch.autograd.Function):
 
 
 def _parts(values: Tensor, locations: Tensor) -> Iterator[slice]:
-    """Slices of the looks, of about as many samples as may be held."""
+    """Slices of the samplings, of about as many samples as may be held."""
     most = _PART.get(values.device.type, _PART_ELSEWHERE)
-    of_a_look = values.shape[0] * values.shape[1] * locations.shape[1] * locations.shape[2]
-    step = max(1, most // of_a_look)
+    of_one = values.shape[0] * values.shape[1] * locations.shape[1] * locations.shape[2]
+    step = max(1, most // of_one)
     return (slice(start, start + step) for start in range(0, locations.shape[-1], step))
 
 
@@ -114,15 +114,15 @@ def _bilinear(values: Tensor, grid: Tensor) -> Tensor:
 
 
 def _scale(values: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
-    """Of a map's own 0 ... 1 to the sheet's -1 ... 1 [levels, 1, 2, 1]."""
+    """Of a map's own 0 ... 1 to the atlas's -1 ... 1 [levels, 1, 2, 1]."""
     height, width = values.shape[-2:]
     return values.new_tensor([(2 * w / width, 2 * h / height) for h, w in shapes])[:, None, :, None]
 
 
-def _on_sheet(
+def _on_atlas(
     values: Tensor, locations: Tensor, image: Tensor, shapes: tuple[tuple[int, int], ...]
 ) -> tuple[Tensor, Tensor]:
-    """Locations within maps as those on the sheet, and which are no more than half a cell above or below their map.
+    """Locations within maps as those on the atlas, and which are no more than half a cell above or below their map.
 
     The others see maps that they must not: what they see has to count for nothing.
     """

@@ -29,7 +29,13 @@ class AbsorberChip(Section):
         "an absorber, which is an activation between matrix layers and holds no weights: make a layer of it by "
         "`nn.SaturableAbsorber.of(chip)`"
     )
-    """What such hardware is for, where another kind was wanted."""
+    """What such hardware is for, as an error says it where something else was expected."""
+    summary_fields: ClassVar[tuple[str, ...]] = (
+        *("name", "form", "encoding", "optical_depth", "saturation_intensity", "broadening", "residual"),
+    )
+    """Names of the fields that a list of chips shows."""
+    details: ClassVar[frozenset[str]] = frozenset({"table", "wavelength", "saturation_irradiance"})
+    """Names of the fields that a list leaves out."""
     technology: Literal["absorber"] = "absorber"
     """What the activation is made of."""
     name: str

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from lightloom.chips.mesh import MeshChip
-from lightloom.chips.pcm import PCMChip
+from lightloom.chips.base import Chip
 from lightloom.chips.presets import PRESETS, preset
-from lightloom.chips.technology import Chip
 from lightloom.common.checks import shown
 from lightloom.common.errors import RequestError
 
@@ -15,7 +13,7 @@ _COST_ONLY = frozenset({"name", "devices"})
 """Fields of a chip that change neither what it computes nor which errors its specimens have."""
 
 
-_Kind = TypeVar("_Kind", MeshChip, PCMChip)
+_Kind = TypeVar("_Kind", bound=Chip)
 
 
 def chip_of(given: object, kind: type[_Kind], argument: str = "chip") -> _Kind:

@@ -28,7 +28,7 @@ class Objects(NamedTuple):
 
 
 @torch.no_grad()
-def found(class_logits: Tensor, codes: Tensor, most: int, score: float) -> Objects:
+def detected_objects(class_logits: Tensor, codes: Tensor, most: int, score: float) -> Objects:
     """The boxes of the queries that are surest of an object.
 
     Args:
@@ -39,9 +39,9 @@ def found(class_logits: Tensor, codes: Tensor, most: int, score: float) -> Objec
     """
     scores, best = class_logits.float().sigmoid().amax(-1).topk(min(most, class_logits.shape[1]), dim=1)
     there = scores > score
-    kept = int(there.sum(1).amax())  # best first, so what is there comes first
-    taken = codes.float().gather(1, best[:, :kept, None].expand(-1, -1, codes.shape[-1]))
-    return Objects(decode_boxes(taken), there[:, :kept])
+    most_valid = int(there.sum(1).amax())  # best first, so what is there comes first
+    chosen = codes.float().gather(1, best[:, :most_valid, None].expand(-1, -1, codes.shape[-1]))
+    return Objects(decode_boxes(chosen), there[:, :most_valid])
 
 
 def joined(parts: Sequence[Objects]) -> Objects:
@@ -61,9 +61,7 @@ def corners(boxes: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def ground_mask(
-    objects: Objects, area: tuple[float, float, float, float, float, float], shape: tuple[int, int]
-) -> Tensor:
+def bev_mask(objects: Objects, area: tuple[float, float, float, float, float, float], shape: tuple[int, int]) -> Tensor:
     """Cells of the ground whose centre is within the rotated rectangle of a box, and those that hold a box's centre.
 
     The second keeps objects smaller than a cell.
@@ -83,11 +81,11 @@ def ground_mask(
     y = area[1] + (torch.arange(rows, device=boxes.device) + 0.5) * cell_y
     mask = boxes.new_zeros(len(boxes), 1, rows, columns)
     for sample, valid in enumerate(objects.valid):
-        kept = boxes[sample, valid][..., None, None]  # [k, 9, 1, 1]
-        right, up = x - kept[:, 0], y[:, None] - kept[:, 1]  # [k, 1, columns], [k, rows, 1]
-        cosine, sine = kept[:, 6].cos(), kept[:, 6].sin()
+        present = boxes[sample, valid][..., None, None]  # [k, 9, 1, 1]
+        right, up = x - present[:, 0], y[:, None] - present[:, 1]  # [k, 1, columns], [k, rows, 1]
+        cosine, sine = present[:, 6].cos(), present[:, 6].sin()
         along, aside = right * cosine + up * sine, up * cosine - right * sine
-        inside = (along.abs() <= kept[:, 4] / 2) & (aside.abs() <= kept[:, 3] / 2)
+        inside = (along.abs() <= present[:, 4] / 2) & (aside.abs() <= present[:, 3] / 2)
         holds = (right.abs() <= cell_x / 2) & (up.abs() <= cell_y / 2)
         mask[sample, 0] = (inside | holds).any(0)
     return mask
@@ -110,13 +108,13 @@ def extents(objects: Objects, project: Tensor, extent: Tensor) -> Tensor:
     points = corners(objects.boxes)[:, None]  # [B, 1, K, 8, 3]
     matrix = project[:, :, None, None]  # [B, N, 1, 1, 4, 4]
     # no matrix product: under autocast it would be one of half precision, which knows no pixels
-    seen = (matrix[..., :3, :3] * points[..., None, :]).sum(-1) + matrix[..., :3, 3]  # [B, N, K, 8, 3]
-    first, second = (seen[..., [edge[end] for edge in _EDGES], :] for end in (0, 1))
+    in_camera = (matrix[..., :3, :3] * points[..., None, :]).sum(-1) + matrix[..., :3, 3]  # [B, N, K, 8, 3]
+    first, second = (in_camera[..., [edge[end] for edge in _EDGES], :] for end in (0, 1))
     near, far = first[..., 2], second[..., 2]
     share = (_NEAR - near) / torch.where(near == far, math.inf, far - near)
     cut = first + share[..., None] * (second - first)
-    points = torch.cat((seen, cut), -2)
-    ahead = torch.cat((seen[..., 2] > _NEAR, (near > _NEAR) != (far > _NEAR)), -1)[..., None]
+    points = torch.cat((in_camera, cut), -2)
+    ahead = torch.cat((in_camera[..., 2] > _NEAR, (near > _NEAR) != (far > _NEAR)), -1)[..., None]
     pixels = points[..., :2] / points[..., 2:].clamp(min=_NEAR / 2)
     low = torch.where(ahead, pixels, math.inf).amin(-2).clamp(min=0)
     high = torch.minimum(torch.where(ahead, pixels, -math.inf).amax(-2), extent[:, :, None])

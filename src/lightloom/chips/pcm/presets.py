@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from lightloom.chips.devices import Confidence, Constant, PCMDevices, Status
-from lightloom.chips.pcm import PUBLISHED_EXTINCTION, PCMChip
+from lightloom.chips.devices import Confidence, Constant, Status
+from lightloom.chips.pcm.chip import PUBLISHED_EXTINCTION, PCMChip
+from lightloom.chips.pcm.devices import PCMDevices
 
 _ELIGHT = "Zhu et al., ELight (ASP-DAC 2022), reorder.py"
 _ZHOU = "Zhou et al., Nat. Commun. 14, 2887 (2023)"

@@ -1,4 +1,4 @@
-"""A student's map brought to the width and the positions of its teacher's, and one with holes made whole."""
+"""Adapters of BEV maps: upsampling to the teacher's positions, and generation of masked cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightloom.learn.distil import generative, resize
 _TINY = 1e-6
 
 
-class Restore(nn.Module):
+class UpsamplingAdapter(nn.Module):
     """Doubles a map until one more would make it finer than the teacher's, and ends in a 3 x 3 convolution.
 
     Each doubling is a transposed convolution (4 x 4, stride 2, no bias), a batch norm and a ReLU. What is left of the
@@ -39,7 +39,7 @@ class Restore(nn.Module):
         return restored
 
 
-class Regenerate(nn.Module):
+class MaskedGenerator(nn.Module):
     """Drops cells on objects, makes the map whole again, and says how far it then is from the teacher's.
 
     The generator is a 3 x 3 convolution, a ReLU and another. It makes the teacher's map with the mean of each channel
@@ -72,13 +72,13 @@ class Regenerate(nn.Module):
             mask: 1 on objects, else 0 [B, 1, h, w].
             there: 1 where there is a map at all, else 0 [B, 1, h, w]; None has it everywhere.
         """
-        kept = 1 - mask * (torch.rand_like(mask) < self.drop) if self.training else torch.ones_like(mask)
+        mask_kept = 1 - mask * (torch.rand_like(mask) < self.drop) if self.training else torch.ones_like(mask)
         weight = mask + self.background * (1 - mask)
         if there is not None:
             weight = weight * there
         # the order of channels that convolutions of small maps run faster in
-        holed = (student * kept).contiguous(memory_format=torch.channels_last)
-        return generative(standard(teacher), self.generator(holed), weight)
+        masked = (student * mask_kept).contiguous(memory_format=torch.channels_last)
+        return generative(standard(teacher), self.generator(masked), weight)
 
 
 def standard(maps: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from lightloom.chips.absorber import AbsorberChip
+from lightloom.chips.absorber.chip import AbsorberChip
 from lightloom.chips.devices import Constant
 from lightloom.common.arguments import checked
-from lightloom.common.errors import RequestError, nearest
+from lightloom.common.presets import Presets
 
 _STECK = "Steck, Rubidium 87 D Line Data, steck.us/alkalidata"
 
@@ -47,23 +47,27 @@ _INTENSIFIER = (
 _AONN = AbsorberChip(name="aonn")
 _VAPOUR = AbsorberChip(name="vapour", form="propagated", **_RUBIDIUM)
 
-ABSORBERS: dict[str, AbsorberChip] = {
-    # Guo et al., Photon. Res. 9, B71 (2021): thin medium of optical depth 10 on fields, in units of the saturation
-    # intensity, tied to no substance; the larger depth is the one of its comparison of networks
-    "aonn": _AONN,
-    "aonn-od30": _AONN.replace(name="aonn-od30", optical_depth=30.0),
-    # the same depths with the light followed through the medium: two-level atoms on resonance, all of one frequency,
-    # as cold rubidium has them
-    "vapour": _VAPOUR,
-    "vapour-od30": _VAPOUR.replace(name="vapour-od30", optical_depth=30.0),
-    # atoms that move: each velocity has a resonance of its own, much wider together than the line. Assumed: depth 10,
-    # and the saturation intensity of the atoms that stand still for the light
-    "broadened": _VAPOUR.replace(name="broadened", broadening="inhomogeneous"),
-    # assumed: 20 dB for weak light; semiconductor optical amplifiers have 15 ... 25 dB (photonica.io, gain saturation)
-    "amplifier": AbsorberChip(name="amplifier", form="propagated", optical_depth=-2 * math.log(10)),
-    # measured, incoherent light: intensities, not fields. Input 1 is where half of what weak light gives comes out
-    "intensifier": AbsorberChip(name="intensifier", form="measured", encoding="intensity", table=_INTENSIFIER),
-}
+ABSORBERS: Presets[AbsorberChip] = Presets(
+    "absorber",
+    {
+        # Guo et al., Photon. Res. 9, B71 (2021): thin medium of optical depth 10 on fields, in units of the saturation
+        # intensity, tied to no substance; the larger depth is the one of its comparison of networks
+        "aonn": _AONN,
+        "aonn-od30": _AONN.replace(name="aonn-od30", optical_depth=30.0),
+        # the same depths with the light followed through the medium: two-level atoms on resonance, all of one
+        # frequency, as cold rubidium has them
+        "vapour": _VAPOUR,
+        "vapour-od30": _VAPOUR.replace(name="vapour-od30", optical_depth=30.0),
+        # atoms that move: each velocity has a resonance of its own, much wider together than the line. Assumed: depth
+        # 10, and the saturation intensity of the atoms that stand still for the light
+        "broadened": _VAPOUR.replace(name="broadened", broadening="inhomogeneous"),
+        # assumed: 20 dB for weak light; semiconductor optical amplifiers have 15 ... 25 dB (photonica.io, gain
+        # saturation)
+        "amplifier": AbsorberChip(name="amplifier", form="propagated", optical_depth=-2 * math.log(10)),
+        # measured, incoherent light: intensities, not fields. Input 1 is where half of what weak light gives comes out
+        "intensifier": AbsorberChip(name="intensifier", form="measured", encoding="intensity", table=_INTENSIFIER),
+    },
+)
 
 
 @checked
@@ -76,6 +80,4 @@ def absorber(name: str) -> AbsorberChip:
     Raises:
         RequestError: There is none; the nearest known name is given.
     """
-    if name not in ABSORBERS:
-        raise RequestError(f"There is no absorber `{name}`. {nearest(name, ABSORBERS)}")
-    return ABSORBERS[name]
+    return ABSORBERS.find(name)

@@ -10,7 +10,7 @@ from lightloom.common.config import Section
 
 
 class HeatmapConfig(Section):
-    """The map of the ground under a Gaussian mask. Defaults are those of HeatmapDistiller, as released.
+    """The BEV map under a Gaussian mask. Defaults are those of HeatmapDistiller, as released.
 
     Its other half, the channels of the camera maps, is `DistillationConfig(channels=0.25, temperature=2)`.
     """
@@ -44,7 +44,7 @@ class FocalConfig(Section):
     pv: float = Field(2.0, ge=0)
     """Weight of generative distillation of the camera maps (perspective view)."""
     bev: float = Field(3.0, ge=0)
-    """Weight of generative distillation of the ground map (bird's-eye view); counts for nothing where there is none."""
+    """Weight of generative distillation of the BEV map (bird's-eye view); counts for nothing where there is none."""
     focal: float = Field(2.0, ge=0)
     """Weight of focal distillation: what each query samples from both maps."""
     queries: bool = True
@@ -61,7 +61,7 @@ class FocalConfig(Section):
     background: float = Field(0.1, ge=0, le=1)
     """What cells beside objects count in generative distillation, where those on objects count 1."""
     hidden: int = Field(32, ge=0)
-    """Channels within a generator, a small number being most of what the guide saves; 0 takes those of the map."""
+    """Channels within a generator, a small number being most of what the distiller saves; 0 takes those of the map."""
 
     @model_validator(mode="after")
     def _masks_have_something_in_them(self) -> Self:
@@ -70,10 +70,10 @@ class FocalConfig(Section):
         return self
 
 
-class GuideConfig(Section):
-    """Which guide leads a student, if any."""
+class DistillerConfig(Section):
+    """The distiller of a student, if any."""
 
     kind: Literal["none", "heatmap", "fd3d"] = "none"
-    """None, the ground map near true objects (HeatmapDistiller), or focal distillation (FD3D)."""
+    """None, the BEV map near true objects (HeatmapDistiller), or focal distillation (FD3D)."""
     heatmap: HeatmapConfig = HeatmapConfig()
     fd3d: FocalConfig = FocalConfig()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lightloom.chips.base import Bits
 from lightloom.chips.devices import Constant, Efficiency, Peripherals
-from lightloom.chips.mesh import Bits
 from lightloom.common.arguments import checked
 from lightloom.common.config import Section, at_least, at_most
 
@@ -122,7 +122,13 @@ class DiffractiveChip(Section):
         "diffractive hardware, which is phase masks without tensor cores: make a layer of it by "
         "`nn.DiffractiveConv2d`, or a network by `nn.DiffractiveNetwork`"
     )
-    """What such hardware is for, where another kind was wanted."""
+    """What such hardware is for, as an error says it where something else was expected."""
+    summary_fields: ClassVar[tuple[str, ...]] = (
+        *("name", "wavelength", "pixel", "grid", "mask", "layers", "detector", "phase_bits"),
+    )
+    """Names of the fields that a list of chips shows."""
+    details: ClassVar[frozenset[str]] = frozenset({"devices"})
+    """Names of the fields that a list leaves out."""
     technology: Literal["diffractive"] = "diffractive"
     """What computes."""
     name: str
@@ -203,6 +209,11 @@ class DiffractiveChip(Section):
         if len(set(self.noise_in)) < len(self.noise_in):
             raise ValueError(f"`noise_in` names one twice: {', '.join(self.noise_in)}; name each once")
         return self
+
+    @property
+    def idle(self) -> set[str]:
+        """Names of the fields that say nothing about such hardware; here every one says something."""
+        return set()
 
     @property
     def critical_distance(self) -> float:

@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lightloom.chips.devices import PCMDevices
-from lightloom.chips.mesh import Bits, Range
-from lightloom.chips.specimen import Specimen
-from lightloom.common.config import Section, at_most
+from lightloom.chips.base import Bits, Chip
+from lightloom.chips.counts import Counts
+from lightloom.chips.pcm.devices import PCMDevices
+from lightloom.common.config import at_most
+from lightloom.physics import blocks
 from lightloom.physics.pcm.wear import WriteModel
 
 FINEST_STEP = 1e-6
@@ -23,7 +24,7 @@ PUBLISHED_EXTINCTION = 0.872**15
 Transmission = Annotated[float, Field(gt=0, le=1)]
 
 
-class PCMChip(Section):
+class PCMChip(Chip):
     """Photonic hardware that computes W x with W cut into k x k blocks, each weight the difference of two cells.
 
     Arrays of k x k cell pairs work in parallel, one per block row, and are rewritten for every block column in turn.
@@ -35,11 +36,13 @@ class PCMChip(Section):
         "a design of phase-change crossbars: `nn.convert(model, chip)` puts "
         "weights on it, `chip.specimen(seed)` manufactures it"
     )
-    """What such hardware is for, where something else was wanted."""
+    hidden_errors: ClassVar[tuple[str, ...]] = ("absorption_std", "stuck_fraction")
+    summary_fields: ClassVar[tuple[str, ...]] = (
+        *Chip.summary_fields,
+        *("levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
+    )
     technology: Literal["pcm"] = "pcm"
     """What the tensor cores are made of."""
-    name: str
-    """Name of the preset that this is, or your own."""
     devices: PCMDevices
     """Device constants for the cost and the wear, each with its source."""
     block_size: int = Field(64, ge=2, le=1024)
@@ -54,9 +57,6 @@ class PCMChip(Section):
     """Resolution of the input modulators; None is exact. Source: ELight."""
     output_bits: Bits | None = None
     """Resolution of the output converters; None is exact. Source: ELight."""
-    range: Range = "dynamic"
-    """Full scale of the converters. dynamic: of each signal by itself, restored electronically; static: of each layer,
-    measured once on data, beyond which signals are clipped."""
     write_model: WriteModel = "per_level"
     """per_level: every step between levels is a write (published); per_cell: one pulse reaches any level from any
     other; erase_write: a cell is crystallised first, then amorphised to its level."""
@@ -134,15 +134,30 @@ class PCMChip(Section):
             return transmissions(self.levels, self.base)
         return torch.tensor(self.transmissions, dtype=torch.float64)
 
-    def specimen(self, seed: int) -> Specimen:
-        """One manufactured chip of this kind: `seed` decides the hidden error of each of its cells.
+    def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
+        """What a layer takes: one array for each block row, which every vector passes at every turn.
 
-        Raises:
-            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        Args:
+            rows: Rows of each group's matrix.
+            columns: Columns of each group's matrix.
+            groups: Number of matrices, as of a grouped convolution.
+            vectors: Input vectors that are multiplied.
         """
-        return Specimen(self, seed)
+        p, turns = blocks.grid(rows, columns, self.block_size)
+        # a modulator sends one value at a time, to as many cells as share it
+        feeds = {"row_private": rows, "column_shared": p, "block_shared": p}[self.sharing]
+        sent = 1 if self.broadcast and self.sharing != "row_private" else feeds
+        return Counts(
+            cores=groups * p,
+            mzis=0,
+            shifters=0,
+            calls=groups * p * turns * vectors,
+            conversions_in=vectors * groups * columns * sent,
+            conversions_out=vectors * groups * rows * turns,
+            cells=2 * min(groups * rows * columns, groups * rows * self.block_size),
+        )
 
-    def ideal(self) -> PCMChip:
+    def ideal(self) -> Self:
         """The same hardware with every imperfection switched off; it keeps its levels, which are what it computes."""
         return self.replace(
             name=f"{self.name}, ideal",
