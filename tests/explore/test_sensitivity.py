@@ -104,7 +104,11 @@ def test_the_proposal_was_measured_and_is_the_shortest_of_the_worst(
 
 def test_budgets_matter_here(net: torch_nn.Module, images: ImageSet) -> None:
     lengths = [
-        len(sensitivity(net, CHIP, images, SensitivityConfig(specimens=3, seed=2, budget=budget), progress=False).proposal)
+        len(
+            sensitivity(
+                net, CHIP, images, SensitivityConfig(specimens=3, seed=2, budget=budget), progress=False
+            ).proposal
+        )
         for budget in (0.0, 1.0)
     ]
     assert lengths[0] > lengths[1] == 0

@@ -6,9 +6,9 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
+from lightloom.lab.instrumented import instruments_for
 from lightloom.lab.mesh.instrument import BlockSettings
 from lightloom.lab.mesh.mapping import ideal_settings
-from lightloom.lab.instrumented import instruments_for
 from lightloom.lab.mesh.network import InstrumentedMeshes
 from lightloom.nn import convert, install, optical_layers
 

@@ -82,8 +82,7 @@ class LayerScorer:
         return scores
 
     def distance(self, name: str) -> float | None:
-        """Mean distance of the outputs with one layer on the chip from the electronic ones, relative to their norm; None
-        where a score function is all there is."""
+        """How far one layer on the chip moves the outputs, relative to their norm; see `LayerDrop.distance`."""
         if self.samples is None:
             return None
         what = f"{self._seeds((name,))} on {digest.of_values([name])}"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lightloom.chips import Chip
 from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
+from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import Report, follow
 from lightloom.cost import account, trace
@@ -126,16 +127,18 @@ def sensitivity(
         RequestError: Nothing is to be scanned, or the file of the state is another one.
     """
     config = SensitivityConfig() if config is None else config
-    custom = samples if isinstance(samples, CustomScore) else None
-    images = None if isinstance(samples, CustomScore) else samples
-    sample = custom.sample if images is None else first_inputs(images)  # type: ignore[union-attr]  # one of both
-    inputs = sample if images is None else first_inputs(images, RANGED)
+    if samples is None:
+        raise RequestError("Give labelled `samples`, or a `CustomScore` of any other model.")
+    if isinstance(samples, CustomScore):
+        images, score, sample, inputs = None, samples.function, samples.sample, samples.sample
+    else:
+        images, score, sample, inputs = samples, None, first_inputs(samples), first_inputs(samples, RANGED)
     hardware = core_chip(chip)
     selector = LayerSelector(model, hardware.calibrated() if config.calibrated else hardware, inputs, config.skip)
     shares = _shares(selector, sample)
     seeds = range(config.seed, config.seed + config.specimens)
     cache = ScoreCache(state, _about(model, selector, images))
-    scorer = LayerScorer(selector, images, None if custom is None else custom.function, seeds, cache)
+    scorer = LayerScorer(selector, images, score, seeds, cache)
     with follow("sensitivity", len(selector.layers) + 2, shown=progress and is_main()) as report:
         electronic = scorer.scores(())[0]
         rows = [_row(scorer, name, electronic, shares) for name in _reported(selector.layers, report)]
@@ -143,7 +146,7 @@ def sensitivity(
         report(len(rows) + 1, f"all on the chip: drop {whole.drop:.4g}")
         proposed = _propose(scorer, rows, whole, electronic, config.budget, report)
     return Sensitivity(
-        measure="accuracy" if custom is None else "score",
+        measure="accuracy" if score is None else "score",
         electronic=electronic,
         budget=config.budget,
         specimens=config.specimens,

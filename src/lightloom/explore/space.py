@@ -222,7 +222,8 @@ class _Builder:
     def _check_key(self, key: str, keys: Sequence[str]) -> None:
         if keys.count(key) > 1:
             raise RequestError(f"The axis `{key}` is given twice; put its values in one.")
-        owned = {f"chip.{path}" for fields in self.fields.values() for path in fields} - {"chip.technology", "chip.name"}
+        owned = {f"chip.{path}" for fields in self.fields.values() for path in fields}
+        owned -= {"chip.technology", "chip.name"}
         known = {"network", "chip", *owned, *(f"system.{path}" for path in paths(System))}
         if key not in known:
             by_leaf = sorted(path for path in known if path.rpartition(".")[2] == key)
@@ -245,10 +246,8 @@ class _Builder:
         texts = []
         for technology, fields in self.errors.items():
             if fields and self.calibrated:
-                texts.append(
-                    f"Calibration is taken to have taken off {_list(list(fields))} of {technology} chips, where no axis "
-                    "sets it."
-                )
+                named = _list(list(fields))
+                texts.append(f"{named} of {technology} chips is taken as calibrated away, where no axis sets it.")
             elif fields:
                 texts.append(f"Chips of {technology} keep {_list(list(fields))}: nothing was calibrated.")
         return texts

@@ -8,7 +8,7 @@
 >>> export.pcm_levels(model, Path("levels"))
 """
 
-from lightloom.export.formats import export, formats
+from lightloom.export.formats import export, known_formats
 from lightloom.export.loading import check, load, load_weights
 from lightloom.export.mesh.netlist import netlist
 from lightloom.export.mesh.netlist_files import write_netlists
@@ -21,13 +21,13 @@ from lightloom.export.settings import read_settings, write_settings
 from lightloom.export.technology import ExportModel, Format, Selection
 
 __all__ = [
-    "Sample",
-    "check",
     "ExportModel",
     "Format",
+    "Sample",
     "Selection",
+    "check",
     "export",
-    "formats",
+    "known_formats",
     "load",
     "load_weights",
     "netlist",

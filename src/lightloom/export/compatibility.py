@@ -14,6 +14,7 @@ from lightloom.export.technology import export_model
 from lightloom.export.tensors import check_finite
 from lightloom.nn import Mode, OpticalLayer, TensorCore, optical_layers
 
+
 def pairs(model: nn.Module, description: Description) -> list[tuple[SavedLayer, OpticalLayer]]:
     """Each saved layer with that of the model.
 

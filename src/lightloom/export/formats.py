@@ -22,7 +22,7 @@ from lightloom.export.technology import Block, Selection, formats_of, technology
 _ANY_TECHNOLOGY = {"folder": "model", "onnx": "model.onnx", "settings": "settings"}
 
 
-def formats() -> dict[str, str]:
+def known_formats() -> dict[str, str]:
     """What can be written, and the file or folder that it becomes: formats of every network, then of technologies."""
     return {**_ANY_TECHNOLOGY, **{name: form.file for name, form in technology_formats().items()}}
 
@@ -42,7 +42,7 @@ def export(
     Args:
         model: A converted model.
         folder: Where to; what was written there before in the same format is replaced.
-        formats: Names of formats, see `lightloom.export.formats`.
+        formats: Names of formats, see `lightloom.export.known_formats`.
         sample: Inputs to check with; the format "onnx" needs it.
         layers: Layers of formats that name each device, "netlist" and "phases"; None is all.
         blocks: Blocks of those layers: how many, or which; None is all.
@@ -66,7 +66,7 @@ def export(
 
 def _files(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """What each format becomes; nothing is written where one of them does not fit."""
-    known, of_technologies = formats(), technology_formats()
+    known, of_technologies = known_formats(), technology_formats()
     for name in names:
         if name not in known:
             raise RequestError(f"There is no format `{name}`. {nearest(name, known)}")

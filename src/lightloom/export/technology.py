@@ -45,9 +45,9 @@ class Format:
 class ExportModel:
     """What an export does with the cores of one technology.
 
-    As it stands, it serves every technology: a network is saved with all tensors of its cores, and loads where the chips
-    have the same block size and the tensors the same shapes. A technology whose weights have a form of its own, follow
-    an order, or have formats of their own, gives `chips.Technology` a subclass as the facet `export`.
+    As it stands, it serves every technology: a network is saved with all tensors of its cores, and loads where the
+    chips have the same block size and the tensors the same shapes. A technology whose weights have a form of their own,
+    follow an order, or have formats of their own, gives `chips.Technology` a subclass as the facet `export`.
     """
 
     form: ClassVar[tuple[str, ...]] = ("block_size",)

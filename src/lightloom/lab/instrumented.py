@@ -42,7 +42,11 @@ Bench = TypeVar("Bench", bound=InstrumentedCores)
 
 @checked
 def instruments_for(
-    model: nn.Module, kind: type[Bench] = InstrumentedCores, *, readout_std: float = 0.0, seed: int = 0
+    model: nn.Module,
+    kind: type[Bench] = InstrumentedCores,  # type: ignore[assignment]  # what `Bench` is where nothing is said
+    *,
+    readout_std: float = 0.0,
+    seed: int = 0,
 ) -> list[Bench]:
     """Put every tensor core of a converted model, with its specimen's devices, behind simulated instruments.
 
@@ -60,7 +64,7 @@ def instruments_for(
         RequestError: The model has no such core, or its technology has no bench.
     """
     benches: list[Bench] = []
-    for technology, cores in _by_technology(model).items():
+    for cores in _by_technology(model).values():
         chip = next(iter(cores.values())).chip
         if not (technology_of(chip).bench or kind is InstrumentedCores):
             continue

@@ -13,6 +13,7 @@ from lightloom.export.mesh.phase_table import phase_table
 from lightloom.export.technology import ExportModel, Format, Selection
 from lightloom.nn import MeshCore, Mode, TensorCore
 
+
 def _netlists(model: nn.Module, path: Path, selection: Selection) -> dict[str, Any]:
     index = write_netlists(model, path, layers=selection.layers, blocks=selection.blocks)
     return {"blocks": sum(len(layer["files"]) for layer in index["layers"].values())}

@@ -24,9 +24,7 @@ class PCMExport(ExportModel):
 
     form: ClassVar[tuple[str, ...]] = ("block_size", "levels")
     order_form: ClassVar[tuple[str, ...]] = ("sharing", "scope", "broadcast")
-    formats: ClassVar[Mapping[str, Format]] = {
-        "pcm": Format("levels", "phase-change crossbars", _levels)
-    }
+    formats: ClassVar[Mapping[str, Format]] = {"pcm": Format("levels", "phase-change crossbars", _levels)}
 
     def order(self, core: TensorCore) -> dict[str, Tensor]:
         """Which column sits where, turn by turn, unless columns are taken as they come."""

@@ -17,12 +17,12 @@ from lightloom.lab.instrumented import instruments_for
 __all__ = [
     "CrossbarInstrument",
     "InstrumentedCrossbar",
-    "instruments_for",
     "Remapped",
     "SimulatedCrossbar",
     "Surveyed",
     "Suspect",
     "age",
+    "instruments_for",
     "remap",
     "store",
     "survey",

@@ -38,7 +38,9 @@ class InstrumentedCrossbar(InstrumentedCores):
             readout_std: Standard deviation of the noise of each measured value, relative to full scale.
             seed: Seed of that noise, and of the errors that are new at every write; each layer takes its own from it.
         """
-        return [cls({name: core}, _instrument(core, readout_std, named_seed(seed, name))) for name, core in cores.items()]
+        return [
+            cls({name: core}, _instrument(core, readout_std, named_seed(seed, name))) for name, core in cores.items()
+        ]
 
     @property
     def layer(self) -> str:
