@@ -141,22 +141,20 @@ class Work:
         """Train a model on the images of this run that belong to the stage.
 
         Args:
-            model: As `learn.fit` takes it, and so with `config`, `sampler` and `prepare`.
+            model: As `learn.fit` takes it.
+            config: Optimiser, schedule, precision.
             stage: Name of the stage; `train` is electronic, any other on the chip.
             objective: What it is trained for; None is that of the run.
+            sampler: Leaves out some of the batches of an epoch.
+            prepare: Called before every epoch, as `learn.fit` does.
         """
         on_chip = stage != "train"
         splits = self.chip_splits if on_chip else self.splits
-        data = (self.config.transfer if on_chip else None) or self.config.data
-        augment = on_images(crop_and_flip) if data.augment else None
-        learning.fit(
-            model,
-            learning.TrainingData(splits.train, splits.validation, augment, sampler),
-            objective or self.task,
-            config,
-            learning.Session(self.folder.path, stage, self.config.seed, self.config.device),
-            prepare=prepare,
-        )
+        images = (self.config.transfer if on_chip else None) or self.config.data
+        augment = on_images(crop_and_flip) if images.augment else None
+        data = learning.TrainingData(splits.train, splits.validation, augment, sampler)
+        session = learning.Session(self.folder.path, stage, self.config.seed, self.config.device)
+        learning.fit(model, data, objective or self.task, config, session, prepare=prepare)
 
 
 def train(work: Work) -> None:
