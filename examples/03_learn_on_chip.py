@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from lightloom import chips, data, learn, nn
-from lightloom.tasks.classify import Classify, build
+from lightloom.tasks.classification import Classify, build
 
 torch.manual_seed(0)
 splits = data.load("digits")

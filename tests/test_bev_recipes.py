@@ -11,25 +11,25 @@ import torch
 
 from lightloom import learn as learning
 from lightloom.cli import main
+from lightloom.commands.detect3d import detect_moments
 from lightloom.common.errors import RequestError
 from lightloom.config import RunConfig
 from lightloom.cost import hybrid_cost
 from lightloom.data.multicamera import Views
 from lightloom.data.nuscenes import read_moments, read_tables
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
-from lightloom.detect3d_cases import load_case, surroundings_of
-from lightloom.detecting3d import detect_moments
-from lightloom.detectors3d import build_detector3d
-from lightloom.folder import RunFolder
-from lightloom.kept_cases import case_of
 from lightloom.metrics.nuscenes import evaluate, read_results, truth_of
 from lightloom.nn import OpticalConv2d, optical_layers
 from lightloom.nn.diffractive import DiffractiveConv2d
+from lightloom.pipeline.case_store import case_of
+from lightloom.pipeline.comparison import trainings
+from lightloom.pipeline.detect3d_cases import load_case, surroundings_of
+from lightloom.pipeline.detectors3d import build_detector3d
+from lightloom.pipeline.run import run
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
 from lightloom.recipes.bev_cases import Ablation
-from lightloom.run import run
-from lightloom.sweeps import trainings
-from lightloom.tasks.detect3d import Detector3D
+from lightloom.tasks.detection3d import Detector3D
 
 CAMERAS = ("CAM_FRONT", "CAM_BACK", "CAM_FRONT_LEFT")
 SMALL = ["channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16", "rows=8"]

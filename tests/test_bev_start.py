@@ -16,13 +16,13 @@ from lightloom.common.errors import RequestError
 from lightloom.config import RunConfig
 from lightloom.data.multicamera import load_multicamera
 from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
-from lightloom.detect3d_cases import _begin
-from lightloom.detectors3d import build_detector3d
-from lightloom.moment_pictures import camera_pictures
+from lightloom.pipeline.comparison import trainings
+from lightloom.pipeline.detect3d_cases import _begin
+from lightloom.pipeline.detectors3d import build_detector3d
+from lightloom.pipeline.moment_pictures import camera_pictures
+from lightloom.pipeline.sweep_stages import rehearse
 from lightloom.recipes import resolve
-from lightloom.sweep_stages import rehearse
-from lightloom.sweeps import trainings
-from lightloom.tasks.detect3d import Detector3D
+from lightloom.tasks.detection3d import Detector3D
 
 SMALL = ("channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16")
 LENS = ((40.0, 0.0, 32.0), (0.0, 40.0, 24.0), (0.0, 0.0, 1.0))

@@ -17,6 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # bottom up; rooms on one line stand side by side and do not import each other
 FLOORS = [
     ["common", "physics"],
+    ["schemas"],
     ["chips"],
     ["nn", "data"],
     ["lab", "metrics"],
@@ -25,14 +26,10 @@ FLOORS = [
     ["cost", "report", "export"],
     ["explore"],
     ["config"],
-    ["optical_backbones"],
-    ["folder", "networks", "detectors", "detectors3d", "light_pictures", "sweeps"],
-    ["sizes", "stage_records"],
-    ["kept_cases", "moment_pictures", "stages"],
-    ["mesh_stages", "pcm_stages", "detect_cases", "detect3d_cases"],
-    ["bench_stages", "sweep_stages", "detect_stages", "detect3d_stages"],
-    ["run", "recipes", "detecting3d"],
-    ["bench", "detecting", "preview", "exploring", "exporting", "estimating", "doctor", "serve", "answers"],
+    ["stage_records"],
+    ["recipes"],
+    ["pipeline"],
+    ["bench", "commands"],
     ["cli"],
     ["__main__"],
 ]

@@ -11,20 +11,20 @@ from PIL import Image
 from safetensors import safe_open
 
 from lightloom.cli import main
+from lightloom.commands.detect import detect_images
 from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig
 from lightloom.data.detection import DetectionSet, Record, shapes
 from lightloom.data.detection.write import write_coco
-from lightloom.detect_cases import load_case, scenes_of
-from lightloom.detecting import detect_images
-from lightloom.detectors import build_detector
-from lightloom.folder import RunFolder
-from lightloom.kept_cases import case_of
 from lightloom.nn.diffractive import DiffractiveConv2d
+from lightloom.pipeline.case_store import case_of
+from lightloom.pipeline.comparison import trainings
+from lightloom.pipeline.detect_cases import load_case, scenes_of
+from lightloom.pipeline.detectors import build_detector
+from lightloom.pipeline.run import repeat, run
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
 from lightloom.recipes.hybrid_cases import Ablation
-from lightloom.run import repeat, run
-from lightloom.sweeps import trainings
 
 TINY = ["detect.scenes.height=64", "detect.scenes.width=64", "train.epochs=1", "device=cpu", "detect.pictures=2"]
 SHAPES = [*TINY, "detect.scenes.count=10"]

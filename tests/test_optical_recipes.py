@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lightloom.common.errors import RequestError
+from lightloom.pipeline.comparison import trainings
+from lightloom.pipeline.run import run
 from lightloom.recipes import RECIPES, resolve
-from lightloom.run import run
-from lightloom.sweeps import trainings
 
 OPTICAL = sorted(recipe for recipe in RECIPES if recipe.startswith("optical/"))
 COMPARISONS = [recipe for recipe in OPTICAL if recipe != "optical/on-chip"]

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from lightloom.common.errors import RequestError
-from lightloom.folder import RunFolder
+from lightloom.pipeline.context import Work
+from lightloom.pipeline.run import run
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import RECIPES, resolve
-from lightloom.run import run
-from lightloom.stages import Work
 
 PUBLISHED = sorted(set(RECIPES) - {"onchip/digits", "pcm/digits"})
 L2IGHT = [recipe for recipe in PUBLISHED if recipe.startswith("onchip/")]

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from lightloom import sweep_stages
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.config import Case, RunConfig, SweepConfig
 from lightloom.data import load
-from lightloom.folder import RunFolder
 from lightloom.learn import TrainConfig, engine
-from lightloom.networks import build_network, lit
 from lightloom.nn import AllOptical, MeshCore, SaturableAbsorber, cores
+from lightloom.pipeline import sweep_stages
+from lightloom.pipeline.comparison import overruled, summarise, trainings
+from lightloom.pipeline.context import Work
+from lightloom.pipeline.networks import build_network, lit
+from lightloom.pipeline.run import repeat, run
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
-from lightloom.run import repeat, run
-from lightloom.stages import Work
-from lightloom.sweeps import overruled, summarise, trainings
 
 SMALL = ["data.limit=200", "model.width=8", "train.epochs=2", "train.batch_size=50", "device=cpu"]
 

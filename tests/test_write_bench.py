@@ -8,8 +8,8 @@ import pytest
 
 from lightloom.bench import bench
 from lightloom.common.errors import RequestError
+from lightloom.pipeline.run import run
 from lightloom.recipes import resolve
-from lightloom.run import run
 
 CASES = ("plain", "write_aware", "reordered", "both")
 

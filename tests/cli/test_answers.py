@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightloom.answers import show_summary
+from lightloom.cli.output import show_summary
 
 
 def test_a_run_prints_its_states(capsys: pytest.CaptureFixture[str]) -> None:

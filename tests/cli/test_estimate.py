@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lightloom.commands.estimate import estimate, known_network
 from lightloom.common.errors import RequestError
-from lightloom.estimating import estimate, known_network
 
 pytest.importorskip("transformers")
 

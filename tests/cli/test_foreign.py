@@ -106,8 +106,8 @@ def arguments(verb: str, run: Path, description: Path, tmp_path: Path) -> list[s
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Benches and the server of chips, and what well-known networks cost, are no matter here."""
     monkeypatch.setattr("lightloom.bench.bench", lambda *_, **__: {"bench": "convert"})
-    monkeypatch.setattr("lightloom.serve.serve", lambda *_, **__: None)
-    monkeypatch.setattr("lightloom.estimating.estimate", _estimate)
+    monkeypatch.setattr("lightloom.lab.server.serve", lambda *_, **__: None)
+    monkeypatch.setattr("lightloom.commands.estimate.estimate", _estimate)
     yield
 
 
@@ -177,7 +177,7 @@ def test_foreign_files_in_the_folder_of_a_run_stay(verb: str, run: Path, descrip
     planted = plant(copy)
     planted |= plant(tmp_path)
     if verb == "sweep":  # of this run nothing is compared; what its repetition forgets is forgotten all the same
-        from lightloom.folder import RunFolder
+        from lightloom.pipeline.run_folder import RunFolder
 
         RunFolder.open(copy).forget_comparison()
         assert not (copy / "checkpoints/train-last.safetensors").exists()

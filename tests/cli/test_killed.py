@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import load_file
 
 from lightloom.common.errors import LightloomError, RequestError
-from lightloom.folder import RunFolder
+from lightloom.pipeline.run import run
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
-from lightloom.run import run
 
 TINY = ["stages=[train,program,evaluate]", "train.epochs=2", "data.limit=40", "model.width=2", "device=cpu"]
 CONFIG = resolve("onchip/digits", ["quick=true", *TINY])
@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_and_gone_on_from(whole: dict[str, bytes], number: i
 
 
 def test_a_repetition_that_is_killed_leaves_no_results_of_another_config(tmp_path: Path) -> None:
-    from lightloom.run import repeat
+    from lightloom.pipeline.run import repeat
 
     run(CONFIG, tmp_path / "run")
     for number in range(6):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from labelled import ROW, deep_png, picture, text, voc
 from PIL import Image
 
+from lightloom.commands.detect import _record
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data.detection import Record, load_detection, read_pixels, read_voc, read_yolo
 from lightloom.data.detection.pictures import Depth, read_header, shown, white_level
-from lightloom.detecting import _record
 
 RAMP = np.linspace(0, 1, 48 * 64).reshape(48, 64)
 

@@ -16,7 +16,7 @@ from torch import nn
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data import Batch, ImageSet, crop_and_flip, on_images
 from lightloom.learn import Sampling, TrainConfig, fit, load_weights, save_weights, thin
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 Augment = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 CONFIG = TrainConfig(epochs=4, batch_size=10, lr=1e-2)
@@ -247,7 +247,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from test_engine import CONFIG, Doubled, images
 from lightloom.learn import fit
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 torch.manual_seed(1)
 place = {"folder": Path(sys.argv[2]), "stage": "train", "seed": 0, "device": "cpu"}
 fit(Doubled(), images(51), images(20, 1), Classify(), CONFIG, **place)

@@ -16,7 +16,7 @@ from lightloom.learn import TrainConfig, fit, train_only_subspace
 from lightloom.learn.sampling import PRESETS, Sampling, attach, sampling_preset, thin
 from lightloom.learn.study import gradient_study, sweep
 from lightloom.nn import convert, install, optical_layers
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 L2IGHT = chips.preset("l2ight")
 

@@ -10,7 +10,7 @@ from lightloom import chips
 from lightloom.data import ImageSet
 from lightloom.learn import TrainConfig, fit, train_only_subspace
 from lightloom.nn import convert, install
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 
 def network() -> nn.Module:

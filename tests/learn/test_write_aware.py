@@ -12,7 +12,7 @@ from lightloom.data import load
 from lightloom.learn import TrainConfig, WriteAware, WriteAwareTask, fit, for_sharing
 from lightloom.learn.write_aware import levels_written
 from lightloom.nn import PCMCore, convert, cores
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 CHIP = chips.preset("elight", chips.PCMChip).replace(block_size=8, sharing="column_shared")
 DATA = load("digits", seed=0, limit=300)

@@ -13,7 +13,7 @@ from lightloom import chips
 from lightloom.data import Batches, ImageSet
 from lightloom.learn.zeroth import ZerothConfig, _Search, fit_zeroth
 from lightloom.nn import MeshCore, convert, cores, install, switch
-from lightloom.tasks.classify import Classify
+from lightloom.tasks.classification import Classify
 
 L2IGHT = chips.preset("l2ight")
 FLOPS = ZerothConfig(method="flops", epochs=12, batch_size=20, lr=0.2, samples=4)

@@ -6,8 +6,8 @@ from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.tasks.classify import MODELS, Classify, build, replace_head
-from lightloom.tasks.classify.models.resnet import Residual
+from lightloom.tasks.classification import MODELS, Classify, build, replace_head
+from lightloom.tasks.classification.models.resnet import Residual
 
 
 def test_loss_and_accuracy_by_hand_in_any_chunk() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.tasks.detect3d.camera_attention import pillars
-from lightloom.tasks.detect3d.cameras import CameraMaps, shrunk
-from lightloom.tasks.detect3d.geometry import (
+from lightloom.tasks.detection3d.camera_attention import pillars
+from lightloom.tasks.detection3d.cameras import CameraMaps, shrunk
+from lightloom.tasks.detection3d.geometry import (
     decode_boxes,
     encode_boxes,
     find_hits,

@@ -9,7 +9,7 @@ from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.nn import SaturableAbsorber, limit_weights
-from lightloom.tasks.classify import Brightness, build, settle
+from lightloom.tasks.classification import Brightness, build, settle
 
 OPTICAL = ["optical-mlp", "optical-cnn"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError
 from lightloom.nn.backbones import replace_stages
-from lightloom.tasks.detect2d.transformers import (
+from lightloom.tasks.detection2d.transformers import (
     Family,
     SetOutput,
     TransformersDetector,

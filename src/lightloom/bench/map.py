@@ -10,9 +10,9 @@ import torch
 from lightloom.bench.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
 from lightloom.common.seeds import named_generator
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import identify
-from lightloom.lab.instrument import specimen_instrument
+from lightloom.lab.mesh.identify import identify
+from lightloom.lab.mesh.in_situ_mapping import map_targets
+from lightloom.lab.mesh.instrument import specimen_instrument
 
 
 def map(
@@ -38,7 +38,7 @@ def map(
     targets = torch.randn(blocks, size, size, generator=generator, dtype=torch.float64)
     started = time.perf_counter()
     known = identify(instrument, seed=seed)
-    mapped = map_targets(instrument, known, targets, looks=looks)
+    mapped = map_targets(instrument, known, targets, verify_calls=looks)
     seconds = time.perf_counter() - started
     realised = mapped.gain.view(-1, 1, 1) * true_twin(design, blocks, seed).matrices(mapped.settings)
     distance = (realised - targets).square().sum((-2, -1)) / targets.square().sum((-2, -1))

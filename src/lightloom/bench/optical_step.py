@@ -14,7 +14,7 @@ from torch import nn
 from lightloom.bench.kernels import ask_for_kernels
 from lightloom.nn import SaturableAbsorber
 from lightloom.physics import compiled
-from lightloom.tasks.classify import Classify, build
+from lightloom.tasks.classification import Classify, build
 
 _BATCH, _SHAPE, _CLASSES = 64, (1, 28, 28), 10
 _LEARNING_RATE = 5e-4

@@ -17,7 +17,7 @@ from lightloom.learn import train_only_subspace
 from lightloom.learn.sampling import Sampling, attach
 from lightloom.nn import MeshCore, OpticalConv2d, convert, cores, install
 from lightloom.physics import compiled
-from lightloom.tasks.classify import build
+from lightloom.tasks.classification import build
 
 _PARTS = ("plain", "dense", "sampled")
 SAMPLERS: dict[str, Sampling] = {

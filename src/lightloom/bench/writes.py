@@ -17,12 +17,12 @@ from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.cost import ModelWrites, count_writes, index_bits, weight_bits
 from lightloom.data import crop_and_flip, on_images
-from lightloom.folder import RunFolder
 from lightloom.learn import WriteAware, WriteAwareTask, fit, for_sharing
 from lightloom.nn import PCMCore, convert, cores, reorder
 from lightloom.physics.pcm.order import Sharing
+from lightloom.pipeline.context import Work, train
+from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
-from lightloom.stages import Work, train
 
 SHARINGS: tuple[Sharing, ...] = ("row_private", "column_shared", "block_shared")
 STARTS = ("erased", "repeat", "alternate")

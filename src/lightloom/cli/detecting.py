@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_detections, show_yaml
 from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.output import answer, show_detections, show_yaml
 
 
 @app.command()
@@ -34,7 +34,7 @@ def detect(
     """Find objects in images or around a vehicle: writes pictures and `detections.json`, else to `detections/`."""
 
     def work() -> dict[str, Any]:
-        from lightloom.detecting import detect
+        from lightloom.commands.detect import detect
 
         place = out or Path("detections")
         return detect(given, model, place, source=scenes, case=case, threshold=threshold, device=device or "auto")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_bill, show_sweep, show_yaml
 from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, Source, app, common
+from lightloom.cli.output import answer, show_bill, show_sweep, show_yaml
 
 Images = Annotated[int | None, typer.Option(help="How many of the test images are looked at; all by default.")]
 Biased = Annotated[
@@ -50,7 +50,7 @@ def explore(
     """
 
     def work() -> dict[str, Any]:
-        from lightloom.exploring import explore_network
+        from lightloom.commands.explore import explore_network
 
         return explore_network(
             source,
@@ -87,7 +87,7 @@ def sensitivity(
     """Put one layer at a time on the chip, and propose which to leave electronic."""
 
     def work() -> dict[str, Any]:
-        from lightloom.exploring import scan_layers
+        from lightloom.commands.explore import scan_layers
 
         given = [*(changes or []), *common(seed, device)]
         return scan_layers(
@@ -118,7 +118,7 @@ def estimate(
     """Count what a well-known network would take on a chip; nothing is trained or programmed."""
 
     def work() -> dict[str, Any]:
-        from lightloom.estimating import estimate as count
+        from lightloom.commands.estimate import estimate as count
 
         return count(network, changes or [], tokens=tokens, out=out)
 
@@ -140,7 +140,7 @@ def export(
     """Write the network of a run as files that are read elsewhere, by default to `export/` in its folder."""
 
     def work() -> dict[str, Any]:
-        from lightloom.exporting import export_run
+        from lightloom.commands.export import export_run
 
         return export_run(run, formats.split(","), out, state=state)
 

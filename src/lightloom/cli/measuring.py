@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_yaml
 from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.output import answer, show_yaml
 
 
 @app.command()
@@ -62,7 +62,7 @@ def serve(
 
     def work() -> dict[str, Any]:
         from lightloom.chips import MeshChip, preset
-        from lightloom.serve import serve as offer
+        from lightloom.lab.server import serve as offer
 
         offer(preset(chip, MeshChip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
         return {"chip": chip, "blocks": blocks, "specimen": specimen}

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.answers import answer, show_summary, table
 from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, app, common
+from lightloom.cli.output import answer, show_summary, table
 
 
 @app.command()
@@ -27,8 +27,8 @@ def run(
 
     def work() -> dict[str, Any]:
         from lightloom.config import to_yaml
+        from lightloom.pipeline.run import run as run_recipe
         from lightloom.recipes import resolve
-        from lightloom.run import run as run_recipe
 
         extra = [f"data.root={data}"] if data is not None else []
         config = resolve(recipe, [*(changes or []), *extra, *common(seed, device)])
@@ -52,7 +52,7 @@ def _stage_verb(stage: str, help_text: str) -> None:
         as_json: AsJson = False,
     ) -> None:
         def work() -> dict[str, Any]:
-            from lightloom.run import repeat
+            from lightloom.pipeline.run import repeat
 
             return repeat(run, stage, [*(changes or []), *common(seed, device)], out=out)
 
@@ -85,7 +85,7 @@ def convert(
     """Show what conversion does with each layer of a network; with `--out` keep the table as `layers.json` there."""
 
     def work() -> dict[str, Any]:
-        from lightloom.preview import preview_conversion
+        from lightloom.commands.preview import preview_conversion
 
         return preview_conversion(source, [*(changes or []), *common(seed, device)], out)
 

@@ -13,7 +13,7 @@ from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config.whole import RunConfig
 from lightloom.learn import sampling_preset
-from lightloom.tasks.detect3d import detector_size
+from lightloom.tasks.detection3d import detector_size
 
 _NAMED: dict[str, Callable[[str], Section]] = {
     "chip": preset,

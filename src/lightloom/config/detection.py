@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from lightloom.common.config import Section, at_most
 from lightloom.data.detection import AugmentConfig
-from lightloom.learn.distil import DistilConfig
+from lightloom.learn.distil import DistillationConfig
 from lightloom.nn.diffractive import Mixing
-from lightloom.tasks.detect2d import FCOSConfig
+from lightloom.tasks.detection2d import FCOSConfig
 
 
 class ScenesConfig(Section):
@@ -97,7 +97,7 @@ class DetectConfig(Section):
     backbone: BackboneConfig = BackboneConfig()
     hybrid: HybridConfig = HybridConfig()
     head: FCOSConfig = FCOSConfig()
-    distil: DistilConfig = DistilConfig()
+    distil: DistillationConfig = DistillationConfig()
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
     start: Literal["scratch", "teacher"] = "scratch"
     """First weights: drawn, or the teacher's wherever they fit."""

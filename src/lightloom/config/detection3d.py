@@ -10,8 +10,8 @@ from lightloom.common.config import Section, at_most
 from lightloom.config.detection import BackboneConfig, HybridConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
-from lightloom.learn.distil import DistilConfig
-from lightloom.tasks.detect3d import Detector3DConfig, GuideConfig, detector_size
+from lightloom.learn.distil import DistillationConfig
+from lightloom.tasks.detection3d import Detector3DConfig, DistillerConfig, detector_size
 
 
 class MomentsConfig(Section):
@@ -48,9 +48,9 @@ class Detect3DConfig(Section):
     """Layers of the backbone that are put on the chip `chip`, meshes or crossbars, by name or glob: "stages.3.*"."""
     detector: Detector3DConfig = detector_size("toy")
     """What follows the backbone; a size's name stands for the size."""
-    distil: DistilConfig = DistilConfig(features=0.0)
+    distil: DistillationConfig = DistillationConfig(features=0.0)
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
-    guide: GuideConfig = GuideConfig()
+    guide: DistillerConfig = DistillerConfig()
     """What is learned from the teacher where objects are."""
     start: Literal["scratch", "head", "teacher"] = "scratch"
     """First weights: drawn; the teacher's for the decoder, as published for HeatmapDistiller; or wherever they fit."""

@@ -13,7 +13,7 @@ from lightloom.common.errors import nearest
 from lightloom.data import describe
 from lightloom.nn import OpticalPass
 from lightloom.nn.absorber import Gradient, Trained
-from lightloom.tasks.classify import MODELS
+from lightloom.tasks.classification import MODELS
 
 DIFFRACTIVE_NETWORK = "d2nn"
 """The model that is a diffractive network, on the chip `optics.diffraction`."""

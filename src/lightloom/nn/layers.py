@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightloom.chips import Chip, MeshChip
-from lightloom.chips.given import core_chip
+from lightloom.chips import Chip, technology_of
+from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.converter import Converter
@@ -19,9 +19,8 @@ from lightloom.nn.core import TensorCore
 from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.leaf import call_as_leaf, traced
-from lightloom.nn.mesh_core import MeshCore
-from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampler import Sampler
+from lightloom.nn.subspace_core import SubspaceCore
 
 Layer = TypeVar("Layer", bound=nn.Module)
 _HALVES = (torch.float16, torch.bfloat16)
@@ -83,12 +82,14 @@ class OpticalLayer(nn.Module, ABC):
             raise refusal(name, (self,))
         super().__setattr__(name, value)
 
-    def active_sampler(self) -> tuple[Sampler, MeshCore] | None:
+    def active_sampler(self) -> tuple[Sampler, SubspaceCore] | None:
         """The sampler and the core that it samples, where a gradient is asked for in training."""
         if self.sampler is None or not self.training or not torch.is_grad_enabled():
             return None
-        if not isinstance(self.core, MeshCore):
-            raise ValueError(f"core `{self.core.name}` is no mesh; only gradients of singular values are sampled")
+        if not isinstance(self.core, SubspaceCore):
+            raise ValueError(
+                f"core `{self.core.name}` has no singular values, as those of meshes; only their gradients are sampled"
+            )
         return self.sampler, self.core
 
     @abstractmethod
@@ -221,11 +222,7 @@ def core_for(weight: Tensor, chip: Chip | str, groups: int, name: str) -> Tensor
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]
     hardware = core_chip(chip)
-    core: TensorCore
-    if isinstance(hardware, MeshChip):
-        core = MeshCore(hardware, rows, columns, groups, name)
-    else:
-        core = PCMCore(hardware, rows, columns, groups, name)
+    core = technology_of(hardware).load("core", TensorCore)(hardware, rows, columns, groups, name)
     # phases need more digits than half precision has
     core.to(device=matrix.device, dtype=torch.float32 if matrix.dtype in _HALVES else matrix.dtype)
     core.program(matrix)

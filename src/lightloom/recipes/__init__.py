@@ -13,8 +13,8 @@ from lightloom.common.checks import shown
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
+from lightloom.config.sizes import check_sizes
 from lightloom.recipes import bev, hybrid, onchip, optical, optical_sweeps, pcm
-from lightloom.sizes import check_sizes
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,

@@ -19,7 +19,7 @@ from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn import TrainConfig
 from lightloom.recipes.bev_cases import STUDENT, Ablation, Technology, cases, made_of
-from lightloom.tasks.detect3d import detector_size
+from lightloom.tasks.detection3d import detector_size
 
 _TOY = TrainConfig(batch_size=4, lr=1.5e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
 _PUBLISHED = TrainConfig(

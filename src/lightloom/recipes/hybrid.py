@@ -21,7 +21,7 @@ from lightloom.config import (
     SweepConfig,
 )
 from lightloom.data.detection import AugmentConfig
-from lightloom.learn import DistilConfig, TrainConfig
+from lightloom.learn import DistillationConfig, TrainConfig
 from lightloom.nn.backbones import SIZES
 from lightloom.nn.diffractive import Mixing
 from lightloom.recipes.hybrid_cases import (
@@ -34,7 +34,7 @@ from lightloom.recipes.hybrid_cases import (
     published_stages,
 )
 from lightloom.recipes.optical_cases import check
-from lightloom.tasks.detect2d import FCOSConfig
+from lightloom.tasks.detection2d import FCOSConfig
 
 _FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")
@@ -259,7 +259,7 @@ def _hybrid(
             backbone=backbone or BackboneConfig(),
             hybrid=HybridConfig.parse({"mixing": mixing, "fit": fit}, recipe),
             head=head,
-            distil=DistilConfig(),
+            distil=DistillationConfig(),
         ),
         train=train,
         sweep=sweep.replace(x="optical stages", baseline=BASELINE),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.tasks.detect2d import Detections, iou, nms
+from lightloom.tasks.detection2d import Detections, iou, nms
 
 
 def boxes(count: int, seed: int = 0) -> Tensor:

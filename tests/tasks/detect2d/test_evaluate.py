@@ -9,9 +9,9 @@ import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.data.detection import DetectionSet, Record
-from lightloom.tasks.detect2d import Detections, evaluate
-from lightloom.tasks.detect2d.boxes import iou
-from lightloom.tasks.detect2d.evaluate import FIGURES
+from lightloom.tasks.detection2d import Detections, evaluate
+from lightloom.tasks.detection2d.boxes import iou
+from lightloom.tasks.detection2d.evaluate import FIGURES
 
 
 def scene(seed: int, images: int = 12, classes: int = 3) -> DetectionSet:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
-from lightloom.tasks.detect2d import Detect2D, Detector, FCOSConfig
-from lightloom.tasks.detect2d.fcos import points, reach_of
-from lightloom.tasks.detect2d.targets import (
+from lightloom.tasks.detection2d import Detect2D, Detector, FCOSConfig
+from lightloom.tasks.detection2d.fcos import points, reach_of
+from lightloom.tasks.detection2d.targets import (
     Assigned,
     assign,
     centerness,

@@ -1,0 +1,42 @@
+"""What conversion would do with the network of a recipe or a run, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightloom.common.files import write_json
+from lightloom.common.marks import claim
+from lightloom.config import override
+from lightloom.pipeline.context import Work
+from lightloom.pipeline.networks import convert_as
+from lightloom.pipeline.run_folder import RunFolder
+from lightloom.recipes import resolve
+
+
+def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | None = None) -> dict[str, Any]:
+    """Convert the network of a recipe (with first weights) or of a run (with trained ones).
+
+    Args:
+        source: Name of a recipe, or the folder of a run.
+        changes: `key=value` changes to its config.
+        out: Write `layers.json` to this folder.
+
+    Returns:
+        `chip` and `layers`, one row per layer: what was converted, what was not and why.
+    """
+    path = Path(source)
+    if path.is_dir():
+        work = Work(RunFolder.open(path))
+        work.config = override(work.config, changes)
+        model = work.trained()
+    else:
+        work = Work(RunFolder(path, resolve(source, changes)))
+        model = work.new_network()
+        work.give_new_head(model)
+    layers = convert_as(model, work.config).layers
+    result = {"chip": work.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
+    if out is not None:
+        write_json(claim(out, "output") / "layers.json", result["layers"])
+    return result

@@ -1,0 +1,1 @@
+"""A run: its folder, its stages, and what calibration, mapping and learning mean on each technology."""

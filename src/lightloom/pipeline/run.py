@@ -1,0 +1,162 @@
+"""The main path: the stages of a run, in order.
+
+    recipe -> train -> program -> calibrate -> map -> learn -> reorder -> sweep -> evaluate -> cost -> report
+
+Each stage reads and writes the run folder, so any of them can be repeated or resumed.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightloom.common import processes
+from lightloom.common.errors import RequestError
+from lightloom.common.hold import hold
+from lightloom.common.progress import console
+from lightloom.config import RunConfig, override
+from lightloom.pipeline import bench_stages, detect3d_stages, detect_stages, sweep_stages
+from lightloom.pipeline import context as stages
+from lightloom.pipeline.run_folder import RunFolder
+from lightloom.pipeline.technologies import pcm as pcm_stages
+
+Stage = Callable[[stages.Work], None]
+
+
+def _by_task(classify: Stage, detect: Stage, detect3d: Stage) -> Stage:
+    """A stage that is another one where objects are detected."""
+    stages = {"classify": classify, "detect": detect, "detect3d": detect3d}
+    return lambda work: stages[work.config.task](work)
+
+
+STAGES: dict[str, Stage] = {
+    "train": stages.train,
+    "program": stages.program,
+    "calibrate": bench_stages.calibrate,
+    "map": bench_stages.map_weights,
+    "learn": stages.learn,
+    "reorder": pcm_stages.reorder,
+    "sweep": sweep_stages.sweep,
+    "evaluate": _by_task(stages.evaluate, detect_stages.evaluate, detect3d_stages.evaluate),
+    "cost": _by_task(stages.cost, detect_stages.cost, detect3d_stages.cost),
+    "report": stages.report,
+}
+SHARED = ("train", "learn", "sweep")
+"""Stages that several processes share out."""
+
+
+def run(config: RunConfig, out: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
+    """Run the stages of a config that are not done yet.
+
+    Args:
+        config: Resolved.
+        out: Run folder; None takes the next free one under `runs/`.
+        resume: Go on with the run in `out`.
+
+    Returns:
+        The summary, as in `summary.json`.
+
+    Raises:
+        RequestError: The folder is not empty, not writable, or holds another run.
+        WorkError: A stage failed; what was done before is kept.
+    """
+    if resume and out is None:
+        raise RequestError("`--resume` needs the folder of the run: add `--out FOLDER`.")
+    if processes.world() > 1 and out is None:
+        raise RequestError("Several processes need one folder to meet in: add `--out FOLDER`.")
+    if not processes.is_main():
+        processes.wait(config.device)
+        return run_stages(RunFolder(out or Path(), config), config.stages)
+    folder = RunFolder.resume(config, out) if resume and out is not None else RunFolder.create(config, out)
+    with hold(folder.path):
+        processes.wait(config.device)
+        return run_stages(folder, config.stages)
+
+
+def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | None = None) -> dict[str, Any]:
+    """Do one stage of a run again, from its beginning, and mark the stages after it as out of date.
+
+    Args:
+        path: Folder of the run.
+        stage: One of `STAGES`.
+        changes: `key=value` changes to the run's config.
+        out: Copy the run there first and work on the copy.
+
+    Raises:
+        RequestError: There is no run in `path`, a stage before it is missing, or a change does not fit.
+    """
+    folder = RunFolder.open(path)
+    config = override(folder.config, changes).replace(changes=(*folder.config.changes, *changes))
+    compares = "sweep" in config.stages
+    if compares != (stage == "sweep") and stage not in ("report", *config.stages):
+        other = "compares trainings, so it has the stages" if compares else "compares nothing; it has the stages"
+        raise RequestError(f"The run in `{path}` {other} {', '.join(f'`{name}`' for name in config.stages)}.")
+    if stage == "sweep":
+        sweep_stages.rehearse(config)  # before anything is forgotten
+    if out is None:
+        folder.own()
+    else:
+        folder = folder.copy(out)
+    with hold(folder.path):
+        return _repeat(folder, stage, config, path)
+
+
+def _repeat(folder: RunFolder, stage: str, config: RunConfig, path: Path) -> dict[str, Any]:
+    """In the folder of the run at `path`, or in that of its copy."""
+    order = list(STAGES)
+    partial = stage == "report" and folder.file("sweep.json").exists()
+    missing = [name for name in order[: order.index(stage)] if name in config.stages and name not in folder.done]
+    if missing and not partial:
+        words = ["lightloom", "run", config.recipe, *folder.config.changes, "--out", str(path), "--resume"]
+        raise RequestError(
+            f"The run in `{path}` has not finished `{missing[0]}`, which comes before `{stage}`. "
+            f"Go on with that run first: `{shlex.join(words)}`."
+        )
+    # a kill between these leaves less than was there, never results of another config than the one beside them
+    folder.forget(order[order.index(stage) :])
+    if stage == "sweep":
+        folder.forget_comparison()
+    if config != folder.config:
+        folder.change(config)
+    return run_stages(folder, [stage])
+
+
+def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
+    """Run those of the named stages that are not done yet, in the order given; returns the summary.
+
+    Where several processes work together, all of them train and the first does the rest.
+    """
+    work, device, main = stages.Work(folder), folder.config.device, processes.is_main()
+    first = next((place for place, name in enumerate(names) if name not in folder.done), len(names))
+    waiting = names[first:]
+    processes.wait(device)  # everybody has read what is done before anybody adds to it
+    if main and set(waiting) & set(folder.done):  # a report of what there was so far is out of date
+        folder.forget(list(waiting))
+    with _threads(folder.config.threads):
+        for name in waiting:
+            started = time.perf_counter()
+            if main:
+                console().print(f"[bold]{name}[/bold]")
+            if main or name in SHARED:
+                STAGES[name](work)
+            if main:
+                folder.finish(name, time.perf_counter() - started)
+            processes.wait(device)
+    return stages.write_summary(folder) if main else {}
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Work on so many CPU threads, then on as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

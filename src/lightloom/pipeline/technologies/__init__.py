@@ -1,0 +1,1 @@
+"""What calibration, mapping and learning mean on each technology."""

@@ -1,0 +1,19 @@
+"""Objects in images: boxes, a detector of one stage, COCO's figures, and detectors of `transformers`."""
+
+from lightloom.tasks.detection2d.boxes import Detections, iou, nms
+from lightloom.tasks.detection2d.detector import Detector, DetectorOutput
+from lightloom.tasks.detection2d.evaluate import Precision, evaluate
+from lightloom.tasks.detection2d.fcos import FCOSConfig
+from lightloom.tasks.detection2d.task import Detect2D
+
+__all__ = [
+    "Detect2D",
+    "Detections",
+    "Detector",
+    "DetectorOutput",
+    "FCOSConfig",
+    "Precision",
+    "evaluate",
+    "iou",
+    "nms",
+]
