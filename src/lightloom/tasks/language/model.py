@@ -1,8 +1,8 @@
 """A small transformer decoder over characters: causal attention, pre-norm, plain linear projections.
 
-The architecture is that of GPT-2 (Radford et al. 2019) at the size of a page of text. Every matrix product with a trained
-weight is an `nn.Linear`, so that `lightloom.nn.convert` puts it on a chip; the products of attention are between signals
-and stay electronic, as do the look-ups of the embedding.
+The architecture is that of GPT-2 (Radford et al. 2019) at the size of a page of text. Every matrix product with a
+trained weight is an `nn.Linear`, so that `lightloom.nn.convert` puts it on a chip; the products of attention are of two
+signals and stay electronic, as do the look-ups of the embedding.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CausalAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """[batch, positions, width] to [batch, heads, positions, width / heads]."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class DecoderBlock(nn.Module):
@@ -72,7 +72,8 @@ class DecoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """One layer of the decoder on [batch, positions, width]; the shape stays."""
         x = x + self.attention(self.attention_norm(x))
-        return x + self.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))))
+        branch: Tensor = self.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))))
+        return x + branch
 
 
 class CharacterTransformer(nn.Module):

@@ -47,7 +47,6 @@ def embedded_text() -> Text:
     test part was learnt by heart. The text differs from one version of Python to the next, and so does its hash.
     """
     from platform import python_version
-
     from pydoc_data.topics import topics
 
     paragraphs: dict[str, str] = {}
