@@ -11,4 +11,6 @@ MESH = Technology(
     chip=MeshChip,
     presets=MESH_PRESETS,
     core="lightloom.nn.cores.mesh:MeshCore",
+    bench="lightloom.lab.mesh.network:InstrumentedMeshes",
+    export="lightloom.export.mesh.model:MeshExport",
 )

@@ -11,4 +11,6 @@ PCM = Technology(
     chip=PCMChip,
     presets=PCM_PRESETS,
     core="lightloom.nn.cores.pcm:PCMCore",
+    bench="lightloom.lab.crossbar.network:InstrumentedCrossbar",
+    export="lightloom.export.pcm.model:PCMExport",
 )
