@@ -11,4 +11,5 @@ MESH = Technology(
     chip=MeshChip,
     presets=MESH_PRESETS,
     core="lightloom.nn.cores.mesh:MeshCore",
+    cost="lightloom.cost.mesh:MeshCost",
 )

@@ -11,4 +11,5 @@ PCM = Technology(
     chip=PCMChip,
     presets=PCM_PRESETS,
     core="lightloom.nn.cores.pcm:PCMCore",
+    cost="lightloom.cost.pcm:PCMCost",
 )
