@@ -215,7 +215,7 @@ def test_a_network_is_built_as_its_optics_ask() -> None:
     plain = built(gradient="probe")
     assert {m.gradient for m in plain.modules() if isinstance(m, SaturableAbsorber)} == {"probe"}
     assert torch.equal(plain.hidden1.weight, built().hidden1.weight)  # the seed alone decides the first weights
-    field = splits.train.images.flatten(1) * built(settle=2.0).brightness.factor
+    field = splits.train.images.flatten(1) * built(settle=2.0).input_scale.factor
     entering = (field @ plain.hidden1.weight.T).detach()
     assert float(entering.square().mean().sqrt()) == pytest.approx(2 * plain.act1.knee, rel=1e-3)
     limited = built(weight_range=(-0.05, 0.05))

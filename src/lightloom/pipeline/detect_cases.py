@@ -31,7 +31,7 @@ from lightloom.pipeline.case_store import (
 from lightloom.pipeline.comparison import Training
 from lightloom.pipeline.detectors import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.tasks.detection2d import Detect2D
+from lightloom.tasks.detection2d import Detection2DObjective
 
 _TRIED = 2  # images that every detector is shown before the first is trained
 
@@ -101,7 +101,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
         prepare=prepare,
     )
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
-    precision, _ = Detect2D(detector).measure(detector, scenes.test)
+    precision, _ = Detection2DObjective(detector).measure(detector, scenes.test)
     if is_main():
         keep_weights(folder, training, detector, scenes.classes, white=scenes.white)
     processes.wait(config.device)  # the next case may learn from this one, in every process
@@ -111,7 +111,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
         progress,
         time.perf_counter() - started,
         measure="AP",
-        figures=precision.figures,
+        figures=precision.metrics,
         per_class=precision.per_class,
         teacher=wanted.distil.teacher,
     )
@@ -126,7 +126,7 @@ def _plan(
     """What trains, what for, and what is prepared before each epoch: the detector itself, or with its teacher."""
     config = training.config
     if not config.detect.distil.teacher:
-        return detector, Detect2D(detector), None
+        return detector, Detection2DObjective(detector), None
     scenes = scenes_of(config)
     home, source = teacher_of(config.detect.distil.teacher, training, asked)
     teacher = load_case(home or folder, source, scenes.classes).detector
@@ -140,7 +140,9 @@ def _build_distillation(
 ) -> tuple[DistillationModel, DistillationObjective, Prepare]:
     """A detector with its teacher. What follows the backbone waits while distillation trains alone, as published."""
     wanted = config.detect.distil
-    distil = DistillationObjective(Detect2D(detector), wanted, detector.later_parts if wanted.strategy == "two" else ())
+    distil = DistillationObjective(
+        Detection2DObjective(detector), wanted, detector.head_modules if wanted.strategy == "two" else ()
+    )
     return DistillationModel(detector, teacher, _sample(scenes), wanted), distil, distil.prepare
 
 

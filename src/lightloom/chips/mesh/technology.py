@@ -12,4 +12,6 @@ MESH = Technology(
     presets=MESH_PRESETS,
     core="lightloom.nn.cores.mesh:MeshCore",
     cost="lightloom.cost.mesh:MeshCost",
+    bench="lightloom.lab.mesh.network:InstrumentedMeshes",
+    export="lightloom.export.mesh.model:MeshExport",
 )

@@ -12,4 +12,6 @@ PCM = Technology(
     presets=PCM_PRESETS,
     core="lightloom.nn.cores.pcm:PCMCore",
     cost="lightloom.cost.pcm:PCMCost",
+    bench="lightloom.lab.crossbar.network:InstrumentedCrossbar",
+    export="lightloom.export.pcm.model:PCMExport",
 )

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError
-from lightloom.data.detection.frame import GRAY
+from lightloom.data.detection.letterbox import GRAY
 
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Images [B, 3, H, W], uint8 or float of 0 ... 1, and padded targets [B, most, 5], to the same of the same types."""

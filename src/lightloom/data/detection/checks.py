@@ -12,7 +12,7 @@ import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.data.detection.pictures import Header, read_header, white_level
-from lightloom.data.detection.records import Flaws, Problem, Record
+from lightloom.data.detection.records import OnInvalid, Problem, Record
 from lightloom.data.detection.threads import in_threads
 
 ROUNDING = 0.5  # pixels that an edge may lie outside by: annotation tools round
@@ -45,22 +45,24 @@ class Findings:
     """Flaws met so far: noted, or raised where the user wants none.
 
     Args:
-        flaws: `skip`, `any` or `fail`.
+        on_invalid: `skip`, `any` or `fail`.
 
     Raises:
-        RequestError: `flaws` is none of them.
+        RequestError: `on_invalid` is none of them.
     """
 
-    def __init__(self, flaws: Flaws) -> None:
-        if flaws not in ("skip", "any", "fail"):
-            raise RequestError(f"`flaws` is `{flaws}`; give `skip` or `fail`, or `any` to take however little is left.")
-        self._flaws = flaws
+    def __init__(self, on_invalid: OnInvalid) -> None:
+        if on_invalid not in ("skip", "any", "fail"):
+            raise RequestError(
+                f"`on_invalid` is `{on_invalid}`; give `skip` or `fail`, or `any` to take however little is left."
+            )
+        self._on_invalid = on_invalid
         self.problems: list[Problem] = []
 
     def note(self, kind: str, where: str, what: str, done: str) -> None:
         """Note a flaw. Raises `RequestError` under `fail`."""
-        if self._flaws == "fail":
-            raise RequestError(f"{where}: {what} ({kind}). Mend it, or read with `flaws=skip`: it is then {done}.")
+        if self._on_invalid == "fail":
+            raise RequestError(f"{where}: {what} ({kind}). Mend it, or read with `on_invalid=skip`: it is then {done}.")
         self.remark(kind, where, what, done)
 
     def remark(self, kind: str, where: str, what: str, done: str) -> None:
@@ -87,14 +89,14 @@ class Findings:
             ("images", images, len(records)),
             ("boxes", boxes, sum(len(record.labels) for record in records)),
         ):
-            if self._flaws == "skip" and len(lost) > kept and len(lost) + kept >= _FEW:
+            if self._on_invalid == "skip" and len(lost) > kept and len(lost) + kept >= _FEW:
                 kinds = ", ".join(
                     f"{count} x {kind}" for kind, count in Counter(one.kind for one in lost).most_common()
                 )
                 raise RequestError(
                     f"{where} loses {len(lost)} of {len(lost) + kept} {what} ({kinds}), so something is amiss with all "
                     f"of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take what is left with "
-                    "`flaws=any` (`detect.scenes.flaws=any` of a run)."
+                    "`on_invalid=any` (`detect.scenes.on_invalid=any` of a run)."
                 )
 
 

@@ -90,7 +90,7 @@ class Detector(nn.Module):
         return (images - self.mean) / self.std
 
     @property
-    def later_parts(self) -> tuple[str, ...]:
+    def head_modules(self) -> tuple[str, ...]:
         """Names of the parts behind the backbone."""
         return "neck", "head"
 

@@ -113,7 +113,7 @@ class TransformersDetector(nn.Module):
         return SetOutput(made.loss, tuple(output for _, output in heard), logits, boxes)
 
     @property
-    def later_parts(self) -> tuple[str, ...]:
+    def head_modules(self) -> tuple[str, ...]:
         """Names of the parts behind the backbone."""
         inner = {f"model.model.{name}" for name, _ in self.model.get_submodule("model").named_children()}
         outer = {f"model.{name}" for name, _ in self.model.named_children()}

@@ -131,7 +131,7 @@ class Detector3D(nn.Module):
         return images.to(self.mean.dtype) / _WHITE if images.dtype == torch.uint8 else images
 
     @property
-    def later_parts(self) -> tuple[str, ...]:
+    def head_modules(self) -> tuple[str, ...]:
         """Names of the parts behind the backbone."""
         return tuple(name for name in ("neck", "encoder", "decoder", "perspective") if getattr(self, name) is not None)
 

@@ -1,4 +1,4 @@
-"""Detection as the training engine sees it: a loss for a batch, and figures for a set."""
+"""Detection as the training engine sees it: a loss for a batch, and metrics for a set."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from lightloom.data.detection import FramedSet
+from lightloom.data.detection import LetterboxedSet
 from lightloom.tasks.detection2d.boxes import Detections
 from lightloom.tasks.detection2d.evaluate import Precision, evaluate
 
 
-class Finder(Protocol):
+class DetectorProtocol(Protocol):
     """A detector, ours or one of `transformers`. Where it has a true `takes_targets`, its forward pass needs them."""
 
     @property
@@ -29,7 +29,7 @@ class Finder(Protocol):
         ...
 
 
-class Detect2D:
+class Detection2DObjective:
     """Detection of objects in images.
 
     Args:
@@ -37,30 +37,30 @@ class Detect2D:
         chunk: Images looked at together when measuring; bounds memory.
     """
 
-    def __init__(self, detector: Finder, chunk: int = 8) -> None:
+    def __init__(self, detector: DetectorProtocol, chunk: int = 8) -> None:
         self.detector, self.chunk = detector, chunk
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
         """That of the detector."""
         return self.detector.loss(outputs, targets)
 
-    def evaluate(self, model: nn.Module, images: FramedSet) -> dict[str, float]:
-        """Mean `loss`, COCO's figures, and AP once more as `accuracy`."""
-        found, loss = self.look(model, images)
-        figures = evaluate(images.source, found).figures
-        return {"loss": loss, "accuracy": figures["AP"], **figures}
+    def evaluate(self, model: nn.Module, images: LetterboxedSet) -> dict[str, float]:
+        """Mean `loss`, COCO's metrics, and AP once more as `accuracy`."""
+        detections, loss = self.predict(model, images)
+        metrics = evaluate(images.source, detections).metrics
+        return {"loss": loss, "accuracy": metrics["AP"], **metrics}
 
-    def measure(self, model: nn.Module, images: FramedSet) -> tuple[Precision, list[Detections]]:
+    def measure(self, model: nn.Module, images: LetterboxedSet) -> tuple[Precision, list[Detections]]:
         """Everything about precision, and the detections in pixels of the images as they were read."""
-        found, _ = self.look(model, images)
-        return evaluate(images.source, found), found
+        detections, _ = self.predict(model, images)
+        return evaluate(images.source, detections), detections
 
     @torch.no_grad()
-    def look(self, model: nn.Module, images: FramedSet) -> tuple[list[Detections], float]:
+    def predict(self, model: nn.Module, images: LetterboxedSet) -> tuple[list[Detections], float]:
         """Detections in each image, in its own pixels, and the mean loss."""
         was_training = model.training
         model.eval()
-        found: list[Detections] = []
+        detections: list[Detections] = []
         total = 0.0
         device = self.detector.mean.device
         for indices in torch.split(torch.arange(len(images)), self.chunk):
@@ -68,12 +68,12 @@ class Detect2D:
             targets = images.labels[indices.to(images.labels.device)].to(device)
             output = model(inputs, targets) if getattr(model, "takes_targets", False) else model(inputs)
             total += float(self.loss(output, targets)) * len(indices)
-            seen = self.detector.detect(output, (int(inputs.shape[-2]), int(inputs.shape[-1])))
+            batch = self.detector.detect(output, (int(inputs.shape[-2]), int(inputs.shape[-1])))
             scales = images.scales[indices.to(images.scales.device)].tolist()
             records = [images.source.records[index] for index in indices.tolist()]
-            found += [
+            detections += [
                 Detections(*(part.cpu() for part in each)).within(scale, record.width, record.height)
-                for each, scale, record in zip(seen, scales, records, strict=True)
+                for each, scale, record in zip(batch, scales, records, strict=True)
             ]
         model.train(was_training)
-        return found, total / len(images)
+        return detections, total / len(images)

@@ -1,4 +1,4 @@
-"""Detection in space as the training engine sees it: a loss for a batch, and the nuScenes figures for a set."""
+"""Detection in space as the training engine sees it: a loss for a batch, and the nuScenes metrics for a set."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from lightloom.data.multicamera import MultiCameraSet
 from lightloom.data.nuscenes import Moment
-from lightloom.metrics.nuscenes import Figures, Results, evaluate, found_of, truth_of
+from lightloom.metrics.nuscenes import NuScenesMetrics, Results, evaluate, global_results, ground_truth
 from lightloom.tasks.detection3d.decode import Boxes
 from lightloom.tasks.detection3d.detector import Detector3D
 
 
-class Detect3D:
+class Detection3DObjective:
     """Detection of boxes around a vehicle.
 
     Args:
@@ -32,13 +32,13 @@ class Detect3D:
         return self.detector.loss(outputs, targets)
 
     def evaluate(self, model: nn.Module, images: MultiCameraSet) -> dict[str, float]:
-        """Mean `loss`, the nuScenes figures, and NDS once more as `accuracy`."""
+        """Mean `loss`, the nuScenes metrics, and NDS once more as `accuracy`."""
         detections, loss = self.predict(model, images)
-        figures = evaluate_moments(images.moments, detections)
-        return {"loss": loss, "accuracy": figures.NDS, **figures.means}
+        metrics = evaluate_moments(images.moments, detections)
+        return {"loss": loss, "accuracy": metrics.NDS, **metrics.means}
 
-    def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[Figures, list[Boxes]]:
-        """All nuScenes figures, and the boxes in the ego frame of each moment."""
+    def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[NuScenesMetrics, list[Boxes]]:
+        """All nuScenes metrics, and the boxes in the ego frame of each moment."""
         detections, _ = self.predict(model, images)
         return evaluate_moments(images.moments, detections), detections
 
@@ -59,20 +59,20 @@ class Detect3D:
         return detections, total / len(images)
 
 
-def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Figures:
+def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> NuScenesMetrics:
     """NDS and what it is made of.
 
     Args:
         moments: What was there.
         detections: Boxes at each moment, in its ego frame.
     """
-    reference = truth_of(moments)
+    reference = ground_truth(moments)
     return evaluate(reference.truth, results_of(moments, detections), reference.ego, reference.racks)
 
 
 def results_of(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Results:
     """Boxes found at each moment in its ego frame, in the global frame and with the likely attributes."""
-    return found_of(
+    return global_results(
         moments,
         [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in detections],
         [np.asarray(each.scores.numpy(), dtype=np.float64) for each in detections],
