@@ -114,8 +114,8 @@ class LayerScorer:
     @torch.no_grad()
     def _distance(self, name: str, what: str) -> float:
         assert self.samples is not None  # `distance` has looked
-        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.images.device)
-        probes: Tensor = self.samples.images[numbers]
+        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.inputs.device)
+        probes: Tensor = self.samples.inputs[numbers]
         electronic = self.selector.put(())(probes)
         with drawn_from(self.seeds.start, "sensitivity", "distance", what):
             outputs = Population(self.selector.put((name,)), self.seeds)(probes)

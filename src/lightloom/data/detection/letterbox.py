@@ -86,6 +86,16 @@ class LetterboxedSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def inputs(self) -> Tensor | LazyImages:
+        """What a network is given: the images."""
+        return self.images
+
+    @property
+    def targets(self) -> Tensor:
+        """What it is to answer: the labels."""
+        return self.labels
+
     def to(self, device: torch.device) -> LetterboxedSet:
         """The same set on a device."""
         return LetterboxedSet(self.images.to(device), self.labels.to(device), self.scales.to(device), self.source)

@@ -30,12 +30,15 @@ class DetectorProtocol(Protocol):
 
 
 class Detection2DObjective:
-    """Detection of objects in images.
+    """Detection of objects in images; its primary metric is COCO's AP.
 
     Args:
         detector: That is trained or measured.
         chunk: Images looked at together when measuring; bounds memory.
     """
+
+    metric = "AP"
+    higher_is_better = True
 
     def __init__(self, detector: DetectorProtocol, chunk: int = 8) -> None:
         self.detector, self.chunk = detector, chunk
@@ -45,10 +48,10 @@ class Detection2DObjective:
         return self.detector.loss(outputs, targets)
 
     def evaluate(self, model: nn.Module, images: LetterboxedSet) -> dict[str, float]:
-        """Mean `loss`, COCO's metrics, and AP once more as `accuracy`."""
+        """Mean `loss`, and COCO's metrics, `AP` among them."""
         detections, loss = self.predict(model, images)
         metrics = evaluate(images.source, detections).metrics
-        return {"loss": loss, "accuracy": metrics["AP"], **metrics}
+        return {"loss": loss, **metrics}
 
     def measure(self, model: nn.Module, images: LetterboxedSet) -> tuple[Precision, list[Detections]]:
         """Everything about precision, and the detections in pixels of the images as they were read."""

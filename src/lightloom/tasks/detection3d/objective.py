@@ -17,12 +17,15 @@ from lightloom.tasks.detection3d.detector import Detector3D
 
 
 class Detection3DObjective:
-    """Detection of boxes around a vehicle.
+    """Detection of boxes around a vehicle; its primary metric is the NDS of nuScenes.
 
     Args:
         detector: That is trained or measured.
         chunk: Moments looked at together when measuring; bounds memory.
     """
+
+    metric = "NDS"
+    higher_is_better = True
 
     def __init__(self, detector: Detector3D, chunk: int = 8) -> None:
         self.detector, self.chunk = detector, chunk
@@ -32,10 +35,10 @@ class Detection3DObjective:
         return self.detector.loss(outputs, targets)
 
     def evaluate(self, model: nn.Module, images: MultiCameraSet) -> dict[str, float]:
-        """Mean `loss`, the nuScenes metrics, and NDS once more as `accuracy`."""
+        """Mean `loss`, and the nuScenes metrics, `NDS` among them."""
         detections, loss = self.predict(model, images)
         metrics = evaluate_moments(images.moments, detections)
-        return {"loss": loss, "accuracy": metrics.NDS, **metrics.means}
+        return {"loss": loss, **metrics.means}
 
     def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[NuScenesMetrics, list[Boxes]]:
         """All nuScenes metrics, and the boxes in the ego frame of each moment."""
