@@ -56,9 +56,10 @@ def convert(*, seed: int = 0, chip: str = "thermo-optic", size: int = 8) -> dict
 
 def _facts(conversion: Conversion) -> dict[str, Any]:
     on_chip = [layer for layer in conversion.layers if layer.converted]
+    blocks = [math.prod(core.blocks) for core in cores(conversion.model, TensorCore).values()]
     return {
         "layers": len(on_chip),
-        "blocks": sum(math.prod(core.blocks) for core in cores(conversion.model, TensorCore).values()),
+        "blocks": sum(blocks),
         "error": max(layer.weight_error for layer in on_chip),
     }
 
