@@ -32,7 +32,7 @@ def of_model(model: nn.Module) -> str:
 
 def of_samples(samples: Samples) -> str:
     """Of every input and target."""
-    return _of(str(len(samples)), *_inputs(samples), samples.labels)
+    return _of(str(len(samples)), *_inputs(samples), samples.targets)
 
 
 def _tensors(model: nn.Module) -> Iterator[str | Tensor]:
@@ -43,7 +43,7 @@ def _tensors(model: nn.Module) -> Iterator[str | Tensor]:
 
 def _inputs(samples: Samples) -> Iterator[Tensor]:
     for numbers in torch.split(torch.arange(len(samples)), _CHUNK):
-        yield samples.images[numbers.to(samples.images.device)]
+        yield samples.inputs[numbers.to(samples.inputs.device)]
 
 
 def _of(*parts: str | Tensor) -> str:

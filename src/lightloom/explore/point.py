@@ -159,8 +159,8 @@ def accuracy(model: nn.Module, samples: Samples, chunk: int = 500) -> float:
     was_training, device, right = model.training, next(model.parameters()).device, 0
     model.eval()
     for numbers in torch.split(torch.arange(len(samples)), chunk):
-        outputs = model(samples.images[numbers.to(samples.images.device)].to(device))
-        labels = samples.labels[numbers.to(samples.labels.device)].to(device)
+        outputs = model(samples.inputs[numbers.to(samples.inputs.device)].to(device))
+        labels = samples.targets[numbers.to(samples.targets.device)].to(device)
         right += int((outputs.argmax(1) == labels).sum())
     model.train(was_training)
     return right / len(samples)
@@ -168,8 +168,8 @@ def accuracy(model: nn.Module, samples: Samples, chunk: int = 500) -> float:
 
 def first_inputs(samples: Samples, count: int = 1) -> Tensor:
     """The first inputs [count, ...], or all where there are fewer."""
-    numbers = torch.arange(min(count, len(samples)), device=samples.images.device)
-    first: Tensor = samples.images[numbers]
+    numbers = torch.arange(min(count, len(samples)), device=samples.inputs.device)
+    first: Tensor = samples.inputs[numbers]
     return first
 
 

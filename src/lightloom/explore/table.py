@@ -29,31 +29,31 @@ _FIGURES = ("accuracy", "std", "low", "yield", "energy_j", "latency_s", "through
 
 
 def summary(
-    rows: Sequence[Mapping[str, Any]], search: ExploreConfig, electronic: Mapping[str, float]
+    rows: Sequence[Mapping[str, Any]], config: ExploreConfig, electronic: Mapping[str, float]
 ) -> dict[str, Any]:
     """The table with its yardsticks.
 
     Args:
         rows: Finished points, as `point.measure` gives them.
-        search: What was asked for.
+        config: What was asked for.
         electronic: Accuracy of every network without a chip.
 
     Raises:
         RequestError: The cost has no such boundary.
     """
     best = max(electronic.values())
-    good = best - MARGIN if search.threshold is None else search.threshold
-    points = [figures(row, good, search.boundary) for row in rows]
-    marks = pareto.mark(points, search.objectives)
+    good = best - MARGIN if config.threshold is None else config.threshold
+    points = [figures(row, good, config.boundary) for row in rows]
+    marks = pareto.mark(points, config.objectives)
     return {
         "network": ", ".join(electronic),
         "electronic": best,
         "networks": dict(electronic),
         "threshold": good,
-        "specimens": search.specimens,
-        "seed": search.seed,
-        "objectives": list(search.objectives),
-        "boundary": rows[0]["boundaries"][-1]["name"] if rows and search.boundary is None else search.boundary or "",
+        "specimens": config.specimens,
+        "seed": config.seed,
+        "objectives": list(config.objectives),
+        "boundary": rows[0]["boundaries"][-1]["name"] if rows and config.boundary is None else config.boundary or "",
         "points": [{**point, "pareto": on} for point, on in zip(points, marks, strict=True)],
     }
 

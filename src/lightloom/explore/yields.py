@@ -52,7 +52,7 @@ def accuracies(
     right: list[Tensor] = []
     with follow("specimens", total, shown=progress) as report:
         for part in population.parts():
-            counts = samples.labels.new_zeros(len(part.seeds))
+            counts = samples.targets.new_zeros(len(part.seeds))
             for inputs, targets in _batches(samples, chunk):
                 counts += _right(_scores(part(inputs), 3), targets)
                 done += 1
@@ -85,12 +85,12 @@ def sequential(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chun
 
 
 def _batches(samples: Samples, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
-    images = samples.images
+    data = samples.inputs
     for start in range(0, len(samples), chunk):
-        numbers = torch.arange(start, min(start + chunk, len(samples)), device=images.device)
+        numbers = torch.arange(start, min(start + chunk, len(samples)), device=data.device)
         # a slice of a tensor is no copy
-        inputs = images[start : start + chunk] if isinstance(images, Tensor) else images[numbers]
-        yield inputs, samples.labels[start : start + chunk]
+        inputs = data[start : start + chunk] if isinstance(data, Tensor) else data[numbers]
+        yield inputs, samples.targets[start : start + chunk]
 
 
 def _check(seeds: Sequence[int], samples: Samples, chunk: int) -> None:

@@ -101,18 +101,14 @@ def _train(work: Work, training: Training, splits: Splits) -> dict[str, Any]:
     config, started = training.config, time.perf_counter()
     task = Classify(criterion=config.criterion)
     model = lit(build_network(config, splits), config)
+    augment = on_images(crop_and_flip) if config.data.augment else None
     angles = _Angles(work.folder, training, splits, task) if work.config.sweep.angles else None
     progress = learning.fit(
         model,
-        splits.train,
-        splits.validation,
+        learning.TrainingData(splits.train, splits.validation, augment),
         task,
         config.train,
-        folder=work.folder.path,
-        stage=training.name,
-        seed=training.seed,
-        device=config.device,
-        augment=on_images(crop_and_flip) if config.data.augment else None,
+        learning.Session(work.folder.path, training.name, training.seed, config.device),
         prepare=None if angles is None else angles.watch,
     )
     torch.manual_seed(named_seed(training.seed, training.name, "test"))  # what is read may be noisy

@@ -28,7 +28,8 @@ from torch import Tensor
 
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
-from lightloom.export.mesh.settings import Block, DeviceSettings, chosen_blocks, commanded, realised
+from lightloom.export.mesh.settings import DeviceSettings, chosen_blocks, commanded, realised
+from lightloom.export.technology import Block
 from lightloom.nn import MeshCore, OpticalLayer, TensorCore
 from lightloom.physics.mesh import Field, Layout, wiring
 

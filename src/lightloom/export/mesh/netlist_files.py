@@ -13,7 +13,8 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import write_json
 from lightloom.export.atomic_folder import file_stem, whole_folder
 from lightloom.export.mesh.netlist import netlist_texts
-from lightloom.export.mesh.settings import Block, chosen_blocks, mesh_cores
+from lightloom.export.mesh.settings import chosen_blocks, mesh_cores
+from lightloom.export.technology import Block
 
 INDEX = "netlists.json"
 MOST_FILES = 20_000

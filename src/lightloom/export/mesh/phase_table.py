@@ -13,7 +13,8 @@ from torch import nn
 
 from lightloom.common.arguments import checked
 from lightloom.export.atomic_folder import whole_stream
-from lightloom.export.mesh.settings import Block, DeviceSettings, chosen_blocks, commanded, mesh_cores, realised
+from lightloom.export.mesh.settings import DeviceSettings, chosen_blocks, commanded, mesh_cores, realised
+from lightloom.export.technology import Block
 from lightloom.nn import MeshCore
 from lightloom.physics.mesh import Field, Layout, wiring
 

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError, nearest
+from lightloom.export.technology import Block
 from lightloom.nn import MeshCore, cores
 from lightloom.physics import attenuators, phases
-
-Block = tuple[int, int, int]
-"""(group, block row, block column)."""
 
 
 class DeviceSettings(NamedTuple):
