@@ -154,7 +154,7 @@ def test_cross_saturation_is_that_of_the_medium() -> None:
 @pytest.mark.parametrize("medium", MEDIA, ids=str)
 def test_at_the_knee_half_of_the_value_passes(medium: dict[str, Any]) -> None:
     absorber = SaturableAbsorber(**medium)
-    knee = absorber.knee
+    knee = absorber.half_transmission_field
     at_knee = absorber(torch.tensor([knee], dtype=torch.float64))
     floor = absorber.medium().saturation if absorber.encoding == "intensity" else absorber.medium().saturation ** 0.5
     if knee == pytest.approx(floor):
@@ -166,10 +166,12 @@ def test_at_the_knee_half_of_the_value_passes(medium: dict[str, Any]) -> None:
 
 def test_knees_of_the_published_medium_and_of_a_curve() -> None:
     for depth in (10.0, 30.0):
-        assert SaturableAbsorber(depth, 4.0).knee == pytest.approx(2 * math.sqrt(depth / 2 / math.log(2) - 1), rel=1e-5)
-    assert SaturableAbsorber(0.1, 4.0).knee == 2
+        assert SaturableAbsorber(depth, 4.0).half_transmission_field == pytest.approx(
+            2 * math.sqrt(depth / 2 / math.log(2) - 1), rel=1e-5
+        )
+    assert SaturableAbsorber(0.1, 4.0).half_transmission_field == 2
     absorber = measured()
-    assert float(absorber(torch.tensor(absorber.knee))) == pytest.approx(1.5, rel=2e-3)
+    assert float(absorber(torch.tensor(absorber.half_transmission_field))) == pytest.approx(1.5, rel=2e-3)
 
 
 def test_chips_become_activations() -> None:

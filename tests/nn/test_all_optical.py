@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.nn import AllOptical, MeshCore, OpticalConv2d, OpticalLinear, OpticalPass, SaturableAbsorber, install
-from lightloom.nn.sampler import LayerSampling, Sampler
+from lightloom.nn.gradient_sampler import LayerSampling, Sampler
 from lightloom.physics.absorber.curves import curve
 
 

@@ -158,14 +158,18 @@ class SaturableAbsorber(nn.Module):
         return Response(made.output, x.new_full((), _CONSTANTS[self.gradient]).expand_as(x))
 
     @property
-    def knee(self) -> float:
+    def half_transmission_field(self) -> float:
         """The value at which light begins to pass.
 
         Half of the field (or intensity) then passes, of what the residual loss lets through; it is at least the
         saturation field (or intensity). Of a measured element it is where the output reaches half of its largest.
         """
         with torch.no_grad():
-            return self._curve_knee(self.curve) if self.curve is not None else self._medium_knee()
+            return (
+                self._half_transmission_of_curve(self.curve)
+                if self.curve is not None
+                else self._half_transmission_of_medium()
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """[...] fields or intensities that leave, of those that enter."""
@@ -233,7 +237,7 @@ class SaturableAbsorber(nn.Module):
         output, slope = evaluate(x, curve)
         return Response(output, slope if self.gradient == "exact" else secant(x, output, curve))
 
-    def _medium_knee(self) -> float:
+    def _half_transmission_of_medium(self) -> float:
         medium = self.medium()
         half = math.log(4) if self.encoding == "amplitude" else math.log(2)
         missing = -half - medium.residual - log_transmission(_KNEE_GRID, medium._replace(saturation=1.0))
@@ -245,7 +249,7 @@ class SaturableAbsorber(nn.Module):
         power = 0.5 if self.encoding == "amplitude" else 1.0
         return float((s * float(medium.saturation)) ** power)
 
-    def _curve_knee(self, curve: Curve) -> float:
+    def _half_transmission_of_curve(self, curve: Curve) -> float:
         grid = torch.linspace(0, float(curve.knots[-1]), 4001, dtype=torch.float64)
         output = evaluate(grid, curve)[0].abs()
         return float(grid[int((output >= output.max() / 2).int().argmax())])
