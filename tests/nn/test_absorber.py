@@ -26,7 +26,7 @@ BOTH = ("optical_depth", "saturation_intensity")
 
 
 def measured(**options: Any) -> SaturableAbsorber:
-    return SaturableAbsorber(curve=curve([0.5, 1.0, 2.0, 4.0], [0.1, 0.4, 1.2, 3.0]), **options)
+    return SaturableAbsorber.measured(curve([0.5, 1.0, 2.0, 4.0], [0.1, 0.4, 1.2, 3.0]), **options)
 
 
 def kept(output: Tensor) -> list[Tensor]:
@@ -204,12 +204,19 @@ def test_it_says_what_it_is() -> None:
         ({"optical_depth": math.nan}, "optical.depth. is nan"),
         ({"saturation_intensity": 0}, "saturation intensity is above 0"),
         ({"optical_depth": 0, "trainable": BOTH}, "no sign to keep"),
-        ({"curve": curve([1.0, 2.0], [1.0, 1.5]), "trainable": BOTH}, "a measured curve cannot train"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         SaturableAbsorber(**options)
+
+
+def test_a_measured_element_does_not_train() -> None:
+    table = chips.AbsorberChip(name="table", form="measured", table=((0.0, 0.0), (1.0, 0.2), (2.0, 1.0)))
+    with pytest.raises(ValueError, match="a measured curve cannot train"):
+        SaturableAbsorber.of(table, trainable=BOTH)
+    with pytest.raises(ValueError, match="Did you mean `exact`"):
+        measured(gradient="exakt")
 
 
 def test_later_mistakes_are_refused() -> None:
