@@ -67,9 +67,19 @@ def accuracies(
 @checked
 @torch.no_grad()
 def sequential(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chunk: int = CHUNK) -> Tensor:
-    """The same, one specimen after the other: the model is installed on it and evaluated, and ends on none.
+    """As `accuracies`, one specimen after the other: the model is installed on it and evaluated, and ends on none.
 
-    Arguments, result and errors are those of `accuracies`.
+    Args:
+        model: A converted classifier; its outputs are [batch, classes].
+        seeds: Which specimens of its own chip, or chips.
+        samples: Inputs and class numbers, on the model's device.
+        chunk: Samples in a batch.
+
+    Returns:
+        [S] float64, in the order of the seeds.
+
+    Raises:
+        RequestError: There is no seed or no sample, or the outputs are no scores of classes.
     """
     _check(seeds, samples, chunk)
     was_training = model.training

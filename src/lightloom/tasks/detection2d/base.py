@@ -54,7 +54,12 @@ class DetectorProtocol(Protocol):
         ...
 
     def loss(self, output: Any, targets: Tensor) -> Tensor:
-        """Loss of a batch, a scalar; the targets are padded, with label -1 where there is no object."""
+        """Loss of a batch, a scalar; the targets are padded, with label -1 where there is no object.
+
+        Args:
+            output: Output of the forward pass.
+            targets: Padded targets of the batch.
+        """
         ...
 
 

@@ -74,7 +74,12 @@ class Detector(DetectorBase):
         return fcos_loss(logits, boxes, centres[..., 0], assigned, self.config)
 
     def loss(self, output: DetectorOutput, targets: Tensor) -> Tensor:
-        """Sum of the three parts, a scalar."""
+        """Sum of the three parts, a scalar.
+
+        Args:
+            output: Output of `forward`.
+            targets: Padded targets, as of `terms`.
+        """
         return torch.stack(list(self.terms(output, targets).values())).sum()
 
     @property

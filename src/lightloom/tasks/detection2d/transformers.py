@@ -116,7 +116,11 @@ class TransformersDetector(DetectorBase):
         return tuple(sorted((inner | outer) - {"model.model", "model.model.backbone"}))
 
     def loss(self, output: SetOutput, targets: Tensor) -> Tensor:
-        """What the forward pass with these targets has found.
+        """The loss that the forward pass with these targets has returned.
+
+        Args:
+            output: Output of `forward`.
+            targets: The targets that `forward` was called with.
 
         Raises:
             ValueError: It had none.

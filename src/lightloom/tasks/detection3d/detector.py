@@ -76,7 +76,12 @@ class Detector3D(DetectorBase):
         )
 
     def camera_maps(self, views: Views, moment: int) -> CameraMaps:
-        """Maps of the cameras at one moment."""
+        """Feature maps of the cameras at one sample of the history.
+
+        Args:
+            views: Images and calibration of a batch.
+            moment: Place in the history; -1 is the present.
+        """
         images = views.images[:, moment].flatten(0, 1)
         project, extent = views.project[:, moment], views.extent[:, moment]
         if self.config.shrink > 1:
@@ -88,7 +93,12 @@ class Detector3D(DetectorBase):
         return CameraMaps(maps, self.strides, project, extent, (int(pixels.shape[-2]), int(pixels.shape[-1])))
 
     def cameras(self, features: tuple[Tensor, ...], views: Views) -> CameraMaps:
-        """Such maps as `Detector3DOutput.features`, with the calibration of the present moment."""
+        """Given feature maps, with the calibration of the present sample.
+
+        Args:
+            features: Maps such as `Detector3DOutput.features`.
+            views: Images and calibration of the batch.
+        """
         factor = self.config.shrink
         project, extent = shrunk(views.project[:, -1], views.extent[:, -1], factor)
         height, width = views.images.shape[-2:]
@@ -108,7 +118,12 @@ class Detector3D(DetectorBase):
         return terms
 
     def loss(self, output: Detector3DOutput, targets: Tensor) -> Tensor:
-        """Sum of the parts, a scalar."""
+        """Sum of the parts, a scalar.
+
+        Args:
+            output: Output of `forward`.
+            targets: Padded boxes, as of `terms`.
+        """
         return torch.stack(list(self.terms(output, targets).values())).sum()
 
     def detect(self, output: Detector3DOutput) -> list[Boxes]:

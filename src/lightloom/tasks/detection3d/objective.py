@@ -69,7 +69,12 @@ def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> 
 
 
 def results_of(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Results:
-    """Boxes found at each moment in its ego frame, in the global frame and with the likely attributes."""
+    """Detections in the global frame and with the likely attributes.
+
+    Args:
+        moments: The samples.
+        detections: Boxes at each of them, in its ego frame.
+    """
     return global_results(
         moments,
         [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in detections],
