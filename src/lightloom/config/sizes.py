@@ -55,12 +55,7 @@ def image_bytes(data: DataConfig) -> float:
     channels, height, width = info.shape
     height, width = (height, width) if data.size is None else (data.size, data.size)
     training = info.train_and_validation - info.validation
-    count = (
-        info.train_and_validation
-        + info.test
-        - training
-        + (training if data.limit is None else min(training, data.limit))
-    )
+    count = info.validation + info.test + (training if data.limit is None else min(training, data.limit))
     return float(_BYTES) * count * channels * height * width
 
 

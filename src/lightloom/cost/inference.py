@@ -20,7 +20,7 @@ from lightloom.cost.system import SCHEDULES, System
 from lightloom.cost.trace import require_tensors
 from lightloom.cost.workload import Workload, copy_of, layers_of, trace_workload
 from lightloom.nn.plan import plan
-from lightloom.nn.rules import Places, Rules
+from lightloom.nn.rules import Placement, Rules
 
 _BEYOND = 1e60  # J or s
 _MEND = "Mend the constants of the chip, such as a loss, a rate or an efficiency far from any device's."
@@ -132,7 +132,7 @@ def estimate(
     sample: Any,
     *,
     chip: Chip | str | None = None,
-    places: Places = (),
+    places: Placement = (),
     skip: Rules = None,
     system: System | None = None,
 ) -> Cost:
@@ -194,7 +194,7 @@ def estimate(
     )
 
 
-def _trace(model: nn.Module, sample: Any, chip: Chip | None, places: Places, skip: Rules) -> Workload:
+def _trace(model: nn.Module, sample: Any, chip: Chip | None, places: Placement, skip: Rules) -> Workload:
     planned = []
     if chip is not None or places:
         # the plan changes its model, so it gets one of its own, which shares the weights

@@ -47,7 +47,12 @@ def find_files(name: str, mirror: Mirror, root: Path | None = None) -> IdxFiles:
 
 
 def given_folder(name: str, root: Path | None = None) -> Path | None:
-    """The folder `name` of `root`, or else of `LIGHTLOOM_DATA`; None where neither is given."""
+    """The folder `name` of `root`, or else of `LIGHTLOOM_DATA`; None where there is neither.
+
+    Args:
+        name: Name of the set's folder.
+        root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`.
+    """
     given = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
     try:
         return Path(given).expanduser() / name if given else None
@@ -67,6 +72,11 @@ def cache_folder() -> Path:
 def find_file(info: DatasetInfo, name: str, root: Path | None = None) -> Path:
     """One file of a set: in the user's folder, or in the cache after a checked download.
 
+    Args:
+        info: The set.
+        name: Name of the file.
+        root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`, or else the cache.
+
     Raises:
         RequestError: It is missing from the given folder, or there is neither a folder nor a source to load it from.
         WorkError: A download failed.
@@ -81,7 +91,15 @@ def find_file(info: DatasetInfo, name: str, root: Path | None = None) -> Path:
 
 
 def required_folder(info: DatasetInfo, root: Path | None = None) -> Path:
-    """The user's folder of a set that cannot be downloaded. Raises `RequestError` where none is named or there."""
+    """The user's folder of a set that cannot be downloaded.
+
+    Args:
+        info: The set.
+        root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`.
+
+    Raises:
+        RequestError: No folder is named, or it is not there.
+    """
     folder = given_folder(info.name, root)
     if folder is None:
         raise RequestError(
@@ -165,6 +183,10 @@ def local_files(folder: Path, names: tuple[str, str, str, str] = IDX_NAMES, *, s
 def download(mirror: Mirror, folder: Path) -> IdxFiles:
     """The four files in `folder`, fetched from `mirror` where they are not there with the right checksum.
 
+    Args:
+        mirror: Where they are served, with their checksums.
+        folder: Where they go.
+
     Raises:
         WorkError: The mirror cannot be reached, serves other bytes, or the folder cannot be written to.
     """
@@ -172,7 +194,16 @@ def download(mirror: Mirror, folder: Path) -> IdxFiles:
 
 
 def fetch(url: str, md5: str, folder: Path) -> Path:
-    """The file at `url` in `folder`, loaded where it is not there with this MD5. Raises `WorkError` as `download`."""
+    """The file at `url` in `folder`, loaded where it is not there with this MD5.
+
+    Args:
+        url: Where the file is served.
+        md5: Its MD5 in hexadecimal.
+        folder: Where it goes.
+
+    Raises:
+        WorkError: As of `download`.
+    """
     import pooch
 
     try:

@@ -95,6 +95,10 @@ def _read(info: DatasetInfo, root: Path | None) -> tuple[Pixels, Pixels, tuple[s
 def read_files(info: DatasetInfo, files: IdxFiles) -> tuple[Pixels, Pixels]:
     """The learning and the test images of a set from its IDX files, checked against its info.
 
+    Args:
+        info: What is known of the set.
+        files: Its four files.
+
     Returns:
         uint8 images [n, 1, h, w] with int64 labels [n], twice.
 

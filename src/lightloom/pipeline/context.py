@@ -21,7 +21,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config.sizes import check_sizes
 from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.nn import MeshCore, PCMCore, calibrate_ranges, cores, install, optical_layers, static_converters
-from lightloom.nn.forms import matrix_of
+from lightloom.nn.matrix_form import matrix_of
 from lightloom.pipeline.comparison import summarise
 from lightloom.pipeline.networks import build_network, convert_as, lit, read_images
 from lightloom.pipeline.run_folder import RunFolder

@@ -130,7 +130,16 @@ def letterbox(source: DetectionSet, height: int, width: int, *, memory: bool | N
 
 
 def letterbox_image(record: Record, height: int, width: int) -> Tensor:
-    """One letterboxed image, uint8 [3, H, W]. Raises `WorkError` where the file cannot be decoded."""
+    """One letterboxed image, uint8 [3, H, W].
+
+    Args:
+        record: The image.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Raises:
+        WorkError: The file cannot be decoded.
+    """
     scale = _scale(record, height, width)
     size = (_side(record.width * scale, width), _side(record.height * scale, height))
     canvas = np.empty((height, width, 3), np.uint8)

@@ -89,6 +89,10 @@ class DistillationObjective:
     def loss(self, outputs: DistillationOutput, targets: Tensor) -> Tensor:
         """The task's loss, the weighted terms, or their sum, as the phase asks.
 
+        Args:
+            outputs: Outputs of the `DistillationModel`.
+            targets: Targets of the batch.
+
         Raises:
             ValueError: The course changes and nobody called `prepare`.
         """
@@ -103,7 +107,12 @@ class DistillationObjective:
         return torch.stack([*own, *pull]).sum()
 
     def evaluate(self, model: nn.Module, data: Any) -> Mapping[str, float]:
-        """The metrics of the student alone."""
+        """The metrics of the student alone.
+
+        Args:
+            model: The `DistillationModel`, or its student.
+            data: The set to measure on.
+        """
         return self.objective.evaluate(model.student if isinstance(model, DistillationModel) else model, data)
 
     def terms(self, outputs: DistillationOutput) -> dict[str, Tensor]:
