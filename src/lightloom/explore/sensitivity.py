@@ -18,7 +18,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import Report, follow
 from lightloom.common.text_table import text_table
-from lightloom.cost import account, trace
+from lightloom.cost import estimate, trace
 from lightloom.data import Samples
 from lightloom.explore import digest
 from lightloom.explore.config import SensitivityConfig
@@ -217,7 +217,7 @@ class _Shares(NamedTuple):
 def _shares(selector: LayerSelector, sample: Any) -> _Shares:
     model = selector.put(selector.layers)
     sample = sample.to(next(model.parameters()).device) if isinstance(sample, Tensor) else sample
-    bill = account(model, sample)
+    bill = estimate(model, sample)
     macs = {
         use.name: float(use.vectors * use.layer.core.rows * use.layer.core.columns * use.layer.core.groups)
         for use in trace(model, sample)
