@@ -23,11 +23,14 @@ def train_only_subspace(model: nn.Module) -> list[str]:
         Names of the parameters that train.
 
     Raises:
-        ValueError: The model has no layer with singular values, as those on meshes.
+        ValueError: No layer of the model is on a chip with singular values.
     """
     subspaces = cores(model, SubspaceCore)
     if not subspaces:
-        raise ValueError("there is no subspace to learn in: the model has no layer on meshes; use `convert` first")
+        raise ValueError(
+            "there is no subspace to learn in: the model has no layer on meshes, or on another chip with singular "
+            "values; use `convert` first"
+        )
     switch(model, "usv")
     norms = [module for module in model.modules() if isinstance(module, _NORMS)]
     trained = {id(core.sigma) for core in subspaces.values()}

@@ -244,7 +244,7 @@ def cost(work: Work) -> None:
     """Count what one inference takes on the chip, and what the learning took."""
     model, splits = work.network(work.latest()), work.chip_splits
     sample = splits.test.images[:1]
-    bill = costs.account(model, sample, system=work.config.system).as_dict()
+    bill = costs.estimate(model, sample, system=work.config.system).as_dict()
     if work.latest("learned") == "learned" and not cores(model, PCMCore):  # what crossbars learn is no subspace
         config = work.config
         images = len(splits.train) * config.learn.epochs
