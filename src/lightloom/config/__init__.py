@@ -1,7 +1,7 @@
 """The whole of a run in one frozen description, and `key=value` to change any field of it."""
 
 from lightloom.config.changes import from_yaml, override, read_value, to_yaml
-from lightloom.config.detection import BackboneConfig, DetectConfig, HybridConfig, ScenesConfig
+from lightloom.config.detection import BackboneConfig, DetectConfig, ScenesConfig
 from lightloom.config.detection3d import Detect3DConfig, MomentsConfig
 from lightloom.config.parts import (
     DIFFRACTIVE_NETWORK,
@@ -14,6 +14,7 @@ from lightloom.config.parts import (
     WearConfig,
 )
 from lightloom.config.whole import RunConfig, StageName
+from lightloom.nn.backbones import HybridConfig
 
 __all__ = [
     "DIFFRACTIVE_NETWORK",

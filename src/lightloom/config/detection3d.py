@@ -7,10 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from lightloom.common.config import Section, at_most
-from lightloom.config.detection import BackboneConfig, HybridConfig
+from lightloom.config.detection import BackboneConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn.distil import DistillationConfig
+from lightloom.nn.backbones import HybridConfig
 from lightloom.tasks.detection3d import Detector3DConfig, DistillerConfig, detector_size
 
 
