@@ -87,6 +87,16 @@ class MeshChip(Section):
             )
         return self
 
+    run_sections: ClassVar[frozenset[str]] = frozenset({"sampling"})
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this mesh, or None where it can."""
+        if stage == "reorder":
+            return f"`reorder` is for chips whose cells are written, and `{self.name}` is a mesh"
+        if stage in ("calibrate", "map") and (self.field != "real" or self.layout == "butterfly"):
+            return f"calibration identifies real meshes of a universal layout, not a {self.field} {self.layout}"
+        return None
+
     def specimen(self, seed: int) -> Specimen:
         """One manufactured chip of this kind: `seed` decides the hidden error of each of its devices.
 

@@ -134,6 +134,12 @@ class PCMChip(Section):
             return transmissions(self.levels, self.base)
         return torch.tensor(self.transmissions, dtype=torch.float64)
 
+    run_sections: ClassVar[frozenset[str]] = frozenset({"writes", "wear"})
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this crossbar, or None where it can, as here every one."""
+        return None
+
     def specimen(self, seed: int) -> Specimen:
         """One manufactured chip of this kind: `seed` decides the hidden error of each of its cells.
 

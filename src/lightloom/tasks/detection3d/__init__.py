@@ -1,7 +1,7 @@
 """Boxes around a vehicle from its cameras: BEVFormer and DETR3D in pure PyTorch."""
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import SIZES, Detector3DConfig, Size, detector_size
+from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
 from lightloom.tasks.detection3d.cross_attention import CameraSampling, GroundSampling
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoded, Decoder, Recorder

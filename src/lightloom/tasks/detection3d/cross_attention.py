@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.deformable import Aimed, DeformableAttention, look
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, to_metres
 from lightloom.tasks.detection3d.sheet import Sheet, lay_out

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.cross_attention import CameraSampling, GroundSampling
 from lightloom.tasks.detection3d.deformable import Aimed
 from lightloom.tasks.detection3d.geometry import CODE, inverse_sigmoid, to_metres, widened

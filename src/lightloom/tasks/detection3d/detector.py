@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from lightloom.data.multicamera import Views
 from lightloom.tasks.detection2d.pyramid import pyramid_on
 from lightloom.tasks.detection3d.cameras import CameraMaps, shrunk
-from lightloom.tasks.detection3d.config import Detector3DConfig
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoder
 from lightloom.tasks.detection3d.encoder import Before, Encoder

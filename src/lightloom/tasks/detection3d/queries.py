@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, widened
 
 Source = Tensor | CameraMaps
