@@ -3,10 +3,10 @@
 import torch
 
 from lightloom import chips
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import identify
-from lightloom.lab.instrument import specimen_instrument
-from lightloom.lab.mapping import ideal_settings
+from lightloom.lab.mesh.identify import identify
+from lightloom.lab.mesh.in_situ_mapping import map_targets
+from lightloom.lab.mesh.instrument import specimen_instrument
+from lightloom.lab.mesh.mapping import ideal_settings
 
 torch.manual_seed(0)
 chip = chips.preset("l2ight").replace(block_size=6)

@@ -16,7 +16,7 @@ for _ in range(150):
     F.cross_entropy(model(digits.train.images), digits.train.labels).backward()
     optimizer.step()
 
-search = explore.Search(
+search = explore.ExploreConfig(
     axes=(
         "chip=noems,elight",
         "chip.block_size=4,8,16",

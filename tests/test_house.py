@@ -28,7 +28,7 @@ FLOORS = [
     ["stage_records"],
     ["recipes"],
     ["pipeline"],
-    ["bench", "commands", "serve"],
+    ["bench", "commands"],
     ["cli"],
     ["__main__"],
 ]

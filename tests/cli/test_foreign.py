@@ -106,7 +106,7 @@ def arguments(verb: str, run: Path, description: Path, tmp_path: Path) -> list[s
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Benches and the server of chips, and what well-known networks cost, are no matter here."""
     monkeypatch.setattr("lightloom.bench.bench", lambda *_, **__: {"bench": "convert"})
-    monkeypatch.setattr("lightloom.serve.serve", lambda *_, **__: None)
+    monkeypatch.setattr("lightloom.lab.server.serve", lambda *_, **__: None)
     monkeypatch.setattr("lightloom.commands.estimate.estimate", _estimate)
     yield
 

@@ -13,13 +13,13 @@ from torch import nn
 from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.explore import Search, explore
+from lightloom.explore import ExploreConfig, explore
 from lightloom.nn import optical_layers
 
 pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="`distributed` is not installed")
 
 NOEMS = chips.preset("noems", chips.MeshChip).replace(block_size=4, gamma_std=0.01)
-SEARCH = Search(
+SEARCH = ExploreConfig(
     axes=("chip.block_size=3,4", "chip.phase_noise_std=0,0.1", "system.schedule=weight,output"), specimens=3
 )
 
@@ -69,7 +69,7 @@ def test_processes_give_what_one_process_gives_and_one_that_dies_takes_none_alon
     import cloudpickle
     import dask
 
-    search = Search(axes=("chip.block_size=3,5,4", "chip.phase_noise_std=0.1"), specimens=3)
+    search = ExploreConfig(axes=("chip.block_size=3,5,4", "chip.phase_noise_std=0.1"), specimens=3)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
     fragile = Fragile(network)
     alone = explore(fragile, NOEMS, images, search, progress=False)

@@ -4,14 +4,14 @@ import pytest
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
-from lightloom.explore import Search, parse_axis, space
+from lightloom.explore import ExploreConfig, parse_axis, space
 
 NOEMS = chips.preset("noems")
 ELIGHT = chips.preset("elight")
 
 
 def settings(*axes: str, bases: tuple[chips.Chip, ...] = (NOEMS,), **asked: object) -> list[dict[str, object]]:
-    return [place.settings for place in space(Search(axes=axes, **asked), bases).places]
+    return [design.settings for design in space(ExploreConfig(axes=axes, **asked), bases).designs]
 
 
 def test_an_axis_is_a_key_and_values() -> None:
@@ -44,20 +44,20 @@ def test_values_take_the_type_of_their_field_and_reach_the_chip() -> None:
         "system.cores=3",
         "system.gated=false",
     )
-    (place,) = space(Search(axes=axes), [NOEMS]).places
-    assert isinstance(place.chip, chips.MeshChip)
-    assert (place.chip.gamma_std, place.chip.layout) == (1e-3, "triangle")
-    assert place.chip.devices.mzi_loss.value == 0.25
-    assert place.chip.devices.mzi_loss.status == "assumed"
-    assert "sweep" in place.chip.devices.mzi_loss.source
-    assert (place.system.schedule, place.system.cores, place.system.gated) == ("output", 3, False)
-    assert place.label == "gamma std 0.001, layout triangle, mzi loss 0.25, schedule output, cores 3, gated False"
+    (design,) = space(ExploreConfig(axes=axes), [NOEMS]).designs
+    assert isinstance(design.chip, chips.MeshChip)
+    assert (design.chip.gamma_std, design.chip.layout) == (1e-3, "triangle")
+    assert design.chip.devices.mzi_loss.value == 0.25
+    assert design.chip.devices.mzi_loss.status == "assumed"
+    assert "sweep" in design.chip.devices.mzi_loss.source
+    assert (design.system.schedule, design.system.cores, design.system.gated) == ("output", 3, False)
+    assert design.label == "gamma std 0.001, layout triangle, mzi loss 0.25, schedule output, cores 3, gated False"
 
 
 def test_a_list_value_is_one_value() -> None:
-    (place,) = space(Search(axes=("chip.levels=2", "chip.transmissions=[1,0.4]")), [ELIGHT]).places
-    assert isinstance(place.chip, chips.PCMChip)
-    assert place.chip.transmissions == (1.0, 0.4)
+    (design,) = space(ExploreConfig(axes=("chip.levels=2", "chip.transmissions=[1,0.4]")), [ELIGHT]).designs
+    assert isinstance(design.chip, chips.PCMChip)
+    assert design.chip.transmissions == (1.0, 0.4)
 
 
 def test_the_chip_is_an_axis_by_name_or_by_giving_several() -> None:
@@ -67,8 +67,8 @@ def test_the_chip_is_an_axis_by_name_or_by_giving_several() -> None:
 
 
 def test_an_axis_of_one_technology_is_skipped_on_the_other_with_a_note() -> None:
-    found = space(Search(axes=("chip=noems,elight", "chip.gamma_std=0,0.01", "chip.block_size=4")), [])
-    assert [place.settings for place in found.places] == [
+    found = space(ExploreConfig(axes=("chip=noems,elight", "chip.gamma_std=0,0.01", "chip.block_size=4")), [])
+    assert [design.settings for design in found.designs] == [
         {"chip": "noems", "chip.gamma_std": 0.0, "chip.block_size": 4},
         {"chip": "noems", "chip.gamma_std": 0.01, "chip.block_size": 4},
         {"chip": "elight", "chip.block_size": 4},
@@ -119,7 +119,7 @@ def test_listed_points_are_measured_as_they_stand() -> None:
     points = (("chip=noems", "chip.block_size=4"), ("chip=elight",), ("chip=noems", "chip.block_size=4"))
     assert settings(points=points) == [{"chip": "noems", "chip.block_size": 4}, {"chip": "elight"}]
     with pytest.raises(RequestError, match="not both"):
-        Search.parse({"points": points, "axes": ["chip=noems"]})
+        ExploreConfig.parse({"points": points, "axes": ["chip=noems"]})
 
 
 def test_a_limit_draws_points_by_its_seed_in_their_order() -> None:
@@ -135,8 +135,8 @@ def test_a_limit_draws_points_by_its_seed_in_their_order() -> None:
 
 def test_bias_is_calibrated_away_unless_asked_for() -> None:
     def biases(*axes: str, calibrated: bool = True) -> list[float]:
-        found = space(Search(axes=axes, calibrated=calibrated), [NOEMS]).places
-        return [place.chip.phase_bias for place in found if isinstance(place.chip, chips.MeshChip)]
+        found = space(ExploreConfig(axes=axes, calibrated=calibrated), [NOEMS]).designs
+        return [design.chip.phase_bias for design in found if isinstance(design.chip, chips.MeshChip)]
 
     assert isinstance(NOEMS, chips.MeshChip)
     assert biases() == [0.0]
@@ -145,8 +145,8 @@ def test_bias_is_calibrated_away_unless_asked_for() -> None:
 
 
 def test_several_networks_are_an_axis() -> None:
-    found = space(Search(axes=("chip.block_size=4,8",)), [NOEMS], ["small", "large"])
-    assert [(place.network, place.settings["chip.block_size"]) for place in found.places] == [
+    found = space(ExploreConfig(axes=("chip.block_size=4,8",)), [NOEMS], ["small", "large"])
+    assert [(design.network, design.settings["chip.block_size"]) for design in found.designs] == [
         ("small", 4),
         ("small", 8),
         ("large", 4),

@@ -17,11 +17,11 @@ from torch import nn as torch_nn
 from lightloom import chips, cost, nn
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data import ImageSet
-from lightloom.explore import Search, as_text, check, explore, table, write
+from lightloom.explore import ExploreConfig, as_text, check, explore, table, write
 
 NOEMS = chips.preset("noems", chips.MeshChip).replace(block_size=4, phase_bias=0.0, gamma_std=0.01)
 AXES = ("chip=noems,elight", "chip.block_size=4", "chip.gamma_std=0,0.02", "system.schedule=weight,output")
-SEARCH = Search(axes=AXES, specimens=3)
+SEARCH = ExploreConfig(axes=AXES, specimens=3)
 
 
 def by_hand(model: torch_nn.Module, chip: chips.Chip, images: ImageSet, seeds: range) -> list[float]:
@@ -35,7 +35,7 @@ def by_hand(model: torch_nn.Module, chip: chips.Chip, images: ImageSet, seeds: r
 
 
 def test_a_point_is_what_conversion_and_cost_give_by_hand(network: torch_nn.Module, images: ImageSet) -> None:
-    search = Search(specimens=5, seed=3, threshold=0.8)
+    search = ExploreConfig(specimens=5, seed=3, threshold=0.8)
     result = explore(network, NOEMS, images, search, progress=False)
     (point,) = result["points"]
     expected = by_hand(network, NOEMS, images, range(3, 8))
@@ -54,7 +54,7 @@ def test_a_point_is_what_conversion_and_cost_give_by_hand(network: torch_nn.Modu
 
 
 def test_the_threshold_is_one_point_below_the_electronic_network(network: torch_nn.Module, images: ImageSet) -> None:
-    result = explore(network, chips.preset("ideal"), images, Search(specimens=1), progress=False)
+    result = explore(network, chips.preset("ideal"), images, ExploreConfig(specimens=1), progress=False)
     with torch.no_grad():
         electronic = float((network(images.images).argmax(1) == images.labels).double().mean())
     assert 0.5 < electronic < 1
@@ -68,10 +68,10 @@ def test_another_boundary_is_that_of_the_cost(network: torch_nn.Module, images: 
     bill = cost.account(nn.convert(network, NOEMS).model, images.images[:1])
     named = {boundary.name: boundary.energy_j for boundary in bill.boundaries}
     for name, joules in named.items():
-        result = explore(network, NOEMS, images, Search(specimens=1, boundary=name), progress=False)
+        result = explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary=name), progress=False)
         assert (result["boundary"], result["points"][0]["energy_j"]) == (name, pytest.approx(joules))
     with pytest.raises(RequestError, match="optics only"):
-        explore(network, NOEMS, images, Search(specimens=1, boundary="optic only"), progress=False)
+        explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary="optic only"), progress=False)
 
 
 def test_two_technologies_and_two_schedules(network: torch_nn.Module, images: ImageSet, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_two_technologies_and_two_schedules(network: torch_nn.Module, images: Im
 def test_a_sweep_goes_on_where_it_was_and_does_only_what_is_missing(
     network: torch_nn.Module, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = explore(network, NOEMS, images, Search(axes=("chip.block_size=2,4",), specimens=2), folder=tmp_path)
+    first = explore(network, NOEMS, images, ExploreConfig(axes=("chip.block_size=2,4",), specimens=2), folder=tmp_path)
     measured: list[int] = []
     from lightloom.explore import point as room
 
@@ -116,7 +116,7 @@ def test_a_sweep_goes_on_where_it_was_and_does_only_what_is_missing(
         return found
 
     monkeypatch.setattr(room, "accuracies", counted)
-    search = Search(axes=("chip.block_size=2,3,4", "system.schedule=weight,input"), specimens=2)
+    search = ExploreConfig(axes=("chip.block_size=2,3,4", "system.schedule=weight,input"), specimens=2)
     larger = explore(network, NOEMS, images, search, folder=tmp_path)
     assert measured == [3], "a schedule needs no accuracy of its own, and two sizes were there"
     kept = [point["accuracies"] for point in larger["points"] if point["settings"]["chip.block_size"] != 3]
@@ -159,7 +159,7 @@ def test_a_failing_point_is_named_and_the_others_go_on(
         return own(model, chip, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(room, "convert", failing)
-    search = Search(axes=("chip.block_size=2,4",), specimens=1)
+    search = ExploreConfig(axes=("chip.block_size=2,4",), specimens=1)
     result = explore(network, NOEMS, images, search, folder=tmp_path, progress=False)
     assert [point["settings"]["chip.block_size"] for point in result["points"]] == [2]
     assert [(row["label"], row["error"]) for row in result["failed"]] == [
@@ -167,7 +167,7 @@ def test_a_failing_point_is_named_and_the_others_go_on(
     ]
     check(result)
     assert "no room for this one" in table.as_csv(result).splitlines()[-1]
-    alone = explore(network, NOEMS, images, Search(axes=("chip.block_size=4",)), folder=tmp_path, progress=False)
+    alone = explore(network, NOEMS, images, ExploreConfig(axes=("chip.block_size=4",)), folder=tmp_path, progress=False)
     with pytest.raises(WorkError, match="no room"):
         check(alone)
     write(tmp_path, alone)
@@ -178,18 +178,20 @@ def test_a_failing_point_is_named_and_the_others_go_on(
 def test_several_networks_share_one_bar(network: torch_nn.Module, images: ImageSet) -> None:
     torch.manual_seed(5)
     poor = torch_nn.Sequential(torch_nn.Flatten(), torch_nn.Linear(4, 4))
-    result = explore({"poor": poor, "good": network}, NOEMS, images, Search(specimens=1), progress=False)
+    result = explore({"poor": poor, "good": network}, NOEMS, images, ExploreConfig(specimens=1), progress=False)
     assert result["axes"] == ["network"]
     assert result["electronic"] == result["networks"]["good"] > result["networks"]["poor"]
     assert [point["label"] for point in result["points"]] == ["poor", "good"]
 
 
 def test_noise_is_the_same_whatever_was_measured_before(network: torch_nn.Module, images: ImageSet) -> None:
-    noisy = Search(axes=("chip.phase_noise_std=0.3,0.2",), specimens=2)
+    noisy = ExploreConfig(axes=("chip.phase_noise_std=0.3,0.2",), specimens=2)
     both = explore(network, NOEMS, images, noisy, progress=False)["points"]
     torch.manual_seed(99)
     state = torch.get_rng_state()
-    alone = explore(network, NOEMS, images, Search(axes=("chip.phase_noise_std=0.2",), specimens=2), progress=False)
+    alone = explore(
+        network, NOEMS, images, ExploreConfig(axes=("chip.phase_noise_std=0.2",), specimens=2), progress=False
+    )
     assert alone["points"][0]["accuracies"] == both[1]["accuracies"]
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -199,7 +201,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs(
 ) -> None:
     def refused(words: str, model: object = network, **asked: object) -> None:
         with pytest.raises(RequestError, match=words):
-            explore(model, NOEMS, images, Search.parse(asked), folder=tmp_path / "none")  # type: ignore[arg-type]
+            explore(model, NOEMS, images, ExploreConfig.parse(asked), folder=tmp_path / "none")  # type: ignore[arg-type]
         assert not (tmp_path / "none").exists()
 
     refused("No layer is called", skip=["3"])
@@ -218,14 +220,14 @@ import torch
 from conftest import labelled_images, small_network
 from pathlib import Path
 from lightloom import chips
-from lightloom.explore import Search, explore, point
+from lightloom.explore import ExploreConfig, explore, point
 own = point.accuracies
 def slow(*args, **kwargs):
     time.sleep(0.2)
     return own(*args, **kwargs)
 point.accuracies = slow
 chip = chips.preset("noems").replace(block_size=4, phase_bias=0.0, gamma_std=0.01)
-explore(small_network(), chip, labelled_images(80), Search(axes=("chip.block_size=2,3,4,5,6,7,8",), specimens=2),
+explore(small_network(), chip, labelled_images(80), ExploreConfig(axes=("chip.block_size=2,3,4,5,6,7,8",), specimens=2),
         folder=Path(sys.argv[1]), progress=False)
 """
 
@@ -242,7 +244,7 @@ def test_a_killed_sweep_loses_nothing(network: torch_nn.Module, images: ImageSet
     assert process.wait() == -signal.SIGKILL, "it was over before it was killed"
     kept = {path.name: path.stat().st_mtime_ns for path in points.glob("*.json")}
     assert 2 <= len(kept) < 7
-    search = Search(axes=("chip.block_size=2,3,4,5,6,7,8",), specimens=2)
+    search = ExploreConfig(axes=("chip.block_size=2,3,4,5,6,7,8",), specimens=2)
     resumed = explore(network, NOEMS, images, search, folder=tmp_path, progress=False)
     assert not resumed["notes"]
     assert {name: (points / name).stat().st_mtime_ns for name in kept} == kept

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.explore.yields import accuracies, one_by_one
+from lightloom.explore.yields import accuracies, sequential
 from lightloom.nn import convert, optical_layers
 from lightloom.tasks.classification import Classify
 
@@ -16,7 +16,7 @@ CHIP = chips.preset("l2ight", chips.MeshChip).replace(block_size=4, phase_bias=0
 
 def test_accuracies_are_those_of_each_specimen(network: nn.Module, images: ImageSet) -> None:
     model = convert(network, CHIP).model.train()
-    alone = one_by_one(model, range(12), images, chunk=30)
+    alone = sequential(model, range(12), images, chunk=30)
     assert model.training and optical_layers(model)["1"].core.u_bias is None
     for memory in (2**30, 4000):
         made = accuracies(model, range(12), images, memory=memory, chunk=30, progress=False)
@@ -55,7 +55,7 @@ def test_samples_may_be_anything_that_is_taken_by_number(network: nn.Module, ima
 def test_wrong_requests_are_refused(network: nn.Module, images: ImageSet) -> None:
     model = convert(network, CHIP).model
     none = ImageSet(images.images[:0], images.labels[:0])
-    for measure in (accuracies, one_by_one):
+    for measure in (accuracies, sequential):
         with pytest.raises(RequestError, match="at least one seed"):
             measure(model, (), images)
         with pytest.raises(RequestError, match="at least one"):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lightloom import chips, export, nn
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.folders import settle
+from lightloom.export.atomic_folder import file_stem, whole_folder
 from lightloom.export.description import digest
 from lightloom.export.tensors import read_tensors, write_tensors
-from lightloom.export.whole import file_stem, whole_folder
 
 MESH = chips.preset("thermo-optic", chips.MeshChip).replace(block_size=4)
 

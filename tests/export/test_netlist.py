@@ -159,7 +159,7 @@ def test_layers_and_blocks_are_limited(tmp_path: Path) -> None:
 
 
 def test_very_many_blocks_need_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightloom.export.netlist_files.MOST_FILES", 3)
+    monkeypatch.setattr("lightloom.export.mesh.netlist_files.MOST_FILES", 3)
     model = nn.convert(torch.nn.Linear(8, 8), MESH.replace(block_size=4)).model
     with pytest.raises(RequestError, match="4 blocks"):
         export.write_netlists(model, tmp_path / "all")

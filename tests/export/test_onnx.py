@@ -12,7 +12,7 @@ from torch import Tensor
 from lightloom import chips, export, nn
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.export.realised import realised_network
-from lightloom.export.samples import difference
+from lightloom.export.sample_io import difference
 
 MESH = chips.preset("l2ight", chips.MeshChip).replace(block_size=4)
 CONVERTED = MESH.replace(input_bits=6, output_bits=7)

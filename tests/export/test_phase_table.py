@@ -81,7 +81,7 @@ def test_the_old_table_stays_where_the_new_one_fails(tmp_path: Path, monkeypatch
     def broken(*_: object) -> None:
         raise RuntimeError("killed")
 
-    monkeypatch.setattr("lightloom.export.phases.realised", broken)
+    monkeypatch.setattr("lightloom.export.mesh.phase_table.realised", broken)
     with pytest.raises(RuntimeError, match="killed"):
         export.phase_table(model, path)
     assert [file.name for file in tmp_path.iterdir()] == ["phases.csv"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lightloom.lab.instrument import Instrument
+from lightloom.lab.mesh.instrument import Instrument
 from lightloom.lab.remote import RemoteInstrument
 
 Offer = Callable[..., str]
@@ -19,7 +19,7 @@ def offer() -> Iterator[Offer]:
     pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
     import uvicorn
 
-    from lightloom.serve import app, listen, settings
+    from lightloom.lab.server import app, listen, settings
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 

@@ -8,15 +8,15 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.errors import WorkError
-from lightloom.lab.calibration import (
+from lightloom.lab.mesh.calibration import (
     Calibrated,
     IdentityLoss,
     calibrate_all,
     identity_calibration,
     published_plan,
 )
-from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.zeroth import METHODS, Method
+from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.zeroth_order import METHODS, Method
 from lightloom.physics import mesh, phases
 
 

@@ -14,11 +14,10 @@ from torch import Tensor
 from lightloom.bench.calibrate import identity_error, true_twin
 from lightloom.chips import MeshChip, PCMChip, PCMErrors, preset
 from lightloom.common.errors import WorkError
-from lightloom.lab.calibration import identity_calibration
-from lightloom.lab.calibration import published_plan as calibration_plan
-from lightloom.lab.correct import map_targets
 from lightloom.lab.crossbar import SimulatedCrossbar, Surveyed, survey
-from lightloom.lab.identify import (
+from lightloom.lab.mesh.calibration import identity_calibration
+from lightloom.lab.mesh.calibration import published_plan as calibration_plan
+from lightloom.lab.mesh.identify import (
     Identified,
     Records,
     identify,
@@ -28,9 +27,10 @@ from lightloom.lab.identify import (
     save_known,
     to_identity,
 )
-from lightloom.lab.instrument import Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.mapping import measured_meshes, parallel_mapping, published_plan
-from lightloom.lab.readings import check_light
+from lightloom.lab.mesh.in_situ_mapping import map_targets
+from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.mapping import measured_meshes, parallel_mapping, published_plan
+from lightloom.lab.mesh.readings import check_light
 
 Fault = Callable[[Tensor], Any]
 

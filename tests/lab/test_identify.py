@@ -10,10 +10,10 @@ from torch import Tensor
 from lightloom.bench.calibrate import calibrate, identity_error, true_twin
 from lightloom.chips import MeshChip, MeshErrors, preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import Records, identify, load_known, recalibrate, save_known, to_identity
-from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.twin import Twin
+from lightloom.lab.mesh.identify import Records, identify, load_known, recalibrate, save_known, to_identity
+from lightloom.lab.mesh.in_situ_mapping import map_targets
+from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.twin import Twin
 
 
 def published(size: int = 5) -> MeshChip:

@@ -5,13 +5,13 @@ import torch
 
 from lightloom.bench.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
-from lightloom.lab.identify.fit import _curvature, pack, production, unpack
-from lightloom.lab.identify.planes import find_planes
-from lightloom.lab.identify.tangents import block_slopes, block_tangents, mesh_tangents
-from lightloom.lab.identify.turns import readout_noise, start, start_settings, turning_angles
-from lightloom.lab.identify.wires import wires
-from lightloom.lab.instrument import Settings, specimen_instrument
-from lightloom.lab.twin import Twin
+from lightloom.lab.mesh.identify.column_scan import readout_noise, start, start_settings, turning_angles
+from lightloom.lab.mesh.identify.fit import _curvature, pack, production, unpack
+from lightloom.lab.mesh.identify.jacobians import block_slopes, block_tangents, mesh_tangents
+from lightloom.lab.mesh.identify.rotation_planes import find_planes
+from lightloom.lab.mesh.identify.waveguide_graph import wires
+from lightloom.lab.mesh.instrument import Settings, specimen_instrument
+from lightloom.lab.mesh.twin import Twin
 from lightloom.physics import mesh
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
-from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
 from lightloom.physics import mesh, phases
 
 CHIPS: dict[str, dict[str, Any]] = {

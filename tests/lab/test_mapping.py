@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.errors import RequestError
-from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.mapping import (
+from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.mapping import (
     Mapped,
     MappingLoss,
     ideal_settings,
@@ -21,7 +21,7 @@ from lightloom.lab.mapping import (
     published_plan,
     published_restart,
 )
-from lightloom.lab.zeroth import METHODS, Method
+from lightloom.lab.zeroth_order import METHODS, Method
 
 
 def chip_of(size: int, **changes: object) -> MeshChip:

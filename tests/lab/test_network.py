@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from lightloom import chips
-from lightloom.lab.instrument import Settings
-from lightloom.lab.mapping import ideal_settings
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.mapping import ideal_settings
 from lightloom.lab.network import racks
 from lightloom.nn import convert, install, optical_layers
 

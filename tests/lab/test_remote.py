@@ -14,11 +14,11 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.instrument import Instrument, Settings, specimen_instrument
+from lightloom.lab.mesh.instrument import Instrument, Settings, specimen_instrument
 from lightloom.lab.remote import BINARY, PROGRAM, SHAPE, RemoteInstrument, TransportError, to_bytes
 from lightloom.lab.robust import RobustInstrument
 
-serve = pytest.importorskip("lightloom.serve", exc_type=RequestError, reason="the extra `serve` is not installed")
+serve = pytest.importorskip("lightloom.lab.server", exc_type=RequestError, reason="the extra `serve` is not installed")
 
 TOKEN = "correct-horse-battery"
 Offer = Callable[..., str]

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.identify import identify
-from lightloom.lab.instrument import Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.identify import identify
+from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument, specimen_instrument
 from lightloom.lab.protocol import Reply, Request, shape_text, to_bytes
 from lightloom.lab.remote import RemoteInstrument, TransportError
 from lightloom.lab.robust import RobustInstrument
 
-serve = pytest.importorskip("lightloom.serve", exc_type=RequestError, reason="the extra `serve` is not installed")
+serve = pytest.importorskip("lightloom.lab.server", exc_type=RequestError, reason="the extra `serve` is not installed")
 
 CHIP = preset("l2ight").replace(block_size=3)
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from lightloom.bench.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
-from lightloom.lab.instrument import Settings, specimen_instrument
-from lightloom.lab.twin import Twin, attenuation, drive
+from lightloom.lab.mesh.instrument import Settings, specimen_instrument
+from lightloom.lab.mesh.twin import Twin, attenuation, drive
 
 
 def random_settings(chip: MeshChip, blocks: int, *lead: int) -> Settings:

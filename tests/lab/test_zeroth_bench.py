@@ -6,7 +6,7 @@ import torch
 
 from lightloom.bench.zeroth_order import LoopChip, zeroth_order
 from lightloom.chips import preset
-from lightloom.lab.instrument import Settings, SimulatedInstrument
+from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument
 from lightloom.physics import compiled, mesh
 
 

@@ -11,7 +11,7 @@ from scipy.special import lambertw, wrightomega
 from torch import Tensor
 
 from lightloom.physics.absorber import Broadening, Medium, log_transmission, respond
-from lightloom.physics.absorber.passage import Passage, _integrated, passage
+from lightloom.physics.absorber.propagation import Passage, _integrated, passage
 
 LIGHT = torch.logspace(-6, 5, 400, dtype=torch.float64)
 

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lightloom.physics import absorber, attenuators, blocks, compiled, draws, mesh, phases, sampling, stacked
+from lightloom.physics import (
+    absorber,
+    attenuators,
+    batched_conv,
+    batched_random,
+    blocks,
+    compiled,
+    mesh,
+    phases,
+    sampling,
+)
 from lightloom.physics.blocks import singular
 from lightloom.physics.compiled import operators
 from lightloom.physics.mesh import heaters, layouts, nulling
@@ -27,8 +37,8 @@ def levels(*shape: int) -> Tensor:
 
 def convolved(x: Tensor) -> Tensor:
     weights = torch.linspace(-1, 1, 36, dtype=x.dtype).view(2, 2, 1, 3, 3)
-    return stacked.convolve(
-        x, [weights], [torch.ones(2, dtype=x.dtype)], [torch.zeros(2, 2, dtype=x.dtype)], [stacked.Stage()]
+    return batched_conv.convolve(
+        x, [weights], [torch.ones(2, dtype=x.dtype)], [torch.zeros(2, 2, dtype=x.dtype)], [batched_conv.Stage()]
     )
 
 
@@ -163,7 +173,7 @@ def look() -> None:
 def forget() -> None:
     for cache in KEPT:
         cache.cache_clear()
-    draws._agrees.cache_clear()
+    batched_random._agrees.cache_clear()
 
 
 def under_vmap() -> None:
@@ -210,11 +220,11 @@ def test_nothing_handed_out_is_what_is_kept(backend: str) -> None:
 
 
 def test_draws_in_a_fake_mode_leave_later_draws_alone(backend: str) -> None:
-    draws._agrees.cache_clear()
+    batched_random._agrees.cache_clear()
     with FakeTensorMode():
-        assert draws.uniform([1, 2], 20).shape == (2, 20)
+        assert batched_random.uniform([1, 2], 20).shape == (2, 20)
     expected = torch.rand(20, generator=torch.Generator().manual_seed(2**63 + 5))
-    torch.testing.assert_close(draws.uniform([1, 2**63 + 5], 20)[1], expected)
+    torch.testing.assert_close(batched_random.uniform([1, 2**63 + 5], 20)[1], expected)
 
 
 @pytest.mark.parametrize("gradient", ["u", "sigma"])

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.progress import follow
-from lightloom.lab.calibration import identity_calibration, published_plan
-from lightloom.lab.identify import identify, to_identity
-from lightloom.lab.instrument import Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.twin import Twin
+from lightloom.lab.mesh.calibration import identity_calibration, published_plan
+from lightloom.lab.mesh.identify import identify, to_identity
+from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.twin import Twin
 from lightloom.physics import mesh
 
 

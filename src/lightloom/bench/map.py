@@ -10,9 +10,9 @@ import torch
 from lightloom.bench.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
 from lightloom.common.seeds import named_generator
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import identify
-from lightloom.lab.instrument import specimen_instrument
+from lightloom.lab.mesh.identify import identify
+from lightloom.lab.mesh.in_situ_mapping import map_targets
+from lightloom.lab.mesh.instrument import specimen_instrument
 
 
 def map(

@@ -14,7 +14,7 @@ from lightloom.bench.measure import medians
 from lightloom.common.errors import LightloomError
 from lightloom.config import RunConfig
 from lightloom.data import ImageSet, load
-from lightloom.explore.yields import accuracies, one_by_one
+from lightloom.explore.yields import accuracies, sequential
 from lightloom.nn import optical_layers
 from lightloom.physics import compiled
 from lightloom.pipeline.context import Work
@@ -97,7 +97,7 @@ def _compare(model: nn.Module, seeds: Sequence[int], test: ImageSet, rounds: int
     found = {}
 
     def apart() -> None:
-        found["apart"] = one_by_one(model, seeds, test)
+        found["apart"] = sequential(model, seeds, test)
 
     def together() -> None:
         found["together"] = accuracies(model, seeds, test, progress=False)

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import MeshChip, preset
 from lightloom.common.seeds import named_generator
-from lightloom.lab.calibration import IdentityLoss
-from lightloom.lab.calibration import published_plan as calibration_plan
-from lightloom.lab.instrument import SimulatedInstrument
-from lightloom.lab.mapping import MappingLoss, ideal_settings
-from lightloom.lab.mapping import published_plan as mapping_plan
-from lightloom.lab.zeroth import Found, Objective, Plan, minimise
+from lightloom.lab.mesh.calibration import IdentityLoss
+from lightloom.lab.mesh.calibration import published_plan as calibration_plan
+from lightloom.lab.mesh.instrument import SimulatedInstrument
+from lightloom.lab.mesh.mapping import MappingLoss, ideal_settings
+from lightloom.lab.mesh.mapping import published_plan as mapping_plan
+from lightloom.lab.zeroth_order import Found, Objective, Plan, minimise
 from lightloom.physics import compiled, mesh
 
 Array = NDArray[np.float64]

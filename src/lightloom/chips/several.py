@@ -11,7 +11,7 @@ from lightloom.chips.mesh import MeshChip
 from lightloom.chips.pcm import PCMChip
 from lightloom.chips.specimen import HEALTHY, MeshErrors, PCMErrors
 from lightloom.common.seeds import named_generator, named_seed
-from lightloom.physics import draws, phases
+from lightloom.physics import batched_random, phases
 
 
 def mesh_errors(chip: MeshChip, seeds: Sequence[int], core: str, blocks: tuple[int, ...], shifters: int) -> MeshErrors:
@@ -50,12 +50,12 @@ def pcm_errors(chip: PCMChip, seeds: Sequence[int], core: str, arrays: int) -> P
 
 def _deviations(seeds: Sequence[int], place: tuple[str, ...], shape: tuple[int, ...], std: float) -> Tensor:
     """True over nominal values of devices at one place on each chip."""
-    drawn = draws.truncated(_streams(seeds, place), torch.Size(shape).numel(), std)
+    drawn = batched_random.truncated(_streams(seeds, place), torch.Size(shape).numel(), std)
     return drawn.add_(1).view(len(seeds), *shape)
 
 
 def _uniform(seeds: Sequence[int], place: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
-    return draws.uniform(_streams(seeds, place), torch.Size(shape).numel()).view(len(seeds), *shape)
+    return batched_random.uniform(_streams(seeds, place), torch.Size(shape).numel()).view(len(seeds), *shape)
 
 
 def _streams(seeds: Sequence[int], place: tuple[str, ...]) -> list[int]:

@@ -62,7 +62,7 @@ def serve(
 
     def work() -> dict[str, Any]:
         from lightloom.chips import MeshChip, preset
-        from lightloom.serve import serve as offer
+        from lightloom.lab.server import serve as offer
 
         offer(preset(chip, MeshChip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
         return {"chip": chip, "blocks": blocks, "specimen": specimen}

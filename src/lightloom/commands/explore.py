@@ -14,7 +14,7 @@ from lightloom.common.seeds import named_generator
 from lightloom.config import RunConfig, override
 from lightloom.data import ImageSet
 from lightloom.data.splits import stratified_draw
-from lightloom.explore import Search, check, explore, sensitivity, space, write
+from lightloom.explore import ExploreConfig, check, explore, sensitivity, space, write
 from lightloom.pipeline.context import Work
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder, new_folder
@@ -46,7 +46,7 @@ def explore_network(
         images: How many of the test images are looked at; None is all.
         workers: Processes on this machine; 0 works in this one.
         scheduler: Address of a running Dask scheduler in their place.
-        **options: Other fields of `lightloom.explore.Search`.
+        **options: Other fields of `lightloom.explore.ExploreConfig`.
 
     Returns:
         What `lightloom.explore.explore` does, `run` and `report` added.
@@ -56,7 +56,7 @@ def explore_network(
     """
     config = _config(source, changes)
     given = {"axes": tuple(over) or TECHNOLOGIES, "skip": config.electronic, "system": config.system}
-    search = Search.parse({**given, "seed": config.seed, **options})
+    search = ExploreConfig.parse({**given, "seed": config.seed, **options})
     space(search, [config.chip], [config.model.name])  # a mistake is told before anything is trained
     _check_images(images)
     place = _place(out, f"explore {_title(source)}", "explore.json", "explore.csv", "report.html")
@@ -68,7 +68,7 @@ def _explore(
     source: str,
     changes: Sequence[str],
     config: RunConfig,
-    search: Search,
+    search: ExploreConfig,
     place: Path,
     images: int | None,
     workers: int,

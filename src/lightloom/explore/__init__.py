@@ -1,25 +1,25 @@
 """Which chip for which network: accuracy over many manufactured chips against energy, time and area.
 
 >>> from lightloom import chips, explore
->>> search = explore.Search(axes=("chip.block_size=4,8,16",))
+>>> search = explore.ExploreConfig(axes=("chip.block_size=4,8,16",))
 >>> result = explore.explore(model, chips.preset("noems"), images, search)
 >>> explore.write(folder, result)
 >>> print(explore.sensitivity(model, chips.preset("noems"), images))
 """
 
+from lightloom.explore.config import ExploreConfig
 from lightloom.explore.pareto import MORE_IS_BETTER, front
-from lightloom.explore.search import Search
 from lightloom.explore.sensitivity import Sensitivity, sensitivity
-from lightloom.explore.space import Axis, Place, Space, parse_axis, space
+from lightloom.explore.space import Axis, DesignPoint, Space, parse_axis, space
 from lightloom.explore.sweep import explore
 from lightloom.explore.table import as_text, check, write
-from lightloom.explore.yields import accuracies, one_by_one
+from lightloom.explore.yields import accuracies, sequential
 
 __all__ = [
     "MORE_IS_BETTER",
     "Axis",
-    "Place",
-    "Search",
+    "DesignPoint",
+    "ExploreConfig",
     "Sensitivity",
     "Space",
     "accuracies",
@@ -27,9 +27,9 @@ __all__ = [
     "check",
     "explore",
     "front",
-    "one_by_one",
     "parse_axis",
     "sensitivity",
+    "sequential",
     "space",
     "write",
 ]

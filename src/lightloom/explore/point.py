@@ -19,7 +19,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.cost import account
 from lightloom.data import Samples
 from lightloom.explore import digest
-from lightloom.explore.space import Place, plain
+from lightloom.explore.space import DesignPoint, plain
 from lightloom.explore.yields import accuracies
 from lightloom.nn import calibrate_ranges, convert, static_converters
 from lightloom.physics import compiled
@@ -70,23 +70,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Point:
-    """A place of the sweep with its identity."""
+    """A design of the sweep with its identity."""
 
     id: str
     light: str
     """Identity of its accuracies alone, which the system does not change."""
-    place: Place
+    design: DesignPoint
 
     def described(self) -> dict[str, Any]:
         """Its first columns in the results table."""
-        place = self.place
+        design = self.design
         return {
             "id": self.id,
-            "label": place.label,
-            "settings": plain(place.settings),
-            "network": place.network,
-            "chip": place.chip.name,
-            "technology": place.chip.technology,
+            "label": design.label,
+            "settings": plain(design.settings),
+            "network": design.network,
+            "chip": design.chip.name,
+            "technology": design.chip.technology,
         }
 
 
@@ -103,21 +103,21 @@ Outcome = tuple[Point, dict[str, Any] | str]
 """A point with what was measured, or with the error that it ended in."""
 
 
-def identify(job: Job, place: Place) -> Point:
-    """The identity of a place in a sweep: whatever decides its result is in it."""
+def identify(job: Job, design: DesignPoint) -> Point:
+    """The identity of a design in a sweep: whatever decides its result is in it."""
     light = {
         "lightloom": digest.VERSION,
         "format": FORMAT,
         "kernels": job.kernels,
-        "network": job.digests[place.network],
+        "network": job.digests[design.network],
         "samples": job.samples_digest,
         "specimens": job.specimens,
         "seed": job.seed,
         "skip": sorted(job.skip),
-        "chip": place.chip.model_dump(mode="json"),
+        "chip": design.chip.model_dump(mode="json"),
     }
-    system = place.system.model_dump(mode="json")
-    return Point(digest.of_values({**light, "system": system}), digest.of_values(light), place)
+    system = design.system.model_dump(mode="json")
+    return Point(digest.of_values({**light, "system": system}), digest.of_values(light), design)
 
 
 def measure(job: Job, group: Group) -> list[Outcome]:
@@ -125,13 +125,13 @@ def measure(job: Job, group: Group) -> list[Outcome]:
 
     The numbers depend on job and group alone, not on what was measured before or on how many processes measure.
     """
-    place = group.points[0].place
+    design = group.points[0].design
     with _ONE_AT_A_TIME, _threads(job.threads), drawn_from(job.seed, "explore", group.points[0].light):
         try:
             if job.kernels == "compiled" and not compiled.available():
                 compiled.build()  # this worker stands on a machine of its own
             with compiled.use(job.kernels):
-                model = on_chip(job, place.network, place.chip)
+                model = on_chip(job, design.network, design.chip)
                 found = _accuracies(job, group, model)
                 return [_outcome(job, point, model, found) for point in group.points]
         except Exception as error:  # it ends in the table by name, and other points go on
@@ -192,7 +192,7 @@ def _accuracies(job: Job, group: Group, model: nn.Module) -> Sequence[float]:
 def _outcome(job: Job, point: Point, model: nn.Module, found: Sequence[float]) -> Outcome:
     sample = first_inputs(job.samples).to(next(model.parameters()).device)
     try:
-        bill = account(model, sample, system=point.place.system)
+        bill = account(model, sample, system=point.design.system)
     except Exception as error:  # as in `measure`
         return point, explain(error)
     return point, {

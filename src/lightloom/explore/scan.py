@@ -13,8 +13,8 @@ from lightloom.common.files import write_json
 from lightloom.common.records import read_record
 from lightloom.data import Samples
 from lightloom.explore import digest
+from lightloom.explore.layer_selector import LayerSelector
 from lightloom.explore.point import accuracy, drawn_from
-from lightloom.explore.switching import Switchboard
 from lightloom.explore.yields import accuracies
 from lightloom.nn.population import Population
 
@@ -24,7 +24,7 @@ Score = Callable[[nn.Module], float]
 _PROBED = 64  # samples whose outputs are compared
 
 
-class Kept:
+class ScoreCache:
     """What was measured already, by what decides it.
 
     Args:
@@ -63,7 +63,7 @@ class Bench:
     """
 
     def __init__(
-        self, board: Switchboard, samples: Samples | None, score: Score | None, seeds: range, kept: Kept
+        self, board: LayerSelector, samples: Samples | None, score: Score | None, seeds: range, kept: ScoreCache
     ) -> None:
         self.board, self.samples, self.score, self.seeds, self.kept = board, samples, score, seeds, kept
 

@@ -20,9 +20,9 @@ from lightloom.common.progress import Report, follow
 from lightloom.cost import account, trace
 from lightloom.data import Samples
 from lightloom.explore import digest
+from lightloom.explore.layer_selector import LayerSelector
 from lightloom.explore.point import RANGED, first_inputs
-from lightloom.explore.scan import Bench, Kept, Score
-from lightloom.explore.switching import Switchboard
+from lightloom.explore.scan import Bench, Score, ScoreCache
 from lightloom.physics import compiled
 
 
@@ -136,9 +136,11 @@ def sensitivity(
     hardware = core_chip(chip)
     if calibrated and hardware.technology == "mesh":
         hardware = hardware.replace(phase_bias=0.0)
-    board = Switchboard(model, hardware, one if samples is None else first_inputs(samples, RANGED), skip)
+    board = LayerSelector(model, hardware, one if samples is None else first_inputs(samples, RANGED), skip)
     shares = _shares(board, one)
-    bench = Bench(board, samples, score, range(seed, seed + specimens), Kept(state, _about(model, board, samples)))
+    bench = Bench(
+        board, samples, score, range(seed, seed + specimens), ScoreCache(state, _about(model, board, samples))
+    )
     with follow("sensitivity", len(board.layers) + 2, shown=progress and is_main()) as report:
         electronic = bench.scores(())[0]
         rows = [_row(bench, name, electronic, shares) for name in _told(board.layers, report)]
@@ -205,7 +207,7 @@ class _Shares(NamedTuple):
     """Of the energy."""
 
 
-def _shares(board: Switchboard, sample: Any) -> _Shares:
+def _shares(board: LayerSelector, sample: Any) -> _Shares:
     model = board.put(board.layers)
     sample = sample.to(next(model.parameters()).device) if isinstance(sample, Tensor) else sample
     bill = account(model, sample)
@@ -222,7 +224,7 @@ def _parts(amounts: dict[str, float], rest: float) -> dict[str, float]:
     return {name: amount / total if total else 0.0 for name, amount in amounts.items()}
 
 
-def _about(model: nn.Module, board: Switchboard, samples: Samples | None) -> str:
+def _about(model: nn.Module, board: LayerSelector, samples: Samples | None) -> str:
     data = "score" if samples is None else digest.of_samples(samples)
     values = [
         digest.VERSION,

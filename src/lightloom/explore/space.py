@@ -16,7 +16,7 @@ from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.seeds import named_seed
 from lightloom.cost import System
-from lightloom.explore.search import Search
+from lightloom.explore.config import ExploreConfig
 
 MOST_POINTS = 100_000
 """Of one sweep; a longer list is a mistake in an axis, or a case for `limit`."""
@@ -34,7 +34,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Place:
+class DesignPoint:
     """One choice of network, chip and system; what a point of the sweep measures."""
 
     network: str
@@ -55,12 +55,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Space:
-    """Every place of a sweep, each once, in the order of the axes, the last of which changes fastest."""
+    """Every design of a sweep, each once, in the order of the axes, the last of which changes fastest."""
 
     axes: list[str]
-    places: list[Place]
+    designs: list[DesignPoint]
     notes: list[str]
-    """What was asked for and says nothing at some places."""
+    """What was asked for and says nothing at some designs."""
 
 
 @checked
@@ -82,7 +82,7 @@ def parse_axis(text: str) -> Axis:
 
 
 @checked
-def space(search: Search, bases: Sequence[Chip], networks: Sequence[str] = ("network",)) -> Space:
+def space(search: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str] = ("network",)) -> Space:
     """The full product of the axes, or the listed points, or a random part of either.
 
     Args:
@@ -96,17 +96,17 @@ def space(search: Search, bases: Sequence[Chip], networks: Sequence[str] = ("net
     """
     products = [[parse_axis(text) for text in entry] for entry in search.points or (search.axes,)]
     builder = _Builder(search, bases, networks)
-    found: dict[str, Place] = {}
+    found: dict[str, DesignPoint] = {}
     for product in products:
         _check_size(product)
-        found |= {_key(place): place for place in builder.places(product)}
+        found |= {_key(design): design for design in builder.designs(product)}
     builder.check()
-    places = list(found.values())
-    if search.limit is not None and search.limit < len(places):
+    designs = list(found.values())
+    if search.limit is not None and search.limit < len(designs):
         draw = random.Random(named_seed(search.seed, "explore", "limit"))
-        places = [places[number] for number in sorted(draw.sample(range(len(places)), search.limit))]
-    keys = dict.fromkeys(key for place in places for key in place.settings)
-    return Space(list(keys), places, builder.notes())
+        designs = [designs[number] for number in sorted(draw.sample(range(len(designs)), search.limit))]
+    keys = dict.fromkeys(key for design in designs for key in design.settings)
+    return Space(list(keys), designs, builder.notes())
 
 
 def set_field(section: Section, path: str, text: str) -> tuple[Any, Any]:
@@ -147,16 +147,16 @@ def paths(section: Section | type[Section]) -> Iterator[str]:
 
 
 class _Builder:
-    """Makes places and remembers which axes said something where."""
+    """Makes designs and remembers which axes said something where."""
 
-    def __init__(self, search: Search, bases: Sequence[Chip], networks: Sequence[str]) -> None:
+    def __init__(self, search: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str]) -> None:
         self.bases, self.networks, self.system, self.calibrated = bases, networks, search.system, search.calibrated
         self.known = {technology: set(paths(kind)) for technology, kind in TECHNOLOGIES.items()}
         self.idle: dict[str, dict[str, None]] = {}  # axis: technologies that have no such field
         self.said: set[str] = set()
         self.wrong: dict[str, None] = {}
 
-    def places(self, axes: Sequence[Axis]) -> Iterator[Place]:
+    def designs(self, axes: Sequence[Axis]) -> Iterator[DesignPoint]:
         keys = [axis.key for axis in axes]
         for key in keys:
             self._check_key(key, keys)
@@ -170,7 +170,7 @@ class _Builder:
                 start = {"network": name} if len(self.networks) > 1 or "network" in given else {}
                 if len(self.bases) > 1 or "chip" in given:
                     start["chip"] = base.name
-                yield from self._settle(Place(name, base, self.system, start), rest)
+                yield from self._settle(DesignPoint(name, base, self.system, start), rest)
 
     def _bases(self, names: Sequence[str] | None) -> list[Chip]:
         chips = list(self.bases) if names is None else [preset(name) for name in names]
@@ -183,7 +183,7 @@ class _Builder:
             return chips
         return [chip.replace(phase_bias=0.0) if chip.technology == "mesh" else chip for chip in chips]
 
-    def _settle(self, start: Place, axes: Sequence[Axis]) -> Iterator[Place]:
+    def _settle(self, start: DesignPoint, axes: Sequence[Axis]) -> Iterator[DesignPoint]:
         technology = start.chip.technology
         apt = [axis for axis in axes if axis.key.startswith("system.") or axis.key[5:] in self.known[technology]]
         for axis in axes:
@@ -191,12 +191,12 @@ class _Builder:
                 self.idle.setdefault(axis.key, {})[technology] = None
         self.said.update(axis.key for axis in apt)
         for values in itertools.product(*(axis.values for axis in apt)):
-            place = self._set(start, [axis.key for axis in apt], values)
-            if place is not None:
-                yield place
+            design = self._set(start, [axis.key for axis in apt], values)
+            if design is not None:
+                yield design
 
-    def _set(self, place: Place, keys: Sequence[str], values: Sequence[str]) -> Place | None:
-        chip, system, settings = place.chip, place.system, dict(place.settings)
+    def _set(self, design: DesignPoint, keys: Sequence[str], values: Sequence[str]) -> DesignPoint | None:
+        chip, system, settings = design.chip, design.system, dict(design.settings)
         for key, text in zip(keys, values, strict=True):
             owner, _, path = key.partition(".")
             try:
@@ -205,9 +205,9 @@ class _Builder:
                 else:
                     system, settings[key] = set_field(system, path, text)
             except RequestError as error:
-                self.wrong[f"`{key}={text}` on `{place.chip.name}`: {error}"] = None
+                self.wrong[f"`{key}={text}` on `{design.chip.name}`: {error}"] = None
                 return None
-        return Place(place.network, chip, system, settings)
+        return DesignPoint(design.network, chip, system, settings)
 
     def _check_key(self, key: str, keys: Sequence[str]) -> None:
         if keys.count(key) > 1:
@@ -220,7 +220,7 @@ class _Builder:
             raise RequestError(f"Unknown axis `{key}`. {hint}")
 
     def check(self) -> None:
-        """Raises `RequestError` for what was wrong with any place, before one is measured."""
+        """Raises `RequestError` for what was wrong with any design, before one is measured."""
         nowhere = [key for key in self.idle if key not in self.said]
         if nowhere:
             raise RequestError(f"No point has {_list(nowhere)}: {self._why(nowhere[0])}.")
@@ -241,8 +241,8 @@ def _check_size(axes: Sequence[Axis]) -> None:
         raise RequestError(f"The axes make {size} points, and a sweep takes {MOST_POINTS}; shorten an axis.")
 
 
-def _key(place: Place) -> str:
-    return repr((place.network, place.settings))
+def _key(design: DesignPoint) -> str:
+    return repr((design.network, design.settings))
 
 
 def _constant(held: Constant, rest: str, text: str) -> tuple[Constant, float]:

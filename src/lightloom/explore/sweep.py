@@ -17,9 +17,9 @@ from lightloom.common.progress import follow
 from lightloom.cost import account
 from lightloom.data import Samples
 from lightloom.explore import engine, table
+from lightloom.explore.config import ExploreConfig
 from lightloom.explore.point import Group, Job, Point, accuracy, drawn_from, first_inputs, identify
-from lightloom.explore.search import Search
-from lightloom.explore.space import Place, Space, space
+from lightloom.explore.space import DesignPoint, Space, space
 from lightloom.explore.store import Store
 
 CALIBRATED = (
@@ -35,7 +35,7 @@ def explore(
     model: nn.Module | Mapping[str, nn.Module],
     chips: Chip | str | Sequence[Chip | str],
     samples: Samples,
-    search: Search | None = None,
+    search: ExploreConfig | None = None,
     *,
     folder: Path | None = None,
     workers: int = 0,
@@ -69,15 +69,15 @@ def explore(
         RequestError: Something asked for does not fit; nothing was measured then.
         WorkError: The disk refuses, or the cluster is lost; finished points are kept.
     """
-    search, where = Search() if search is None else search, engine.Engine(workers, scheduler)
+    search, where = ExploreConfig() if search is None else search, engine.Engine(workers, scheduler)
     networks = dict(model) if isinstance(model, Mapping) else {"network": model}
     _check(networks, samples, threads)
     several = chips if isinstance(chips, Sequence) and not isinstance(chips, str) else [chips]
     found = space(search, [core_chip(chip, "chips") for chip in several], list(networks))
     job = Job(networks, samples, search.specimens, search.seed, search.skip, device, threads)
-    rehearse(job, found.places, search.boundary)
-    electronic = {name: accuracy(networks[name], samples) for name in dict.fromkeys(p.network for p in found.places)}
-    points = [identify(job, place) for place in found.places]
+    rehearse(job, found.designs, search.boundary)
+    electronic = {name: accuracy(networks[name], samples) for name in dict.fromkeys(p.network for p in found.designs)}
+    points = [identify(job, design) for design in found.designs]
     store = Store(folder)
     errors = _measure(job, points, store, where, progress)
     finished = [store.rows[point.id] for point in points if point.id in store.rows]
@@ -91,17 +91,17 @@ def explore(
     }
 
 
-def rehearse(job: Job, places: Sequence[Place], boundary: str | None) -> None:
+def rehearse(job: Job, designs: Sequence[DesignPoint], boundary: str | None) -> None:
     """Cost every network once on its first chip, which programs nothing: layers, shapes and names are checked.
 
     Raises:
         RequestError: A rule of `skip` matches nothing, or there is no such boundary.
     """
-    for place in {place.network: place for place in reversed(places)}.values():
-        model = job.networks[place.network]
+    for design in {design.network: design for design in reversed(designs)}.values():
+        model = job.networks[design.network]
         sample = first_inputs(job.samples).to(next(model.parameters()).device)
         with drawn_from(job.seed, "explore", "rehearsal"):
-            bill = account(model, sample, chip=place.chip, skip=list(job.skip) or None, system=place.system)
+            bill = account(model, sample, chip=design.chip, skip=list(job.skip) or None, system=design.system)
         table.check_boundary([part.name for part in bill.boundaries], boundary)
 
 
@@ -130,7 +130,7 @@ def _measure(job: Job, points: Sequence[Point], store: Store, where: engine.Engi
             else:
                 store.keep(outcome)
             done += 1
-            report(done, point.place.label if isinstance(outcome, dict) else f"{point.place.label}: {outcome}")
+            report(done, point.design.label if isinstance(outcome, dict) else f"{point.design.label}: {outcome}")
     return errors
 
 
@@ -143,6 +143,6 @@ def _groups(points: Sequence[Point], known: Mapping[str, list[float]]) -> list[G
 
 
 def _assumptions(found: Space, calibrated: bool, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    meshes = any(place.chip.technology == "mesh" for place in found.places)
+    meshes = any(design.chip.technology == "mesh" for design in found.designs)
     own = [DEVICES, *([CALIBRATED if calibrated else UNCALIBRATED] if meshes else [])]
     return list(dict.fromkeys([*own, *(text for row in rows for text in row["assumptions"])]))

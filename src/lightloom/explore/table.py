@@ -16,7 +16,7 @@ from lightloom.common.errors import RequestError, WorkError, nearest
 from lightloom.common.files import reserve, write_json, write_text
 from lightloom.common.marks import claim
 from lightloom.explore import pareto
-from lightloom.explore.search import Search
+from lightloom.explore.config import ExploreConfig
 
 MARGIN = 0.01
 """Accuracy that a specimen may lose to the electronic network and still count as good."""
@@ -28,7 +28,9 @@ _ROUNDING = 1e-6  # less than one image in a set; a threshold is a difference of
 _FIGURES = ("accuracy", "std", "low", "yield", "energy_j", "latency_s", "throughput_per_s", "area_m2")
 
 
-def summary(rows: Sequence[Mapping[str, Any]], search: Search, electronic: Mapping[str, float]) -> dict[str, Any]:
+def summary(
+    rows: Sequence[Mapping[str, Any]], search: ExploreConfig, electronic: Mapping[str, float]
+) -> dict[str, Any]:
     """The table with its yardsticks.
 
     Args:

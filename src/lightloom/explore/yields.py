@@ -66,7 +66,7 @@ def accuracies(
 
 @checked
 @torch.no_grad()
-def one_by_one(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chunk: int = CHUNK) -> Tensor:
+def sequential(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chunk: int = CHUNK) -> Tensor:
     """The same, one specimen after the other: the model is installed on it and evaluated, and ends on none.
 
     Arguments, result and errors are those of `accuracies`.

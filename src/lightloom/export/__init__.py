@@ -9,13 +9,13 @@
 """
 
 from lightloom.export.formats import FORMATS, export
-from lightloom.export.levels import pcm_levels, read_pcm_levels
 from lightloom.export.loading import check, load, load_weights
-from lightloom.export.mzi_netlist import netlist
-from lightloom.export.netlist_files import write_netlists
+from lightloom.export.mesh.netlist import netlist
+from lightloom.export.mesh.netlist_files import write_netlists
+from lightloom.export.mesh.phase_table import phase_table
 from lightloom.export.onnx_file import to_onnx
-from lightloom.export.phases import phase_table
-from lightloom.export.samples import Sample
+from lightloom.export.pcm.levels import pcm_levels, read_pcm_levels
+from lightloom.export.sample_io import Sample
 from lightloom.export.saving import save
 
 __all__ = [

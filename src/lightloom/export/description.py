@@ -17,7 +17,7 @@ from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import read_json
 from lightloom.common.folders import settle
-from lightloom.export.whole import inside
+from lightloom.export.atomic_folder import inside
 from lightloom.nn import optical_layers
 
 FORMAT = 1

@@ -12,14 +12,14 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import reserve
 from lightloom.common.marks import MARK, claim
-from lightloom.export.levels import pcm_levels
 from lightloom.export.loading import check
-from lightloom.export.netlist_files import write_netlists
+from lightloom.export.mesh.netlist_files import write_netlists
+from lightloom.export.mesh.phase_table import phase_table
+from lightloom.export.mesh.settings import Block
 from lightloom.export.onnx_file import to_onnx
-from lightloom.export.phases import phase_table
-from lightloom.export.samples import Sample
+from lightloom.export.pcm.levels import pcm_levels
+from lightloom.export.sample_io import Sample
 from lightloom.export.saving import save
-from lightloom.export.settings import Block
 from lightloom.nn import MeshCore, PCMCore, TensorCore, cores
 
 FORMATS = {

@@ -11,6 +11,8 @@ from lightloom.chips import Chip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json
+from lightloom.export.atomic_folder import inside
+from lightloom.export.compatibility import check_form, check_layers, fill, pairs
 from lightloom.export.description import (
     CONFIG,
     ORDERS,
@@ -20,10 +22,8 @@ from lightloom.export.description import (
     read_chips,
     read_description,
 )
-from lightloom.export.fitting import check_form, check_layers, fill, pairs
-from lightloom.export.samples import answers, difference, unpacked
+from lightloom.export.sample_io import answers, difference, unpacked
 from lightloom.export.tensors import read_tensors
-from lightloom.export.whole import inside
 from lightloom.nn import convert, optical_layers
 from lightloom.nn.copies import copy_of
 

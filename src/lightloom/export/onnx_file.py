@@ -18,7 +18,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
 from lightloom.export.realised import Realised, realised_network
-from lightloom.export.samples import Sample, answers, call, difference, inputs_of, outputs_of
+from lightloom.export.sample_io import Sample, answers, call, difference, inputs_of, outputs_of
 from lightloom.nn import optical_layers
 
 EXACT = 1e-4

@@ -12,6 +12,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_text
 from lightloom.common.marks import MARK
+from lightloom.export.atomic_folder import whole_folder
 from lightloom.export.description import (
     CHIPS,
     CONFIG,
@@ -27,9 +28,8 @@ from lightloom.export.description import (
     named_chips,
     write_out,
 )
-from lightloom.export.samples import Sample, answers, packed
+from lightloom.export.sample_io import Sample, answers, packed
 from lightloom.export.tensors import check_finite, write_tensors
-from lightloom.export.whole import whole_folder
 from lightloom.nn import PCMCore, cores, optical_layers
 
 

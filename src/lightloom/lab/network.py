@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshErrors
-from lightloom.lab.instrument import Instrument, Settings, SimulatedInstrument
+from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument
 from lightloom.nn import MeshCore, cores
 from lightloom.physics import blocks
 from lightloom.physics.phases import TWO_PI

@@ -21,7 +21,7 @@ from torch import Tensor
 API = 1
 """Version that every server answers."""
 LATEST = 2
-"""Newest version that this client and `lightloom.serve` speak."""
+"""Newest version that this client and `lightloom.lab.server` speak."""
 BINARY = "application/octet-stream"
 SHAPE, PROGRAM = "X-Lightloom-Shape", "X-Lightloom-Program"
 CLIENT, NUMBER, CHECKSUM = "X-Lightloom-Client", "X-Lightloom-Number", "X-Lightloom-Checksum"

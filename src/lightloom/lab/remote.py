@@ -22,8 +22,8 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
-from lightloom.lab.instrument import Instrument, Settings
 from lightloom.lab.line import MAX_TEXT, Answer, Line, LostError, TransportError, json_object, reason_of
+from lightloom.lab.mesh.instrument import Instrument, Settings
 from lightloom.lab.protocol import (
     API,
     BINARY,

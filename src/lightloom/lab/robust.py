@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from lightloom.common.errors import WorkError
-from lightloom.lab.instrument import Instrument, Settings
 from lightloom.lab.line import TransportError
+from lightloom.lab.mesh.instrument import Instrument, Settings
 from lightloom.lab.readings import ReadingError, checked
 
 

@@ -13,14 +13,14 @@ from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
 from lightloom.nn.converter import Converter, calibrate_ranges, static_converters
 from lightloom.nn.convolutions import OpticalConv1d, OpticalConv2d
 from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.cores.mesh import MeshCore
+from lightloom.nn.cores.pcm import PCMCore
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
 from lightloom.nn.effective import DirectRead, direct_reads
 from lightloom.nn.install import install, switch
 from lightloom.nn.layers import OpticalLayer, OpticalLinear, cores, optical_layers
 from lightloom.nn.limits import limit_weights
-from lightloom.nn.mesh_core import MeshCore
-from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.plan import Plan, Planned, plan
 from lightloom.nn.population import Population
 from lightloom.nn.projections import OpticalProjection

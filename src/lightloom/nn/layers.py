@@ -16,11 +16,11 @@ from lightloom.common.arguments import checked
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.converter import Converter
 from lightloom.nn.core import TensorCore
+from lightloom.nn.cores.mesh import MeshCore
+from lightloom.nn.cores.pcm import PCMCore
 from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.leaf import call_as_leaf, traced
-from lightloom.nn.mesh_core import MeshCore
-from lightloom.nn.pcm_core import PCMCore
 from lightloom.nn.sampler import Sampler
 
 Layer = TypeVar("Layer", bound=nn.Module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightloom.common.arguments import checked
-from lightloom.nn.pcm_core import PCMCore
+from lightloom.nn.cores.pcm import PCMCore
 from lightloom.physics.pcm.order.columns import order_blocks, order_columns
 from lightloom.physics.pcm.order.rows import group_rows
 from lightloom.physics.pcm.order.sort import sort_cells

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lightloom.common.config import Section
 from lightloom.nn import sampled
-from lightloom.nn.mesh_core import MeshCore
+from lightloom.nn.cores.mesh import MeshCore
 from lightloom.physics import blocks, sampling
 from lightloom.physics.phases import straight_through
 from lightloom.physics.sampling import BlockMode, Norm, RankMode

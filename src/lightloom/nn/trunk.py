@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from lightloom.nn.converter import Converter
 from lightloom.nn.convolutions import OpticalConv2d
 from lightloom.nn.layers import OpticalLinear
-from lightloom.physics import stacked
-from lightloom.physics.stacked import Stage
+from lightloom.physics import batched_conv
+from lightloom.physics.batched_conv import Stage
 
 _FEWEST = 16  # images; of fewer, most lanes of the kernel would be idle
 _PASSED = (nn.Identity, nn.Dropout, nn.Dropout2d)  # do nothing in evaluation
@@ -64,7 +64,7 @@ class _Product(NamedTuple):
 
 
 class _Run:
-    """Layers that follow each other and are stages of `stacked.convolve`."""
+    """Layers that follow each other and are stages of `batched_conv.convolve`."""
 
     def __init__(self, x: Tensor) -> None:
         self.flat = x.ndim == 2
@@ -193,13 +193,13 @@ def _watched(layer: nn.Module) -> bool:
 
 
 class _Convolve(torch.autograd.Function):
-    """`stacked.convolve` for one specimen, and for all of them under `torch.vmap`."""
+    """`batched_conv.convolve` for one specimen, and for all of them under `torch.vmap`."""
 
     @staticmethod
     def forward(stages: tuple[Stage, ...], x: Tensor, *tensors: Tensor) -> Tensor:
         kernels, scales, biases = _thirds(tensors)
         kernels, biases = [k.unsqueeze(0) for k in kernels], [b.unsqueeze(0) for b in biases]
-        return stacked.convolve(x.unsqueeze(0), kernels, scales, biases, stages)[0]
+        return batched_conv.convolve(x.unsqueeze(0), kernels, scales, biases, stages)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -217,7 +217,7 @@ class _Convolve(torch.autograd.Function):
             y = _Convolve.forward(stages, x.flatten(0, 1), *moved[1:])
             return y.view(size, -1, *y.shape[1:]), 0
         x = x.unsqueeze(0) if of_x is None else x
-        return stacked.convolve(
+        return batched_conv.convolve(
             x, _stack(kernels, of_kernels, size), scales, _stack(biases, of_biases, size), stages
         ), 0
 

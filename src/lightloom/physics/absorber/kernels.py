@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightloom.physics import compiled
 from lightloom.physics.absorber.media import Medium
-from lightloom.physics.absorber.passage import solvable, steps
+from lightloom.physics.absorber.propagation import solvable, steps
 from lightloom.physics.compiled.operators import address, serves
 
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightloom.physics.absorber import kernels
 from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
-from lightloom.physics.absorber.passage import Passage, log_share, passage
+from lightloom.physics.absorber.propagation import Passage, log_share, passage
 from lightloom.physics.compiled.operators import define, leading
 from lightloom.physics.execution import has_numbers
 

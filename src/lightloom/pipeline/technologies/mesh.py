@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
-from lightloom.lab.correct import map_targets
-from lightloom.lab.identify import Identified, Records, identify, load_known, save_known, to_targets
+from lightloom.lab.mesh.identify import Identified, Records, identify, load_known, save_known, to_targets
+from lightloom.lab.mesh.in_situ_mapping import map_targets
 from lightloom.lab.network import Rack, racks
 from lightloom.nn import MeshCore, cores
 from lightloom.pipeline.context import Work

@@ -1,0 +1,1 @@
+"""Networks on meshes of MZIs as netlists and phase tables."""

@@ -1,0 +1,1 @@
+"""Networks on phase-change crossbars as levels of their cells."""

@@ -1,0 +1,1 @@
+"""Meshes of interferometers on the bench: the instrument, what identifies a chip, and what maps weights onto it."""

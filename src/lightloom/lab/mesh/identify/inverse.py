@@ -1,0 +1,223 @@
+"""The settings with which a known chip comes nearest to what is wanted, on the drive's own levels.
+
+First as if the drive were exact: Gauss-Newton through the twin, so crosstalk, limits of the heaters and devices that do
+not move are weighed together. Then on the levels: with everything else held, the misfit is a parabola in each
+setting, so the best level is the one nearest to its vertex, and sweeps over the settings let each make up for how
+the others were rounded. Plain rounding leaves several times the error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lightloom.common.seeds import named_generator
+from lightloom.lab.mesh.identify.jacobians import block_tangents, mesh_tangents
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.twin import Twin, rounded
+from lightloom.physics import mesh, phases
+
+Model = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From drives [blocks, p] to matrices [blocks, k, k] and slopes [blocks, p, k, k]."""
+Rounding = Callable[[Tensor], Tensor]
+"""From drives [blocks, p], out of range too, to the nearest levels."""
+
+_MARGIN = 1.03
+"""Gain over the largest singular value: an attenuator that is wide open could not be corrected upwards."""
+_ATTEMPTS = 3
+_TOP = 2 * math.pi * (1 - 1e-12)
+"""Asks for the highest level; 2 pi itself would wrap to no heat at all."""
+
+
+def to_identity(twin: Twin) -> Settings:
+    """Settings at which U and V of every block are as near to signed identities as the drive's levels let them.
+
+    Of the two phases in a turn at which an MZI goes straight, the one with less heat is taken; where a heater does not
+    follow its drive, another MZI on the same two waveguides turns back what it turns.
+    """
+    u_phases = _straight(twin, twin.u_gamma, twin.u_bias)
+    v_phases = _straight(twin, twin.v_gamma, twin.v_bias)
+    return Settings(u_phases, v_phases, torch.ones_like(twin.sigma_gamma))
+
+
+def to_targets(twin: Twin, targets: Tensor, *, near: Settings | None = None) -> tuple[Settings, Tensor]:
+    """Settings and gains [blocks] at which gain x the blocks come nearest to `targets` [blocks, k, k].
+
+    The modes of a target can be given to the attenuators in any order and with either sign. A few such choices are
+    tried: in some, a phase falls where its heater does not reach, since a weak one ends short of a full turn.
+
+    Args:
+        twin: The chip as it is known.
+        targets: Real, any scale; a block of zeros closes its attenuators.
+        near: Settings to improve, from an earlier call with the same targets; None starts afresh.
+    """
+    largest = torch.linalg.matrix_norm(targets.double(), 2)
+    wanted = targets / torch.where(largest > 0, largest * _MARGIN, 1.0).view(-1, 1, 1)
+    model, levels = partial(_block_model, twin), partial(_block_levels, twin)
+    if near is None:
+        tried = [_aim(model, wanted, start, levels) for start in _starts(twin, wanted)]
+    else:
+        start = torch.cat([near.u_phases, near.v_phases, near.sigma.acos()], dim=-1)
+        tried = [_settle(model, wanted, levels(start), levels), _aim(model, wanted, start, levels)]
+    best, misfit = tried[0], torch.full_like(largest, math.inf)
+    for drives in tried:
+        seen = (model(drives)[0] - wanted).square().sum((-2, -1))
+        best = torch.where((seen < misfit).unsqueeze(-1), drives, best)
+        misfit = torch.minimum(seen, misfit)
+    u_drive, v_drive, angle = _split(twin, best)
+    settings = Settings(u_drive.clamp(max=_TOP), v_drive.clamp(max=_TOP), angle.cos())
+    made = twin.matrices(settings)
+    power = made.square().sum((-2, -1))
+    return settings, torch.where(power > 0, (made * targets).sum((-2, -1)) / power, 0.0)
+
+
+def _starts(twin: Twin, wanted: Tensor) -> list[Tensor]:
+    """Drives [blocks, 2 n + k] from singular value decompositions, modes in several orders and signs."""
+    u, sigma, v = torch.linalg.svd(wanted)
+    generator = named_generator(0, "modes")
+    starts = []
+    for attempt in range(_ATTEMPTS):
+        order = torch.arange(len(sigma[0]))
+        signs = torch.ones_like(sigma[0])
+        if attempt:
+            order = torch.randperm(len(order), generator=generator)
+            signs = torch.where(torch.rand(len(order), generator=generator) < 0.5, -1.0, 1.0).to(sigma)
+        u_wanted, u_signs = _signs_to_middle(u[..., order] * signs, twin)
+        v_wanted, v_signs = mesh.decompose(v[:, order] * signs.unsqueeze(-1), layout=twin.chip.layout)
+        assert v_signs is not None  # a real mesh has them, and V's are next to the attenuators
+        u_drive = _inverted(u_wanted, twin.u_gamma, twin.u_bias, twin, turn=2 * math.pi)
+        v_drive = _inverted(v_wanted, twin.v_gamma, twin.v_bias, twin, turn=2 * math.pi)
+        starts.append(torch.cat([u_drive, v_drive, (sigma[:, order] * u_signs * v_signs).acos()], dim=-1))
+    return starts
+
+
+def _split(twin: Twin, drives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    shifters = twin.u_bias.shape[-1]
+    u, v, angles = torch.split(drives, [shifters, shifters, drives.shape[-1] - 2 * shifters], dim=-1)
+    return u, v, angles
+
+
+def _block_model(twin: Twin, drives: Tensor) -> tuple[Tensor, Tensor]:
+    return block_tangents(twin, *_split(twin, drives))
+
+
+def _block_levels(twin: Twin, drives: Tensor) -> Tensor:
+    u, v, angles = _split(twin, drives)
+    angles = phases.quantise(angles.clamp(0, math.pi), twin.chip.weight_bits, span=math.pi)
+    return torch.cat([_mesh_levels(twin, u), _mesh_levels(twin, v), angles], dim=-1)
+
+
+def _mesh_levels(twin: Twin, drives: Tensor) -> Tensor:
+    return rounded(drives.clamp(0, 2 * math.pi), twin.chip)
+
+
+def _straight(twin: Twin, gamma: Tensor, bias: Tensor) -> Tensor:
+    """Drives [blocks, n] of one mesh for a signed identity."""
+    wanted = _turned_back(torch.zeros_like(bias), gamma, bias, twin)
+    start = _inverted(wanted, gamma, bias, twin, turn=math.pi)
+
+    def model(drives: Tensor) -> tuple[Tensor, Tensor]:
+        return mesh_tangents(twin, drives, gamma, bias)
+
+    made = model(start)[0]
+    diagonal = made.diagonal(dim1=-2, dim2=-1)
+    scale = made.square().mean((-2, -1)).mul(made.shape[-1]).sqrt()  # what loss leaves of 1
+    signs = torch.where(diagonal < 0, -1.0, 1.0).to(made) * scale.unsqueeze(-1)
+    return _aim(model, signs.diag_embed(), start, partial(_mesh_levels, twin)).clamp(max=_TOP)
+
+
+def _turned_back(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: Twin) -> Tensor:
+    """The wanted phases, with those of MZIs that do not move taken back by the next movable one of the same pair."""
+    still = gamma.abs() < 0.5
+    if not still.any():
+        return wanted
+    wiring = mesh.wiring(twin.chip.block_size, twin.chip.layout)
+    wanted = wanted.clone()
+    for block, mzi in still.nonzero().tolist():
+        pair = (wiring.upper == wiring.upper[mzi]) & (wiring.lower == wiring.lower[mzi]) & ~still[block]
+        partners = pair.nonzero().flatten()
+        if len(partners):
+            nearest = partners[(wiring.column[partners] - wiring.column[mzi]).abs().argmin()]
+            wanted[block, nearest] -= bias[block, mzi]
+    return wanted
+
+
+def _signs_to_middle(u: Tensor, twin: Twin) -> tuple[Tensor, Tensor]:
+    """Phases of U and the signs at its inputs, next to the attenuators: a sign passes an MZI and turns its phase."""
+    wanted, signs = mesh.decompose(u, layout=twin.chip.layout)
+    assert signs is not None  # a real mesh has them
+    wiring = mesh.wiring(u.shape[-1], twin.chip.layout)
+    return wanted * signs[:, wiring.upper.long()] * signs[:, wiring.lower.long()], signs
+
+
+def _inverted(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: Twin, *, turn: float) -> Tensor:
+    """Drives that realise `wanted` modulo `turn`, as far as heaters reach; crosstalk by fixed-point iteration."""
+    heat = phases.wrap(wanted - bias)
+    slack = 0.1 if turn < 2 * math.pi else 0.0  # a drive just above 0 must not be pushed below it
+    for _ in range(10):
+        exact = wanted - bias - twin.coupling * twin.neighbour_heat(heat)
+        heat = torch.remainder(exact - slack, turn) + slack
+    return (heat / torch.where(gamma.abs() < 0.5, 1.0, gamma)).clamp(0, 2 * math.pi)
+
+
+def _aim(model: Model, target: Tensor, start: Tensor, rounding: Rounding) -> Tensor:
+    """Levels [blocks, p] that bring the model nearest to `target`."""
+    return _settle(model, target, rounding(_descend(model, target, start)), rounding)
+
+
+def _settle(model: Model, target: Tensor, best: Tensor, rounding: Rounding) -> Tensor:
+    """The best levels around those given."""
+    misfit = (model(best)[0] - target).square().sum((-2, -1))
+    for _ in range(3):
+        trial = _sweep(model, target, best, rounding)
+        trial_misfit = (model(trial)[0] - target).square().sum((-2, -1))
+        better = trial_misfit < misfit
+        best = torch.where(better.unsqueeze(-1), trial, best)
+        misfit = torch.minimum(misfit, trial_misfit)
+    return best
+
+
+def _descend(model: Model, target: Tensor, drives: Tensor, iterations: int = 15) -> Tensor:
+    """Levenberg-Marquardt without levels; heat stays between none and a full turn."""
+    top = 2 * math.pi
+    damping = torch.full_like(drives[:, 0], 1e-2)
+    matrices, slopes = model(drives)
+    for _ in range(iterations):
+        misfit = (matrices - target).flatten(1)
+        if misfit.abs().max() < 1e-9:
+            break
+        flat = slopes.flatten(2)
+        curvature = flat @ flat.mT
+        weight = damping * curvature.diagonal(dim1=-2, dim2=-1).mean(-1) + 1e-12
+        factor, _ = torch.linalg.cholesky_ex(curvature + weight.view(-1, 1, 1) * torch.eye(flat.shape[1]).to(flat))
+        step = torch.cholesky_solve(flat @ misfit.unsqueeze(-1), factor).squeeze(-1).nan_to_num()
+        trial = (drives - step).clamp(0, top)
+        trial_matrices, trial_slopes = model(trial)
+        better = (trial_matrices - target).square().sum((-2, -1)) < misfit.square().sum(-1)
+        drives = torch.where(better.unsqueeze(-1), trial, drives)
+        matrices = torch.where(better.view(-1, 1, 1), trial_matrices, matrices)
+        slopes = torch.where(better.view(-1, 1, 1, 1), trial_slopes, slopes)
+        damping = torch.where(better, damping * 0.2, damping * 10).clamp(1e-8, 1e8)
+    return drives
+
+
+def _sweep(model: Model, target: Tensor, drives: Tensor, rounding: Rounding, sweeps: int = 6) -> Tensor:
+    """Coordinate descent over levels on the quadratic misfit around `drives`."""
+    matrices, slopes = model(drives)
+    flat = slopes.flatten(2)
+    curvature = flat @ flat.mT
+    slope = (flat @ (matrices - target).flatten(1).unsqueeze(-1)).squeeze(-1)
+    own = curvature.diagonal(dim1=-2, dim2=-1).clamp_min(1e-9)
+    current = drives.clone()
+    for _ in range(sweeps):
+        for index in range(drives.shape[1]):
+            vertex = current.clone()
+            vertex[:, index] -= slope[:, index] / own[:, index]
+            moved = rounding(vertex)[:, index] - current[:, index]
+            slope = slope + curvature[:, :, index] * moved.unsqueeze(-1)
+            current[:, index] += moved
+    return current

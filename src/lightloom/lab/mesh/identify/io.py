@@ -1,0 +1,75 @@
+"""A chip that is known, on disk: what was found and every measurement behind it, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from lightloom.chips import MeshChip
+from lightloom.common.errors import RequestError
+from lightloom.common.files import write_bytes
+from lightloom.lab.mesh.identify.fit import Prior
+from lightloom.lab.mesh.identify.measurements import Records, Repeatability
+from lightloom.lab.mesh.identify.session import Identified, Suspect
+from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.twin import Twin
+
+_DEVICES = tuple(field.name for field in fields(Twin) if field.name != "chip")
+
+
+def save_known(known: Identified, path: Path) -> None:
+    """Write a known chip whole. Raises `WorkError` where the disk refuses."""
+    settings, outputs = known.records.stacked()
+    tensors = {
+        **{f"twin/{name}": getattr(known.twin, name) for name in _DEVICES},
+        **{f"std/{name}": getattr(known.std, name) for name in _DEVICES},
+        **{f"prior/{name}": tensor for name, tensor in known.prior._asdict().items()},
+        **{f"records/{name}": tensor for name, tensor in settings._asdict().items()},
+        "records/outputs": outputs,
+        "chi2": known.chi2,
+    }
+    notes = {
+        "readout": repr(known.readout),
+        "noise": repr(known.noise),
+        "repeatability": json.dumps(known.repeatability),
+        "suspects": json.dumps([suspect._asdict() for suspect in known.suspects]),
+    }
+    write_bytes(path, save({name: t.contiguous() for name, t in sorted(tensors.items())}, metadata=notes))
+
+
+def load_known(path: Path, chip: MeshChip) -> Identified:
+    """Read what `save_known` wrote.
+
+    Args:
+        path: The file.
+        chip: The design that it is a piece of.
+
+    Raises:
+        RequestError: The file is missing, cut short, or holds something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            held = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
+            notes = opened.metadata() or {}
+        repeated = json.loads(notes.get("repeatability", "null"))  # files of earlier versions have none
+        settings = [torch.unbind(held[f"records/{name}"]) for name in Settings._fields]
+        return Identified(
+            twin=Twin(chip, *(held[f"twin/{name}"] for name in _DEVICES)),
+            std=Twin(chip, *(held[f"std/{name}"] for name in _DEVICES)),
+            prior=Prior(*(held[f"prior/{name}"] for name in Prior._fields)),
+            readout=float(notes["readout"]),
+            noise=float(notes["noise"]),
+            repeatability=None if repeated is None else Repeatability(float(repeated[0]), int(repeated[1])),
+            chi2=held["chi2"],
+            suspects=tuple(Suspect(**suspect) for suspect in json.loads(notes["suspects"])),
+            records=Records(
+                [Settings(*parts) for parts in zip(*settings, strict=True)], list(torch.unbind(held["records/outputs"]))
+            ),
+        )
+    except (OSError, SafetensorError, KeyError, IndexError, ValueError, TypeError) as error:
+        raise RequestError(f"`{path}` holds no known chip: {error}.") from None

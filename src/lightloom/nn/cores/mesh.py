@@ -1,0 +1,276 @@
+"""A tensor core of Mach-Zehnder meshes: every block is U diag(sigma) V."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lightloom.chips import MeshChip, MeshErrors, Specimen
+from lightloom.chips.given import chip_of
+from lightloom.common.arguments import checked
+from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.cores import mesh_ensemble
+from lightloom.nn.inference import normal_tensors
+from lightloom.nn.loaded import check_mesh_state
+from lightloom.physics import attenuators, blocks, mesh, phases
+from lightloom.physics.blocks import singular
+
+_SIDES = ("u", "v")
+_MESHES = ("u_phases", "v_phases", "u_signs", "u_gamma", "v_gamma", "u_bias", "v_bias", "neighbours")
+"""What decides U and V."""
+_AT_ONCE = 1 << 20
+"""Numbers of a weight that are decomposed together."""
+
+
+class MeshCore(TensorCore):
+    """A weight matrix as k x k blocks U diag(sigma) V, U and V made by meshes of MZIs and sigma by attenuators.
+
+    The commanded settings are real numbers: `u_phases` and `v_phases` [groups, p, q, n] in rad, `sigma`
+    [groups, p, q, k], signed. A real mesh has determinant +1 with phases alone; the signs that remain are flipped
+    electronically: those of U at its detectors (`u_signs`), those of V inside sigma. Attenuators transmit sigma over
+    the block's electronic gain, which is the largest |sigma|, or `gain` [groups, p, q] where that is more.
+
+    In mode "usv" only sigma has a gradient, in "phase" all three, each through the imperfections of the chip. In
+    mode "weight" the core is an electronic twin: a plain matrix, without physics, until it is switched back.
+
+    Args:
+        chip: The hardware.
+        rows: Rows of each group's matrix.
+        columns: Columns of each group's matrix.
+        groups: Number of matrices.
+        name: Place on the chip.
+    """
+
+    modes: ClassVar[tuple[Mode, ...]] = ("usv", "phase", "weight")
+    intensity: ClassVar[bool] = False
+    dependencies: ClassVar[tuple[str, ...]] = (*_MESHES, "sigma", "gain", "sigma_gamma")
+    chip: MeshChip
+    u_phases: nn.Parameter
+    v_phases: nn.Parameter
+    sigma: nn.Parameter
+    u_signs: Tensor | None
+    gain: Tensor
+    u_gamma: Tensor | None
+    v_gamma: Tensor | None
+    sigma_gamma: Tensor | None
+    u_bias: Tensor | None
+    v_bias: Tensor | None
+    matrix: nn.Parameter | None
+    neighbours: Tensor
+
+    @checked
+    def __init__(self, chip: MeshChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
+        chip = chip_of(chip, MeshChip)
+        super().__init__(chip, rows, columns, groups, name)
+        size = chip.block_size
+        self.shifters = mesh.phase_count(size, chip.layout, chip.field)
+        self.blocks = (groups, *blocks.grid(rows, columns, size))
+        self.u_phases = nn.Parameter(self._first_phases())
+        self.v_phases = nn.Parameter(self._first_phases())
+        self.sigma = nn.Parameter(torch.zeros(*self.blocks, size))
+        self.register_buffer("gain", torch.zeros(self.blocks))
+        self.register_parameter("matrix", None)
+        self.register_buffer("u_signs", torch.ones(*self.blocks, size) if chip.field == "real" else None)
+        neighbours = mesh.neighbours(size, chip.layout, chip.field)
+        self.register_buffer("neighbours", neighbours.clone(), persistent=False)
+        # errors belong to the hardware: they are never saved with the weights
+        for field in MeshErrors._fields:
+            self.register_buffer(field, None, persistent=False)
+        self.specimen: Specimen | None = None
+        self.mode: Mode = "usv"
+        self._choose_gradients()
+
+    def _first_phases(self) -> Tensor:
+        """Zero, which is the identity; a mesh that cannot be programmed starts anywhere instead."""
+        shape = (*self.blocks, self.shifters)
+        universal = self.chip.layout in mesh.UNIVERSAL_LAYOUTS
+        return torch.zeros(shape) if universal else phases.TWO_PI * torch.rand(shape)
+
+    # what the light meets
+
+    @property
+    def device(self) -> torch.device:
+        """Where the phases are."""
+        device: torch.device = self.own("sigma").device
+        return device
+
+    @checked
+    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+        """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
+        return mesh_ensemble.weights_on(self, seeds)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether phases change from one use to the next."""
+        return self.chip.phase_noise_std > 0
+
+    def _build_weight(self) -> Tensor:
+        u, v = self._cached_meshes()
+        sigma = self.own("sigma")
+        joined = blocks.assemble(u, sigma, v, self.rows, self.columns, realised=self._attenuate(sigma))
+        # a coherent receiver reads the part in phase with its local oscillator
+        return joined.real if joined.is_complex() else joined
+
+    def meshes(self) -> tuple[Tensor, Tensor]:
+        """U and V [groups, p, q, k, k] as the devices make them; they are the caller's own."""
+        u, v = self._cached_meshes()
+        return (u, v) if u.requires_grad or v.requires_grad else (u.clone(), v.clone())
+
+    def _cached_meshes(self) -> tuple[Tensor, Tensor]:
+        """The same for reading only, stored while no phase changes."""
+        if self.noisy:
+            return self._build_meshes()
+        meshes: tuple[Tensor, Tensor] = self.cached("meshes", _MESHES, self._build_meshes, context=self.chip)
+        return meshes
+
+    def _build_meshes(self) -> tuple[Tensor, Tensor]:
+        u, v = (self._build_mesh(self._realise(side, self.own(f"{side}_phases")), side) for side in _SIDES)
+        return u, v
+
+    def _build_mesh(self, realised: Tensor, side: str, *, lossless: bool = False) -> Tensor:
+        return mesh.build(
+            realised,
+            self.chip.block_size,
+            layout=self.chip.layout,
+            field=self.chip.field,
+            signs=self.own("u_signs") if side == "u" else None,
+            loss_db=0.0 if lossless else self.chip.insertion_loss_db,
+        )
+
+    def realised_phases(self, side: str) -> Tensor:
+        """Phases [groups, p, q, n] in rad that light meets in the meshes of one side, "u" or "v"."""
+        return self._realise(side, getattr(self, f"{side}_phases"))
+
+    def _realise(self, side: str, commanded: Tensor) -> Tensor:
+        chip = self.chip
+        return phases.realise(
+            commanded,
+            bits=chip.weight_bits,
+            dac=chip.dac,
+            gamma_ratio=self.own(f"{side}_gamma"),
+            coupling=chip.crosstalk,
+            neighbours=self.own("neighbours"),
+            bias=self.own(f"{side}_bias"),
+            noise_std=chip.phase_noise_std,
+        )
+
+    def realised_sigma(self) -> Tensor:
+        """Singular values [groups, p, q, k] as the attenuators make them, detached."""
+        return self._attenuate(self.sigma)
+
+    def _attenuate(self, commanded: Tensor) -> Tensor:
+        chip = self.chip
+        return attenuators.attenuate(
+            commanded.detach(),
+            bits=chip.weight_bits,
+            gamma_ratio=self.own("sigma_gamma"),
+            noise_std=chip.phase_noise_std,
+            least_gain=self.own("gain"),
+        )
+
+    def ideal_weight(self) -> Tensor:
+        """The matrix that the commanded settings would make on perfect devices."""
+        u, v = (self._build_mesh(getattr(self, f"{side}_phases"), side, lossless=True) for side in _SIDES)
+        joined = blocks.from_blocks((u * self.sigma.unsqueeze(-2)) @ v, self.rows, self.columns)
+        joined = joined.real if joined.is_complex() else joined
+        return joined.reshape(self.groups * self.rows, self.columns)
+
+    # what the controller does
+
+    @torch.no_grad()
+    def program(self, target: Tensor) -> None:
+        """Set phases and singular values from the SVD of every block of `target` [groups * rows, columns].
+
+        A layout that is not universal keeps its phases and takes the singular values nearest to the target.
+
+        Raises:
+            ValueError: The shape is another, or the target holds NaN or Inf.
+        """
+        self.check_target(target)
+        if self.matrix is not None:
+            self.matrix.copy_(target)
+            return
+        self.gain.zero_()
+        pieces = blocks.to_blocks(target.reshape(self.groups, self.rows, self.columns), self.chip.block_size)
+        if self.chip.layout not in mesh.UNIVERSAL_LAYOUTS:
+            # of rank-one matrices u_i v_i, which are orthonormal, each takes its share of the target
+            kind = torch.complex128 if self.chip.field == "complex" else torch.float64
+            u, v = (tensor.to(kind) for tensor in self.meshes())
+            self.sigma.copy_(((u.mH @ pieces.to(kind)) * v.conj()).sum(-1).real)
+            return
+        self._program_rows(pieces.flatten(0, 1))
+
+    def _program_rows(self, pieces: Tensor) -> None:
+        """Set the settings from rows of blocks [groups * p, q, k, k], some at a time, so that memory stays small."""
+        settings = [tensor.flatten(0, 1) for tensor in (self.u_phases, self.sigma, self.v_phases)]
+        u_signs = None if self.u_signs is None else self.u_signs.flatten(0, 1)
+        step = max(1, _AT_ONCE // pieces[0].numel())
+        for first in range(0, len(pieces), step):
+            here = slice(first, first + step)
+            u, sigma, v = singular.svd(pieces[here].double())
+            u_made, v_made = (self._decompose(factor) for factor in (u, v))
+            if u_signs is not None and u_made.signs is not None and v_made.signs is not None:
+                u_signs[here] = u_made.signs
+                sigma = sigma * v_made.signs
+            for tensor, values in zip(settings, (u_made.phases, sigma, v_made.phases), strict=True):
+                tensor[here] = values
+
+    def _decompose(self, factor: Tensor) -> mesh.Settings:
+        wide = factor if self.chip.field == "real" else factor.to(torch.complex128)
+        return mesh.decompose(wide, layout=self.chip.layout)
+
+    @normal_tensors()
+    def install(self, specimen: Specimen | None) -> None:
+        """Make the core of the devices at its place on `specimen`; None is a chip without hidden errors.
+
+        Raises:
+            RequestError: It is a specimen of other hardware.
+        """
+        self.check_specimen(specimen)
+        drawn = MeshErrors(None, None, None, None, None)
+        if specimen is not None:
+            drawn = specimen.mesh_errors(self.name, self.blocks, self.shifters)
+        for field, error in zip(MeshErrors._fields, drawn, strict=True):
+            setattr(self, field, None if error is None else error.to(self.sigma))
+        self.specimen = specimen
+
+    def restore(self) -> None:
+        """Look up which heaters warm each other, and install the specimen again."""
+        neighbours = mesh.neighbours(self.chip.block_size, self.chip.layout, self.chip.field)
+        self.neighbours = neighbours.to(self.device)
+        self.install(self.specimen)
+
+    @normal_tensors()
+    def switch(self, mode: Mode) -> None:
+        """Choose what trains: singular values ("usv"), every phase as well ("phase"), or the plain matrix."""
+        self.check_mode(mode)
+        if mode == "weight" and self.matrix is None:
+            self.matrix = nn.Parameter(self.weight().detach().clone())
+        elif mode != "weight" and self.matrix is not None:
+            matrix, self.matrix = self.matrix.detach(), None
+            self.program(matrix)
+        self.mode = mode
+        self._choose_gradients()
+
+    def _choose_gradients(self) -> None:
+        self.u_phases.requires_grad_(self.mode == "phase")
+        self.v_phases.requires_grad_(self.mode == "phase")
+        self.sigma.requires_grad_(self.mode != "weight")
+
+    def state(self) -> dict[str, Tensor]:
+        """Commanded phases (rad), singular values and output signs, detached."""
+        names = ("u_phases", "v_phases", "sigma", "u_signs", "gain")
+        named = {name: getattr(self, name) for name in names}
+        return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        check_mesh_state(self.name, state_dict, prefix, trains=self.mode == "phase")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def extra_repr(self) -> str:
+        """Name, shape, blocks and mode, for printing a model."""
+        grid = "x".join(map(str, self.blocks))
+        return f"{self.name!r}, {self.rows}x{self.columns}, blocks={grid}, k={self.chip.block_size}, mode={self.mode}"
