@@ -17,7 +17,7 @@ from lightloom.learn import Sampling
 from lightloom.nn import OpticalPass
 from lightloom.nn.absorber import Gradient, Trained
 from lightloom.tasks.classification.models import MODELS
-from lightloom.tasks.classification.task import Criterion
+from lightloom.tasks.classification.objective import Criterion
 
 DIFFRACTIVE_NETWORK = "d2nn"
 """The model that is a diffractive network, on the chip `optics.diffraction`."""

@@ -14,7 +14,7 @@ from lightloom.tasks.detection3d.losses import detection_loss
 from lightloom.tasks.detection3d.matching import Matched, match
 from lightloom.tasks.detection3d.queries import Source
 from lightloom.tasks.detection3d.sheet import Sheet, lay_out, sample
-from lightloom.tasks.detection3d.task import Detect3D, evaluate_moments, results_of
+from lightloom.tasks.detection3d.objective import Detect3D, evaluate_moments, results_of
 
 __all__ = [
     "SIZES",
