@@ -4,7 +4,7 @@ import torch
 
 from lightloom import chips, cost
 from lightloom.data.detection import frame, shapes
-from lightloom.learn import Distil, DistilConfig, Pupil
+from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone, replace_stages
 from lightloom.tasks.detection2d import Detect2D, Detector, FCOSConfig
 
@@ -23,14 +23,14 @@ def detector(optical: bool) -> Detector:
 
 
 teacher, student = detector(optical=False), detector(optical=True)
-config = DistilConfig(features=1.0, logits=1.0)
-pupil = Pupil(student, teacher, scenes.images[:2], config)
-task = Distil(Detect2D(student), config)
-optimiser = torch.optim.AdamW(pupil.parameters(), lr=2e-3)
+config = DistillationConfig(features=1.0, logits=1.0)
+distillation = DistillationModel(student, teacher, scenes.images[:2], config)
+task = DistillationObjective(Detect2D(student), config)
+optimiser = torch.optim.AdamW(distillation.parameters(), lr=2e-3)
 losses = []
 for _ in range(10):
     optimiser.zero_grad()
-    loss = task.loss(pupil(scenes.images), scenes.labels)
+    loss = task.loss(distillation(scenes.images), scenes.labels)
     loss.backward()
     optimiser.step()
     losses.append(loss.item())

@@ -8,7 +8,7 @@ import torch
 from lightloom.data.multicamera import frame_moments
 from lightloom.data.nuscenes import read_moments, read_tables, scene_splits
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
-from lightloom.learn import Distil, DistilConfig, Pupil
+from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone
 from lightloom.tasks.detection3d import Detect3D, Detector3D, GuideConfig, build_guide, detector_size
 
@@ -25,15 +25,15 @@ expert, student = (
     Detector3D(build_backbone("regnetx-tiny"), 10, detector_size(name)) for name in ("toy-expert", "toy")
 )
 views = scenes.images[torch.arange(len(scenes))]
-config = DistilConfig(features=0.0)
+config = DistillationConfig(features=0.0)
 guide = build_guide(GuideConfig(kind="fd3d"), student, expert, views)
-pupil = Pupil(student, expert, views, config, guide=guide)
-task = Distil(Detect3D(student), config)
-optimiser = torch.optim.AdamW(pupil.parameters(), lr=2e-3)
+model = DistillationModel(student, expert, views, config, distiller=guide)
+task = DistillationObjective(Detect3D(student), config)
+optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
 losses = []
 for _ in range(8):
     optimiser.zero_grad()
-    loss = task.loss(pupil(views, scenes.labels), scenes.labels)
+    loss = task.loss(model(views, scenes.labels), scenes.labels)
     loss.backward()
     optimiser.step()
     losses.append(loss.item())

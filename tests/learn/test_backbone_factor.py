@@ -27,7 +27,7 @@ class Net(nn.Module):
         return logits
 
 
-class Pupil(nn.Module):
+class Wrapped(nn.Module):
     """The same within something else."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ def moves(folder: Path, model: nn.Module, factor: float) -> dict[str, Tensor]:
     return {name: parameter.detach() - before[name] for name, parameter in model.named_parameters()}
 
 
-@pytest.mark.parametrize("kind", [Net, Pupil])
+@pytest.mark.parametrize("kind", [Net, Wrapped])
 def test_a_step_of_the_backbone_is_a_share_of_what_it_was(kind: type[nn.Module], tmp_path: Path) -> None:
     whole, slow = moves(tmp_path / "whole", kind(), 1.0), moves(tmp_path / "slow", kind(), 0.1)
     assert all(step.any() for step in whole.values())

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet, load
-from lightloom.learn import Distil, DistilConfig, Pupil, TrainConfig, fit
+from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective, TrainConfig, fit
 from lightloom.tasks.classification import Classify
 
-ALL = DistilConfig(features=1.0, attention=1.0, channels=1.0, logits=1.0, boxes=1.0)
+ALL = DistillationConfig(features=1.0, attention=1.0, channels=1.0, logits=1.0, boxes=1.0)
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(3))
 LABELS = torch.tensor([0, 1, 2, 0])
 
@@ -63,8 +63,8 @@ class Anywhere:
         return {"loss": float(self.loss(outputs, images.labels)), "accuracy": float(right.double().mean())}
 
 
-def pupil(config: DistilConfig = ALL, **more: Any) -> Pupil:
-    return Pupil(Dense(4), Dense(6, seed=1), IMAGES, config, **more)
+def distillation_model(config: DistillationConfig = ALL, **more: Any) -> DistillationModel:
+    return DistillationModel(Dense(4), Dense(6, seed=1), IMAGES, config, **more)
 
 
 def bits(module: nn.Module) -> dict[str, Tensor]:
@@ -75,7 +75,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def identity(pair: Pupil) -> Pupil:
+def identity(pair: DistillationModel) -> DistillationModel:
     for convolution in pair.adapters.convolutions:
         width = convolution.weight.shape[0]
         with torch.no_grad():
@@ -86,15 +86,15 @@ def identity(pair: Pupil) -> Pupil:
 
 def test_a_student_that_is_its_teacher_pays_nothing() -> None:
     teacher = Dense(4)
-    pair = identity(Pupil(copy.deepcopy(teacher), teacher, IMAGES, ALL)).eval()
-    made = Distil(Anywhere(), ALL).terms(pair(IMAGES))
+    pair = identity(DistillationModel(copy.deepcopy(teacher), teacher, IMAGES, ALL)).eval()
+    made = DistillationObjective(Anywhere(), ALL).terms(pair(IMAGES))
     assert {name: float(term.detach()) for name, term in made.items()} == dict.fromkeys(ALL.terms, 0.0)
     assert len(made) == 5
 
 
 def test_gradients_reach_student_and_adapters_alone() -> None:
-    pair = pupil()
-    distil = Distil(Anywhere(), ALL)
+    pair = distillation_model()
+    distil = DistillationObjective(Anywhere(), ALL)
     before = bits(pair.teacher)
     pair.train()
     pair.teacher.train()  # what a careless caller may do
@@ -110,7 +110,7 @@ def test_gradients_reach_student_and_adapters_alone() -> None:
 
 
 def test_the_teacher_is_at_the_side_not_inside() -> None:
-    pair = pupil()
+    pair = distillation_model()
     assert {name.split(".")[0] for name in pair.state_dict()} == {"student", "adapters"}
     assert not any(module is pair.teacher for module in pair.modules())
     pair.double()
@@ -122,15 +122,15 @@ def test_making_a_pupil_leaves_the_student_as_it_was() -> None:
     student = Dense(4).train()
     student.norm.eval()
     before = bits(student)
-    Pupil(student, Dense(6, seed=1), IMAGES, ALL)
+    DistillationModel(student, Dense(6, seed=1), IMAGES, ALL)
     assert same(before, bits(student))
     assert student.first.training and not student.norm.training
 
 
 def test_the_loss_is_the_sum_it_says() -> None:
     config = ALL.replace(features=0.3, logits=2.0, boxes=0.0, schedule="linear")
-    pair = pupil(config)
-    distil = Distil(Anywhere(), config)
+    pair = distillation_model(config)
+    distil = DistillationObjective(Anywhere(), config)
     outputs = pair(IMAGES)
     made = distil.terms(outputs)
     own = Anywhere().loss(outputs.student, LABELS)
@@ -143,20 +143,20 @@ def test_the_loss_is_the_sum_it_says() -> None:
 def test_only_the_stages_that_are_asked_for_count() -> None:
     parts = []
     for stages in ((0,), (1,), None):
-        config = DistilConfig(features=0.0, attention=1.0, stages=stages)
-        outputs = pupil(config).eval()(IMAGES)
-        parts.append(float(Distil(Anywhere(), config).terms(outputs)["attention"].detach()))
+        config = DistillationConfig(features=0.0, attention=1.0, stages=stages)
+        outputs = distillation_model(config).eval()(IMAGES)
+        parts.append(float(DistillationObjective(Anywhere(), config).terms(outputs)["attention"].detach()))
     assert parts[2] == pytest.approx(parts[0] + parts[1])
     assert min(parts[:2]) > 0
 
 
 def test_where_the_teacher_sees_nothing_the_heads_learn_nothing() -> None:
-    config = DistilConfig(features=0.0, logits=1.0, boxes=1.0, threshold=0.5)
-    pair = pupil(config)
+    config = DistillationConfig(features=0.0, logits=1.0, boxes=1.0, threshold=0.5)
+    pair = distillation_model(config)
     with torch.no_grad():
         pair.teacher.head.bias[:3] -= 50
-    Distil(Anywhere(), config).loss(pair(IMAGES), LABELS)
-    made = Distil(Anywhere(), config).terms(pair(IMAGES))
+    DistillationObjective(Anywhere(), config).loss(pair(IMAGES), LABELS)
+    made = DistillationObjective(Anywhere(), config).terms(pair(IMAGES))
     sum(made.values()).backward()
     assert all(float(term.detach()) == 0 for term in made.values())
     assert all(not parameter.grad.any() for parameter in pair.student.parameters())
@@ -174,18 +174,18 @@ def test_where_the_teacher_sees_nothing_the_heads_learn_nothing() -> None:
     ],
 )
 def test_the_weight_follows_the_schedule(schedule: str, strategy: str, expected: list[float]) -> None:
-    config = DistilConfig(schedule=schedule, strategy=strategy)
+    config = DistillationConfig(schedule=schedule, strategy=strategy)
     assert [config.weight(done) for done in (0.0, 0.25, 0.5, 0.75)] == pytest.approx(expected)
 
 
 def test_a_third_of_the_epochs_is_a_third_in_floating_point() -> None:
     for epochs in range(1, 40):
         for first in range(1, epochs):
-            config = DistilConfig(strategy="two", alone=first * (1 / epochs))
+            config = DistillationConfig(strategy="two", alone=first * (1 / epochs))
             assert sum(config.is_alone(epoch / epochs) for epoch in range(epochs)) == first
 
 
-TWO = DistilConfig(features=1.0, logits=0.5, strategy="two")
+TWO = DistillationConfig(features=1.0, logits=0.5, strategy="two")
 STEADY = TrainConfig(epochs=4, batch_size=8, lr=0.01, schedule="constant", warmup=0.0, keep="last", weight_decay=0.1)
 
 
@@ -195,8 +195,10 @@ def dense_set(count: int = 24) -> ImageSet:
     return ImageSet(torch.randn(count, 1, 8, 8, generator=draw) + labels.view(-1, 1, 1, 1), labels)
 
 
-def learn(pair: Pupil, folder: Path, config: TrainConfig = STEADY, distil: Distil | None = None) -> Distil:
-    distil = distil or Distil(Anywhere(), TWO, frozen=("norm", "head"))
+def learn(
+    pair: DistillationModel, folder: Path, config: TrainConfig = STEADY, distil: DistillationObjective | None = None
+) -> DistillationObjective:
+    distil = distil or DistillationObjective(Anywhere(), TWO, frozen=("norm", "head"))
     fit(
         pair, dense_set(), dense_set(9), distil, config,
         folder=folder, stage="distil", seed=0, device="cpu", prepare=distil.prepare,
@@ -207,8 +209,8 @@ def learn(pair: Pupil, folder: Path, config: TrainConfig = STEADY, distil: Disti
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_first_phase_moves_the_body_and_the_second_the_head(optimizer: str, tmp_path: Path) -> None:
     config = STEADY.replace(optimizer=optimizer)
-    half = Distil(Anywhere(), TWO.replace(alone=0.99), frozen=("norm", "head"))
-    pair = pupil(half.config)
+    half = DistillationObjective(Anywhere(), TWO.replace(alone=0.99), frozen=("norm", "head"))
+    pair = distillation_model(half.config)
     start = bits(pair)
     learn(pair, tmp_path / "first", config.replace(epochs=1), half)
     first = bits(pair)
@@ -216,7 +218,7 @@ def test_the_first_phase_moves_the_body_and_the_second_the_head(optimizer: str, 
     # weight decay and running statistics would have moved them too
     assert held == {name for name in start if name.startswith(("student.norm.", "student.head."))}
 
-    pair = pupil(TWO)
+    pair = distillation_model(TWO)
     learn(pair, tmp_path / "both", config)
     assert all(not torch.equal(start[name], tensor) for name, tensor in bits(pair).items())
     assert all(parameter.requires_grad for parameter in pair.parameters())
@@ -224,8 +226,8 @@ def test_the_first_phase_moves_the_body_and_the_second_the_head(optimizer: str, 
 
 
 def test_the_first_phase_knows_nothing_of_the_task() -> None:
-    pair = pupil(TWO)
-    distil = Distil(Anywhere(), TWO, frozen=("head",))
+    pair = distillation_model(TWO)
+    distil = DistillationObjective(Anywhere(), TWO, frozen=("head",))
     distil.prepare(pair, 0.0)
     pair.train()
     outputs = pair(IMAGES)
@@ -247,8 +249,8 @@ def test_the_first_phase_knows_nothing_of_the_task() -> None:
 def test_a_stopped_training_resumes_to_the_same_bits(stopped: int, tmp_path: Path) -> None:
     """In the first phase, between the two, in the second; the parts come from a process that knows nothing of it."""
     config = STEADY.replace(schedule="steps")
-    learn(pupil(TWO), tmp_path / "whole", config)
-    distil = Distil(Anywhere(), TWO, frozen=("norm", "head"))
+    learn(distillation_model(TWO), tmp_path / "whole", config)
+    distil = DistillationObjective(Anywhere(), TWO, frozen=("norm", "head"))
     prepare, calls = distil.prepare, iter(range(9))
 
     def until(model: nn.Module, done: float = 0.0) -> None:
@@ -258,16 +260,16 @@ def test_a_stopped_training_resumes_to_the_same_bits(stopped: int, tmp_path: Pat
 
     distil.prepare = until  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        learn(pupil(TWO), tmp_path / "parts", config, distil)
-    learn(Pupil(Dense(4, seed=7), Dense(6, seed=1), IMAGES, TWO), tmp_path / "parts", config)
+        learn(distillation_model(TWO), tmp_path / "parts", config, distil)
+    learn(DistillationModel(Dense(4, seed=7), Dense(6, seed=1), IMAGES, TWO), tmp_path / "parts", config)
     whole, parts = (load_file(tmp_path / name / "checkpoints/distil-last.safetensors") for name in ("whole", "parts"))
     assert same(whole, parts)
 
 
 def test_the_same_pupil_can_be_trained_on() -> None:
     """Freezing leaves nothing behind that a later optimiser would trip over."""
-    pair = pupil(TWO)
-    distil = Distil(Anywhere(), TWO, frozen=("head",))
+    pair = distillation_model(TWO)
+    distil = DistillationObjective(Anywhere(), TWO, frozen=("head",))
     distil.prepare(pair, 0.0)
     pair.train()
     assert not pair.student.head.training and pair.student.first.training
@@ -299,10 +301,14 @@ def test_a_small_student_learns_from_a_trained_teacher(tmp_path: Path) -> None:
     teacher = Digits(16, seed=1)
     fit(teacher, data.train, data.validation, Classify(), config.replace(epochs=4), stage="teacher", **place)
 
-    wanted = DistilConfig(features=1.0, attention=1.0, logits=1.0, logits_temperature=2.0, strategy="two", alone=0.99)
+    distillation = DistillationConfig(
+        features=1.0, attention=1.0, logits=1.0, logits_temperature=2.0, strategy="two", alone=0.99
+    )
     layers = ("body.1", "body.3")
-    pair = Pupil(Digits(3, seed=2), teacher, data.train.images[:2], wanted, layers=layers, teacher_layers=layers)
-    distil = Distil(Classify(), wanted)
+    pair = DistillationModel(
+        Digits(3, seed=2), teacher, data.train.images[:2], distillation, layers=layers, teacher_layers=layers
+    )
+    distil = DistillationObjective(Classify(), distillation)
     distil.prepare(pair, 0.0)
 
     def terms() -> dict[str, float]:
@@ -318,8 +324,8 @@ def test_a_small_student_learns_from_a_trained_teacher(tmp_path: Path) -> None:
 
 
 def test_bfloat16_trains(tmp_path: Path) -> None:
-    pair = pupil(ALL)
-    learn(pair, tmp_path, STEADY.replace(epochs=1, precision="bfloat16"), Distil(Anywhere(), ALL))
+    pair = distillation_model(ALL)
+    learn(pair, tmp_path, STEADY.replace(epochs=1, precision="bfloat16"), DistillationObjective(Anywhere(), ALL))
     assert all(torch.isfinite(tensor).all() for tensor in pair.state_dict().values())
 
 
@@ -333,8 +339,8 @@ class Guided(Dense):
 
 def test_targets_are_handed_to_a_student_that_takes_them() -> None:
     student, teacher = Guided(4), Guided(6)
-    pair = Pupil(student, teacher, IMAGES, ALL)
-    assert pair.takes_targets and not pupil().takes_targets
+    pair = DistillationModel(student, teacher, IMAGES, ALL)
+    assert pair.takes_targets and not distillation_model().takes_targets
     pair(IMAGES, LABELS)
     assert student.given is LABELS and teacher.given is None
     assert list(inspect.signature(pair.forward).parameters) == ["inputs", "targets"]
@@ -344,51 +350,51 @@ def test_the_teacher_may_see_another_image() -> None:
     def larger(images: Tensor) -> Tensor:
         return F.interpolate(images, scale_factor=2.0)
 
-    pair = pupil(DistilConfig(attention=1.0), for_teacher=larger)
+    pair = distillation_model(DistillationConfig(attention=1.0), for_teacher=larger)
     outputs = pair(IMAGES)
     assert [tuple(stage.student.shape[2:]) for stage in outputs.stages] == [(16, 16), (8, 8)]
     assert torch.equal(outputs.teacher.features[0], pair.teacher(larger(IMAGES)).features[0])
     with pytest.raises(RequestError, match=r"Level 0 has logits \(4, 3, 16, 16\) in the teacher and \(4, 3, 8, 8\)"):
-        pupil(for_teacher=larger)
+        distillation_model(for_teacher=larger)
 
 
 def test_what_does_not_fit_is_refused_when_the_pupil_is_made() -> None:
     student = Dense(4)
     with pytest.raises(RequestError, match=r"share a parameter, `first\.0\.weight`.*copy\.deepcopy"):
-        Pupil(student, student, IMAGES, ALL)
+        DistillationModel(student, student, IMAGES, ALL)
     with pytest.raises(RequestError, match=r"Level 0 has logits \(4, 5, 8, 8\) in the teacher and \(4, 3, 8, 8\)"):
-        Pupil(student, Dense(6, classes=5), IMAGES, ALL)
+        DistillationModel(student, Dense(6, classes=5), IMAGES, ALL)
     with pytest.raises(RequestError, match="The teacher gives no features to compare; name the layers"):
-        Pupil(Digits(2, 0), Digits(3, 0), IMAGES, DistilConfig())
+        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig())
     with pytest.raises(RequestError, match="The student gives no features to compare"):
-        Pupil(Digits(2, 0), Digits(3, 0), IMAGES, DistilConfig(), teacher_layers=("body.1",))
+        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(), teacher_layers=("body.1",))
     with pytest.raises(RequestError, match="The teacher gives no boxes to compare"):
-        Pupil(Digits(2, 0), Digits(3, 0), IMAGES, DistilConfig(features=0.0, boxes=1.0))
+        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(features=0.0, boxes=1.0))
     with pytest.raises(RequestError, match=r"no layer `body\.9`. Did you mean `body\.\d`"):
-        Pupil(Digits(2, 0), Digits(3, 0), IMAGES, DistilConfig(), layers=("body.9",))
+        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(), layers=("body.9",))
     with pytest.raises(RequestError, match="Layer `norm` did not run"):
         idle = nn.Sequential(nn.Conv2d(1, 1, 1))
         idle[0].add_module("norm", nn.ReLU())
         idle.add_module("norm", nn.ReLU())
         idle.forward = idle[0].forward
-        Pupil(idle, Dense(6), IMAGES, DistilConfig(), layers=("norm",))
+        DistillationModel(idle, Dense(6), IMAGES, DistillationConfig(), layers=("norm",))
 
 
 def test_what_does_not_fit_is_refused_when_training_begins() -> None:
     with pytest.raises(RequestError, match="`frozen` names `head`, which only strategy `two` freezes"):
-        Distil(Anywhere(), ALL, frozen=("head",))
-    with pytest.raises(RequestError, match="trains a `Pupil`, not a Dense"):
-        Distil(Anywhere(), ALL).prepare(Dense(2), 0.0)
+        DistillationObjective(Anywhere(), ALL, frozen=("head",))
+    with pytest.raises(RequestError, match="trains a `DistillationModel`, not a Dense"):
+        DistillationObjective(Anywhere(), ALL).prepare(Dense(2), 0.0)
     with pytest.raises(RequestError, match="another config"):
-        Distil(Anywhere(), ALL).prepare(pupil(TWO), 0.0)
+        DistillationObjective(Anywhere(), ALL).prepare(distillation_model(TWO), 0.0)
     with pytest.raises(RequestError, match=r"no part `hea` to freeze\. Did you mean `head`"):
-        Distil(Anywhere(), TWO, frozen=("hea",)).prepare(pupil(TWO), 0.0)
-    with pytest.raises(ValueError, match=r"hand `prepare=distil\.prepare` to `fit`"):
-        Distil(Anywhere(), TWO).loss(pupil(TWO)(IMAGES), LABELS)
-    pair = pupil(ALL)
+        DistillationObjective(Anywhere(), TWO, frozen=("hea",)).prepare(distillation_model(TWO), 0.0)
+    with pytest.raises(ValueError, match=r"hand `prepare=objective\.prepare` to `fit`"):
+        DistillationObjective(Anywhere(), TWO).loss(distillation_model(TWO)(IMAGES), LABELS)
+    pair = distillation_model(ALL)
     pair.distils = False
     with pytest.raises(ValueError, match="no response of the teacher"):
-        Distil(Anywhere(), ALL).terms(pair(IMAGES))
+        DistillationObjective(Anywhere(), ALL).terms(pair(IMAGES))
 
 
 @pytest.mark.parametrize(
@@ -405,4 +411,4 @@ def test_what_does_not_fit_is_refused_when_training_begins() -> None:
 )
 def test_a_config_that_cannot_be_is_refused(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(RequestError, match=expected):
-        DistilConfig.parse(given)
+        DistillationConfig.parse(given)

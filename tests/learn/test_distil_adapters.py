@@ -75,9 +75,9 @@ def test_one_ratio_up_to_the_rounding_of_strides_is_resized_both_ways(
     fine: tuple[int, int], coarse: tuple[int, int]
 ) -> None:
     for teacher, student in ((fine, coarse), (coarse, fine)):
-        known, own = maps((3, *teacher)), maps((2, *student))
-        (stage,) = Adapters(known, own)(known, own)
-        assert stage.student.shape == (2, 2, *teacher) and stage.adapted.shape == known[0].shape
+        features, own = maps((3, *teacher)), maps((2, *student))
+        (stage,) = Adapters(features, own)(features, own)
+        assert stage.student.shape == (2, 2, *teacher) and stage.adapted.shape == features[0].shape
 
 
 @pytest.mark.parametrize(

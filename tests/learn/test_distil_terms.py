@@ -91,8 +91,8 @@ def test_attention_at_different_places_is_farthest() -> None:
 
 def test_channels_are_distributions_over_positions() -> None:
     teacher, student = draw(MAPS, 0), draw(MAPS, 1)
-    known, learned = (Categorical(logits=x.flatten(2) / 2) for x in (teacher, student))
-    expected = 4 * kl_divergence(known, learned).mean()
+    of_teacher, of_student = (Categorical(logits=x.flatten(2) / 2) for x in (teacher, student))
+    expected = 4 * kl_divergence(of_teacher, of_student).mean()
     assert float(terms.channel_kl(teacher, student, 2.0)) == pytest.approx(float(expected))
     # a constant added to a channel moves no probability
     assert float(terms.channel_kl(teacher, teacher + draw((2, 3, 1, 1), 2), 2.0)) == pytest.approx(0, abs=1e-12)
@@ -100,9 +100,9 @@ def test_channels_are_distributions_over_positions() -> None:
 
 def test_logits_of_images_are_distributions_over_classes() -> None:
     teacher, student = draw(ROWS, 0), draw(ROWS, 1)
-    known, learned = (Categorical(logits=x / 3) for x in (teacher, student))
+    of_teacher, of_student = (Categorical(logits=x / 3) for x in (teacher, student))
     assert float(terms.logits_kl(teacher, student, 3.0)) == pytest.approx(
-        float(9 * kl_divergence(known, learned).mean())
+        float(9 * kl_divergence(of_teacher, of_student).mean())
     )
 
 

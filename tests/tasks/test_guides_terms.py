@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import Views
-from lightloom.learn import Distil, DistilConfig, Pupil
+from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.learn.distil import gaussian_heatmap
 from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
@@ -27,7 +27,7 @@ EXPERT = Detector3DConfig(
     rows=8, columns=8, encoder_layers=1, pillars=2, points=2, temporal=False, history=1, area=AREA,
 )  # fmt: skip
 STUDENT = EXPERT.replace(channels=8, rows=4, columns=4, shrink=2)
-PLAIN = DistilConfig(features=0.0)
+PLAIN = DistillationConfig(features=0.0)
 FRAME = (32, 48)
 
 
@@ -265,7 +265,7 @@ def test_pairs_are_what_the_layers_see_by_the_same_aim() -> None:
 def test_gradients_reach_student_and_guide_alone_and_the_teacher_stays() -> None:
     guide, student, expert = both(focal())
     before = {name: tensor.clone() for name, tensor in expert.state_dict().items()}
-    pupil = Pupil(student, expert, VIEWS, PLAIN, guide=guide)
+    model = DistillationModel(student, expert, VIEWS, PLAIN, distiller=guide)
 
     class Detect:
         def loss(self, outputs: Any, wanted: Tensor) -> Tensor:
@@ -274,14 +274,14 @@ def test_gradients_reach_student_and_guide_alone_and_the_teacher_stays() -> None
         def evaluate(self, model: nn.Module, images: Any) -> dict[str, float]:
             return {"loss": float(student.loss(model(images), TARGETS))}
 
-    distil = Distil(Detect(), PLAIN)
-    distil.prepare(pupil, 0.0)
-    optimizer = torch.optim.SGD(pupil.parameters(), lr=1e-3)
-    distil.loss(pupil.train()(VIEWS, TARGETS), TARGETS).backward()
-    silent = [name for name, parameter in pupil.named_parameters() if parameter.grad is None]
+    distil = DistillationObjective(Detect(), PLAIN)
+    distil.prepare(model, 0.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    distil.loss(model.train()(VIEWS, TARGETS), TARGETS).backward()
+    silent = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     # a camera's own weights learn nothing in a detector that has no use for them
     assert not [name for name in silent if name.startswith("guide.")]
-    assert all(torch.isfinite(parameter.grad).all() for parameter in pupil.parameters() if parameter.grad is not None)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
     optimizer.step()
     assert all(parameter.grad is None for parameter in expert.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in expert.state_dict().items())

@@ -2,7 +2,7 @@
 
 from lightloom.learn.checkpoint import load_weights, read_tensors, save_weights, write_tensors
 from lightloom.learn.config import TrainConfig
-from lightloom.learn.distil import Distil, DistilConfig, Pupil
+from lightloom.learn.distil import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.learn.engine import Task, Thin, file_name, fit
 from lightloom.learn.mismatch import gradient_angles
 from lightloom.learn.orders import load_orders, save_orders
@@ -13,9 +13,9 @@ from lightloom.learn.write_aware import WriteAware, WriteAwareTask, for_sharing
 from lightloom.learn.zeroth import ZerothConfig, fit_zeroth
 
 __all__ = [
-    "Distil",
-    "DistilConfig",
-    "Pupil",
+    "DistillationConfig",
+    "DistillationModel",
+    "DistillationObjective",
     "Sampling",
     "Task",
     "Thin",

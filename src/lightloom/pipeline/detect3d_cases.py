@@ -17,7 +17,7 @@ from lightloom.common.processes import is_main
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.data.multicamera import Views, view_augmentation
-from lightloom.learn import Distil, Pupil
+from lightloom.learn import DistillationModel, DistillationObjective
 from lightloom.nn.backbones import SIZES
 from lightloom.pipeline.case_store import (
     keep_weights,
@@ -69,8 +69,8 @@ def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
         else:
             teacher = load_case(home, source, scenes.classes).detector
         _begin(detector, teacher, training.config.detect3d.start)
-        pupil, _, prepare = _lesson(detector, teacher, training.config, scenes)
-        prepare(pupil, 0.0)
+        distillation, _, prepare = _build_distillation(detector, teacher, training.config, scenes)
+        prepare(distillation, 0.0)
 
 
 def _check_alike(config: RunConfig, first: RunConfig) -> None:
@@ -136,7 +136,7 @@ def _plan(
     home, source = teacher_of(config.detect3d.distil.teacher, training, asked)
     teacher = load_case(home or folder, source, scenes.classes).detector
     _begin(detector, teacher, config.detect3d.start)
-    return _lesson(detector, teacher, config, scenes)
+    return _build_distillation(detector, teacher, config, scenes)
 
 
 def _begin(detector: Detector3D, teacher: Detector3D, start: str) -> None:
@@ -155,15 +155,17 @@ def _begin(detector: Detector3D, teacher: Detector3D, start: str) -> None:
     start_from(detector.decoder, teacher.decoder)
 
 
-def _lesson(
+def _build_distillation(
     detector: Detector3D, teacher: Detector3D, config: RunConfig, scenes: Surroundings
-) -> tuple[Pupil, Distil, Prepare]:
+) -> tuple[DistillationModel, DistillationObjective, Prepare]:
     """A detector with its teacher, and what guides it to where objects are."""
     wanted, sample = config.detect3d, _sample(scenes)
     torch.manual_seed(named_seed(config.seed, "pupil"))
     guide = build_guide(wanted.guide, detector, teacher, sample)
-    distil = Distil(Detect3D(detector), wanted.distil, detector.later_parts if wanted.distil.strategy == "two" else ())
-    return Pupil(detector, teacher, sample, wanted.distil, guide=guide), distil, distil.prepare
+    distil = DistillationObjective(
+        Detect3D(detector), wanted.distil, detector.later_parts if wanted.distil.strategy == "two" else ()
+    )
+    return DistillationModel(detector, teacher, sample, wanted.distil, distiller=guide), distil, distil.prepare
 
 
 class Trained(NamedTuple):

@@ -16,7 +16,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.config import RunConfig
 from lightloom.data.detection import augmentation
-from lightloom.learn import Distil, Pupil
+from lightloom.learn import DistillationModel, DistillationObjective
 from lightloom.nn.backbones import SIZES
 from lightloom.pipeline.case_store import (
     keep_weights,
@@ -63,8 +63,8 @@ def rehearse_case(training: Training, asked: Sequence[Training]) -> None:
             teacher = build_detector(source.config, len(scenes.classes))
         else:
             teacher = load_case(home, source, scenes.classes).detector
-        pupil, _, prepare = _lesson(detector, teacher, training.config, scenes)
-        prepare(pupil, 0.0)
+        distillation, _, prepare = _build_distillation(detector, teacher, training.config, scenes)
+        prepare(distillation, 0.0)
 
 
 def _check_scenes(config: RunConfig, first: RunConfig) -> None:
@@ -132,16 +132,16 @@ def _plan(
     teacher = load_case(home or folder, source, scenes.classes).detector
     if config.detect.start == "teacher":
         start_from(detector, teacher)
-    return _lesson(detector, teacher, config, scenes)
+    return _build_distillation(detector, teacher, config, scenes)
 
 
-def _lesson(
+def _build_distillation(
     detector: AnyDetector, teacher: AnyDetector, config: RunConfig, scenes: Scenes
-) -> tuple[Pupil, Distil, Prepare]:
+) -> tuple[DistillationModel, DistillationObjective, Prepare]:
     """A detector with its teacher. What follows the backbone waits while distillation trains alone, as published."""
     wanted = config.detect.distil
-    distil = Distil(Detect2D(detector), wanted, detector.later_parts if wanted.strategy == "two" else ())
-    return Pupil(detector, teacher, _sample(scenes), wanted), distil, distil.prepare
+    distil = DistillationObjective(Detect2D(detector), wanted, detector.later_parts if wanted.strategy == "two" else ())
+    return DistillationModel(detector, teacher, _sample(scenes), wanted), distil, distil.prepare
 
 
 class Trained(NamedTuple):

@@ -21,7 +21,7 @@ from lightloom.config import (
     SweepConfig,
 )
 from lightloom.data.detection import AugmentConfig
-from lightloom.learn import DistilConfig, TrainConfig
+from lightloom.learn import DistillationConfig, TrainConfig
 from lightloom.nn.backbones import SIZES
 from lightloom.nn.diffractive import Mixing
 from lightloom.recipes.hybrid_cases import (
@@ -259,7 +259,7 @@ def _hybrid(
             backbone=backbone or BackboneConfig(),
             hybrid=HybridConfig.parse({"mixing": mixing, "fit": fit}, recipe),
             head=head,
-            distil=DistilConfig(),
+            distil=DistillationConfig(),
         ),
         train=train,
         sweep=sweep.replace(x="optical stages", baseline=BASELINE),

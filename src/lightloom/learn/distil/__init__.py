@@ -1,26 +1,29 @@
-"""Distillation: a student learns beside its task what a frozen teacher knows; for any task, as it knows tensors alone.
+"""Distillation: a student learns its own problem and, beside it, to answer as a frozen teacher does.
 
->>> config = DistilConfig(features=1.0, logits=1.0)
->>> pupil = Pupil(student, teacher, images[:2], config)
->>> distil = Distil(task, config)
->>> fit(pupil, train, validation, distil, training, folder=folder, stage="distil", seed=0, prepare=distil.prepare)
->>> student = pupil.student
+Tensors alone are compared, so that one form serves every problem.
+
+>>> config = DistillationConfig(features=1.0, logits=1.0)
+>>> model = DistillationModel(student, teacher, images[:2], config)
+>>> distillation = DistillationObjective(objective, config)
+>>> fit(model, train, validation, distillation, training, folder=folder, stage="distil", seed=0,
+...     prepare=distillation.prepare)
+>>> student = model.student
 """
 
 from lightloom.learn.distil.adapters import Adapters, Pair, Stage, match, resize
-from lightloom.learn.distil.config import DistilConfig
-from lightloom.learn.distil.ground import focal_pairs, gaussian_heatmap, generative, masked_kl, masked_l2
-from lightloom.learn.distil.pupil import Pupil, PupilOutput
+from lightloom.learn.distil.bev_losses import focal_pairs, gaussian_heatmap, generative, masked_kl, masked_l2
+from lightloom.learn.distil.config import DistillationConfig
+from lightloom.learn.distil.model import DistillationModel, DistillationOutput
+from lightloom.learn.distil.objective import DistillationObjective
 from lightloom.learn.distil.response import Response, features_of, response_of
-from lightloom.learn.distil.task import Distil
 
 __all__ = [
     "Adapters",
-    "Distil",
-    "DistilConfig",
+    "DistillationConfig",
+    "DistillationModel",
+    "DistillationObjective",
+    "DistillationOutput",
     "Pair",
-    "Pupil",
-    "PupilOutput",
     "Response",
     "Stage",
     "features_of",

@@ -133,18 +133,19 @@ def _match_sizes(
     """Partners by height and width; every stage that must have one has exactly one."""
     if stages is None and len(teacher) < len(student):
         return tuple(Pair(_only("teacher", n, teacher, "student", student), n) for n in range(len(teacher)))
-    asked = range(len(student)) if stages is None else stages
-    return tuple(Pair(n, _only("student", n, student, "teacher", teacher)) for n in asked)
+    numbers = range(len(student)) if stages is None else stages
+    return tuple(Pair(n, _only("student", n, student, "teacher", teacher)) for n in numbers)
 
 
-def _only(whose: str, number: int, features: Sequence[Tensor], others: str, found_in: Sequence[Tensor]) -> int:
-    """The stage of `found_in` that has the size of stage `number`."""
+def _only(whose: str, number: int, features: Sequence[Tensor], others: str, candidates: Sequence[Tensor]) -> int:
+    """The stage of `candidates` that has the size of stage `number`."""
     size = features[number].shape[2:]
-    partners = [index for index, feature in enumerate(found_in) if feature.shape[2:] == size]
+    partners = [index for index, feature in enumerate(candidates) if feature.shape[2:] == size]
     if len(partners) != 1:
         which = f"has no partner of {_size(features[number])}" if not partners else f"has the partners {partners}"
         raise RequestError(
-            f"Stage {number} of the {whose} {which} among the {others}'s {len(found_in)} stages {_sizes(found_in)}; "
+            f"Stage {number} of the {whose} {which} among the {others}'s {len(candidates)} stages "
+            f"{_sizes(candidates)}; "
             f"the {whose} has {len(features)}: {_sizes(features)}. Name as many stages of both, in their order."
         )
     return partners[0]

@@ -14,7 +14,7 @@ Term = Literal["features", "attention", "channels", "logits", "boxes"]
 _ROUNDING = 1e-9
 
 
-class DistilConfig(Section):
+class DistillationConfig(Section):
     """Weights of the terms, and the course of a distillation.
 
     The defaults are the published ones for hybrid detectors: the mean square difference of features at weight 1, beside

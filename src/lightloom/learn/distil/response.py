@@ -1,4 +1,4 @@
-"""What a model tells of an input beside its answer: feature maps, class scores, boxes; read from outputs or layers.
+"""The response of a model to a batch: feature maps, class scores, boxes; read from outputs or layers.
 
 A distillation compares two of these. It knows tensors alone, so one form serves images with one class, dense detectors
 and maps of the ground plane.
@@ -53,10 +53,10 @@ def response_of(outputs: Any, features: tuple[Tensor, ...] = ()) -> Response:
 
 
 def _levels(outputs: Any, name: str) -> tuple[Tensor, ...] | None:
-    found = getattr(outputs, name, None)
-    if found is None:
+    levels = getattr(outputs, name, None)
+    if levels is None:
         return None
-    return (found,) if isinstance(found, Tensor) else tuple(found)
+    return (levels,) if isinstance(levels, Tensor) else tuple(levels)
 
 
 @contextmanager
@@ -73,28 +73,29 @@ def features_of(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Te
         RequestError: There is no such layer, or it gives something else than a map.
     """
     modules = dict(model.named_modules())
-    found: dict[str, Tensor] = {}
+    features: dict[str, Tensor] = {}
 
     def watch(name: str) -> Any:
-        def keep(module: nn.Module, given: Any, output: Any) -> None:
-            found[name] = _as_map(output, name)
+        def store(module: nn.Module, inputs: Any, output: Any) -> None:
+            features[name] = _as_map(output, name)
 
-        return keep
+        return store
 
     with ExitStack() as hooks:
         for name in names:
             if name not in modules:
                 raise RequestError(f"The model has no layer `{name}`. {nearest(name, modules)}")
             hooks.enter_context(modules[name].register_forward_hook(watch(name)))
-        yield found
+        yield features
 
 
 def _as_map(output: Any, name: str) -> Tensor:
     if isinstance(output, Tensor) and output.ndim in _WORDS:
         return output if output.ndim == 4 else output[:, :, None, None]
-    given = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    output_form = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
     raise RequestError(
-        f"Layer `{name}` gives {given}; features are {' or '.join(_WORDS.values())}. Name one that gives such a map."
+        f"Layer `{name}` gives {output_form}; features are {' or '.join(_WORDS.values())}. "
+        "Name one that gives such a map."
     )
 
 
@@ -110,8 +111,8 @@ def check_heads(teacher: Response, student: Response, *, logits: bool, boxes: bo
     Raises:
         RequestError: A model gives no such tensors, or the shapes of a level differ; it is named.
     """
-    for name, wanted in (("logits", logits or boxes), ("boxes", boxes)):
-        if wanted:
+    for name, is_compared in (("logits", logits or boxes), ("boxes", boxes)):
+        if is_compared:
             _check_alike(name, getattr(teacher, name), getattr(student, name))
     if boxes:
         _check_positions("boxes", 4, teacher.boxes or (), teacher.logits or ())
@@ -119,10 +120,10 @@ def check_heads(teacher: Response, student: Response, *, logits: bool, boxes: bo
         _check_positions("objectness", 1, teacher.objectness, teacher.logits or ())
 
 
-def _check_positions(name: str, width: int, given: Sequence[Tensor], logits: Sequence[Tensor]) -> None:
-    """Every level of `given` must be [B, width, ...] at the positions of the class scores."""
+def _check_positions(name: str, width: int, levels: Sequence[Tensor], logits: Sequence[Tensor]) -> None:
+    """Every level must be [B, width, ...] at the positions of the class scores."""
     expected = [(len(scores), width, *scores.shape[2:]) for scores in logits]
-    shapes = [tuple(level.shape) for level in given]
+    shapes = [tuple(level.shape) for level in levels]
     if shapes != expected or any(len(shape) < 3 for shape in shapes):
         raise RequestError(
             f"The teacher's {name} are {shapes}, beside class scores {[tuple(scores.shape) for scores in logits]}; "
@@ -132,8 +133,8 @@ def _check_positions(name: str, width: int, given: Sequence[Tensor], logits: Seq
 
 
 def _check_alike(name: str, teacher: tuple[Tensor, ...] | None, student: tuple[Tensor, ...] | None) -> None:
-    for whose, given in (("teacher", teacher), ("student", student)):
-        if not given:
+    for whose, levels in (("teacher", teacher), ("student", student)):
+        if not levels:
             raise RequestError(f"The {whose} gives no {name} to compare; set the weights of such terms to 0.")
     assert teacher is not None and student is not None
     if len(teacher) != len(student):

@@ -44,8 +44,8 @@ def attention_transfer(teacher: Tensor, student: Tensor, power: float = 2.0) -> 
     Raises:
         ValueError: Batch or positions differ.
     """
-    known, learned = paired(_attention(teacher, power), _attention(student, power))
-    return (known - learned).square().sum(1).mean()
+    one, other = paired(_attention(teacher, power), _attention(student, power))
+    return (one - other).square().sum(1).mean()
 
 
 def _attention(features: Tensor, power: float) -> Tensor:
@@ -91,8 +91,8 @@ def logits_kl(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Ten
 
 def _divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
     """KL of the softmax over the last axis, [...]."""
-    known, learned = (F.log_softmax(x / temperature, dim=-1) for x in (teacher, student))
-    return F.kl_div(learned, known, reduction="none", log_target=True).sum(-1)
+    log_teacher, log_student = (F.log_softmax(x / temperature, dim=-1) for x in (teacher, student))
+    return F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(-1)
 
 
 def dense_logits_kl(teacher: Tensor, student: Tensor, weight: Tensor, temperature: float = 1.0) -> Tensor:

@@ -12,7 +12,7 @@ from lightloom.chips import diffractive
 from lightloom.common.config import Section, at_most
 from lightloom.config import RunConfig
 from lightloom.data.detection import AugmentConfig
-from lightloom.learn.distil import DistilConfig
+from lightloom.learn.distil import DistillationConfig
 from lightloom.tasks.detection2d.fcos import FCOSConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
 
@@ -62,7 +62,7 @@ class Detection2DConfig(RunConfig):
     data: ScenesConfig = ScenesConfig()
     model: DetectorConfig = DetectorConfig()
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
-    distil: DistilConfig = DistilConfig()
+    distil: DistillationConfig = DistillationConfig()
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
     start: Literal["scratch", "teacher"] = "scratch"
     """First weights: drawn, or the teacher's wherever they fit."""

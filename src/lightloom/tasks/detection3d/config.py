@@ -13,7 +13,7 @@ from lightloom.common.config import Section, at_most
 from lightloom.config import RunConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
-from lightloom.learn.distil import DistilConfig
+from lightloom.learn.distil import DistillationConfig
 from lightloom.tasks.detection3d.sizes import Detector3DConfig, detector_size
 from lightloom.tasks.detection3d.guides import GuideConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
@@ -71,7 +71,7 @@ class Detection3DConfig(RunConfig):
     data: MomentsConfig = MomentsConfig()
     model: MultiCameraModelConfig = MultiCameraModelConfig()
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
-    distil: DistilConfig = DistilConfig(features=0.0)
+    distil: DistillationConfig = DistillationConfig(features=0.0)
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
     guide: GuideConfig = GuideConfig()
     """What is learned from the teacher where objects are."""

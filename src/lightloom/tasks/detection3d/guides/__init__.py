@@ -1,7 +1,7 @@
 """Guides: what leads a 3-D detector that learns from a teacher to where objects are.
 
 >>> guide = build_guide(GuideConfig(kind="fd3d"), student, expert, views)
->>> pupil = Pupil(student, expert, views, DistilConfig(features=0.0), guide=guide)
+>>> model = DistillationModel(student, expert, views, DistillationConfig(features=0.0), distiller=guide)
 """
 
 from lightloom.tasks.detection3d.guides.build import build_guide

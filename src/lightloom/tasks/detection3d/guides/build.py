@@ -22,7 +22,7 @@ def build_guide(
     sample: Views,
     for_teacher: Callable[[Views], Views] = lambda views: views,
 ) -> nn.Module | None:
-    """The guide for a `Pupil` of these two; None where none is wanted.
+    """The guide for a `DistillationModel` of these two; None where none is wanted.
 
     Its parameters are drawn from torch's generator, and lie where the student's do.
 
@@ -31,7 +31,7 @@ def build_guide(
         student: As it will be trained.
         expert: As it will teach.
         sample: Inputs of a batch, however small: both run on it once, in eval mode, to see their shapes.
-        for_teacher: As the pupil's.
+        for_teacher: As of `DistillationModel`.
 
     Raises:
         RequestError: The guide needs ground maps of one area, detectors of one kind or of the same classes, and these

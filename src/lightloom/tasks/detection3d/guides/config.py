@@ -12,7 +12,7 @@ from lightloom.common.config import Section
 class HeatmapConfig(Section):
     """The map of the ground under a Gaussian mask. Defaults are those of HeatmapDistiller, as released.
 
-    Its other half, the channels of the camera maps, is `DistilConfig(channels=0.25, temperature=2)`.
+    Its other half, the channels of the camera maps, is `DistillationConfig(channels=0.25, temperature=2)`.
     """
 
     weight: float = Field(0.1, ge=0)

@@ -12,50 +12,50 @@ from torch.func import functional_call
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.learn.distil.adapters import Adapters, Stage
-from lightloom.learn.distil.config import DistilConfig
+from lightloom.learn.distil.config import DistillationConfig
 from lightloom.learn.distil.response import Response, check_heads, features_of, response_of
 
 
-class PupilOutput(NamedTuple):
-    """What one forward pass of a `Pupil` gives.
+class DistillationOutput(NamedTuple):
+    """What one forward pass of a `DistillationModel` gives.
 
     Attributes:
         student: The student's outputs as its task knows them.
         teacher: The teacher's response, without gradients; None where nothing is distilled.
         response: The student's response; None where nothing is distilled.
         stages: Features of both, comparable; empty where no term compares features.
-        guided: What the guide adds to the loss, by name, weighted; empty without a guide or targets.
+        distiller_terms: What the distiller adds to the loss, by name, weighted; empty without a distiller or targets.
     """
 
     student: Any
     teacher: Response | None = None
     response: Response | None = None
     stages: tuple[Stage, ...] = ()
-    guided: Mapping[str, Tensor] = MappingProxyType({})
+    distiller_terms: Mapping[str, Tensor] = MappingProxyType({})
 
 
-class Pupil(nn.Module):
+class DistillationModel(nn.Module):
     """A student with its teacher at its side.
 
-    The teacher is no submodule: it has no part in parameters, weights on disk or `train()`, yet follows the pupil to
-    another device or type. It is frozen in place (no copy is made): in eval mode from now on, its parameters without
+    The teacher is no submodule: it has no part in parameters, weights on disk or `train()`, yet follows this module
+    to another device or type. It is frozen in place (no copy is made): in eval mode from now on, its parameters without
     gradients, and every call of it under `no_grad`. The adapters are new parameters, drawn from torch's generator.
 
-    A guide is a module of terms that one kind of problem has of its own. It is called as
-    `guide(known, learned, inputs, targets)`, with the outputs of teacher and student as they gave them, and the inputs
-    of the student, and returns weighted scalars by name. Its parameters train with the student and are no part of it.
+    A distiller is a module of losses that one kind of problem has of its own. It is called as
+    `distiller(teacher, student, inputs, targets)`, with the raw outputs of teacher and student and the inputs of the
+    student, and returns weighted scalars by name. Its parameters train with the student and are no part of it.
 
     Args:
-        student: Trained. Where it `takes_targets`, so does the pupil, and hands them on.
-        teacher: Shares no parameter with the student.
+        student: The model that is trained. Where it `takes_targets`, so does this module, which hands them on.
+        teacher: The model that is imitated. It shares no parameter with the student.
         sample: Inputs of a batch, however small, on the device of both models: both run on it once, in eval mode, to
             see their shapes.
-        config: What will be compared; the same as the task's.
+        config: What will be compared; the same as the objective's.
         layers: Layers of the student whose outputs are its stages; empty where its outputs have `features`.
         teacher_layers: Likewise of the teacher.
         for_teacher: Makes the teacher's inputs of the student's, as where the teacher sees a larger image.
-        guide: Shares no parameter with the teacher; with one, the pupil takes targets, and only with targets it is
-            called.
+        distiller: Losses of the problem's own, with no parameter of the teacher's; with one, this module takes targets,
+            and only with targets it is called.
 
     Raises:
         RequestError: The teacher shares parameters, a layer is not there, or stages, class scores or boxes do not
@@ -67,21 +67,21 @@ class Pupil(nn.Module):
         student: nn.Module,
         teacher: nn.Module,
         sample: Any,
-        config: DistilConfig,
+        config: DistillationConfig,
         *,
         layers: Sequence[str] = (),
         teacher_layers: Sequence[str] = (),
         for_teacher: Callable[[Any], Any] = lambda inputs: inputs,
-        guide: nn.Module | None = None,
+        distiller: nn.Module | None = None,
     ) -> None:
         super().__init__()
         _refuse_shared("student", student, teacher)
-        if guide is not None:
-            _refuse_shared("guide", guide, teacher)
+        if distiller is not None:
+            _refuse_shared("distiller", distiller, teacher)
         self.student, self.config = student, config
         self.layers, self.teacher_layers, self.for_teacher = tuple(layers), tuple(teacher_layers), for_teacher
-        self.guide, self.hands_targets = guide, bool(getattr(student, "takes_targets", False))
-        self.takes_targets = self.hands_targets or guide is not None
+        self.distiller, self.hands_targets = distiller, bool(getattr(student, "takes_targets", False))
+        self.takes_targets = self.hands_targets or distiller is not None
         self.distils = True
         self.frozen: tuple[str, ...] = ()
         # within a tuple, so that it is not registered
@@ -93,26 +93,28 @@ class Pupil(nn.Module):
         """The teacher, frozen."""
         return self._teacher[0]
 
-    def forward(self, inputs: Any, targets: Any = None) -> PupilOutput:
-        """Run the student and, where distillation is on, the teacher and the guide."""
+    def forward(self, inputs: Any, targets: Any = None) -> DistillationOutput:
+        """Run the student and, where distillation is on, the teacher and the distiller."""
         arguments = (inputs, targets) if self.hands_targets and targets is not None else (inputs,)
-        outputs, response = _ask(self.student, self.layers, arguments, self._held())
+        outputs, response = _respond(self.student, self.layers, arguments, self._frozen_parameters())
         if not self.distils:
-            return PupilOutput(outputs)
-        told, known = self._ask_teacher(inputs)
-        stages = () if self.adapters is None else self.adapters(known.features, response.features)
-        guided = {} if self.guide is None or targets is None else self.guide(told, outputs, inputs, targets)
-        return PupilOutput(outputs, known, response, stages, guided)
+            return DistillationOutput(outputs)
+        teacher_outputs, teacher = self._teach(inputs)
+        stages = () if self.adapters is None else self.adapters(teacher.features, response.features)
+        losses: Mapping[str, Tensor] = {}
+        if self.distiller is not None and targets is not None:
+            losses = self.distiller(teacher_outputs, outputs, inputs, targets)
+        return DistillationOutput(outputs, teacher, response, stages, losses)
 
     def freeze(self, names: Sequence[str]) -> None:
-        """Hold these submodules of the student still, and no others.
+        """Freeze these submodules of the student, and no others.
 
         They stay in eval mode, so running statistics stay too, and their parameters take no part in the graph: their
         gradient stays None, which an optimiser skips, weight decay and momentum with it. `requires_grad` is left alone,
         so that an optimiser made at any time has all parameters. Gradients still pass through to what comes before.
 
         Args:
-            names: As in `student.named_modules()`; an empty sequence holds nothing.
+            names: As in `student.named_modules()`; an empty sequence freezes nothing.
 
         Raises:
             RequestError: The student has no such part.
@@ -137,7 +139,7 @@ class Pupil(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
-    def _held(self) -> dict[str, Tensor]:
+    def _frozen_parameters(self) -> dict[str, Tensor]:
         """The frozen parameters, by name in the student, cut off from the graph."""
         return {
             f"{name}.{inner}": parameter.detach()
@@ -146,36 +148,38 @@ class Pupil(nn.Module):
         }
 
     @torch.no_grad()
-    def _ask_teacher(self, inputs: Any) -> tuple[Any, Response]:
+    def _teach(self, inputs: Any) -> tuple[Any, Response]:
         # someone may have called `train` on the module that was handed over
         self.teacher.eval()
-        return _ask(self.teacher, self.teacher_layers, (self.for_teacher(inputs),))
+        return _respond(self.teacher, self.teacher_layers, (self.for_teacher(inputs),))
 
     @torch.no_grad()
-    def _make_adapters(self, sample: Any, config: DistilConfig) -> Adapters | None:
+    def _make_adapters(self, sample: Any, config: DistillationConfig) -> Adapters | None:
         modes = [(module, module.training) for module in self.student.modules()]
         self.student.eval()
-        response = _ask(self.student, self.layers, (sample,))[1]
+        response = _respond(self.student, self.layers, (sample,))[1]
         for module, mode in modes:
             module.training = mode
-        known = self._ask_teacher(sample)[1]
+        teacher = self._teach(sample)[1]
         terms = set(config.terms)
-        check_heads(known, response, logits="logits" in terms, boxes="boxes" in terms)
+        check_heads(teacher, response, logits="logits" in terms, boxes="boxes" in terms)
         if not terms & {"features", "attention", "channels"}:
             return None
-        return Adapters(known.features, response.features, config.stages, adapt=bool(terms & {"features", "channels"}))
+        return Adapters(
+            teacher.features, response.features, config.stages, adapt=bool(terms & {"features", "channels"})
+        )
 
 
-def _ask(
-    model: nn.Module, layers: Sequence[str], arguments: tuple[Any, ...], held: Mapping[str, Tensor] | None = None
+def _respond(
+    model: nn.Module, layers: Sequence[str], arguments: tuple[Any, ...], frozen: Mapping[str, Tensor] | None = None
 ) -> tuple[Any, Response]:
     """A model's outputs, and its response."""
-    with features_of(model, layers) as found:
-        outputs = functional_call(model, dict(held), arguments) if held else model(*arguments)
-    silent = [name for name in layers if name not in found]
+    with features_of(model, layers) as features:
+        outputs = functional_call(model, dict(frozen), arguments) if frozen else model(*arguments)
+    silent = [name for name in layers if name not in features]
     if silent:
         raise RequestError(f"Layer `{silent[0]}` did not run, so it gives no features; name another layer.")
-    return outputs, response_of(outputs, tuple(found[name] for name in layers))
+    return outputs, response_of(outputs, tuple(features[name] for name in layers))
 
 
 def _refuse_shared(whose: str, learner: nn.Module, teacher: nn.Module) -> None:

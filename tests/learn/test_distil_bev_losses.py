@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.learn.distil import focal_pairs, gaussian_heatmap, generative, masked_kl, masked_l2, terms
-from lightloom.learn.distil.ground import gaussian_radius
+from lightloom.learn.distil.bev_losses import gaussian_radius
 
 AREA = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
 SMALL = (0.0, 0.0, 0.0, 16.0, 8.0, 2.0)
@@ -155,10 +155,10 @@ def test_channels_in_perspective_views_are_the_published_sum() -> None:
     total = 0.0
     for n in range(images):
         for c in range(channels):
-            known = [math.exp(float(x) / tau) for x in teacher[n, c].flatten()]
-            learned = [math.exp(float(x) / tau) for x in student[n, c].flatten()]
-            for a, b in zip(known, learned, strict=True):
-                p, q = a / sum(known), b / sum(learned)
+            of_teacher = [math.exp(float(x) / tau) for x in teacher[n, c].flatten()]
+            of_student = [math.exp(float(x) / tau) for x in student[n, c].flatten()]
+            for a, b in zip(of_teacher, of_student, strict=True):
+                p, q = a / sum(of_teacher), b / sum(of_student)
                 total += -p * math.log(q) + p * math.log(p)
     expected = tau**2 / (channels * images) * total
     assert float(terms.channel_kl(teacher, student, tau)) == pytest.approx(expected)

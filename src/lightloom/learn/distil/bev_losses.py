@@ -1,4 +1,4 @@
-"""Terms for maps of the ground plane and for objects on it: where objects are counts, each is 0 at a match.
+"""Losses on maps in bird's-eye view (BEV) and for objects on it: where objects are counts, each is 0 at a match.
 
 Pure functions of tensors. `teacher` never needs a gradient; half precision is widened before anything is summed.
 """
@@ -129,8 +129,8 @@ def masked_kl(teacher: Tensor, student: Tensor, mask: Tensor, temperature: float
         ValueError: The shapes differ.
     """
     teacher, student = paired(teacher, student)
-    known, learned = (F.log_softmax(x / temperature, dim=1) for x in (teacher, student))
-    divergence = F.kl_div(learned, known, reduction="none", log_target=True).sum(1, keepdim=True)
+    log_teacher, log_student = (F.log_softmax(x / temperature, dim=1) for x in (teacher, student))
+    divergence = F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1, keepdim=True)
     return temperature**2 * (mask * divergence).sum() / mask.sum().clamp(min=_TINY)
 
 
@@ -172,5 +172,5 @@ def focal_pairs(teacher: Tensor, student: Tensor, weight: Tensor) -> Tensor:
         ValueError: The shapes differ.
     """
     teacher, student = paired(teacher, student)
-    known, learned = (F.normalize(x, dim=-1, eps=_SHORT) for x in (teacher, student))
-    return (weight * (known - learned).square().sum(-1)).sum() / weight.sum().clamp(min=_TINY)
+    teacher, student = (F.normalize(x, dim=-1, eps=_SHORT) for x in (teacher, student))
+    return (weight * (teacher - student).square().sum(-1)).sum() / weight.sum().clamp(min=_TINY)

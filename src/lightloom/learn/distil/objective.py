@@ -1,4 +1,4 @@
-"""Distillation as a task: another task's loss, and what the teacher knows beside it."""
+"""Distillation as an objective: another objective's loss, and beside it the distance from a teacher."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from torch.distributed import get_world_size, is_available, is_initialized
 from lightloom.common.errors import RequestError
 from lightloom.learn.distil import terms
 from lightloom.learn.distil.adapters import Stage
-from lightloom.learn.distil.config import DistilConfig, Term
-from lightloom.learn.distil.pupil import Pupil, PupilOutput
+from lightloom.learn.distil.config import DistillationConfig, Term
+from lightloom.learn.distil.model import DistillationModel, DistillationOutput
 from lightloom.learn.distil.response import Response
 from lightloom.learn.engine import Task
 
 _DENSE = 3  # axes from which on logits are one sigmoid per class and position
 
 
-class Distil:
-    """A task whose loss also asks the student of a `Pupil` to be like its teacher.
+class DistillationObjective:
+    """An objective whose loss also asks the student of a `DistillationModel` to be like its teacher.
 
-    Hand it to `fit` with the pupil as the model, and `prepare=distil.prepare`. The loss is L_task + w(t) x the weighted
-    sum of terms, each summed over stages (features) or averaged over the positions of all levels that count (heads);
-    what a guide of the pupil says is one of these terms.
+    Hand it to `fit` with the `DistillationModel`, and `prepare=objective.prepare`. The loss is L_task + w(t) x the
+    weighted sum of terms, each summed over stages (features) or averaged over the positions of all levels that
+    count (heads); what a distiller of the model adds is one of these terms.
     With strategy `two` it is the terms alone until the share `alone` of the training is done, and L_task alone from
     then on, without running the teacher.
 
-    A task that itself wraps another, as one that pays for writes, goes around this one.
+    An objective that itself wraps another, as one that pays for writes, goes around this one.
 
     Args:
         task: Loss and figures of the student itself.
-        config: Terms, weights, course; the same as the pupil's.
-        frozen: Parts of the student that the first phase of `two` holds still, as its neck and head.
+        config: Terms, weights, course; the same as the model's.
+        frozen: Parts of the student that the first phase of `two` freezes, as its neck and head.
 
     Raises:
         RequestError: Parts are to be frozen and there is only one phase.
     """
 
-    def __init__(self, task: Task, config: DistilConfig, frozen: Sequence[str] = ()) -> None:
+    def __init__(self, task: Task, config: DistillationConfig, frozen: Sequence[str] = ()) -> None:
         if frozen and config.strategy != "two":
             raise RequestError(
                 f"`frozen` names {', '.join(f'`{name}`' for name in frozen)}, which only strategy `two` freezes; "
@@ -54,59 +54,59 @@ class Distil:
         """Set weight and phase for what follows; both are functions of `done`, so a resumed training finds them again.
 
         Args:
-            model: The pupil.
+            model: A `DistillationModel`.
             done: Share of the training that is done.
 
         Raises:
-            RequestError: The model is no pupil or one for another config, a part to freeze is not there, or strategy
-                `two` runs on several processes, which would wait for the gradients of what does not train.
+            RequestError: The model is no `DistillationModel` or one for another config, a part to freeze is not there,
+                or strategy `two` runs on several processes, which would wait for the gradients of what does not train.
         """
-        if not isinstance(model, Pupil):
+        if not isinstance(model, DistillationModel):
             raise RequestError(
-                f"A distillation trains a `Pupil`, not a {type(model).__name__}; wrap the student in one."
+                f"A distillation trains a `DistillationModel`, not a {type(model).__name__}; wrap the student in one."
             )
         if model.config != self.config:
-            raise RequestError("The pupil was made for another config than the task's; give both the same one.")
+            raise RequestError("The model was built with another config than the objective's; give both the same one.")
         if self.config.strategy == "two" and _processes() > 1:
             raise RequestError(
                 "Strategy `two` leaves parts without gradients, which several processes cannot share; "
                 "run it on one process, or take strategy `single`."
             )
         self.done = done
-        model.distils = (bool(self.config.terms) or model.guide is not None) and self.config.weight(done) > 0
+        model.distils = (bool(self.config.terms) or model.distiller is not None) and self.config.weight(done) > 0
         model.freeze(self.frozen if self.config.is_alone(done) else ())
 
-    def loss(self, outputs: PupilOutput, targets: Tensor) -> Tensor:
+    def loss(self, outputs: DistillationOutput, targets: Tensor) -> Tensor:
         """The task's loss, the weighted terms, or their sum, as the phase asks.
 
         Raises:
             ValueError: The course changes and nobody called `prepare`.
         """
         if self.done is None:
-            raise ValueError("the weight or phase changes during training: hand `prepare=distil.prepare` to `fit`")
+            raise ValueError("the weight or phase changes during training: hand `prepare=objective.prepare` to `fit`")
         weight = self.config.weight(self.done)
-        if weight == 0 or not (self.config.terms or outputs.guided):
+        if weight == 0 or not (self.config.terms or outputs.distiller_terms):
             return self.task.loss(outputs.student, targets)
         pull = [weight * getattr(self.config, name) * term for name, term in self.terms(outputs).items()]
-        pull += [weight * term for term in outputs.guided.values()]
+        pull += [weight * term for term in outputs.distiller_terms.values()]
         own = [] if self.config.is_alone(self.done) else [self.task.loss(outputs.student, targets)]
         return torch.stack([*own, *pull]).sum()
 
     def evaluate(self, model: nn.Module, images: Any) -> Mapping[str, float]:
         """The task's figures of the student alone."""
-        return self.task.evaluate(model.student if isinstance(model, Pupil) else model, images)
+        return self.task.evaluate(model.student if isinstance(model, DistillationModel) else model, images)
 
-    def terms(self, outputs: PupilOutput) -> dict[str, Tensor]:
+    def terms(self, outputs: DistillationOutput) -> dict[str, Tensor]:
         """The terms of the config that have a weight, each a scalar before it, by name; for the loss, and for watching.
 
         Args:
-            outputs: Of a pupil that distils.
+            outputs: Outputs of a model that distils.
 
         Raises:
             ValueError: They hold no response of the teacher.
         """
         if outputs.teacher is None or outputs.response is None:
-            raise ValueError("the outputs hold no response of the teacher: the pupil's `distils` is off")
+            raise ValueError("the outputs hold no response of the teacher: the model's `distils` is off")
         return {name: self._term(name, outputs.teacher, outputs.response, outputs.stages) for name in self.config.terms}
 
     def _term(self, name: Term, teacher: Response, student: Response, stages: Sequence[Stage]) -> Tensor:
@@ -121,19 +121,19 @@ class Distil:
         if name == "attention":
             return terms.attention_transfer(stage.teacher, stage.student)
         if stage.adapted is None:
-            raise ValueError(f"the pupil has no adapters for `{name}`: give it the config of the task")
+            raise ValueError(f"the model has no adapters for `{name}`: give it the config of the objective")
         if name == "features":
             return terms.feature_mse(stage.teacher, stage.adapted)
         return terms.channel_kl(stage.teacher, stage.adapted, self.config.temperature)
 
     def _logits(self, teacher: Response, student: Response) -> Tensor:
         temperature = self.config.logits_temperature
-        known, learned = teacher.logits or (), student.logits or ()
-        if known[0].ndim < _DENSE:
-            levels = zip(known, learned, strict=True)
+        teacher_logits, student_logits = teacher.logits or (), student.logits or ()
+        if teacher_logits[0].ndim < _DENSE:
+            levels = zip(teacher_logits, student_logits, strict=True)
             return torch.stack([terms.logits_kl(one, other, temperature) for one, other in levels]).sum()
         weight = self._confidence(teacher)
-        return terms.dense_logits_kl(_joined(known), _joined(learned), weight, temperature)
+        return terms.dense_logits_kl(_joined(teacher_logits), _joined(student_logits), weight, temperature)
 
     def _confidence(self, teacher: Response) -> Tensor:
         objectness = None if teacher.objectness is None else _joined(teacher.objectness)
