@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
@@ -171,6 +172,10 @@ class Task(ABC, Generic[Config]):
     def chip_data(self, config: Config) -> TaskData:
         """What the network learns and is measured on once it is on a chip; the same as before unless said otherwise."""
         return self.data(config)
+
+    def example(self, data: Any) -> Any:
+        """The input of one inference, which the cost is of: the first test sample."""
+        return data.test.images[torch.tensor([0])]
 
     @abstractmethod
     def interface(self, data: Any) -> Interface:

@@ -1,0 +1,18 @@
+"""What learning on a chip is made of, which each technology of the network may add to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lightloom.learn import Objective, Thin
+from lightloom.tasks.base import Prepare
+
+
+class LearningPlan(NamedTuple):
+    """How a network learns on its chip."""
+
+    objective: Objective
+    prepare: Prepare | None = None
+    """Called before every epoch, see `learn.fit`."""
+    thin: Thin | None = None
+    """Leaves out some of the batches, see `learn.fit`."""
