@@ -10,7 +10,7 @@ from lightloom.data.nuscenes import read_moments, read_tables, scene_splits
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone
-from lightloom.tasks.detection3d import Detect3D, Detector3D, GuideConfig, build_guide, detector_size
+from lightloom.tasks.detection3d import Detect3D, Detector3D, DistillerConfig, build_distiller, detector_size
 
 torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as folder:
@@ -26,8 +26,8 @@ expert, student = (
 )
 views = scenes.images[torch.arange(len(scenes))]
 config = DistillationConfig(features=0.0)
-guide = build_guide(GuideConfig(kind="fd3d"), student, expert, views)
-model = DistillationModel(student, expert, views, config, distiller=guide)
+distiller = build_distiller(DistillerConfig(kind="fd3d"), student, expert, views)
+model = DistillationModel(student, expert, views, config, distiller=distiller)
 task = DistillationObjective(Detect3D(student), config)
 optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
 losses = []

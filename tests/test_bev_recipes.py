@@ -8,10 +8,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from lightloom.commands.detect3d import detect_moments
+from lightloom.pipeline.detect3d_cases import load_case, surroundings_of
+from lightloom.pipeline.detectors3d import build_detector3d
 
 from lightloom import learn as learning
 from lightloom.cli import main
-from lightloom.commands.detect3d import detect_moments
 from lightloom.common.errors import RequestError
 from lightloom.config import RunConfig
 from lightloom.cost import hybrid_cost
@@ -23,8 +25,6 @@ from lightloom.nn import OpticalConv2d, optical_layers
 from lightloom.nn.diffractive import DiffractiveConv2d
 from lightloom.pipeline.case_store import case_of
 from lightloom.pipeline.comparison import trainings
-from lightloom.pipeline.detect3d_cases import load_case, surroundings_of
-from lightloom.pipeline.detectors3d import build_detector3d
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve

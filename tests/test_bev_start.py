@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightloom.pipeline.detect3d_cases import _begin
+from lightloom.pipeline.detectors3d import build_detector3d
+from lightloom.pipeline.moment_pictures import camera_pictures
+from lightloom.pipeline.sweep_stages import rehearse
 from PIL import Image
 
 from lightloom.cli import main
@@ -17,10 +21,6 @@ from lightloom.config import RunConfig
 from lightloom.data.multicamera import load_multicamera
 from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
 from lightloom.pipeline.comparison import trainings
-from lightloom.pipeline.detect3d_cases import _begin
-from lightloom.pipeline.detectors3d import build_detector3d
-from lightloom.pipeline.moment_pictures import camera_pictures
-from lightloom.pipeline.sweep_stages import rehearse
 from lightloom.recipes import resolve
 from lightloom.tasks.detection3d import Detector3D
 

@@ -7,6 +7,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from lightloom.pipeline.detect_cases import load_case, scenes_of
+from lightloom.pipeline.detectors import build_detector
 from PIL import Image
 from safetensors import safe_open
 
@@ -19,8 +21,6 @@ from lightloom.data.detection.write import write_coco
 from lightloom.nn.diffractive import DiffractiveConv2d
 from lightloom.pipeline.case_store import case_of
 from lightloom.pipeline.comparison import trainings
-from lightloom.pipeline.detect_cases import load_case, scenes_of
-from lightloom.pipeline.detectors import build_detector
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightloom.pipeline.networks import build_network, lit
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.config import Case, RunConfig, SweepConfig
@@ -16,7 +17,6 @@ from lightloom.nn import AllOptical, MeshCore, SaturableAbsorber, cores
 from lightloom.pipeline import sweep_stages
 from lightloom.pipeline.comparison import overruled, summarise, trainings
 from lightloom.pipeline.context import Work
-from lightloom.pipeline.networks import build_network, lit
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve

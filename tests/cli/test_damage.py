@@ -15,7 +15,7 @@ from lightloom.cli import app
 from lightloom.common.errors import LightloomError, RequestError
 from lightloom.pipeline.context import write_summary
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.report.read import read_run
+from lightloom.report.readers.run import read_run
 
 SMALL = ["train.epochs=1", "learn.epochs=1", "data.limit=40", "model.width=2"]
 WRONG: list[Any] = [None, "text", [], {}, [1, "a"], -1, float("nan"), float("inf"), True]

@@ -15,7 +15,7 @@ from lightloom.lab.mesh.calibration import (
     identity_calibration,
     published_plan,
 )
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument, specimen_instrument
 from lightloom.lab.zeroth_order import METHODS, Method
 from lightloom.physics import mesh, phases
 
@@ -24,7 +24,7 @@ def chip_of(size: int, **changes: object) -> MeshChip:
     return preset("l2ight").replace(block_size=size, **changes)
 
 
-def hidden_meshes(instrument: SimulatedInstrument, settings: Settings) -> tuple[Tensor, Tensor]:
+def hidden_meshes(instrument: SimulatedInstrument, settings: BlockSettings) -> tuple[Tensor, Tensor]:
     chip, errors = instrument.chip, instrument._errors
     near = mesh.neighbours(chip.block_size, chip.layout, chip.field)
     u, v = (
@@ -83,7 +83,7 @@ def test_both_meshes_become_signed_identities(method: Method, on_bench) -> None:
     if method == "zgd":  # published as the worst of the three: it goes down, and no further
         assert found.history[-1] < 0.8 * found.history[0]
     else:
-        before = hidden_meshes(hidden, Settings(*(torch.zeros(4, 3).double() for _ in range(2)), torch.ones(4, 3)))
+        before = hidden_meshes(hidden, BlockSettings(*(torch.zeros(4, 3).double() for _ in range(2)), torch.ones(4, 3)))
         after = hidden_meshes(hidden, found.settings)
         for matrix, first in zip(after, before, strict=True):
             assert identity_error(matrix) < 0.05 < 0.2 < identity_error(first)

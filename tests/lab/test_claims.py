@@ -19,16 +19,16 @@ from lightloom.lab.mesh.calibration import identity_calibration
 from lightloom.lab.mesh.calibration import published_plan as calibration_plan
 from lightloom.lab.mesh.identify import (
     Identified,
-    Records,
+    Measurements,
     identify,
-    load_known,
+    load_identified,
     recalibrate,
     refine,
-    save_known,
-    to_identity,
+    save_identified,
+    settings_for_identity,
 )
 from lightloom.lab.mesh.in_situ_mapping import map_targets
-from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, SimulatedInstrument, specimen_instrument
 from lightloom.lab.mesh.mapping import measured_meshes, parallel_mapping, published_plan
 from lightloom.lab.mesh.readings import check_light
 
@@ -58,9 +58,9 @@ def faulty(fault: Fault, *, readout_std: float = 0.0, begins: int = 0, chip: Mes
     return instrument
 
 
-def some_settings(sigma: float = 1.0) -> Settings:
+def some_settings(sigma: float = 1.0) -> BlockSettings:
     phases = torch.linspace(0, 6, 18, dtype=torch.float64).view(3, 6)
-    return Settings(phases, phases.flip(0), torch.full((3, 4), sigma, dtype=torch.float64))
+    return BlockSettings(phases, phases.flip(0), torch.full((3, 4), sigma, dtype=torch.float64))
 
 
 REFUSED: dict[str, tuple[Fault, str]] = {
@@ -120,7 +120,7 @@ def test_loss_of_the_design_and_closed_attenuators_are_no_darkness(loss_db: floa
     phases = torch.zeros(2, instrument.shifters, dtype=torch.float64)
     for sigma in (1.0, 0.1, 0.0):
         asked = torch.full((2, 8), sigma, dtype=torch.float64)
-        instrument.program(Settings(phases, phases, asked))
+        instrument.program(BlockSettings(phases, phases, asked))
         check_light(chip, instrument.matrices(), asked)
     with pytest.raises(WorkError, match="Hardly any light"):
         check_light(chip, 0.05 * instrument.matrices(), torch.ones(2, 8).double())
@@ -198,11 +198,12 @@ def test_couplers_that_split_unevenly_are_said(readout_std: float, tmp_path: Pat
     assert known.repeatability.std == pytest.approx(readout_std, rel=0.3)
     assert known.caveat is not None and "The chip is not as designed: in 3 of 3 blocks" in known.caveat
     worst = max(
-        float(identity_error(made).max()) for made in true_twin(published(), 3, 1).meshes(to_identity(known.twin))
+        float(identity_error(made).max())
+        for made in true_twin(published(), 3, 1).meshes(settings_for_identity(known.twin))
     )
     assert worst > 1e-4  # of a chip as designed 1e-5: what would be claimed is not so
-    save_known(known, tmp_path / "twin.safetensors")
-    again = load_known(tmp_path / "twin.safetensors", published())
+    save_identified(known, tmp_path / "twin.safetensors")
+    again = load_identified(tmp_path / "twin.safetensors", published())
     assert (again.caveat, again.repeatability) == (known.caveat, known.repeatability)
     mapped = map_targets(uneven(0.05, readout_std), again, torch.randn(3, 4, 4).double())
     assert mapped.known.caveat is not None
@@ -241,12 +242,12 @@ def test_a_chip_that_drifts_while_it_is_measured_is_refused_or_said(drift: float
 
 
 def test_noise_is_told_by_what_was_measured_twice() -> None:
-    records = Records()
+    measurements = Measurements()
     instrument = specimen_instrument(published(), 3, readout_std=0.01)
-    assert records.repeatability() is None
+    assert measurements.repeatability() is None
     for sigma in (1.0, 0.5, 1.0, 0.2):
-        records.measure(instrument, some_settings(sigma))
-    repeated = records.repeatability()
+        measurements.measure(instrument, some_settings(sigma))
+    repeated = measurements.repeatability()
     assert repeated is not None and repeated.freedom == 3 * 16
     assert repeated.std == pytest.approx(0.01, rel=0.3)
     known = identify(specimen_instrument(published(), 3))
@@ -259,12 +260,12 @@ def test_a_file_of_an_earlier_version_says_nothing_of_repetitions(tmp_path: Path
     from safetensors.torch import save_file
 
     path = tmp_path / "twin.safetensors"
-    save_known(identify(specimen_instrument(published(), 2)), path)
+    save_identified(identify(specimen_instrument(published(), 2)), path)
     with safe_open(path, framework="pt") as opened:
         held = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
         notes = {name: text for name, text in opened.metadata().items() if name != "repeatability"}
     save_file(held, path, metadata=notes)
-    assert load_known(path, published()).repeatability is None
+    assert load_identified(path, published()).repeatability is None
 
 
 # crossbars

@@ -10,18 +10,25 @@ from torch import Tensor
 from lightloom.bench.calibrate import calibrate, identity_error, true_twin
 from lightloom.chips import MeshChip, MeshErrors, preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.mesh.identify import Records, identify, load_known, recalibrate, save_known, to_identity
+from lightloom.lab.mesh.identify import (
+    Measurements,
+    identify,
+    load_identified,
+    recalibrate,
+    save_identified,
+    settings_for_identity,
+)
 from lightloom.lab.mesh.in_situ_mapping import map_targets
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.mesh.twin import Twin
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.twin import DigitalTwin
 
 
 def published(size: int = 5) -> MeshChip:
     return preset("l2ight").replace(block_size=size)
 
 
-def identity_errors(true: Twin, twin: Twin) -> tuple[Tensor, Tensor]:
-    u, v = true.meshes(to_identity(twin))
+def identity_errors(true: DigitalTwin, twin: DigitalTwin) -> tuple[Tensor, Tensor]:
+    u, v = true.meshes(settings_for_identity(twin))
     return identity_error(u), identity_error(v)
 
 
@@ -56,7 +63,7 @@ def test_chips_of_other_kinds(chip: MeshChip) -> None:
     found = identify(specimen_instrument(chip, 4, specimen=1), seed=2)
     true = true_twin(chip, 4, 1)
     angle = torch.rand(4, chip.block_size, dtype=torch.float64).acos()
-    settings = Settings(*(5 * torch.rand_like(true.u_bias) for _ in range(2)), angle.cos())
+    settings = BlockSettings(*(5 * torch.rand_like(true.u_bias) for _ in range(2)), angle.cos())
     torch.testing.assert_close(found.twin.matrices(settings), true.matrices(settings), rtol=0, atol=1e-4)
 
 
@@ -97,13 +104,13 @@ def failing(chip: MeshChip, blocks: int) -> Failing:
 
 
 def test_a_session_that_broke_off_goes_on_without_losing_a_call(tmp_path: Path) -> None:
-    chip, records = published(4), Records()
+    chip, measurements = published(4), Measurements()
     instrument = failing(chip, 2)
     with pytest.raises(WorkError, match="cable"):
-        identify(instrument, records=records)
-    assert len(records) == 13
-    records.save(tmp_path / "records.safetensors")
-    resumed = identify(instrument, records=Records.load(tmp_path / "records.safetensors"))
+        identify(instrument, measurements=measurements)
+    assert len(measurements) == 13
+    measurements.save(tmp_path / "measurements.safetensors")
+    resumed = identify(instrument, measurements=Measurements.load(tmp_path / "measurements.safetensors"))
     whole = identify(specimen_instrument(chip, 2, specimen=3))
     assert instrument.calls == whole.calls == resumed.calls
     torch.testing.assert_close(resumed.twin.u_bias, whole.twin.u_bias)
@@ -112,15 +119,15 @@ def test_a_session_that_broke_off_goes_on_without_losing_a_call(tmp_path: Path) 
 def test_records_of_another_session_are_refused() -> None:
     known = identify(specimen_instrument(published(4), 2), seed=0)
     with pytest.raises(RequestError, match="another chip design or seed"):
-        identify(specimen_instrument(published(4), 2), seed=1, records=known.records)
+        identify(specimen_instrument(published(4), 2), seed=1, measurements=known.measurements)
 
 
 def test_a_file_without_measurements_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no measurements"):
-        Records.load(tmp_path / "missing")
+        Measurements.load(tmp_path / "missing")
     (tmp_path / "other").write_bytes(b"other")
     with pytest.raises(RequestError, match="no measurements"):
-        Records.load(tmp_path / "other")
+        Measurements.load(tmp_path / "other")
 
 
 def test_readings_that_are_not_numbers_are_refused() -> None:
@@ -128,11 +135,11 @@ def test_readings_that_are_not_numbers_are_refused() -> None:
         def matrices(self) -> Tensor:
             return super().matrices() * math.nan
 
-    chip, records = published(4), Records()
+    chip, measurements = published(4), Measurements()
     whole = specimen_instrument(chip, 2)
     with pytest.raises(WorkError, match="NaN or Inf"):
-        identify(Broken(chip, whole._errors, 2), records=records)
-    assert len(records) == 0
+        identify(Broken(chip, whole._errors, 2), measurements=measurements)
+    assert len(measurements) == 0
 
 
 @pytest.mark.parametrize("chip", [published(4).replace(field="complex"), published(4).replace(layout="butterfly")])
@@ -198,8 +205,8 @@ def test_a_known_chip_is_kept_whole_and_something_else_is_refused(tmp_path: Path
     chip = published(4)
     known = identify(specimen_instrument(chip, 3, specimen=1, readout_std=0.001))
     path = tmp_path / "twin.safetensors"
-    save_known(known, path)
-    again = load_known(path, chip)
+    save_identified(known, path)
+    again = load_identified(path, chip)
     for name in ("calls", "readout", "noise", "suspects"):
         assert getattr(again, name) == getattr(known, name)
     for name in ("u_bias", "v_gamma", "sigma_gamma", "coupling"):
@@ -210,7 +217,7 @@ def test_a_known_chip_is_kept_whole_and_something_else_is_refused(tmp_path: Path
     assert torch.equal(first.settings.u_phases, second.settings.u_phases)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(RequestError, match="no known chip"):
-        load_known(path, chip)
+        load_identified(path, chip)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 4, 9, 13])
@@ -227,15 +234,15 @@ def test_a_session_that_was_stopped_ends_as_one_that_was_not(stop: int, tmp_path
         made = specimen_instrument(chip, 2, readout_std=0.003, seed=4)
         return kind(chip, made._errors, 2, readout_std=0.003, seed=4)
 
-    records = Records()
+    measurements = Measurements()
     with pytest.raises(KeyboardInterrupt):
-        identify(instrument(Interrupted), accuracy=0.02, seed=1, records=records)
-    assert len(records) == stop
+        identify(instrument(Interrupted), accuracy=0.02, seed=1, measurements=measurements)
+    assert len(measurements) == stop
     if stop:
-        records.save(tmp_path / "records.safetensors")
-        records = Records.load(tmp_path / "records.safetensors")
-    resumed = identify(instrument(SimulatedInstrument), accuracy=0.02, seed=1, records=records)
+        measurements.save(tmp_path / "measurements.safetensors")
+        measurements = Measurements.load(tmp_path / "measurements.safetensors")
+    resumed = identify(instrument(SimulatedInstrument), accuracy=0.02, seed=1, measurements=measurements)
     whole = identify(instrument(SimulatedInstrument), accuracy=0.02, seed=1)
     assert resumed.calls == whole.calls
-    assert all(torch.equal(a, b) for a, b in zip(resumed.records.outputs, whole.records.outputs, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(resumed.measurements.outputs, whole.measurements.outputs, strict=True))
     assert torch.equal(resumed.twin.u_gamma, whole.twin.u_gamma) and torch.equal(resumed.chi2, whole.chi2)

@@ -7,11 +7,11 @@ from lightloom.bench.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
 from lightloom.lab.mesh.identify.column_scan import readout_noise, start, start_settings, turning_angles
 from lightloom.lab.mesh.identify.fit import _curvature, pack, production, unpack
-from lightloom.lab.mesh.identify.jacobians import block_slopes, block_tangents, mesh_tangents
+from lightloom.lab.mesh.identify.jacobians import block_jacobian, drive_block_jacobian, drive_mesh_jacobian
 from lightloom.lab.mesh.identify.rotation_planes import find_planes
-from lightloom.lab.mesh.identify.waveguide_graph import wires
-from lightloom.lab.mesh.instrument import Settings, specimen_instrument
-from lightloom.lab.mesh.twin import Twin
+from lightloom.lab.mesh.identify.waveguide_graph import segment_graph
+from lightloom.lab.mesh.instrument import BlockSettings, specimen_instrument
+from lightloom.lab.mesh.twin import DigitalTwin
 from lightloom.physics import mesh
 
 
@@ -35,7 +35,7 @@ def test_without_imperfections_but_bias_the_start_is_exact(size: int, layout: st
     found, true = start(chip, measured(chip, 6, 1, 0.0)), true_twin(chip, 6, 1)
     shifters = found.u_bias.shape[-1]
     u, v = 6 * torch.rand(6, shifters, dtype=torch.float64), 6 * torch.rand(6, shifters, dtype=torch.float64)
-    settings = Settings(u, v, torch.linspace(-1, 1, size, dtype=torch.float64).expand(6, size))
+    settings = BlockSettings(u, v, torch.linspace(-1, 1, size, dtype=torch.float64).expand(6, size))
     # anywhere else, not only where it was measured; the specimen's errors are single precision
     torch.testing.assert_close(found.matrices(settings), true.matrices(settings), rtol=0, atol=1e-5)
 
@@ -65,7 +65,7 @@ def test_the_start_takes_two_calls_per_waveguide_and_two_more() -> None:
 
 @pytest.mark.parametrize("layout", ["rectangle", "triangle"])
 def test_segments_join_what_the_wiring_joins(layout: str) -> None:
-    chain, mzis = wires(5, layout), mesh.mzi_count(5, layout)
+    chain, mzis = segment_graph(5, layout), mesh.mzi_count(5, layout)
     assert len(chain.after) == 5 + 4 * mzis
     for side, table in ((chain.before, chain.outputs), (chain.after, chain.inputs)):
         for mzi, pair in enumerate(table.tolist()):
@@ -99,9 +99,9 @@ def test_slopes_of_a_block_are_the_derivatives_of_its_matrix() -> None:
 
     jacobian = torch.autograd.functional.jacobian(made, tuple(parts))
     expected = torch.cat([part.squeeze(-2).squeeze(0).permute(2, 0, 1) for part in jacobian])
-    matrices, slopes = block_slopes(twin, *parts)
+    matrices, jacobian = block_jacobian(twin, *parts)
     torch.testing.assert_close(matrices, made(*parts))
-    torch.testing.assert_close(slopes[0], expected)
+    torch.testing.assert_close(jacobian[0], expected)
 
 
 def test_tangents_see_gamma_and_crosstalk() -> None:
@@ -111,20 +111,20 @@ def test_tangents_see_gamma_and_crosstalk() -> None:
     ahead, behind = drives.clone(), drives.clone()
     ahead[0, 4] += step
     behind[0, 4] -= step
-    slope = mesh_tangents(twin, drives, twin.u_gamma, twin.u_bias)[1][0, 4]
-    made = [mesh_tangents(twin, at, twin.u_gamma, twin.u_bias)[0][0] for at in (ahead, behind)]
+    slope = drive_mesh_jacobian(twin, drives, twin.u_gamma, twin.u_bias)[1][0, 4]
+    made = [drive_mesh_jacobian(twin, at, twin.u_gamma, twin.u_bias)[0][0] for at in (ahead, behind)]
     torch.testing.assert_close(slope, (made[0] - made[1]) / (2 * step), rtol=0, atol=1e-8)
     angles = torch.rand(1, 5, dtype=torch.float64)
-    in_block = block_tangents(twin, drives, drives, angles)[1][0, 4]
-    blocks = [block_tangents(twin, at, drives, angles)[0][0] for at in (ahead, behind)]
+    in_block = drive_block_jacobian(twin, drives, drives, angles)[1][0, 4]
+    blocks = [drive_block_jacobian(twin, at, drives, angles)[0][0] for at in (ahead, behind)]
     torch.testing.assert_close(in_block, (blocks[0] - blocks[1]) / (2 * step), rtol=0, atol=1e-8)
 
 
 def test_curvature_is_the_square_of_the_jacobian() -> None:
     chip = published(4)
-    twin = unpack(pack(Twin.nominal(chip, 2)) + 0.1 * torch.randn(2, 29, dtype=torch.float64), chip)
+    twin = unpack(pack(DigitalTwin.nominal(chip, 2)) + 0.1 * torch.randn(2, 29, dtype=torch.float64), chip)
     shape = (3, 2)
-    settings = Settings(*(2 * torch.rand(*shape, count, dtype=torch.float64) for count in (6, 6, 4)))
+    settings = BlockSettings(*(2 * torch.rand(*shape, count, dtype=torch.float64) for count in (6, 6, 4)))
     settings = settings._replace(sigma=settings.sigma - 1)
     jacobian = torch.autograd.functional.jacobian(lambda x: unpack(x, chip).matrices(settings), pack(twin))
     prior = production(chip, 2)

@@ -8,7 +8,7 @@ from lightloom.bench.calibrate import true_twin
 from lightloom.bench.map import map as map_bench
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError
-from lightloom.lab.mesh.identify import identify, to_targets
+from lightloom.lab.mesh.identify import identify, settings_for_targets
 from lightloom.lab.mesh.in_situ_mapping import map_targets
 from lightloom.lab.mesh.instrument import Instrument, specimen_instrument
 
@@ -40,8 +40,8 @@ def test_it_works_through_any_instrument(on_bench: Callable[[Instrument], Instru
 def test_joint_levels_beat_plain_rounding() -> None:
     exact, coarse = CHIP.replace(weight_bits=None), CHIP
     targets = torch.randn(32, 5, 5, dtype=torch.float64)
-    free, free_gain = to_targets(true_twin(exact, 32, 0), targets)
-    joint, joint_gain = to_targets(true_twin(coarse, 32, 0), targets)
+    free, free_gain = settings_for_targets(true_twin(exact, 32, 0), targets)
+    joint, joint_gain = settings_for_targets(true_twin(coarse, 32, 0), targets)
     twin = true_twin(coarse, 32, 0)
     rounded = distance(free_gain.view(-1, 1, 1) * twin.matrices(free), targets).mean()
     settled = distance(joint_gain.view(-1, 1, 1) * twin.matrices(joint), targets).mean()
@@ -55,11 +55,11 @@ def test_looking_at_the_result_helps_where_reading_is_noisy() -> None:
     known = identify(instrument, budget=20)
     true = true_twin(CHIP, 16, 1)
     missed = []
-    for looks in (0, 8):
-        mapped = map_targets(instrument, known, targets, looks=looks)
+    for verify_calls in (0, 8):
+        mapped = map_targets(instrument, known, targets, verify_calls=verify_calls)
         missed.append(distance(mapped.gain.view(-1, 1, 1) * true.matrices(mapped.settings), targets).mean())
     assert missed[1] < 0.8 * missed[0]
-    assert len(known.records) == 20  # what was known is left as it was
+    assert len(known.measurements) == 20  # what was known is left as it was
 
 
 def test_targets_of_any_scale_rank_and_sign() -> None:
@@ -68,7 +68,7 @@ def test_targets_of_any_scale_rank_and_sign() -> None:
     targets[1] = 1e-6 * torch.randn(5, 5)
     targets[2] = torch.outer(torch.randn(5), torch.randn(5))
     targets[3] = -torch.eye(5)
-    settings, gain = to_targets(twin, targets)
+    settings, gain = settings_for_targets(twin, targets)
     made = gain.view(-1, 1, 1) * twin.matrices(settings)
     assert distance(made[1:], targets[1:]).max() < 3e-3
     assert made[0].abs().max() < 0.05 and made.isfinite().all()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument, specimen_instrument
 from lightloom.physics import mesh, phases
 
 CHIPS: dict[str, dict[str, Any]] = {
@@ -26,13 +26,13 @@ def chip_of(changes: dict[str, Any]) -> MeshChip:
     return preset("l2ight").replace(**({"block_size": 5} | changes))
 
 
-def some_settings(instrument: Instrument) -> Settings:
+def some_settings(instrument: Instrument) -> BlockSettings:
     wide = (instrument.blocks, instrument.shifters)
     u, v = (7 * torch.randn(wide, dtype=torch.float64) for _ in range(2))
-    return Settings(u, v, 2 * torch.rand(instrument.blocks, instrument.size, dtype=torch.float64) - 1)
+    return BlockSettings(u, v, 2 * torch.rand(instrument.blocks, instrument.size, dtype=torch.float64) - 1)
 
 
-def truth(instrument: SimulatedInstrument, settings: Settings) -> Tensor:
+def truth(instrument: SimulatedInstrument, settings: BlockSettings) -> Tensor:
     """U Sigma V from the hidden errors, by the public physics."""
     chip, errors = instrument.chip, instrument._errors
     made = []

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.errors import RequestError
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument, specimen_instrument
 from lightloom.lab.mesh.mapping import (
     Mapped,
     MappingLoss,
@@ -62,7 +62,7 @@ def test_a_perfect_chip_makes_the_target_with_phases_and_sigma_alone(size: int, 
 def test_the_meshes_are_measured_up_to_signs_that_cancel() -> None:
     instrument = specimen_instrument(chip_of(6), 5, specimen=1)
     shape = (5, instrument.shifters)
-    settings = Settings(*(6 * torch.rand(shape, dtype=torch.float64) for _ in range(2)), torch.ones(5, 6).double())
+    settings = BlockSettings(*(6 * torch.rand(shape, dtype=torch.float64) for _ in range(2)), torch.ones(5, 6).double())
     u, v = measured_meshes(instrument, settings)
     assert instrument.calls == 2
     instrument.program(settings)
@@ -115,7 +115,7 @@ def test_pseudo_identities_of_any_sign_serve_as_well_as_exact_meshes() -> None:
     start = replace(start, settings=start.settings._replace(u_phases=start.settings.u_phases + 0.3))
     opened = torch.ones(3, 4, dtype=torch.float64)
     turned = math.pi * torch.randint(2, (2, 3, instrument.shifters)).double()  # half turns: identities with signs
-    identity = Settings(turned[0], turned[1], opened)
+    identity = BlockSettings(turned[0], turned[1], opened)
     instrument.program(identity)
     assert (instrument.matrices().diagonal(dim1=1, dim2=2) < 0).any()
     through = project_sigma(instrument, wanted, replace(start, calls=0), identity)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lightloom import chips
-from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.instrument import BlockSettings
 from lightloom.lab.mesh.mapping import ideal_settings
 from lightloom.lab.network import racks
 from lightloom.nn import convert, install, optical_layers
@@ -65,7 +65,7 @@ def test_settings_are_copied_not_shared() -> None:
     (rack,) = racks(model)
     zeros = torch.zeros(8, 36, dtype=torch.float64)
     sigma = torch.ones(8, 9, dtype=torch.float64)
-    rack.store(Settings(zeros, zeros, sigma), torch.full((8,), 2.0, dtype=torch.float64))
+    rack.store(BlockSettings(zeros, zeros, sigma), torch.full((8,), 2.0, dtype=torch.float64))
     core = optical_layers(model)["0"].core
     assert torch.equal(core.sigma.detach(), torch.full_like(core.sigma, 2.0))
     with torch.no_grad():
@@ -77,7 +77,7 @@ def test_a_drive_at_the_top_of_its_range_stays_there_in_single_precision() -> No
     model = network(L2IGHT).float()
     (rack,) = racks(model)
     top = torch.full((8, 36), 2 * torch.pi - 1e-12, dtype=torch.float64)
-    settings = Settings(top, top, torch.linspace(-0.9, 0.8, 9, dtype=torch.float64).expand(8, -1))
+    settings = BlockSettings(top, top, torch.linspace(-0.9, 0.8, 9, dtype=torch.float64).expand(8, -1))
     gain = torch.full((8,), 1.5, dtype=torch.float64)
     rack.store(settings, gain)
     rack.instrument.program(settings)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.mesh.instrument import Instrument, Settings, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, specimen_instrument
 from lightloom.lab.remote import BINARY, PROGRAM, SHAPE, RemoteInstrument, TransportError, to_bytes
 from lightloom.lab.robust import RobustInstrument
 
@@ -28,10 +28,10 @@ def bench(**changes: Any) -> Instrument:
     return specimen_instrument(preset("l2ight").replace(**({"block_size": 3} | changes)), 2, specimen=1)
 
 
-def some_settings(instrument: Instrument) -> Settings:
+def some_settings(instrument: Instrument) -> BlockSettings:
     wide = (instrument.blocks, instrument.shifters)
     u, v = (9 * torch.randn(wide, dtype=torch.float64) for _ in range(2))
-    return Settings(u, v, 2 * torch.rand(instrument.blocks, instrument.size, dtype=torch.float64) - 1)
+    return BlockSettings(u, v, 2 * torch.rand(instrument.blocks, instrument.size, dtype=torch.float64) - 1)
 
 
 @pytest.mark.parametrize("field", ["real", "complex"])
@@ -261,7 +261,7 @@ def outputs(values: list[float], shape: str = "1,2,2", program: str = "p1") -> b
 
 
 PROGRAMMED = answer(b'{"program": "p1"}')
-SOME = Settings(*(torch.zeros(1, 1).double() for _ in range(2)), torch.ones(1, 2).double())
+SOME = BlockSettings(*(torch.zeros(1, 1).double() for _ in range(2)), torch.ones(1, 2).double())
 GOOD = [1.0, 2.0, 3.0, 4.0]
 
 
@@ -276,7 +276,7 @@ GOOD = [1.0, 2.0, 3.0, 4.0]
         (answer(design(1 << 40)), RequestError, "blocks"),
         (answer(design().replace(b"crosstalk", b"crosstaik")), RequestError, "unknown key `crosstaik`"),
         (answer(bytes(100_000)), TransportError, "more than the 65536 bytes"),
-        (answer(b"", status="302 Found"), TransportError, "failed .302."),
+        (answer(b"", status="302 SearchResult"), TransportError, "failed .302."),
         (answer(b'{"detail": "x"}', status="500 Oh"), TransportError, "'x'"),
         (answer(b"<html>", status="404 No"), RequestError, "404"),
         (b"SSH-2.0\r\n\r\n", TransportError, "connection .* failed"),
@@ -343,7 +343,7 @@ class Failing(Instrument):
         super().__init__(preset("l2ight").replace(block_size=2), 1)
         self.failures, self.programs = failures, 0
 
-    def program(self, settings: Settings) -> None:
+    def program(self, settings: BlockSettings) -> None:
         self.programs += 1
 
     def measure(self, inputs: Tensor) -> Tensor:

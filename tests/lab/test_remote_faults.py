@@ -22,7 +22,7 @@ from torch import Tensor
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.lab.mesh.identify import identify
-from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, SimulatedInstrument, specimen_instrument
 from lightloom.lab.protocol import Reply, Request, shape_text, to_bytes
 from lightloom.lab.remote import RemoteInstrument, TransportError
 from lightloom.lab.robust import RobustInstrument
@@ -159,7 +159,7 @@ class Bench:
     def __init__(self, offer: Callable[..., str]) -> None:
         hidden = specimen_instrument(CHIP, 1, specimen=4)
         shifters = torch.full((1, 3), 0.5, dtype=torch.float64)
-        self.settings = Settings(shifters, 3 * shifters, 1.5 * shifters)
+        self.settings = BlockSettings(shifters, 3 * shifters, 1.5 * shifters)
         hidden.program(self.settings)
         hidden.matrices()  # the first of a process loads what it needs, and no time-out should meet that
         self.chip = Recording(CHIP, hidden._errors, 1, readout_std=0.01)
@@ -238,7 +238,7 @@ def test_a_changed_description_of_the_chip_is_not_believed(bench: Bench) -> None
         [cut(0.9)],
         [cut(0.99), lose],
         [lambda message: b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"],
-        [lambda message: b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"],
+        [lambda message: b"HTTP/1.1 302 SearchResult\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"],
         [lambda message: b"\x00\xff garbage \r\n\r\n" + message],
         [lambda message: message.replace(b"x-lightloom-checksum", b"x-lightloom-checksun")],
         [lambda message: message[: -8 * 9] + bytes(8 * 9)],
@@ -405,7 +405,7 @@ class Plain(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         values = torch.frombuffer(bytearray(body), dtype=torch.float64)
         if self.path == "/v1/program":
-            self.chip.program(Settings(*(part[None] for part in values.split(3))))
+            self.chip.program(BlockSettings(*(part[None] for part in values.split(3))))
             self.answer(b'{"program": "1"}')
             return
         outputs = self.chip.measure(values.view(3, -1))
@@ -434,7 +434,7 @@ def test_where_a_server_knows_no_numbers_each_sending_counts(
     with RemoteInstrument(url) as remote:
         assert "sends no checksums" in caplog.text and "Update its server" in caplog.text
         zeros = torch.zeros(1, 3, dtype=torch.float64)
-        remote.program(Settings(zeros, zeros, zeros + 1))
+        remote.program(BlockSettings(zeros, zeros, zeros + 1))
         for vectors in (3, 1, 7, 4):
             remote.measure(torch.rand(3, vectors))
         assert remote.calls == chip.calls == 2 * (1 + 1 + 3 + 2)
@@ -445,6 +445,6 @@ def test_what_a_server_without_checksums_sends_is_a_number_at_least(plain: tuple
     chip.measure = lambda inputs: torch.full((1, 3, inputs.shape[-1]), math.nan, dtype=torch.float64)  # type: ignore[method-assign]
     with RemoteInstrument(url) as remote:
         zeros = torch.zeros(1, 3, dtype=torch.float64)
-        remote.program(Settings(zeros, zeros, zeros + 1))
+        remote.program(BlockSettings(zeros, zeros, zeros + 1))
         with pytest.raises(TransportError, match="9 of 9 outputs are NaN or Inf"):
             remote.matrices()

@@ -17,7 +17,7 @@ from torch import Tensor
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.lab.mesh.identify import identify
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument, specimen_instrument
 from lightloom.lab.protocol import BINARY, Request
 from lightloom.lab.remote import HeldError, RemoteInstrument, TransportError
 from lightloom.lab.robust import RobustInstrument
@@ -33,9 +33,9 @@ def bench() -> SimulatedInstrument:
     return specimen_instrument(CHIP, 1, specimen=2)
 
 
-def settings(value: float = 0.5) -> Settings:
+def settings(value: float = 0.5) -> BlockSettings:
     shifters = torch.full((1, 3), value, dtype=torch.float64)
-    return Settings(shifters, shifters, torch.ones_like(shifters))
+    return BlockSettings(shifters, shifters, torch.ones_like(shifters))
 
 
 # who holds the chip

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from lightloom.bench.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
-from lightloom.lab.mesh.instrument import Settings, specimen_instrument
-from lightloom.lab.mesh.twin import Twin, attenuation, drive
+from lightloom.lab.mesh.instrument import BlockSettings, specimen_instrument
+from lightloom.lab.mesh.twin import DigitalTwin, attenuation, drive
 
 
-def random_settings(chip: MeshChip, blocks: int, *lead: int) -> Settings:
+def random_settings(chip: MeshChip, blocks: int, *lead: int) -> BlockSettings:
     shifters = chip.block_size * (chip.block_size - 1) // 2
     u, v = (2 * math.pi * torch.rand(*lead, blocks, shifters, dtype=torch.float64) for _ in range(2))
-    return Settings(u, v, (math.pi * torch.rand(*lead, blocks, chip.block_size, dtype=torch.float64)).cos())
+    return BlockSettings(u, v, (math.pi * torch.rand(*lead, blocks, chip.block_size, dtype=torch.float64)).cos())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_twin_with_the_true_errors_is_the_chip(chip: MeshChip) -> None:
 def test_records_in_front_are_batches() -> None:
     chip = preset("l2ight").replace(block_size=4)
     twin, settings = true_twin(chip, 2, 0), random_settings(chip, 2, 3)
-    one = twin.matrices(Settings(*(part[1] for part in settings)))
+    one = twin.matrices(BlockSettings(*(part[1] for part in settings)))
     torch.testing.assert_close(twin.matrices(settings)[1], one, rtol=0, atol=1e-14)
 
 
@@ -45,7 +45,7 @@ def test_select_keeps_the_blocks_asked_for() -> None:
     chip = preset("l2ight").replace(block_size=4)
     twin, settings = true_twin(chip, 3, 0), random_settings(chip, 3)
     some = torch.tensor([2, 0])
-    chosen = twin.select(some).matrices(Settings(*(part[some] for part in settings)))
+    chosen = twin.select(some).matrices(BlockSettings(*(part[some] for part in settings)))
     torch.testing.assert_close(chosen, twin.matrices(settings)[some], rtol=0, atol=1e-14)
 
 
@@ -68,7 +68,7 @@ def test_an_attenuator_has_its_levels_in_angle() -> None:
 def test_flipping_the_sign_of_a_mode_in_u_and_v_is_the_same_block() -> None:
     """The freedom that the docstring names; at k = 2 one phase alone takes it, half a turn on in both meshes."""
     chip = preset("ideal").replace(block_size=2)
-    twin, settings = Twin.nominal(chip, 2), random_settings(chip, 2)
+    twin, settings = DigitalTwin.nominal(chip, 2), random_settings(chip, 2)
     other = replace(twin, u_bias=twin.u_bias + math.pi, v_bias=twin.v_bias + math.pi)
     close(twin.matrices(settings), other.matrices(settings))
 

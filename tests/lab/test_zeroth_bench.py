@@ -6,7 +6,7 @@ import torch
 
 from lightloom.bench.zeroth_order import LoopChip, zeroth_order
 from lightloom.chips import preset
-from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument
+from lightloom.lab.mesh.instrument import BlockSettings, SimulatedInstrument
 from lightloom.physics import compiled, mesh
 
 
@@ -25,7 +25,7 @@ def test_the_loop_is_the_same_chip() -> None:
     chip = preset("l2ight").replace(block_size=5)
     errors = chip.specimen(3).mesh_errors("bench", (4,), mesh.phase_count(5, "rectangle", "real"))
     loop = LoopChip(chip, [None if error is None else error.double().numpy() for error in errors])
-    settings = Settings(*(9 * torch.randn(4, n, dtype=torch.float64) for n in (10, 10)), torch.rand(4, 5).double())
+    settings = BlockSettings(*(9 * torch.randn(4, n, dtype=torch.float64) for n in (10, 10)), torch.rand(4, 5).double())
     instrument = SimulatedInstrument(chip, errors, 4)
     instrument.program(settings)
     u, v = loop.mesh(settings.u_phases.numpy(), 0), loop.mesh(settings.v_phases.numpy(), 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.lab.zeroth_order import METHODS, Method, Plan, Restart, Steps, minimise, published_steps
+from lightloom.lab.zeroth_order import METHODS, Method, Restart, SearchPlan, Steps, minimise, published_steps
 
 WIDE = torch.float64
 
@@ -33,9 +33,9 @@ class Bowl:
         return self.losses[-1].clone()
 
 
-def plan(method: Method = "zcd", epochs: int = 30, **changes: object) -> Plan:
+def plan(method: Method = "zcd", epochs: int = 30, **changes: object) -> SearchPlan:
     values: dict[str, object] = {"steps": Steps(start=0.1, decay=0.9)}
-    return Plan(method, epochs, **(values | changes))  # type: ignore[arg-type]
+    return SearchPlan(method, epochs, **(values | changes))  # type: ignore[arg-type]
 
 
 def centres(blocks: int = 5, phases: int = 6) -> Tensor:

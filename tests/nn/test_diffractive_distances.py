@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import DiffractiveChip
-from lightloom.chips.diffractive_presets import DIFFRACTIVE
+from lightloom.chips.diffractive import DIFFRACTIVE
 from lightloom.common.errors import RequestError
 from lightloom.nn import DiffractiveConv2d, DiffractiveNetwork
 from lightloom.nn.diffractive.axis import OpticalAxis

@@ -114,7 +114,7 @@ def test_weights_are_those_of_each_specimen(name: str) -> None:
     torch.manual_seed(0)
     model = convert(nn.Conv2d(4, 6, 3, groups=2), CHIPS[name]).model
     (layer,) = optical_layers(model).values()
-    made = layer.core.weights_on(SEEDS)
+    made = layer.core.specimen_weights(SEEDS)
     wanted = []
     for seed in SEEDS:
         install(model, seed)
@@ -297,10 +297,10 @@ def test_layers_that_only_look_plain_are_not_taken_for_plain_ones() -> None:
 def test_a_seed_names_the_same_chip_whatever_the_default_type_is() -> None:
     for chip in (MESH, PCM):
         model = convert(nn.Linear(6, 5), chip).model
-        wanted = model.core.weights_on(SEEDS)
+        wanted = model.core.specimen_weights(SEEDS)
         torch.set_default_dtype(torch.float64)
         try:
-            torch.testing.assert_close(model.core.weights_on(SEEDS), wanted, rtol=0, atol=0)
+            torch.testing.assert_close(model.core.specimen_weights(SEEDS), wanted, rtol=0, atol=0)
             install(model, SEEDS[0])
             torch.testing.assert_close(model.core.weight().detach(), wanted[0], rtol=1e-5, atol=1e-6)
         finally:

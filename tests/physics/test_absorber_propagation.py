@@ -11,7 +11,7 @@ from scipy.special import lambertw, wrightomega
 from torch import Tensor
 
 from lightloom.physics.absorber import Broadening, Medium, log_transmission, respond
-from lightloom.physics.absorber.propagation import Passage, _integrated, passage
+from lightloom.physics.absorber.propagation import Transmission, _integrated, transmission
 
 LIGHT = torch.logspace(-6, 5, 400, dtype=torch.float64)
 
@@ -67,7 +67,7 @@ def test_propagation_is_the_solution_of_its_equation(depth: float, broadening: B
 @pytest.mark.parametrize("depth", [0.7, 10.2, 31.0, 99.0, -1.2, -9.9, -30.3])
 def test_integration_agrees_with_the_implicit_solution_within_its_error(depth: float, broadening: Broadening) -> None:
     at = torch.tensor(depth, dtype=torch.float64)
-    exact: Passage = passage(LIGHT, at, Medium(form="propagated", broadening=broadening))
+    exact: Transmission = transmission(LIGHT, at, Medium(form="propagated", broadening=broadening))
     made = _integrated(LIGHT, at, 0.0, broadening)
     assert float((made.log_share - exact.log_share).abs().max()) < 2e-5
     torch.testing.assert_close(made.rise, exact.rise, rtol=1e-4, atol=1e-5)

@@ -13,10 +13,10 @@ import pytest
 
 from lightloom.common.errors import RequestError
 from lightloom.report import write_report
-from lightloom.report.absorberplots import absorber_plots, mismatch
-from lightloom.report.angleplots import angle_plots, watched
-from lightloom.report.read import read_run
-from lightloom.report.read_sweep import Curve
+from lightloom.report.plots.absorber import absorber_plots, mismatch
+from lightloom.report.plots.angles import angle_plots, watched
+from lightloom.report.readers.run import read_run
+from lightloom.report.readers.sweep import Curve
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 DEPTHS = (1.0, 10.0)

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lightloom.report.birdview import MOST_BOXES, MOST_QUERIES, bird_plot, bird_view, matches, surest, told
-from lightloom.report.groundmaps import ground_map
-from lightloom.report.pictures import colour
-from lightloom.report.read_detection3d import Box3D, Found3D
-from lightloom.report.sheets import LEVELS
+from lightloom.report.pictures.bird_view import MOST_BOXES, MOST_QUERIES, bird_plot, bird_view, matches, surest, told
+from lightloom.report.pictures.boxes2d import colour
+from lightloom.report.pictures.ground_maps import ground_map
+from lightloom.report.pictures.sheets import LEVELS
+from lightloom.report.readers.detection3d import Box3D, Found3D
 
 AREA = (-20.0, -10.0, -5.0, 30.0, 30.0, 3.0)  # 50 m along x, 40 m along y
 SCALE = 400 / 40

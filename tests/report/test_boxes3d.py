@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lightloom.data.nuscenes.geometry import box_corners
-from lightloom.report.boxes3d import NEAR, annotate3d, corners, wires
-from lightloom.report.pictures import colour
+from lightloom.report.pictures.boxes2d import colour
+from lightloom.report.pictures.boxes3d import NEAR, annotate3d, corners, wires
 
 SIZE = (200, 120)
 FOCAL = 100.0

@@ -12,9 +12,9 @@ import yaml
 
 from lightloom.common.errors import RequestError
 from lightloom.report import compare
-from lightloom.report.comparepage import sections
-from lightloom.report.comparetables import Table, ratio
-from lightloom.report.read import read_run
+from lightloom.report.pages.compare import sections
+from lightloom.report.pages.compare_tables import Table, ratio
+from lightloom.report.readers.run import read_run
 
 HOSTILE = """</script><script>alert(1)</script>"'&{{ 7*7 }}"""
 

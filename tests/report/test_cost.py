@@ -11,9 +11,9 @@ import pytest
 
 from lightloom.common.errors import RequestError
 from lightloom.report import write_report
-from lightloom.report.bill import bill
-from lightloom.report.billplots import bill_plots
-from lightloom.report.read_cost import Cost
+from lightloom.report.pages.layer_costs import bill
+from lightloom.report.plots.layer_costs import bill_plots
+from lightloom.report.readers.cost import Cost
 from lightloom.report.units import amount, db, dbm
 
 WHOLE: dict[str, Any] = {

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lightloom.common.errors import RequestError
-from lightloom.report.explore_page import frugal, most_accurate, story, write_explore_report
-from lightloom.report.exploreplots import effect_plots, spread_plot, values_of
-from lightloom.report.layerscan import sensitivity_plot
-from lightloom.report.paretoplots import numbers, plane_front, ranked, trade_plots
-from lightloom.report.read_explore import Exploration, Sensitivity, read_exploration
+from lightloom.report.pages.explore import frugal, most_accurate, story, write_explore_report
+from lightloom.report.plots.explore import effect_plots, spread_plot, values_of
+from lightloom.report.plots.layer_scan import sensitivity_plot
+from lightloom.report.plots.pareto import numbers, plane_front, ranked, trade_plots
+from lightloom.report.readers.exploration import Exploration, Sensitivity, read_exploration
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 

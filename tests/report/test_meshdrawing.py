@@ -17,9 +17,9 @@ from safetensors.numpy import save_file
 from lightloom.common.errors import RequestError
 from lightloom.physics import mesh as physics
 from lightloom.report import write_report
-from lightloom.report.meshdrawing import Block, mesh_plot, mesh_plots, shifter_power
-from lightloom.report.read import read_run
-from lightloom.report.schematic import PITCH, Schematic, schematic
+from lightloom.report.plots.mesh_drawing import Block, mesh_plot, mesh_plots, shifter_power
+from lightloom.report.plots.schematic import PITCH, Schematic, schematic
+from lightloom.report.readers.run import read_run
 
 MESHES = [
     (2, "rectangle", "real"),

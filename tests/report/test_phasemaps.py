@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from lightloom.common.errors import RequestError
 from lightloom.report import write_report
-from lightloom.report.phasemaps import phase_error, tiles
+from lightloom.report.plots.phase_maps import phase_error, tiles
 
 
 def test_phase_error_goes_the_short_way_round() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightloom.report.pictures import PALETTE, annotate, colour, ink
-from lightloom.report.sheets import LEVELS, coloured, enlarged, gif, montage, spanned
+from lightloom.report.pictures.boxes2d import PALETTE, annotate, colour, ink
+from lightloom.report.pictures.sheets import LEVELS, coloured, enlarged, gif, montage, spanned
 
 GREY = np.full((3, 80, 120), 128, dtype=np.uint8)
 BOX = [20.0, 30.0, 60.0, 70.0]

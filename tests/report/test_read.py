@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from lightloom.common.errors import RequestError
 from lightloom.report import write_report
-from lightloom.report.read import flatten, read_run
+from lightloom.report.readers.run import flatten, read_run
 
 CASE = {
     "state": "programmed",

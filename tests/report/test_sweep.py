@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from lightloom.common.errors import RequestError
 from lightloom.report import units, write_report
-from lightloom.report.lines import MOST_LINES, accuracy_axis, spread_out, strokes, x_axis
-from lightloom.report.read import read_run
-from lightloom.report.read_sweep import by_series
-from lightloom.report.sweepplots import sweep_plots
+from lightloom.report.plots.line_styles import MOST_LINES, accuracy_axis, spread_out, strokes, x_axis
+from lightloom.report.plots.sweep import sweep_plots
+from lightloom.report.readers.run import read_run
+from lightloom.report.readers.sweep import by_series
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 DEPTHS = (0.1, 1.0, 10.0)

@@ -14,8 +14,8 @@ from matplotlib.image import imread
 from safetensors.numpy import save_file
 
 from lightloom.report import write_report
-from lightloom.report.read import read_run
-from lightloom.report.wearplots import levels_plot, wear_plots
+from lightloom.report.plots.wear import levels_plot, wear_plots
+from lightloom.report.readers.run import read_run
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 

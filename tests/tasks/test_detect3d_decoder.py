@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
-from lightloom.tasks.detection3d.cross_attention import CameraSampling, GroundSampling
+from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.decoder import Decoder
-from lightloom.tasks.detection3d.deformable import Aimed
+from lightloom.tasks.detection3d.deformable import SamplingLocations
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, to_metres
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 AREA = (-10.0, -6.0, -3.0, 10.0, 6.0, 1.0)
 FRAME = (32, 48)
@@ -98,9 +98,9 @@ def test_a_recorder_sees_the_aim_of_every_layer(config: Detector3DConfig) -> Non
     for layer in decoder.layers:
         layer.cross.combine = watched(layer.cross.combine, seen)  # type: ignore[method-assign]
 
-    def record(layer: int, attention: GroundSampling | CameraSampling, aimed: Aimed) -> None:
+    def record(layer: int, attention: BEVCrossAttention | CameraCrossAttention, sampling: SamplingLocations) -> None:
         values = attention.project_values(source)
-        recorded.append((layer, attention.gather(values, aimed), aimed.locations))
+        recorded.append((layer, attention.sample_values(values, sampling), sampling.locations))
 
     plain = decoder(source)
     seen.clear()
@@ -161,11 +161,11 @@ def bilinear(plane: Tensor, x: float, y: float) -> float:
 def test_detr3d_samples_as_published(hits_only: bool) -> None:
     """Sigmoid weights of every camera and level, over the cameras that see the reference point."""
     config = CAMERAS.replace(hits_only=hits_only)
-    cross = CameraSampling(config)
+    cross = CameraCrossAttention(config)
     nn.init.normal_(cross.weigh.weight)
     given, query, references = cameras(), torch.randn(2, 5, 8), torch.rand(2, 5, 3)
     with torch.no_grad():
-        seen = cross.look(given, cross.aim(query, references, given))
+        seen = cross.attend(given, cross.sampling_locations(query, references, given))
         weights = cross.weigh(query).sigmoid().view(2, 5, 4, 2)
     looked = 0
     for sample in range(2):

@@ -92,8 +92,8 @@ def test_what_comes_out(config: Detector3DConfig) -> None:
     detector, given = build(config), views()
     output = detector(given)
     assert [tuple(level.shape) for level in output.features] == [(8, 16, 8, 12), (8, 16, 4, 6)]
-    assert (output.ground is None) == (config.kind == "detr3d")
-    assert output.ground is None or output.ground.shape == (2, 16, 8, 8)
+    assert (output.bev is None) == (config.kind == "detr3d")
+    assert output.bev is None or output.bev.shape == (2, 16, 8, 8)
     assert output.class_logits.shape == (2, 2, 12, 3) and output.codes.shape == (2, 2, 12, 10)
     (first, second) = detector.detect(output)
     assert first.boxes.shape == (20, 9) and first.scores.shape == second.labels.shape == (20,)
@@ -155,7 +155,7 @@ def test_shrinking_is_averaging_the_images_first(config: Detector3DConfig) -> No
     again = detector.cameras(shrunk.features, given)
     detector.config = config
     assert same(shrunk, detector(small))
-    looked = detector.look(small, -1)
+    looked = detector.camera_maps(small, -1)
     assert again.frame == looked.frame and torch.equal(again.extent, looked.extent)
     torch.testing.assert_close(again.project, looked.project)
 
@@ -164,14 +164,14 @@ def test_the_past_is_seen_in_turn_and_warped() -> None:
     """Three moments by hand, each with the map of the one before."""
     detector, given = build(), views(moments=3)
     assert detector.encoder is not None
-    from lightloom.tasks.detection3d.encoder import Before
+    from lightloom.tasks.detection3d.encoder import PreviousBEV
 
     with torch.no_grad():
-        ground = detector.encoder(detector.look(given, 0))
+        bev = detector.encoder(detector.camera_maps(given, 0))
         for moment in (1, 2):
-            before = Before(ground, given.motion[:, moment], given.linked[:, moment])
-            ground = detector.encoder(detector.look(given, moment), before)
-        torch.testing.assert_close(detector(given).ground, ground)
+            before = PreviousBEV(bev, given.motion[:, moment], given.linked[:, moment])
+            bev = detector.encoder(detector.camera_maps(given, moment), before)
+        torch.testing.assert_close(detector(given).bev, bev)
 
 
 def test_only_linked_moments_count() -> None:

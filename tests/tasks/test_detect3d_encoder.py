@@ -1,4 +1,4 @@
-"""The map of the ground: how it moves with the vehicle, and what its cells take from the cameras."""
+"""The BEV map: how it moves with the vehicle, and what its cells take from the cameras."""
 
 import math
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.camera_attention import CameraAttention, pillars
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
-from lightloom.tasks.detection3d.encoder import Before, Encoder
+from lightloom.tasks.detection3d.encoder import Encoder, PreviousBEV
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.temporal import TemporalAttention, centres, warp
 
 AREA = (-8.0, -4.0, -2.0, 8.0, 4.0, 2.0)  # cells of 1 m on a map of 8 x 16
@@ -27,26 +27,26 @@ def planar(x: float, y: float, yaw: float) -> Tensor:
 
 
 def test_a_map_stays_where_the_vehicle_stands() -> None:
-    ground = torch.randn(2, 3, *SHAPE)
-    torch.testing.assert_close(warp(ground, torch.eye(4).expand(2, 4, 4), AREA), ground)
+    bev = torch.randn(2, 3, *SHAPE)
+    torch.testing.assert_close(warp(bev, torch.eye(4).expand(2, 4, 4), AREA), bev)
 
 
 def test_what_was_ahead_comes_nearer() -> None:
-    ground = torch.randn(2, 3, *SHAPE)
+    bev = torch.randn(2, 3, *SHAPE)
     ahead, left = planar(3.0, 0.0, 0.0), planar(0.0, 2.0, 0.0)  # of the vehicle, each in one sample
-    moved = warp(ground, torch.stack((ahead, left)), AREA)
-    torch.testing.assert_close(moved[0, :, :, :13], ground[0, :, :, 3:])
-    torch.testing.assert_close(moved[1, :, :6], ground[1, :, 2:])
+    moved = warp(bev, torch.stack((ahead, left)), AREA)
+    torch.testing.assert_close(moved[0, :, :, :13], bev[0, :, :, 3:])
+    torch.testing.assert_close(moved[1, :, :6], bev[1, :, 2:])
     assert not moved[0, :, :, 13:].any() and not moved[1, :, 6:].any()
 
 
 def test_a_quarter_turn_of_a_square_map() -> None:
-    area, ground = (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0), torch.randn(1, 3, 8, 8)
-    moved = warp(ground, planar(0.0, 0.0, math.pi / 2)[None], area)
+    area, bev = (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0), torch.randn(1, 3, 8, 8)
+    moved = warp(bev, planar(0.0, 0.0, math.pi / 2)[None], area)
     # the vehicle turned left: what was at its left is ahead
     for row in range(8):
         for column in range(8):
-            torch.testing.assert_close(moved[0, :, row, column], ground[0, :, column, 7 - row], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(moved[0, :, row, column], bev[0, :, column, 7 - row], atol=1e-5, rtol=1e-5)
 
 
 def test_a_landmark_keeps_its_place_in_the_world() -> None:
@@ -134,10 +134,10 @@ def test_cells_take_the_mean_over_the_cameras_that_see_them() -> None:
                 )  # fmt: skip
                 hit = one.hits(points[[cell]])
                 if len(hit.query):
-                    aimed = inner.aim(
+                    sampling = inner.sampling_locations(
                         (cells[sample, cell] + position[cell])[None], one.within(hit.places), one.shapes, hit.image
                     )
-                    found.append(inner.gather(inner.project_values(one.maps), aimed)[0])
+                    found.append(inner.sample_values(inner.project_values(one.maps), sampling)[0])
             mean = torch.stack(found).mean(0) if found else torch.zeros(8)
             torch.testing.assert_close(seen[sample, cell], cells[sample, cell] + inner.output(mean))
 
@@ -159,18 +159,18 @@ def test_a_batch_of_two_is_two_batches_of_one() -> None:
     encoder, given = stirred(Encoder(SMALL)), cameras(2, 8)
     given.extent[0, 1] = torch.tensor([30.0, 20.0])
     motion = torch.stack((planar(1.0, 0.2, 0.1), planar(0.5, 0.0, -0.3)))
-    before = Before(torch.randn(2, 8, *SHAPE), motion, torch.tensor([True, False]))
+    before = PreviousBEV(torch.randn(2, 8, *SHAPE), motion, torch.tensor([True, False]))
     both = encoder(given, before)
     for sample in range(2):
         own = slice(sample, sample + 1)
         maps = tuple(level[sample * 3 : sample * 3 + 3] for level in given.maps)
         one = given._replace(maps=maps, project=given.project[own], extent=given.extent[own])
-        torch.testing.assert_close(both[own], encoder(one, Before(*(part[own] for part in before))))
+        torch.testing.assert_close(both[own], encoder(one, PreviousBEV(*(part[own] for part in before))))
 
 
 def test_the_moment_before_counts_only_where_it_is_linked() -> None:
     encoder, given = stirred(Encoder(SMALL)), cameras(2, 8)
-    before = Before(torch.randn(2, 8, *SHAPE), torch.eye(4).expand(2, 4, 4), torch.tensor([True, False]))
+    before = PreviousBEV(torch.randn(2, 8, *SHAPE), torch.eye(4).expand(2, 4, 4), torch.tensor([True, False]))
     alone, led = encoder(given), encoder(given, before)
     torch.testing.assert_close(led[1], alone[1])
     assert not torch.allclose(led[0], alone[0])

@@ -26,10 +26,10 @@ def test_the_map_of_the_moment_before_moves_exactly() -> None:
     motion = torch.eye(4)[None]
     motion[0, :2, :2] = torch.tensor([[math.cos(0.1), -math.sin(0.1)], [math.sin(0.1), math.cos(0.1)]])
     motion[0, :2, 3] = torch.tensor([1.3, -0.4])
-    ground, area = torch.randn(1, 1, 100, 100), (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
-    exact = warp(ground.double(), motion.double(), area)
+    bev, area = torch.randn(1, 1, 100, 100), (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
+    exact = warp(bev.double(), motion.double(), area)
     with HALF:
-        made = warp(ground, motion, area)
+        made = warp(bev, motion, area)
     torch.testing.assert_close(made, exact.float(), rtol=1e-3, atol=1e-2)
 
 
@@ -37,7 +37,7 @@ def test_looks_go_to_a_small_part_of_a_cell() -> None:
     attention, cells = DeformableAttention(8, 2, 1, 4), 200
     references = torch.rand(50, 1, 1, 2)
     given = (torch.randn(50, 8), references, [(cells, cells)], torch.zeros(50, dtype=torch.long))
-    exact = attention.aim(*given).locations
+    exact = attention.sampling_locations(*given).locations
     with HALF:
-        made = attention.aim(*given).locations
+        made = attention.sampling_locations(*given).locations
     assert cells * float((made - exact).detach().abs().max()) < 0.05

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.decoder import Decoder
 from lightloom.tasks.detection3d.losses import decoded_loss, detection_loss, heat_loss
-from lightloom.tasks.detection3d.queries import GroundQueries
+from lightloom.tasks.detection3d.queries import BEVQueries
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 AREA = (-10.0, -6.0, -3.0, 10.0, 6.0, 1.0)  # cells of 2 m
 CONFIG = Detector3DConfig(
@@ -18,16 +18,16 @@ CONFIG = Detector3DConfig(
 )  # fmt: skip
 
 
-def stirred() -> GroundQueries:
-    queries = GroundQueries(CONFIG, 3)
+def stirred() -> BEVQueries:
+    queries = BEVQueries(CONFIG, 3)
     for part in queries.parameters():
         nn.init.normal_(part, std=0.4)
     return queries
 
 
 def test_queries_start_at_the_cells_that_look_most_like_a_box() -> None:
-    queries, ground = stirred(), torch.randn(2, 8, 6, 10)
-    start = queries(ground)
+    queries, bev = stirred(), torch.randn(2, 8, 6, 10)
+    start = queries(bev)
     assert start.heat is not None and start.heat.shape == (2, 3, 6, 10)
     for sample in range(2):
         cells = sorted(
@@ -37,12 +37,12 @@ def test_queries_start_at_the_cells_that_look_most_like_a_box() -> None:
         for query, (_, i, j) in enumerate(cells):
             wanted = torch.tensor([(j + 0.5) / 10, (i + 0.5) / 6, 0.5])
             torch.testing.assert_close(start.references[sample, query], wanted)
-            torch.testing.assert_close(start.query[sample, query], queries.content(ground[sample, :, i, j]))
+            torch.testing.assert_close(start.query[sample, query], queries.content(bev[sample, :, i, j]))
 
 
 def test_no_gradient_goes_through_the_choice() -> None:
-    queries, ground = stirred(), torch.randn(2, 8, 6, 10)
-    start = queries(ground)
+    queries, bev = stirred(), torch.randn(2, 8, 6, 10)
+    start = queries(bev)
     (start.query.sum() + start.position.sum()).backward()
     assert all(part.grad is None for part in queries.heat.parameters())
     assert queries.content.weight.grad is not None

@@ -11,9 +11,9 @@ from torch import Tensor
 from lightloom.chips import MeshChip, preset
 from lightloom.common.progress import follow
 from lightloom.lab.mesh.calibration import identity_calibration, published_plan
-from lightloom.lab.mesh.identify import identify, to_identity
-from lightloom.lab.mesh.instrument import Settings, SimulatedInstrument, specimen_instrument
-from lightloom.lab.mesh.twin import Twin
+from lightloom.lab.mesh.identify import identify, settings_for_identity
+from lightloom.lab.mesh.instrument import BlockSettings, SimulatedInstrument, specimen_instrument
+from lightloom.lab.mesh.twin import DigitalTwin
 from lightloom.physics import mesh
 
 
@@ -86,11 +86,11 @@ def _identified(bench: Bench) -> dict[str, Any]:
     instrument = bench.instrument()
     started = time.perf_counter()
     known = identify(instrument, seed=bench.seed)
-    figures = _judged(bench, to_identity(known.twin), instrument.calls, time.perf_counter() - started)
+    figures = _judged(bench, settings_for_identity(known.twin), instrument.calls, time.perf_counter() - started)
     return {**figures, "phase_std": known.phase_std}
 
 
-def _judged(bench: Bench, settings: Settings, calls: int, seconds: float) -> dict[str, Any]:
+def _judged(bench: Bench, settings: BlockSettings, calls: int, seconds: float) -> dict[str, Any]:
     """What the true devices make of settings that a calibration found."""
     figures: dict[str, Any] = {"calls": calls}
     truth = true_twin(bench.chip, bench.blocks, bench.seed)
@@ -102,16 +102,16 @@ def _judged(bench: Bench, settings: Settings, calls: int, seconds: float) -> dic
     return {**figures, "seconds": round(seconds, 2)}
 
 
-def true_twin(chip: MeshChip, blocks: int, specimen: int) -> Twin:
+def true_twin(chip: MeshChip, blocks: int, specimen: int) -> DigitalTwin:
     """What `specimen_instrument` hides, for judging results; no algorithm may see it."""
-    nominal = Twin.nominal(chip, blocks)
+    nominal = DigitalTwin.nominal(chip, blocks)
     shifters = mesh.phase_count(chip.block_size, chip.layout, chip.field)
     errors = chip.specimen(specimen).mesh_errors("bench", (blocks,), shifters)
 
     def known(error: Tensor | None, otherwise: Tensor) -> Tensor:
         return otherwise if error is None else error.double()
 
-    return Twin(
+    return DigitalTwin(
         chip,
         u_bias=known(errors.u_bias, nominal.u_bias),
         v_bias=known(errors.v_bias, nominal.v_bias),

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from lightloom.bench.measure import medians, peak_of_child, report_rise
 from lightloom.data.multicamera import Views
 from lightloom.nn.backbones import build_backbone
-from lightloom.tasks.detection3d import SIZES, Detector3D, lay_out, sample
+from lightloom.tasks.detection3d import SIZES, Detector3D, pack, sample
 
 _CLASSES = 10
-_CELLS, _LAYERS = 32, 2  # of the map of the ground, a side, and of its encoder
+_CELLS, _LAYERS = 32, 2  # of the BEV map, a side, and of its encoder
 _FIELDS = (70.0, 70.0, 70.0, 110.0, 70.0, 70.0)
 _YAWS = (0.0, -55.0, -110.0, 180.0, 110.0, 55.0)
 """Of the six cameras, in degrees: fields of view, and where they look."""
@@ -60,7 +60,7 @@ def detect3d(*, seed: int = 0, rounds: int = 5) -> dict[str, Any]:
 
     `hit_camera_speedup` and `hit_memory_ratio` compare a training step of BEVFormer of the size `toy-expert`, its map
     of 32 x 32 cells made in two layers (4 samples of 2 moments and 6 cameras of 160 x 96 pixels), with one whose cells
-    look into all cameras, seen or not; the maps of the ground agree to `hit_camera_error`, relative.
+    look into all cameras, seen or not; the BEV maps agree to `hit_camera_error`, relative.
     `hit_encoder_speedup` is of the encoder alone, forward and backward: of a step without backbone, pyramid, decoder
     and loss. `step_ms` and `peak_memory_mb` are of the faster one; memory is how far a step raises the highest
     resident memory of a fresh process.
@@ -90,7 +90,7 @@ def detect3d(*, seed: int = 0, rounds: int = 5) -> dict[str, Any]:
 def _cameras(seed: int, rounds: int) -> dict[str, float]:
     detectors, views = {way: _detector(CASE, way, seed) for way in ("hits", "all")}, _views(CASE, seed)
     with torch.no_grad():  # before any step moves the statistics of the norms
-        grounds = [detectors[way].eval()(views).ground for way in ("hits", "all")]
+        grounds = [detectors[way].eval()(views).bev for way in ("hits", "all")]
     assert grounds[0] is not None and grounds[1] is not None
     for detector in detectors.values():
         detector.train()
@@ -127,11 +127,11 @@ def _step(detector: Detector3D, views: Views, boxes: Tensor) -> Callable[[], Non
 
 
 def _encode(detector: Detector3D, views: Views) -> Callable[[], None]:
-    """The map of the ground from given camera maps, and back."""
+    """The BEV map from given camera maps, and back."""
     encoder = detector.encoder
     assert encoder is not None
     with torch.no_grad():
-        cameras = detector.look(views, -1)
+        cameras = detector.camera_maps(views, -1)
 
     def step() -> None:
         encoder.zero_grad(set_to_none=True)
@@ -215,7 +215,7 @@ def _differentiated(way: Callable[..., Tensor], inputs: Inputs) -> Callable[[], 
 
 
 def _ours(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:
-    return sample(lay_out(maps, locations.shape[0]), locations, weights, image)
+    return sample(pack(maps, locations.shape[0]), locations, weights, image)
 
 
 def looped(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:

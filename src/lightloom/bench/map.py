@@ -38,7 +38,7 @@ def map(
     targets = torch.randn(blocks, size, size, generator=generator, dtype=torch.float64)
     started = time.perf_counter()
     known = identify(instrument, seed=seed)
-    mapped = map_targets(instrument, known, targets, looks=looks)
+    mapped = map_targets(instrument, known, targets, verify_calls=looks)
     seconds = time.perf_counter() - started
     realised = mapped.gain.view(-1, 1, 1) * true_twin(design, blocks, seed).matrices(mapped.settings)
     distance = (realised - targets).square().sum((-2, -1)) / targets.square().sum((-2, -1))

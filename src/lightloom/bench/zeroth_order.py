@@ -27,7 +27,7 @@ from lightloom.lab.mesh.calibration import published_plan as calibration_plan
 from lightloom.lab.mesh.instrument import SimulatedInstrument
 from lightloom.lab.mesh.mapping import MappingLoss, ideal_settings
 from lightloom.lab.mesh.mapping import published_plan as mapping_plan
-from lightloom.lab.zeroth_order import Found, Objective, Plan, minimise
+from lightloom.lab.zeroth_order import MeasuredLoss, SearchPlan, SearchResult, minimise
 from lightloom.physics import compiled, mesh
 
 Array = NDArray[np.float64]
@@ -95,10 +95,10 @@ def _mapping(instrument: SimulatedInstrument, loop: LoopChip, repeats: int, seed
 
 def _compare(
     name: str,
-    objective: Objective,
+    objective: MeasuredLoss,
     loss: Callable[[Array, Array], Array],
     start: torch.Tensor,
-    plan: Plan,
+    plan: SearchPlan,
     loop: LoopChip,
     repeats: int,
 ) -> dict[str, float]:
@@ -106,7 +106,7 @@ def _compare(
     minimise(objective, start, replace(plan, epochs=0), groups=2)  # whatever is loaded on first use
     for _ in range(repeats):
         began = time.process_time()
-        found: Found = minimise(objective, start, plan, groups=2)
+        found: SearchResult = minimise(objective, start, plan, groups=2)
         between = time.process_time()
         best, evaluations = loop_zcd(loop, loss, start.numpy(), plan)
         ended = time.process_time()
@@ -122,7 +122,9 @@ def _compare(
     }
 
 
-def loop_zcd(loop: LoopChip, loss: Callable[[Array, Array], Array], start: Array, plan: Plan) -> tuple[Array, int]:
+def loop_zcd(
+    loop: LoopChip, loss: Callable[[Array, Array], Array], start: Array, plan: SearchPlan
+) -> tuple[Array, int]:
     """One epoch of coordinate descent as the plain loop does it: best losses [blocks], and evaluations."""
     phases, n = start.copy(), start.shape[1] // 2
     step = max(plan.steps.start, plan.steps.floor)

@@ -9,21 +9,22 @@
 >>> masks = chips.diffractive("phoenix")  # free space and phase masks instead of a tensor core
 """
 
-from lightloom.chips.absorber import AbsorberChip
-from lightloom.chips.absorber_presets import ABSORBERS, absorber
-from lightloom.chips.devices import Constant, MeshDevices, PCMDevices, Peripherals
-from lightloom.chips.diffractive import DiffractiveChip, DiffractiveDevices
-from lightloom.chips.diffractive_presets import DIFFRACTIVE, diffractive
-from lightloom.chips.mesh import MeshChip
-from lightloom.chips.pcm import PCMChip
+from lightloom.chips.absorber import ABSORBERS, AbsorberChip, absorber
+from lightloom.chips.base import Chip
+from lightloom.chips.devices import Constant, Peripherals
+from lightloom.chips.diffractive import DIFFRACTIVE, DiffractiveChip, DiffractiveDevices, diffractive
+from lightloom.chips.mesh import MeshChip, MeshDevices
+from lightloom.chips.pcm import PCMChip, PCMDevices
 from lightloom.chips.presets import PRESETS, preset
 from lightloom.chips.specimen import Aged, MeshErrors, PCMErrors, Specimen
-from lightloom.chips.technology import AnyChip, Chip
+from lightloom.chips.technologies import TECHNOLOGIES, AnyChip, labels, technology_of
+from lightloom.chips.technology import Technology
 
 __all__ = [
     "ABSORBERS",
     "DIFFRACTIVE",
     "PRESETS",
+    "TECHNOLOGIES",
     "AbsorberChip",
     "Aged",
     "AnyChip",
@@ -39,7 +40,10 @@ __all__ = [
     "PCMErrors",
     "Peripherals",
     "Specimen",
+    "Technology",
     "absorber",
     "diffractive",
+    "labels",
     "preset",
+    "technology_of",
 ]

@@ -78,55 +78,9 @@ _DAC = "8-bit 14 GS/s DAC in 16 nm, 50 mW, 11,000 um^2 (IEEE document 9162776)"
 _ADC = "8-bit 10 GS/s time-domain SAR ADC in 14 nm, 14.8 mW, 2,850 um^2 (IEEE document 9731625)"
 
 
-def _second_hand(value: float, unit: str, what: str) -> Constant:
+def second_hand(value: float, unit: str, what: str) -> Constant:
     """A figure of the published table of a photonic accelerator."""
     return Constant(value=value, unit=unit, source=f"{_LT}: {what}", doi=_LT_DOI, status="reported", confidence="B")
-
-
-class _MZI(Section):
-    """The interferometer that meshes are made of."""
-
-    shifter_power: Watts
-    """Electrical power that holds one phase shifter at a phase of pi."""
-    shifter_time: Seconds
-    """Time until a newly driven phase shifter has settled."""
-    mzi_loss: Decibel
-    """Optical loss of one MZI, couplers and shifter."""
-    mzi_area: SquareMetres
-    """Chip area of one MZI."""
-
-
-class _PCMCell(Section):
-    """The cell that phase-change crossbars are made of.
-
-    Energies and times are those of one step between neighbouring levels where the chip writes level by level, and of
-    one pulse where it writes with single pulses.
-    """
-
-    amorphise_energy: Joules
-    """Energy that makes a cell more transparent, by one level or with one pulse."""
-    crystallise_energy: Joules
-    """Energy that makes a cell darker, by one level or with one pulse."""
-    amorphise_time: Seconds
-    """Time until a cell is more transparent, by one level or with one pulse."""
-    crystallise_time: Seconds
-    """Time until a cell is darker, by one level or with one pulse."""
-    endurance: Ratio
-    """Switching cycles after which a cell no longer switches."""
-    cell_area: SquareMetres
-    """Chip area of one cell with its crossing."""
-    cell_loss: Decibel
-    """Optical loss of a cell at its most transparent level."""
-    crossing_loss: Decibel = Constant(
-        value=0.043,
-        unit="dB",
-        source="Johnson et al., Opt. Express 28, 12498 (2020): 43 +- 4 mdB per crossing",
-        status="reported",
-        confidence="A",
-    )
-    """Optical loss of one waveguide crossing."""
-    splitter_loss: Decibel = _second_hand(0.1, "dB", "Y branch")
-    """Excess loss of one stage that splits light in two, or joins it."""
 
 
 class Peripherals(Section):
@@ -141,13 +95,13 @@ class Peripherals(Section):
         confidence="B",
     )
     """Loss from the laser's fibre into the chip."""
-    modulator_energy: Annotated[Constant, in_unit("J/bit")] = _second_hand(450e-15, "J/bit", "Mach-Zehnder modulator")
+    modulator_energy: Annotated[Constant, in_unit("J/bit")] = second_hand(450e-15, "J/bit", "Mach-Zehnder modulator")
     """Energy of one input modulator per bit of its drive."""
-    modulator_loss: Decibel = _second_hand(1.2, "dB", "Mach-Zehnder modulator")
+    modulator_loss: Decibel = second_hand(1.2, "dB", "Mach-Zehnder modulator")
     """Optical loss of one input modulator."""
-    modulator_extinction: Decibel = _second_hand(10.0, "dB", "Mach-Zehnder modulator, extinction ratio")
+    modulator_extinction: Decibel = second_hand(10.0, "dB", "Mach-Zehnder modulator, extinction ratio")
     """Its brightest over its darkest; counted where a system says so."""
-    modulator_area: SquareMetres = _second_hand(260e-6 * 20e-6, "m^2", "Mach-Zehnder modulator of 260 x 20 um")
+    modulator_area: SquareMetres = second_hand(260e-6 * 20e-6, "m^2", "Mach-Zehnder modulator of 260 x 20 um")
     """Chip area of one input modulator."""
     dac_energy: Joules = Constant(
         value=50e-3 / 14e9, unit="J", source=f"{_DAC}; derived: 50 mW / 14 GS/s", status="derived", confidence="A"
@@ -161,13 +115,13 @@ class Peripherals(Section):
     """Energy of one 8-bit analogue-to-digital conversion."""
     adc_area: SquareMetres = Constant(value=2850e-12, unit="m^2", source=_ADC, status="reported", confidence="A")
     """Chip area of one analogue-to-digital converter."""
-    detector_power: Watts = _second_hand(1.1e-3, "W", "photodetector")
+    detector_power: Watts = second_hand(1.1e-3, "W", "photodetector")
     """Bias and receiver power of one photodetector while it is in use."""
-    detector_area: SquareMetres = _second_hand(4e-6 * 10e-6, "m^2", "photodetector of 4 x 10 um")
+    detector_area: SquareMetres = second_hand(4e-6 * 10e-6, "m^2", "photodetector of 4 x 10 um")
     """Chip area of one photodetector."""
-    amplifier_power: Watts = _second_hand(3e-3, "W", "transimpedance amplifier")
+    amplifier_power: Watts = second_hand(3e-3, "W", "transimpedance amplifier")
     """Power of one transimpedance amplifier while it is in use."""
-    amplifier_area: SquareMetres = _second_hand(50e-12, "m^2", "transimpedance amplifier, 50 um^2")
+    amplifier_area: SquareMetres = second_hand(50e-12, "m^2", "transimpedance amplifier, 50 um^2")
     """Chip area of one transimpedance amplifier."""
     integrator_power: Watts = Constant(
         value=0.3e-3,
@@ -187,22 +141,11 @@ class Peripherals(Section):
         confidence="B",
     )
     """Chip area of one analogue integrator."""
-    detector_sensitivity: Annotated[Constant, in_unit("dBm")] = _second_hand(-25.0, "dBm", "photodetector sensitivity")
+    detector_sensitivity: Annotated[Constant, in_unit("dBm")] = second_hand(-25.0, "dBm", "photodetector sensitivity")
     """Optical power that one detector needs per wavelength."""
-    laser_efficiency: Efficiency = _second_hand(0.2, "1", "laser wall-plug efficiency")
+    laser_efficiency: Efficiency = second_hand(0.2, "1", "laser wall-plug efficiency")
     """Light out of the laser over electricity into it."""
-    laser_area: SquareMetres = _second_hand(400e-6 * 300e-6, "m^2", "laser of 400 x 300 um")
+    laser_area: SquareMetres = second_hand(400e-6 * 300e-6, "m^2", "laser of 400 x 300 um")
     """Area of one laser."""
-    symbol_rate: Hertz = _second_hand(5e9, "Hz", "core clock of the DOTA-B configuration")
+    symbol_rate: Hertz = second_hand(5e9, "Hz", "core clock of the DOTA-B configuration")
     """Input vectors per second and wavelength."""
-
-
-# fields of the last base come first: what is inside a core stands before what is around it
-
-
-class MeshDevices(Peripherals, _MZI):
-    """Devices around and inside one MZI tensor core, as the cost model counts them."""
-
-
-class PCMDevices(Peripherals, _PCMCell):
-    """Devices around and inside one phase-change crossbar, as the cost model counts them."""

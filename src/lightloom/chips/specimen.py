@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -16,14 +16,12 @@ from lightloom.common.seeds import named_generator
 from lightloom.physics import phases
 
 if TYPE_CHECKING:
+    from lightloom.chips.base import Chip
     from lightloom.chips.mesh import MeshChip
     from lightloom.chips.pcm import PCMChip
-    from lightloom.chips.technology import Chip
 
 HEALTHY = -1
 """In `PCMErrors.stuck`: the cell switches."""
-HIDDEN_ERRORS = {"mesh": ("gamma_std", "phase_bias"), "pcm": ("absorption_std", "stuck_fraction")}
-"""Fields of a chip, by technology, whose values say how far its devices differ from each other."""
 # a seed names the same chip whatever torch's defaults are
 _KIND: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
@@ -92,8 +90,8 @@ class Specimen:
 
     @property
     def alike(self) -> bool:
-        """Whether all unused specimens of the chip are one: every field of `HIDDEN_ERRORS` is 0."""
-        return not any(getattr(self.chip, field) for field in HIDDEN_ERRORS[self.chip.technology])
+        """Whether all unused specimens of the chip are one: every field of its `hidden_errors` is 0."""
+        return not any(getattr(self.chip, field) for field in self.chip.hidden_errors)
 
     @checked
     def mesh_errors(self, core: str, blocks: tuple[int, ...], shifters: int) -> MeshErrors:
@@ -107,9 +105,10 @@ class Specimen:
         Raises:
             TypeError: The chip has no meshes.
         """
-        chip = self.chip
-        if chip.technology != "mesh":
-            raise TypeError(f"a {chip.technology} chip has no meshes; ask for its `{chip.technology}_errors`")
+        if self.chip.technology != "mesh":
+            named = self.chip.technology
+            raise TypeError(f"a {named} chip has no meshes; ask for its `{named}_errors`")
+        chip = cast("MeshChip", self.chip)
         return MeshErrors(
             u_gamma=self._gamma_ratio(chip, (core, "u", "gamma"), (*blocks, shifters)),
             v_gamma=self._gamma_ratio(chip, (core, "v", "gamma"), (*blocks, shifters)),
@@ -191,7 +190,7 @@ class Specimen:
     def _pcm(self) -> PCMChip:
         if self.chip.technology != "pcm":
             raise TypeError(f"a {self.chip.technology} chip has no phase-change cells")
-        return self.chip
+        return cast("PCMChip", self.chip)
 
     def _cells(self, core: str, arrays: int) -> tuple[int, int, int, int]:
         shape = (arrays, 2, self.chip.block_size, self.chip.block_size)

@@ -33,35 +33,23 @@ def chips(
     """List the chips, absorbers and diffractive optics, or show one with its constants and their sources."""
 
     def work() -> dict[str, Any]:
-        from lightloom.chips import ABSORBERS, DIFFRACTIVE, PRESETS
+        from lightloom.chips import ABSORBERS, DIFFRACTIVE, PRESETS, AbsorberChip, Chip, DiffractiveChip
         from lightloom.common.errors import RequestError, nearest
 
+        hardware: dict[str, Chip | AbsorberChip | DiffractiveChip] = {**PRESETS, **ABSORBERS, **DIFFRACTIVE}
         if name is None:
-            details = {"table", "wavelength", "saturation_irradiance"}
-            cores = [chip.model_dump(mode="json", exclude={"devices"}) for chip in PRESETS.values()]
-            activations = [chip.model_dump(mode="json", exclude=chip.idle | details) for chip in ABSORBERS.values()]
-            layers = [chip.model_dump(mode="json", exclude={"devices"}) for chip in DIFFRACTIVE.values()]
-            return {"chips": [*cores, *activations, *layers]}
-        if name in ABSORBERS:
-            return ABSORBERS[name].model_dump(mode="json", exclude=ABSORBERS[name].idle)
-        others = PRESETS | DIFFRACTIVE
-        if name in others:
-            return others[name].model_dump(mode="json")
-        raise RequestError(f"There is no chip `{name}`. {nearest(name, [*others, *ABSORBERS])}")
-
-    shared = ("name", "block_size", "input_bits")
-    columns = {
-        "mesh": (*shared, "field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
-        "pcm": (*shared, "levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
-        "absorber": ("name", "form", "encoding", "optical_depth", "saturation_intensity", "broadening", "residual"),
-        "diffractive": ("name", "wavelength", "pixel", "grid", "mask", "layers", "detector", "phase_bits"),
-    }
+            columns = {chip.technology: list(chip.summary_fields) for chip in hardware.values()}
+            rows = [chip.model_dump(mode="json", exclude=chip.idle | chip.details) for chip in hardware.values()]
+            return {"chips": rows, "columns": columns}
+        if name not in hardware:
+            raise RequestError(f"There is no chip `{name}`. {nearest(name, hardware)}")
+        return hardware[name].model_dump(mode="json", exclude=hardware[name].idle)
 
     def show(result: dict[str, Any]) -> None:
         if "chips" not in result:
             show_yaml(result)
             return
-        for technology, names in columns.items():
+        for technology, names in result["columns"].items():
             typer.echo(f"{technology}:")
             unused = dict.fromkeys(names, "-")
             table([unused | chip for chip in result["chips"] if chip["technology"] == technology], names)

@@ -15,11 +15,12 @@ from lightloom.config import RunConfig, override
 from lightloom.data import ImageSet
 from lightloom.data.splits import stratified_draw
 from lightloom.explore import ExploreConfig, check, explore, sensitivity, space, write
-from lightloom.pipeline.context import Work
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder, new_folder
 from lightloom.recipes import resolve
-from lightloom.report.explore_page import write_explore_report
+from lightloom.report.pages.explore import write_explore_report
+from lightloom.tasks import task_of
 
 TECHNOLOGIES = ("chip=l2ight,noems,elight", "chip.block_size=4,8,16,32", "chip.weight_bits=4,6,8")
 """What is varied where nothing is said: technology, block size, and bits of a phase."""
@@ -67,18 +68,18 @@ def explore_network(
 def _explore(
     source: str,
     changes: Sequence[str],
-    config: RunConfig,
+    config: Any,
     search: ExploreConfig,
     place: Path,
     images: int | None,
     workers: int,
     scheduler: str | None,
 ) -> dict[str, Any]:
-    work = _trained(source, config, place)
+    context = _trained(source, config, place)
     result = explore(
-        {config.model.name: work.network("electronic")},
+        {config.model.name: context.network("electronic")},
         config.chip,
-        _test_images(work, images),
+        _test_images(context, images),
         search,
         folder=place,
         workers=workers,
@@ -123,16 +124,16 @@ def scan_layers(
 def _scan(
     source: str,
     changes: Sequence[str],
-    config: RunConfig,
+    config: Any,
     place: Path,
     images: int | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    work = _trained(source, config, place)
+    context = _trained(source, config, place)
     scan = sensitivity(
-        work.network("electronic"),
+        context.network("electronic"),
         config.chip,
-        _test_images(work, images),
+        _test_images(context, images),
         skip=config.electronic,
         seed=config.seed,
         state=place / "sensitivity-state.json",
@@ -157,7 +158,7 @@ def _title(source: str) -> str:
     return path.resolve().name if path.is_dir() else source
 
 
-def _config(source: str, changes: Sequence[str]) -> RunConfig:
+def _config(source: str, changes: Sequence[str]) -> Any:
     """Of a run or a recipe, changed; a run has to have trained its network."""
     if not Path(source).is_dir():
         return _classifier(resolve(source, changes), source)
@@ -168,26 +169,25 @@ def _config(source: str, changes: Sequence[str]) -> RunConfig:
     return config
 
 
-def _trained(source: str, config: RunConfig, place: Path) -> Work:
+def _trained(source: str, config: Any, place: Path) -> RunContext:
     """The network of a run, or that of a recipe, trained beside the sweep unless that is done already."""
     folder = Path(source)
     if not folder.is_dir():
         folder = place / "network"
         run(config.replace(stages=("train",)), folder, resume=True)
-    work = Work(RunFolder.open(folder))
-    work.config = config
-    return work
+    context = RunContext(RunFolder.open(folder))
+    context.config = config
+    return context
 
 
-def _classifier(config: RunConfig, source: str) -> RunConfig:
-    if config.task != "classify" or "train" not in config.stages:
-        raise RequestError(
-            f"`{source}` trains no classifier of images to put on chips; `onchip/digits` and its like do."
-        )
+def _classifier(config: RunConfig, source: str) -> Any:
+    """Sweeps count right answers, so the network has to tell classes apart."""
+    if not task_of(config).classifies or "train" not in config.stages:
+        raise RequestError(f"`{source}` trains no classifier to put on chips; `onchip/digits` and its like do.")
     return config
 
 
-def _to_note(config: RunConfig, changes: Sequence[str]) -> list[str]:
+def _to_note(config: Any, changes: Sequence[str]) -> list[str]:
     """What else decides the result: changes, and what a measurement on one chip at a time leaves aside."""
     notes = [f"Changed from the source: {', '.join(f'`{change}`' for change in changes)}."] if changes else []
     if config.places:
@@ -200,9 +200,9 @@ def _check_images(most: int | None) -> None:
         raise RequestError(f"`images` is {most}; look at 1 image at least.")
 
 
-def _test_images(work: Work, most: int | None) -> ImageSet:
+def _test_images(context: RunContext, most: int | None) -> ImageSet:
     """All of them, or so many, stratified by class, the same in every run."""
-    test = work.splits.test
+    test: ImageSet = context.data.test
     if most is None or most >= len(test):
         return test
     drawn, _ = stratified_draw(test.labels, most, named_generator(0, "explore", "images"))

@@ -133,7 +133,9 @@ class RunConfig(Section):
                 raise ValueError(f"`{stage}` is no stage of the task `{self.task}`, which can do {can}")
             before = _BEFORE.get(stage)
             if before is not None and before not in self.stages:
-                raise ValueError(f"`{stage}` goes on with what `{before}` leaves; add it to `stages`: {can} can be done")
+                raise ValueError(
+                    f"`{stage}` goes on with what `{before}` leaves; add it to `stages`: {can} can be done"
+                )
         return self
 
     @model_validator(mode="after")
@@ -149,9 +151,9 @@ class RunConfig(Section):
     def _sections_have_a_chip(self) -> Self:
         for name in sorted(_TECHNOLOGY_SECTIONS):
             plain = type(self).model_fields[name].get_default()
-            if name in _CHECKED_SECTIONS and getattr(self, name) != plain:
-                if not any(name in chip.run_sections for chip in self.chips):
-                    raise ValueError(f"`{name}` is {_CHECKED_SECTIONS[name]}, and `{self.chip.name}` is no such chip")
+            read = any(name in chip.run_sections for chip in self.chips)
+            if name in _CHECKED_SECTIONS and not read and getattr(self, name) != plain:
+                raise ValueError(f"`{name}` is {_CHECKED_SECTIONS[name]}, and `{self.chip.name}` is no such chip")
         return self
 
 

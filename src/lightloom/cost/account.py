@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightloom.chips import Chip
-from lightloom.chips.given import core_chip
+from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.cost import basis, rows, total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from lightloom.chips import Chip, MeshChip
+from lightloom.chips import Chip, MeshChip, PCMChip
 from lightloom.cost.energy import core_price
 from lightloom.cost.system import System
 from lightloom.nn import counts_of
@@ -32,7 +32,7 @@ def areas(cores: Mapping[Chip, int], lit: Mapping[Chip, int], system: System) ->
         if isinstance(chip, MeshChip):
             mzis = counts_of(chip, chip.block_size, chip.block_size).mzis
             parts["meshes"] += count * mzis * chip.devices.mzi_area.value
-        else:
+        elif isinstance(chip, PCMChip):
             parts["cells"] += count * 2 * chip.block_size**2 * chip.devices.cell_area.value
         setters = count if isinstance(chip, MeshChip) else 0
         parts["modulators"] += count * price.modulators * devices.modulator_area.value

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lightloom.chips import Constant, MeshChip, PCMChip
-from lightloom.chips.technology import labels
+from lightloom.chips.technologies import labels
 from lightloom.cost import area, energy, memory, pcm, total
 from lightloom.cost.electronics import REFERENCES
 from lightloom.cost.system import System

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightloom.chips import Chip, MeshChip
+from lightloom.chips import Chip, MeshChip, PCMChip
 from lightloom.cost import energy, link, memory, pcm
 from lightloom.cost.forward import ChipLayer
 from lightloom.cost.memory import Traffic
@@ -123,6 +123,7 @@ def setting_of(layer: ChipLayer) -> Setting:
     if isinstance(core, PCMCore):
         write, time = pcm.tile_writing(core)
     else:
+        assert isinstance(chip, PCMChip)
         write, time = pcm.expected_writing(chip, layer.tiling.across)
     return Setting(0.0, write, time, 0.0)
 
@@ -131,6 +132,7 @@ def sharing_of(chip: Chip) -> Sharing:
     """How far a modulated value reaches on a chip."""
     if isinstance(chip, MeshChip):
         return "cores"
+    assert isinstance(chip, PCMChip)
     if chip.sharing == "row_private":
         return "row"
     return "cores" if chip.broadcast else "core"

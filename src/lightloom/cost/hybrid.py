@@ -13,7 +13,6 @@ from typing import Any, TypedDict
 
 from torch import nn
 
-from lightloom.chips.specimen import HIDDEN_ERRORS
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.cost import diffraction
@@ -257,7 +256,7 @@ def _manufactured(layer: OpticalLayer) -> str:
     if specimen is None:
         return f"Tensor cores of the chip `{chip.name}` are free of hidden errors: no specimen is installed."
     if specimen.alike:
-        fields = " and ".join(f"`{field}`" for field in HIDDEN_ERRORS[chip.technology])
+        fields = " and ".join(f"`{field}`" for field in chip.hidden_errors)
         return (
             f"Tensor cores of the chip `{chip.name}` have no hidden errors, {fields} being 0, so that all of its "
             "specimens are alike."

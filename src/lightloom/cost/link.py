@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from lightloom.chips import Chip, MeshChip
+from lightloom.chips import Chip, MeshChip, PCMChip
 from lightloom.cost.system import System
 from lightloom.physics import mesh
 
@@ -36,6 +36,7 @@ def losses(chip: Chip) -> list[Loss]:
     if isinstance(chip, MeshChip):
         mzis = 2 * mesh.depth(size, chip.layout) + 1
         return [*entry, Loss(f"{mzis} MZIs of both meshes and the attenuator", mzis * chip.devices.mzi_loss.value)]
+    assert isinstance(chip, PCMChip)
     rows = 2 * size
     stages = math.ceil(math.log2(rows))
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from lightloom.chips import Chip, MeshChip
+from lightloom.chips import Chip, MeshChip, PCMChip
 from lightloom.cost.energy import shifters_of
 from lightloom.cost.link import DEFAULT_BITS
 from lightloom.cost.schedule import Events
@@ -54,6 +54,7 @@ def tile_bytes(chip: Chip) -> float:
     """Bytes of the settings of one core: phases, or signed levels."""
     if isinstance(chip, MeshChip):
         return shifters_of(chip) * (chip.weight_bits or DEFAULT_BITS) / 8
+    assert isinstance(chip, PCMChip)
     return chip.block_size**2 * ((chip.levels - 1).bit_length() + 1) / 8
 
 

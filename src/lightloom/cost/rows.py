@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightloom.chips import Chip, MeshChip
-from lightloom.chips.technology import labels
+from lightloom.chips.technologies import labels
 from lightloom.cost import area as areas
 from lightloom.cost import energy, link
 from lightloom.cost.bill import HELD, WAITING, LayerBill

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
-from lightloom.chips.given import core_chip
+from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
@@ -133,9 +133,7 @@ def sensitivity(
         raise RequestError("Give labelled `samples`, or a `score` function and one `sample` for the cost.")
     if not budget >= 0 or specimens < 1:  # NaN is none either
         raise RequestError(f"`budget` is {budget} and `specimens` {specimens}; give 0 or more and at least 1.")
-    hardware = core_chip(chip)
-    if calibrated and hardware.technology == "mesh":
-        hardware = hardware.replace(phase_bias=0.0)
+    hardware = core_chip(chip).calibrated() if calibrated else core_chip(chip)
     board = LayerSelector(model, hardware, one if samples is None else first_inputs(samples, RANGED), skip)
     shares = _shares(board, one)
     bench = Bench(

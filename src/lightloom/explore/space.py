@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightloom.chips import Chip, Constant, preset
-from lightloom.chips.technology import TECHNOLOGIES
+from lightloom.chips.technologies import TECHNOLOGIES
 from lightloom.common.arguments import checked
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
@@ -151,7 +151,7 @@ class _Builder:
 
     def __init__(self, search: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str]) -> None:
         self.bases, self.networks, self.system, self.calibrated = bases, networks, search.system, search.calibrated
-        self.known = {technology: set(paths(kind)) for technology, kind in TECHNOLOGIES.items()}
+        self.known = {technology: set(paths(record.chip)) for technology, record in TECHNOLOGIES.items()}
         self.idle: dict[str, dict[str, None]] = {}  # axis: technologies that have no such field
         self.said: set[str] = set()
         self.wrong: dict[str, None] = {}
@@ -181,7 +181,7 @@ class _Builder:
             raise RequestError(f"Two chips are called `{twice}`; give each a `name` of its own.")
         if not self.calibrated:
             return chips
-        return [chip.replace(phase_bias=0.0) if chip.technology == "mesh" else chip for chip in chips]
+        return [chip.calibrated() for chip in chips]
 
     def _settle(self, start: DesignPoint, axes: Sequence[Axis]) -> Iterator[DesignPoint]:
         technology = start.chip.technology

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lightloom.chips import Chip
-from lightloom.chips.given import core_chip
+from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main

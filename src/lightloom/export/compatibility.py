@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from lightloom.chips import Chip
 from lightloom.common.errors import RequestError, nearest
 from lightloom.export.description import Description, SavedLayer
 from lightloom.export.tensors import check_finite
-from lightloom.nn import Mode, OpticalLayer, PCMCore, optical_layers
+from lightloom.nn import OpticalLayer, PCMCore, optical_layers
 from lightloom.physics.pcm import schedule
 
 FORM: dict[str, tuple[str, ...]] = {"mesh": ("block_size", "layout", "field"), "pcm": ("block_size", "levels")}
@@ -84,7 +83,7 @@ def fill(model: nn.Module, description: Description, tensors: dict[str, Tensor],
             plans[name] = _plan(name, core, whole, orders)
     _check_tensors(model, whole, modes)
     for name, layer in optical_layers(model).items():
-        layer.core.switch(cast(Mode, modes[name]))
+        layer.core.switch(modes[name])
     model.load_state_dict(whole)
     for name, plan in plans.items():
         core = optical_layers(model)[name].core

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from lightloom.chips import Chip
-from lightloom.chips.technology import TECHNOLOGIES, labels
+from lightloom.chips.technologies import TECHNOLOGIES, labels
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import read_json
@@ -214,11 +214,11 @@ def read_chips(folder: Path) -> dict[str, Chip]:
     chips: dict[str, Chip] = {}
     for key, fields in given.items():
         technology = fields.get("technology") if isinstance(fields, dict) else None
-        if technology not in TECHNOLOGIES:
+        if not isinstance(technology, str) or technology not in TECHNOLOGIES:
             raise RequestError(
                 f"`{folder / CHIPS}`: `{key}` has no known technology. {nearest(str(technology), TECHNOLOGIES)}"
             )
-        chips[key] = TECHNOLOGIES[technology].parse(fields, f"chip {key}")
+        chips[key] = TECHNOLOGIES[technology].chip.parse(fields, f"chip {key}")
     return chips
 
 

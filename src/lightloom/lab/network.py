@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshErrors
-from lightloom.lab.mesh.instrument import Instrument, Settings, SimulatedInstrument
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument
 from lightloom.nn import MeshCore, cores
 from lightloom.physics import blocks
 from lightloom.physics.phases import TWO_PI
@@ -31,7 +31,7 @@ class Rack:
         return torch.cat([_blocks(core, weights[name]) for name, core in self.cores.items()])
 
     @torch.no_grad()
-    def store(self, settings: Settings, gain: Tensor) -> None:
+    def store(self, settings: BlockSettings, gain: Tensor) -> None:
         """Leave settings found on the bench in the cores: a block makes gain * U diag(sigma) V.
 
         Args:

@@ -23,7 +23,7 @@ from torch import Tensor
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.lab.line import MAX_TEXT, Answer, Line, LostError, TransportError, json_object, reason_of
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.protocol import (
     API,
     BINARY,
@@ -98,7 +98,7 @@ class RemoteInstrument(Instrument):
         # also for a client that nobody closes: others need not wait until its hold runs out
         self._finalizer = weakref.finalize(self, self._sender.leave)
 
-    def program(self, settings: Settings) -> None:
+    def program(self, settings: BlockSettings) -> None:
         """Drive every device.
 
         Raises:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightloom.common.errors import WorkError
 from lightloom.lab.line import TransportError
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.readings import ReadingError, checked
 
 
@@ -41,10 +41,10 @@ class RobustInstrument(Instrument):
             raise ValueError(f"{attempts} attempts measure nothing; give at least 1")
         super().__init__(instrument.chip, instrument.blocks)
         self._instrument, self._attempts, self._wait, self._sleep = instrument, attempts, wait, sleep
-        self._settings: Settings | None = None
+        self._settings: BlockSettings | None = None
         self._in_doubt = False
 
-    def program(self, settings: Settings) -> None:
+    def program(self, settings: BlockSettings) -> None:
         """Drive every device.
 
         Raises:
@@ -53,7 +53,7 @@ class RobustInstrument(Instrument):
         self._settings = settings
         self._attempt("programming the chip", self._program)
 
-    def reprogram(self, settings: Settings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
+    def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
         """As the instrument's own where nothing is in doubt, else everything is programmed."""
         self._settings = settings
 

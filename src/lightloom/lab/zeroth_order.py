@@ -27,7 +27,7 @@ Method = Literal["zcd", "ztp", "zgd"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
-class Objective(Protocol):
+class MeasuredLoss(Protocol):
     """A loss of every block, measured."""
 
     def __call__(self, phases: Tensor, changed: Sequence[int] | None, /) -> Tensor:
@@ -65,7 +65,7 @@ class Restart(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best phases of every block so far."""
 
     phases: Tensor
@@ -79,7 +79,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """How to search; `calibration` and `mapping` have the published ones."""
 
     method: Method
@@ -98,14 +98,14 @@ class Plan:
 
 
 def minimise(
-    objective: Objective,
+    objective: MeasuredLoss,
     start: Tensor,
-    plan: Plan,
+    plan: SearchPlan,
     *,
     groups: int = 1,
     first_epoch: int = 0,
-    each_epoch: Callable[[Found], None] | None = None,
-) -> Found:
+    each_epoch: Callable[[SearchResult], None] | None = None,
+) -> SearchResult:
     """Search from `start` by `plan`.
 
     Args:
@@ -141,7 +141,7 @@ def minimise(
 class _State:
     """Where every block stands, what it scored, and the best that it has seen."""
 
-    def __init__(self, objective: Objective, start: Tensor, groups: int, first_epoch: int) -> None:
+    def __init__(self, objective: MeasuredLoss, start: Tensor, groups: int, first_epoch: int) -> None:
         self._objective = objective
         self._pending: set[int] | None = None
         self.phases = start.double().clone()
@@ -197,11 +197,11 @@ class _State:
         self.loss = self.measure()
         self.record()
 
-    def found(self, epochs: int, history: list[float]) -> Found:
-        return Found(self.best.clone(), self.best_loss.clone(), epochs, self.evaluations, tuple(history))
+    def found(self, epochs: int, history: list[float]) -> SearchResult:
+        return SearchResult(self.best.clone(), self.best_loss.clone(), epochs, self.evaluations, tuple(history))
 
 
-def _coordinates(state: _State, plan: Plan, epoch: int, *, shuffle: bool) -> list[int]:
+def _coordinates(state: _State, plan: SearchPlan, epoch: int, *, shuffle: bool) -> list[int]:
     """The order of the phases in one epoch: the same within each group, one group after the other."""
     size = state.phases.shape[1] // state.groups
     order = torch.arange(size)
@@ -210,7 +210,7 @@ def _coordinates(state: _State, plan: Plan, epoch: int, *, shuffle: bool) -> lis
     return [group * size + int(index) for group in range(state.groups) for index in order]
 
 
-def _zcd_epoch(state: _State, plan: Plan, epoch: int) -> None:
+def _zcd_epoch(state: _State, plan: SearchPlan, epoch: int) -> None:
     step = plan.steps.at(state.epochs)
     for index in _coordinates(state, plan, epoch, shuffle=plan.shuffle):
         here = state.phases[:, index].clone()
@@ -228,7 +228,7 @@ def _zcd_epoch(state: _State, plan: Plan, epoch: int) -> None:
         state.record()
 
 
-def _ztp_epoch(state: _State, plan: Plan, epoch: int) -> None:
+def _ztp_epoch(state: _State, plan: SearchPlan, epoch: int) -> None:
     step = plan.steps.at(state.epochs)
     for index in _coordinates(state, plan, epoch, shuffle=False):
         here = state.phases[:, index].clone()
@@ -246,7 +246,7 @@ def _ztp_epoch(state: _State, plan: Plan, epoch: int) -> None:
 _SAMPLES, _SPREAD, _MOMENTUM = 3, 0.1, 0.9
 
 
-def _zgd_epoch(state: _State, plan: Plan, epoch: int) -> None:
+def _zgd_epoch(state: _State, plan: SearchPlan, epoch: int) -> None:
     """As many steps as a group has phases, each from three random directions.
 
     As published, the estimate mean(delta (L(phi + delta) - L(phi))) is not divided by the variance of delta.
@@ -264,4 +264,8 @@ def _zgd_epoch(state: _State, plan: Plan, epoch: int) -> None:
         state.record()
 
 
-_EPOCHS: dict[str, Callable[[_State, Plan, int], None]] = {"zcd": _zcd_epoch, "ztp": _ztp_epoch, "zgd": _zgd_epoch}
+_EPOCHS: dict[str, Callable[[_State, SearchPlan, int], None]] = {
+    "zcd": _zcd_epoch,
+    "ztp": _ztp_epoch,
+    "zgd": _zgd_epoch,
+}

@@ -16,9 +16,9 @@ from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.cores.mesh import MeshCore
 from lightloom.nn.cores.pcm import PCMCore
 from lightloom.nn.counts import Counts, counts_of
+from lightloom.nn.deployment import put_on_chip
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
 from lightloom.nn.effective import DirectRead, direct_reads
-from lightloom.nn.deployment import put_on_chip
 from lightloom.nn.install import install, switch
 from lightloom.nn.layers import OpticalLayer, OpticalLinear, cores, optical_layers
 from lightloom.nn.limits import limit_weights
@@ -63,8 +63,8 @@ __all__ = [
     "limit_weights",
     "misalign",
     "optical_layers",
-    "put_on_chip",
     "plan",
+    "put_on_chip",
     "reorder",
     "static_converters",
     "switch",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import Chip
-from lightloom.chips.technology import labels
+from lightloom.chips.technologies import labels
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,9 +16,9 @@ from lightloom.nn.cache import CachingModule
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.given import require_specimen
 
-Mode = Literal["weight", "usv", "phase", "levels"]
-"""What trains: the plain matrix (an electronic twin); the singular values, or every phase and singular value, of a mesh
-core; the levels of a PCM core."""
+Mode = str
+"""What trains, one of the `modes` of a core. On every technology "weight" is the plain matrix, an electronic twin; what
+else there is depends on the technology, such as "usv", the singular values of meshes."""
 
 
 class TensorCore(CachingModule, ABC):
@@ -90,7 +90,7 @@ class TensorCore(CachingModule, ABC):
     """Names of all parameters and buffers that decide the effective matrix."""
 
     @abstractmethod
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on the specimens of the core's chip with these seeds.
 
         They are those of `install` and `weight`, one specimen after the other, to rounding, but made together and

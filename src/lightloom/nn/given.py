@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightloom.chips import Chip, Specimen
-from lightloom.chips.given import differences
+from lightloom.chips.arguments import differences
 from lightloom.common.checks import shown
 from lightloom.common.errors import RequestError
 

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightloom.chips import Chip, MeshChip
-from lightloom.chips.given import core_chip
+from lightloom.chips import Chip, technology_of
+from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.converter import Converter
 from lightloom.nn.core import TensorCore
 from lightloom.nn.cores.mesh import MeshCore
-from lightloom.nn.cores.pcm import PCMCore
 from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.leaf import call_as_leaf, traced
@@ -221,11 +220,7 @@ def core_for(weight: Tensor, chip: Chip | str, groups: int, name: str) -> Tensor
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]
     hardware = core_chip(chip)
-    core: TensorCore
-    if isinstance(hardware, MeshChip):
-        core = MeshCore(hardware, rows, columns, groups, name)
-    else:
-        core = PCMCore(hardware, rows, columns, groups, name)
+    core = technology_of(hardware).load("core", TensorCore)(hardware, rows, columns, groups, name)
     # phases need more digits than half precision has
     core.to(device=matrix.device, dtype=torch.float32 if matrix.dtype in _HALVES else matrix.dtype)
     core.program(matrix)

@@ -146,11 +146,11 @@ class Population:
     def _weights(self, core: TensorCore) -> Tensor:
         """[S, groups * rows, columns], made again where they are noisy or the core was set to something else."""
         if core.noisy:
-            return core.weights_on(self.seeds)
+            return core.specimen_weights(self.seeds)
         version = core.version()
         stored = self._weights_of.get(core)
         if stored is None or stored[0] != version:
-            stored = self._weights_of[core] = version, core.weights_on(self.seeds)
+            stored = self._weights_of[core] = version, core.specimen_weights(self.seeds)
         return stored[1]
 
     def _forward(self, weights: list[Tensor], inputs: Tensor) -> Any:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from lightloom.chips import Chip
-from lightloom.chips.given import core_chip
+from lightloom.chips.arguments import core_chip
 from lightloom.common.checks import shown
 from lightloom.common.errors import RequestError, nearest
 

@@ -61,7 +61,9 @@ def read_interface(folder: RunFolder, training: Training, interface: Interface |
             f"`lightloom run {folder.config.recipe} --out {folder.path} --resume`."
         )
     own = _read(path)
-    for key in () if interface is None else sorted(own.keys() | interface.keys()):
+    if interface is None:
+        return own
+    for key in sorted(own.keys() | interface.keys()):
         if own.get(key) != interface.get(key):
             raise RequestError(
                 f"The {key} do not match: those of `{path}` are {own.get(key)}, and the data has {interface.get(key)}; "

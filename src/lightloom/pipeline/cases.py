@@ -230,9 +230,7 @@ def case_of(folder: RunFolder, name: str = "") -> Training:
     return by_name[name] if name else first[-1]
 
 
-def find_teacher(
-    teacher: str, training: Training, planned: Sequence[Training]
-) -> tuple[RunFolder | None, Training]:
+def find_teacher(teacher: str, training: Training, planned: Sequence[Training]) -> tuple[RunFolder | None, Training]:
     """The case that teaches and the run it is of: `FOLDER` or `FOLDER:CASE`, or None, one before with the same seed.
 
     Args:

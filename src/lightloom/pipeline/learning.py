@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lightloom.learn import Objective, Thin
+from lightloom.learn import Task as Objective
+from lightloom.learn import Thin
 from lightloom.tasks.base import Prepare
 
 

@@ -22,10 +22,10 @@ def write_report(folder: Path) -> Path:
         WorkError: The disk refuses the page.
     """
     from lightloom.common.files import make_folder, reserve, write_bytes, write_text
-    from lightloom.report.bevviews import surround
-    from lightloom.report.hybrids import hybrids
-    from lightloom.report.page import draw, render
-    from lightloom.report.read import read_run
+    from lightloom.report.pages.hybrid_section import hybrids
+    from lightloom.report.pages.run import draw, render
+    from lightloom.report.pictures.multi_camera import surround
+    from lightloom.report.readers.run import read_run
 
     run = read_run(folder)
     page = folder / "report.html"
@@ -68,9 +68,9 @@ def compare(folder_a: Path, folder_b: Path, out: Path) -> Path:
     """
     from lightloom.common.errors import RequestError
     from lightloom.common.files import make_folder, write_text
-    from lightloom.report.comparepage import render
-    from lightloom.report.read import read_run
-    from lightloom.report.shell import is_page
+    from lightloom.report.html_page import is_page
+    from lightloom.report.pages.compare import render
+    from lightloom.report.readers.run import read_run
 
     if folder_a.resolve() == folder_b.resolve():
         raise RequestError(f"`{folder_a}` and `{folder_b}` are the same folder. Name two runs to compare.")

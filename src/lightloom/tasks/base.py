@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig
 from lightloom.data import Samples
-from lightloom.learn import Objective
+from lightloom.learn import Task as Objective
 
 Config = TypeVar("Config", bound=RunConfig)
 Interface = Mapping[str, Any]
@@ -159,6 +159,20 @@ class Task(ABC, Generic[Config]):
     samples: ClassVar[str] = "samples"
     """What it calls its samples, in the plural."""
 
+    def recipes(self) -> Mapping[str, Callable[..., Config]]:
+        """Recipes that a task of another package brings, by name, such as `mine/quick`; built-in ones have a room."""
+        return {}
+
+    def check(self, config: Config) -> None:
+        """Refuse a config whose run could not be, before anything is read; here every one could.
+
+        Raises:
+            RequestError: It would not fit into memory, for one.
+        """
+
+    classifies: ClassVar[bool] = False
+    """Whether the largest output of its networks is one of the labels, so that sweeps over chips can count them."""
+
     # data
 
     @abstractmethod
@@ -195,7 +209,7 @@ class Task(ABC, Generic[Config]):
         return None
 
     def difference(self, config: Config, first: Config) -> str | None:
-        """The key of the data in which two cases of a comparison differ, so that they cannot be compared; None is none."""
+        """The key of the data in which two cases differ, so that they cannot be compared; None where there is none."""
         return None
 
     # model and objective

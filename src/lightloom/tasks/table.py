@@ -61,7 +61,8 @@ def config_of(values: Mapping[str, Any], where: str) -> RunConfig:
             f"`{where}` was written by an earlier version, whose configs had another form; run the recipe again, "
             f"`lightloom run {recipe}`, or read the run with that version."
         )
-    return TASKS.find(str(name)).config.parse(values, where)
+    config: RunConfig = TASKS.find(str(name)).config.parse(values, where)
+    return config
 
 
 def read_config(path: Path) -> RunConfig:

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from lightloom.report import write_report
-from lightloom.report.costplots import cost_plots, costs
-from lightloom.report.foundplots import matches, overlap
-from lightloom.report.lightplots import chosen, features, light_sheets, mask_sheets, planes
-from lightloom.report.prplots import precision_plots
-from lightloom.report.read import read_run
-from lightloom.report.read_detection import Box, Found
-from lightloom.report.read_hybrid import OpticalLayer
+from lightloom.report.pictures.detection_gallery import matches, overlap
+from lightloom.report.pictures.light import chosen, features, light_sheets, mask_sheets, planes
+from lightloom.report.plots.costs import cost_plots, costs
+from lightloom.report.plots.precision_recall import precision_plots
+from lightloom.report.readers.detection import Box, Found
+from lightloom.report.readers.hybrid import OpticalLayer
+from lightloom.report.readers.run import read_run
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 HEADINGS = {

@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from lightloom.common.errors import RequestError
-from lightloom.report.read import read_run
-from lightloom.report.read_hybrid import Geometry
+from lightloom.report.readers.hybrid import Geometry
+from lightloom.report.readers.run import read_run
 
 BOX = {"box": [0, 0, 5, 5], "label": 0}
 

@@ -13,11 +13,11 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lightloom.report import write_report
-from lightloom.report.bevviews import around, surround
-from lightloom.report.boxes3d import wires
-from lightloom.report.prplots import precision3d_plots
-from lightloom.report.read import read_run
-from lightloom.report.read_detection3d import MOST_MOMENTS, Precision3D
+from lightloom.report.pictures.boxes3d import wires
+from lightloom.report.pictures.multi_camera import around, surround
+from lightloom.report.plots.precision_recall import precision3d_plots
+from lightloom.report.readers.detection3d import MOST_MOMENTS, Precision3D
+from lightloom.report.readers.run import read_run
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 HEADINGS = {

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lightloom.common.errors import RequestError
-from lightloom.report.read import read_run
+from lightloom.report.readers.run import read_run
 
 
 def _first(listed: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Several calibrated cameras around a vehicle: what they see, and the boxes around it."""
 
 from lightloom.data.multicamera.augment import ViewAugmentConfig, mirror, turn, view_augmentation
-from lightloom.data.multicamera.framed import TARGET, Area, MultiCameraSet, Windows, frame_moments
+from lightloom.data.multicamera.framed import TARGET, BEVRange, MultiCameraSet, Windows, frame_moments
 from lightloom.data.multicamera.sets import MULTICAMERA_SETS, MultiCameraSplits, find_moments, load_multicamera
 from lightloom.data.multicamera.views import Views
 
 __all__ = [
     "MULTICAMERA_SETS",
     "TARGET",
-    "Area",
+    "BEVRange",
     "MultiCameraSet",
     "MultiCameraSplits",
     "ViewAugmentConfig",

@@ -18,7 +18,7 @@ from lightloom.data.detection.records import Record
 from lightloom.data.multicamera.views import Views
 from lightloom.data.nuscenes.frames import CameraView, Moment
 
-Area = tuple[float, float, float, float, float, float]
+BEVRange = tuple[float, float, float, float, float, float]
 """x, y, z from, x, y, z to, in metres of the ego frame."""
 
 TARGET = 10
@@ -118,7 +118,7 @@ def frame_moments(
     height: int,
     width: int,
     *,
-    area: Area,
+    area: BEVRange,
     history: int = 1,
     least_points: int = 1,
     memory: bool | None = None,
@@ -200,7 +200,7 @@ def _motion(moments: Sequence[Moment], number: int, before: int) -> np.ndarray:
     return moved
 
 
-def _targets(moments: Sequence[Moment], area: Area, least_points: int) -> Tensor:
+def _targets(moments: Sequence[Moment], area: BEVRange, least_points: int) -> Tensor:
     rows = [_boxes(moment, area, least_points) for moment in moments]
     targets = torch.zeros(len(rows), max(1, *(len(row) for row in rows)), TARGET)
     targets[..., -1] = -1
@@ -209,7 +209,7 @@ def _targets(moments: Sequence[Moment], area: Area, least_points: int) -> Tensor
     return targets
 
 
-def _boxes(moment: Moment, area: Area, least_points: int) -> np.ndarray:
+def _boxes(moment: Moment, area: BEVRange, least_points: int) -> np.ndarray:
     """The targets of a moment, float64 [n, 10]."""
     centers, sizes, yaws, velocities = moment.boxes.to_frame(moment.ego)
     labels = moment.boxes.labels

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.mesh.readings import check_light, read_matrices
-from lightloom.lab.zeroth_order import Found, Method, Plan, Restart, minimise, published_steps
+from lightloom.lab.zeroth_order import Method, Restart, SearchPlan, SearchResult, minimise, published_steps
 
 
 @dataclass(frozen=True)
 class Calibrated:
     """Identity settings of every block."""
 
-    settings: Settings
+    settings: BlockSettings
     """Phases of the pseudo-identities; sigma as it was during the search."""
     loss: Tensor
     """[blocks], measured there."""
@@ -35,15 +35,15 @@ class Calibrated:
     """Mean loss of the best settings after each epoch, the start first."""
 
 
-def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 400, adaptive: bool = False) -> Plan:
+def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 400, adaptive: bool = False) -> SearchPlan:
     """The published search: random order, 0.1 * 0.99^epoch; `adaptive` restarts blocks whose loss is above 0.09."""
     restart = Restart(threshold=0.09) if adaptive else None
-    return Plan(method, epochs, published_steps(method, chip.weight_bits), restart=restart)
+    return SearchPlan(method, epochs, published_steps(method, chip.weight_bits), restart=restart)
 
 
 def identity_calibration(
     instrument: Instrument,
-    plan: Plan | None = None,
+    plan: SearchPlan | None = None,
     *,
     after: Calibrated | None = None,
     each_epoch: Callable[[Calibrated], None] | None = None,
@@ -68,8 +68,8 @@ def identity_calibration(
     before = 0 if after is None else after.calls
     first_call = instrument.calls
 
-    def calibrated(found: Found) -> Calibrated:
-        settings = Settings(*(part.contiguous() for part in objective.settings(found.phases)))
+    def calibrated(found: SearchResult) -> Calibrated:
+        settings = BlockSettings(*(part.contiguous() for part in objective.settings(found.phases)))
         calls = before + instrument.calls - first_call
         return Calibrated(settings, found.loss, found.epochs, calls, found.history)
 
@@ -87,7 +87,7 @@ def identity_calibration(
     return calibrated(found)
 
 
-def calibrate_all(instruments: Iterable[Instrument], plan: Plan | None = None) -> list[Calibrated]:
+def calibrate_all(instruments: Iterable[Instrument], plan: SearchPlan | None = None) -> list[Calibrated]:
     """Blocks of different size stand on an instrument each; calibrate them one after another."""
     return [identity_calibration(instrument, plan) for instrument in instruments]
 
@@ -106,10 +106,10 @@ class IdentityLoss:
         self._target = torch.diag(self._sigma)
         self._weights = (1 / (size * self._sigma).square()).expand(size, size).reshape(-1)
 
-    def settings(self, phases: Tensor) -> Settings:
+    def settings(self, phases: Tensor) -> BlockSettings:
         """Instrument settings for `phases` [blocks, 2 n]: U's, then V's."""
         n = self._instrument.shifters
-        return Settings(phases[:, :n], phases[:, n:], self._sigma.expand(len(phases), -1))
+        return BlockSettings(phases[:, :n], phases[:, n:], self._sigma.expand(len(phases), -1))
 
     def __call__(self, phases: Tensor, changed: Sequence[int] | None, /) -> Tensor:
         """Loss [blocks]; one call."""
@@ -121,7 +121,7 @@ class IdentityLoss:
         return squared(measured.sub_(self._target)).flatten(1) @ self._weights  # what was read is ours to change
 
 
-def drive(instrument: Instrument, settings: Settings, changed: Sequence[int] | None) -> None:
+def drive(instrument: Instrument, settings: BlockSettings, changed: Sequence[int] | None) -> None:
     """Program `settings`, of whose phases, U's and then V's, only `changed` may differ from the last; None is any."""
     if changed is None:
         instrument.program(settings)

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError
-from lightloom.lab.mesh.identify import Identified, refine, to_targets
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.identify import Identified, refine, settings_for_targets
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 
 
 @dataclass(frozen=True)
-class Corrected:
+class MappingResult:
     """Settings of every block, and how near to the target they should come."""
 
-    settings: Settings
+    settings: BlockSettings
     gain: Tensor
     """[blocks], electronic: a block realises gain times what the instrument measures."""
     distance: Tensor
@@ -27,8 +27,8 @@ class Corrected:
     """Looks at the mapped blocks; those that made the chip known are in `known.calls` as well."""
 
 
-def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, looks: int = 2) -> Corrected:
-    """Program every block to its target and correct it `looks` times, one call each.
+def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, verify_calls: int = 2) -> MappingResult:
+    """Program every block to its target and correct it `verify_calls` times, one call each.
 
     A look is fitted together with everything measured before. So where reading is noisy, it is weighed by what it is
     worth, and a block is never chased after noise.
@@ -37,7 +37,7 @@ def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, l
         instrument: The chip; it is left programmed to the settings that are returned.
         known: What is known of it.
         targets: [blocks, k, k], real, any scale.
-        looks: Calls to spend.
+        verify_calls: Calls to spend.
 
     Raises:
         RequestError: Targets have another shape or are not finite.
@@ -48,11 +48,11 @@ def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, l
             f"Targets of shape {tuple(targets.shape)}; this instrument maps finite ones of shape {expected}."
         )
     targets = targets.double()
-    settings, gain = to_targets(known.twin, targets)
-    for _ in range(looks):
+    settings, gain = settings_for_targets(known.twin, targets)
+    for _ in range(verify_calls):
         known = refine(instrument, known, settings)
-        settings, gain = to_targets(known.twin, targets, near=settings)
+        settings, gain = settings_for_targets(known.twin, targets, near=settings)
     instrument.program(settings)
     power = targets.square().sum((-2, -1))
     missed = (gain.view(-1, 1, 1) * known.twin.matrices(settings) - targets).square().sum((-2, -1))
-    return Corrected(settings, gain, torch.where(power > 0, missed / power, 0.0), known, looks)
+    return MappingResult(settings, gain, torch.where(power > 0, missed / power, 0.0), known, verify_calls)

@@ -16,7 +16,7 @@ from lightloom.physics import blocks as block_product
 from lightloom.physics import mesh, phases
 
 
-class Settings(NamedTuple):
+class BlockSettings(NamedTuple):
     """What the controller asks of a batch of blocks, each U diag(sigma) V."""
 
     u_phases: Tensor
@@ -56,10 +56,10 @@ class Instrument(ABC):
         return mesh.phase_count(self.size, self.chip.layout, self.chip.field)
 
     @abstractmethod
-    def program(self, settings: Settings) -> None:
+    def program(self, settings: BlockSettings) -> None:
         """Drive every device; what was asked for is rounded by the drive."""
 
-    def reprogram(self, settings: Settings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
+    def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
         """As `program`, where only some phases differ from what was programmed last.
 
         A search that moves one phase at a time says so here; an instrument may then leave the other devices alone.
@@ -122,10 +122,10 @@ class SimulatedInstrument(Instrument):
         self._matrices: Tensor | None = torch.zeros(self.size, blocks, self.size, dtype=torch.float64)
 
     @torch.no_grad()
-    def program(self, settings: Settings) -> None:
+    def program(self, settings: BlockSettings) -> None:
         """Drive every device of the specimen."""
         expected = ((self.blocks, self.shifters), (self.blocks, self.shifters), (self.blocks, self.size))
-        for name, tensor, shape in zip(Settings._fields, settings, expected, strict=True):
+        for name, tensor, shape in zip(BlockSettings._fields, settings, expected, strict=True):
             if tuple(tensor.shape) != shape:
                 raise ValueError(f"`{name}` has shape {tuple(tensor.shape)}; this instrument takes {shape}")
             if not torch.isfinite(tensor).all():
@@ -141,7 +141,7 @@ class SimulatedInstrument(Instrument):
         self._matrices = None
 
     @torch.no_grad()
-    def reprogram(self, settings: Settings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
+    def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
         """Drive the named shifters and nothing else; the matrices are those that `program` would give, to rounding."""
         if self._u.realised is None or self.chip.phase_noise_std > 0:  # nothing to change yet, or noise on every phase
             self.program(settings)

@@ -16,9 +16,9 @@ from torch import Tensor
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.lab.mesh.calibration import drive, squared
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.mesh.readings import check_light, read_matrices
-from lightloom.lab.zeroth_order import Found, Method, Plan, Restart, minimise, published_steps
+from lightloom.lab.zeroth_order import Method, Restart, SearchPlan, SearchResult, minimise, published_steps
 from lightloom.physics import mesh
 
 
@@ -26,7 +26,7 @@ from lightloom.physics import mesh
 class Mapped:
     """Settings of every block, and how near to the target they come."""
 
-    settings: Settings
+    settings: BlockSettings
     gain: Tensor
     """[blocks], electronic: a block realises gain times what the instrument measures."""
     distance: Tensor
@@ -38,9 +38,9 @@ class Mapped:
     """Mean squared error of the best settings after each epoch, the start first."""
 
 
-def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 300) -> Plan:
+def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 300) -> SearchPlan:
     """The published search: coordinates in order, 0.1 * 0.99^epoch."""
-    return Plan(method, epochs, published_steps(method, chip.weight_bits), shuffle=False)
+    return SearchPlan(method, epochs, published_steps(method, chip.weight_bits), shuffle=False)
 
 
 def published_restart(targets: Tensor) -> Restart:
@@ -48,7 +48,7 @@ def published_restart(targets: Tensor) -> Restart:
     return Restart(threshold=0.4 * squared(targets).mean((-2, -1)), growth=1.02)
 
 
-def ideal_settings(chip: MeshChip, targets: Tensor) -> tuple[Settings, Tensor]:
+def ideal_settings(chip: MeshChip, targets: Tensor) -> tuple[BlockSettings, Tensor]:
     """What a perfect chip would be programmed to.
 
     Args:
@@ -56,7 +56,7 @@ def ideal_settings(chip: MeshChip, targets: Tensor) -> tuple[Settings, Tensor]:
         targets: [blocks, k, k].
 
     Returns:
-        Settings, with sigma signed and scaled to at most 1, and the gain [blocks] that scales it back.
+        BlockSettings, with sigma signed and scaled to at most 1, and the gain [blocks] that scales it back.
 
     Raises:
         RequestError: The targets have another shape, or hold NaN or Inf; or the layout is not universal.
@@ -78,7 +78,7 @@ def ideal_settings(chip: MeshChip, targets: Tensor) -> tuple[Settings, Tensor]:
         u_phases = signs_to_the_input(u_phases, u_made.signs, chip)
         sigma = sigma * u_made.signs * v_made.signs
     scaled, gain = _scale(sigma)
-    return Settings(u_phases, v_made.phases, scaled), gain
+    return BlockSettings(u_phases, v_made.phases, scaled), gain
 
 
 def signs_to_the_input(phases: Tensor, signs: Tensor, chip: MeshChip) -> Tensor:
@@ -94,9 +94,9 @@ def signs_to_the_input(phases: Tensor, signs: Tensor, chip: MeshChip) -> Tensor:
 def parallel_mapping(
     instrument: Instrument,
     targets: Tensor,
-    plan: Plan | None = None,
+    plan: SearchPlan | None = None,
     *,
-    identity: Settings | None = None,
+    identity: BlockSettings | None = None,
     project: bool = True,
     after: Mapped | None = None,
     each_epoch: Callable[[Mapped], None] | None = None,
@@ -129,9 +129,9 @@ def parallel_mapping(
     objective = MappingLoss(instrument, targets, settings.sigma, gain)
     before, first_call = 0 if after is None else after.calls, instrument.calls
 
-    def mapped(found: Found) -> Mapped:
+    def mapped(found: SearchResult) -> Mapped:
         calls = before + instrument.calls - first_call
-        settings = Settings(*(part.contiguous() for part in objective.settings(found.phases)))
+        settings = BlockSettings(*(part.contiguous() for part in objective.settings(found.phases)))
         return Mapped(settings, gain, found.loss / objective.norm, found.epochs, calls, found.history)
 
     best = mapped(
@@ -147,7 +147,9 @@ def parallel_mapping(
     return project_sigma(instrument, targets, best, identity) if project else best
 
 
-def map_all(instruments: Iterable[Instrument], targets: Iterable[Tensor], plan: Plan | None = None) -> list[Mapped]:
+def map_all(
+    instruments: Iterable[Instrument], targets: Iterable[Tensor], plan: SearchPlan | None = None
+) -> list[Mapped]:
     """Blocks of different size stand on an instrument each; map them one after another."""
     return [parallel_mapping(bench, wanted, plan) for bench, wanted in zip(instruments, targets, strict=True)]
 
@@ -162,10 +164,10 @@ class MappingLoss:
         self.norm = torch.where(norm > 0, norm, 1.0)
         """[blocks]: loss over distance."""
 
-    def settings(self, phases: Tensor) -> Settings:
+    def settings(self, phases: Tensor) -> BlockSettings:
         """Instrument settings for `phases` [blocks, 2 n]: U's, then V's."""
         n = self._instrument.shifters
-        return Settings(phases[:, :n], phases[:, n:], self._sigma)
+        return BlockSettings(phases[:, :n], phases[:, n:], self._sigma)
 
     def __call__(self, phases: Tensor, changed: Sequence[int] | None, /) -> Tensor:
         """Loss [blocks]; one call."""
@@ -180,7 +182,9 @@ class MappingLoss:
         return self._power * squared(measured - self._scaled).mean((1, 2))
 
 
-def project_sigma(instrument: Instrument, targets: Tensor, mapped: Mapped, identity: Settings | None = None) -> Mapped:
+def project_sigma(
+    instrument: Instrument, targets: Tensor, mapped: Mapped, identity: BlockSettings | None = None
+) -> Mapped:
     """Optimal singular-value projection; a block keeps its old sigma where the new one measures no better.
 
     Args:
@@ -210,7 +214,7 @@ def project_sigma(instrument: Instrument, targets: Tensor, mapped: Mapped, ident
     )
 
 
-def measured_meshes(instrument: Instrument, settings: Settings) -> tuple[Tensor, Tensor]:
+def measured_meshes(instrument: Instrument, settings: BlockSettings) -> tuple[Tensor, Tensor]:
     """U and V [blocks, k, k] at these phases, exactly but for readout noise, up to (U D)(D V) with signs D; two calls.
 
     With all attenuators open the chip makes A = U V, with distinct sigma it makes B = U S V, and B A^T = U S U^T: its
@@ -227,18 +231,20 @@ def measured_meshes(instrument: Instrument, settings: Settings) -> tuple[Tensor,
     return u, u.mH @ product
 
 
-def meshes_through_identity(instrument: Instrument, settings: Settings, identity: Settings) -> tuple[Tensor, Tensor]:
+def meshes_through_identity(
+    instrument: Instrument, settings: BlockSettings, identity: BlockSettings
+) -> tuple[Tensor, Tensor]:
     """U I_V and I_U V [blocks, k, k], what the published way has instead of U and V; three calls.
 
     Both pseudo-identities have unknown signs; their product, which the third call measures, is what is needed, and is
     carried by the second result.
     """
     opened = torch.ones_like(settings.sigma)
-    instrument.program(Settings(settings.u_phases, identity.v_phases, opened))
+    instrument.program(BlockSettings(settings.u_phases, identity.v_phases, opened))
     u = read_matrices(instrument)
-    instrument.program(Settings(identity.u_phases, settings.v_phases, opened))
+    instrument.program(BlockSettings(identity.u_phases, settings.v_phases, opened))
     v = read_matrices(instrument)
-    instrument.program(Settings(identity.u_phases, identity.v_phases, opened))
+    instrument.program(BlockSettings(identity.u_phases, identity.v_phases, opened))
     signs = torch.where(read_matrices(instrument).diagonal(dim1=1, dim2=2).real < 0, -1.0, 1.0)
     return u, signs.unsqueeze(-1) * v
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip
-from lightloom.lab.mesh.instrument import Settings
+from lightloom.lab.mesh.instrument import BlockSettings
 from lightloom.physics import mesh, phases
 
 
 @dataclass(frozen=True)
-class Twin:
+class DigitalTwin:
     """The devices of a batch of blocks, each U diag(sigma) V; the physics is the chip's own, the numbers are beliefs.
 
     A phase is realised as gamma x drive + crosstalk + bias. The biases of U and V hold the signs of a block's modes
@@ -37,36 +37,36 @@ class Twin:
     """[blocks, 1], share of a heater's phase that each neighbour receives."""
 
     @staticmethod
-    def nominal(chip: MeshChip, blocks: int) -> Twin:
+    def nominal(chip: MeshChip, blocks: int) -> DigitalTwin:
         """Perfect devices without bias or crosstalk, the knowledge before any measurement."""
         shifters = mesh.phase_count(chip.block_size, chip.layout, chip.field)
         zeros = torch.zeros(blocks, shifters, dtype=torch.float64)
         ones = torch.ones_like(zeros)
         attenuators = torch.ones(blocks, chip.block_size, dtype=torch.float64)
-        return Twin(chip, zeros, zeros, ones, ones, attenuators, torch.zeros(blocks, 1, dtype=torch.float64))
+        return DigitalTwin(chip, zeros, zeros, ones, ones, attenuators, torch.zeros(blocks, 1, dtype=torch.float64))
 
     @property
     def blocks(self) -> int:
         """How many blocks."""
         return len(self.u_bias)
 
-    def phases(self, settings: Settings) -> tuple[Tensor, Tensor]:
+    def phases(self, settings: BlockSettings) -> tuple[Tensor, Tensor]:
         """Realised phases of U and V, each [..., blocks, n] in rad, for settings [..., blocks, n]."""
         return (
             self.realised(drive(settings.u_phases, self.chip), self.u_gamma, self.u_bias),
             self.realised(drive(settings.v_phases, self.chip), self.v_gamma, self.v_bias),
         )
 
-    def meshes(self, settings: Settings) -> tuple[Tensor, Tensor]:
+    def meshes(self, settings: BlockSettings) -> tuple[Tensor, Tensor]:
         """U and V, each [..., blocks, k, k]."""
         u, v = self.phases(settings)
         return self.build(u), self.build(v)
 
-    def sigma(self, settings: Settings) -> Tensor:
+    def sigma(self, settings: BlockSettings) -> Tensor:
         """Transmissions that the attenuators realise, [..., blocks, k]."""
         return (attenuation(settings.sigma, self.chip) * self.sigma_gamma).cos()
 
-    def matrices(self, settings: Settings) -> Tensor:
+    def matrices(self, settings: BlockSettings) -> Tensor:
         """What the blocks make of `settings`, [..., blocks, k, k]."""
         u, v = self.meshes(settings)
         return (u * self.sigma(settings).unsqueeze(-2)) @ v
@@ -84,10 +84,10 @@ class Twin:
         near = mesh.neighbours(chip.block_size, chip.layout, chip.field)
         return phases.crosstalk(heat, 1.0, near) - heat
 
-    def select(self, blocks: Tensor) -> Twin:
+    def select(self, blocks: Tensor) -> DigitalTwin:
         """The twin of some of the blocks, by index or mask."""
         parts = (self.u_bias, self.v_bias, self.u_gamma, self.v_gamma, self.sigma_gamma, self.coupling)
-        return Twin(self.chip, *(part[blocks] for part in parts))
+        return DigitalTwin(self.chip, *(part[blocks] for part in parts))
 
     def realised(self, driven: Tensor, gamma: Tensor, bias: Tensor) -> Tensor:
         """The phases [..., blocks, n] of one mesh, with its `gamma` and `bias`, under nominal phases `driven`."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import WorkError
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.protocol import MAX_BODY, Reply, Request, shape_text, to_bytes
 from lightloom.lab.readings import checked
 
@@ -157,7 +157,7 @@ class Desk:
             parts.append(values[start : start + math.prod(shape)].view(shape))
             start += math.prod(shape)
         with _Faults():
-            self._instrument.program(Settings(*parts))
+            self._instrument.program(BlockSettings(*parts))
         self._programs += 1
         now = datetime.now(UTC).strftime("%H:%M:%S UTC")
         self._holder = _Holder(client, now, time.monotonic(), bool(client))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
-from lightloom.chips.given import chip_of
+from lightloom.chips.arguments import chip_of
 from lightloom.common.arguments import checked
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.cores import mesh_ensemble
@@ -98,9 +98,9 @@ class MeshCore(TensorCore):
         return device
 
     @checked
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
-        return mesh_ensemble.weights_on(self, seeds)
+        return mesh_ensemble.specimen_weights(self, seeds)
 
     @property
     def noisy(self) -> bool:
@@ -218,7 +218,7 @@ class MeshCore(TensorCore):
             for tensor, values in zip(settings, (u_made.phases, sigma, v_made.phases), strict=True):
                 tensor[here] = values
 
-    def _decompose(self, factor: Tensor) -> mesh.Settings:
+    def _decompose(self, factor: Tensor) -> mesh.MeshPhases:
         wide = factor if self.chip.field == "real" else factor.to(torch.complex128)
         return mesh.decompose(wide, layout=self.chip.layout)
 

@@ -18,8 +18,8 @@ _DENSE = 512  # phase shifters of a mesh up to which a matrix of all pairs pays
 
 
 @torch.no_grad()
-def weights_on(core: MeshCore, seeds: Sequence[int]) -> Tensor:
-    """Effective weights [S, groups * rows, columns], see `TensorCore.weights_on`."""
+def specimen_weights(core: MeshCore, seeds: Sequence[int]) -> Tensor:
+    """Effective weights [S, groups * rows, columns], see `TensorCore.specimen_weights`."""
     if core.matrix is not None:
         return core.matrix.detach().expand(len(seeds), -1, -1)
     drawn = MeshErrors(*(None if e is None else e.to(core.sigma) for e in _errors(core, seeds)))

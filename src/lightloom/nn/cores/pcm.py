@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.chips import PCMChip, PCMErrors, Specimen, several
-from lightloom.chips.given import chip_of
+from lightloom.chips.arguments import chip_of
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
@@ -113,7 +113,7 @@ class PCMCore(TensorCore):
 
     @checked
     @torch.no_grad()
-    def weights_on(self, seeds: Sequence[int]) -> Tensor:
+    def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
         if self.mode == "weight":
             return self.matrix.detach().expand(len(seeds), -1, -1)

@@ -29,7 +29,7 @@ _CORRECTIONS = 3
 _STEPS_PER_DEPTH, _FEWEST_STEPS = 2, 16
 
 
-class Passage(NamedTuple):
+class Transmission(NamedTuple):
     """The logarithm of T and its slopes, each shaped as the light."""
 
     log_share: Tensor
@@ -40,7 +40,7 @@ class Passage(NamedTuple):
     """d ln T / d a."""
 
 
-def passage(total: Tensor, depth: Tensor, medium: Medium) -> Passage:
+def transmission(total: Tensor, depth: Tensor, medium: Medium) -> Transmission:
     """What light of intensity `total` meets.
 
     Args:
@@ -55,17 +55,17 @@ def passage(total: Tensor, depth: Tensor, medium: Medium) -> Passage:
         deepest = float(deepest.detach().abs().max()) if isinstance(deepest, Tensor) else deepest
         return _integrated(total, depth, medium.residual, medium.broadening, steps(deepest, medium.residual))
     left, fall = absorption(total, medium.broadening)
-    return Passage(-(depth * left + medium.residual), depth * fall, -left)
+    return Transmission(-(depth * left + medium.residual), depth * fall, -left)
 
 
 def log_share(total: Tensor, depth: Tensor, medium: Medium) -> Tensor:
     """The logarithm of T with its graph, to be differentiated as often and by whatever of its inputs one likes.
 
     A solution in closed form is found without a graph; two more corrections of Halley's, with one, then leave it where
-    it is and have the derivatives of the exact solution up to the eighth. Arguments are those of `passage`.
+    it is and have the derivatives of the exact solution up to the eighth. Arguments are those of `transmission`.
     """
     if not solvable(medium):
-        return passage(total, depth, medium).log_share
+        return transmission(total, depth, medium).log_share
     with torch.no_grad():
         t = _solved(total.detach(), depth.detach(), medium.broadening).log_share
     balance = _even if medium.broadening == "homogeneous" else _uneven
@@ -86,7 +86,7 @@ def steps(depth: float, residual: float) -> int:
     return max(_FEWEST_STEPS, math.ceil(_STEPS_PER_DEPTH * (abs(depth) + residual)))
 
 
-def _solved(total: Tensor, depth: Tensor, broadening: Broadening) -> Passage:
+def _solved(total: Tensor, depth: Tensor, broadening: Broadening) -> Transmission:
     """Propagation without residual loss: Halley's iteration on F.
 
     Ln T is at least minus the depth, or 0 with gain, and as F is convex at most where Newton's step from 0 lands; an
@@ -102,7 +102,7 @@ def _solved(total: Tensor, depth: Tensor, broadening: Broadening) -> Passage:
         t = t - miss / (slope - 0.5 * miss * bend / slope)
     t = t.clamp(min=least).minimum(most)
     _, slope, _, lost = balance(t, total)
-    return Passage(t, lost / slope, -slope.reciprocal())
+    return Transmission(t, lost / slope, -slope.reciprocal())
 
 
 def _even(t: Tensor, total: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -144,7 +144,7 @@ def _uneven_guess(total: Tensor, depth: Tensor) -> Tensor:
 
 def _integrated(
     total: Tensor, depth: Tensor, residual: float, broadening: Broadening, number: int | None = None
-) -> Passage:
+) -> Transmission:
     """Propagation with residual loss: Runge and Kutta's fourth-order rule in ln S, the slopes integrated beside it.
 
     An approximation: with the steps taken here ln T is within 2e-5, as measured at depths -100 ... 100.
@@ -169,4 +169,4 @@ def _integrated(
             value + size / 6 * (a + 2 * b + 2 * c + d)
             for value, a, b, c, d in zip((t, log_slope, v), first, second, third, fourth, strict=True)
         )
-    return Passage(t, torch.expm1(log_slope), v)
+    return Transmission(t, torch.expm1(log_slope), v)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightloom.physics.absorber import kernels
 from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
-from lightloom.physics.absorber.propagation import Passage, log_share, passage
+from lightloom.physics.absorber.propagation import Transmission, log_share, transmission
 from lightloom.physics.compiled.operators import define, leading
 from lightloom.physics.execution import has_numbers
 
@@ -212,7 +212,7 @@ def _respond(x: Tensor, medium: Medium, encoding: Encoding, slope: Slope, probe:
 
 def _meet(
     x: Tensor, medium: Medium, encoding: Encoding, probe: Tensor | float
-) -> tuple[float, Tensor | float, Passage]:
+) -> tuple[float, Tensor | float, Transmission]:
     """The power of T that a value is multiplied by, the light's own share of all light, and what that meets."""
     depth, saturation, other = (
         torch.as_tensor(value, dtype=x.dtype, device=x.device)
@@ -222,10 +222,10 @@ def _meet(
     own = ((x.square() if encoding == "amplitude" else x) * inverse).clamp(max=BRIGHTEST)
     power = 0.5 if encoding == "amplitude" else 1.0
     if not isinstance(probe, Tensor) and probe == 0:
-        return power, 1.0, passage(own, depth, medium)
+        return power, 1.0, transmission(own, depth, medium)
     total = own + (other.expand(x.shape) * inverse).clamp(max=BRIGHTEST)
     share = own / total.clamp(min=torch.finfo(x.dtype).tiny)
-    return power, share, passage(total, depth, medium)
+    return power, share, transmission(total, depth, medium)
 
 
 def _widened(x: Tensor) -> Tensor:

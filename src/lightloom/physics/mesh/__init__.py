@@ -29,7 +29,7 @@ real mesh of m MZIs, ``[..., 2 m + k]`` for a complex one (every theta, then eve
 phases), in radians.
 """
 
-from lightloom.physics.mesh.decomposition import Settings, decompose
+from lightloom.physics.mesh.decomposition import MeshPhases, decompose
 from lightloom.physics.mesh.heaters import heater_positions, neighbours
 from lightloom.physics.mesh.layouts import (
     FIELDS,
@@ -53,7 +53,7 @@ __all__ = [
     "Column",
     "Field",
     "Layout",
-    "Settings",
+    "MeshPhases",
     "Wiring",
     "build",
     "decompose",

@@ -20,7 +20,7 @@ _REAL = {
 }
 
 
-class Settings(NamedTuple):
+class MeshPhases(NamedTuple):
     """What a mesh is programmed to."""
 
     phases: Tensor
@@ -29,7 +29,7 @@ class Settings(NamedTuple):
     """[..., k] of +1 and -1, the output diagonal of a real mesh; None for a complex one."""
 
 
-def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> Settings:
+def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> MeshPhases:
     """The settings for which `build` makes `matrix`, exactly, for every block.
 
     Rectangle after Clements et al., Optica 3, 1460 (2016); triangle after Reck et al., Phys. Rev. Lett. 73,
@@ -65,7 +65,7 @@ def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> Settings:
     blocks = matrix.detach().to(wide).reshape(lead.numel(), size, size)
     real = _REAL[matrix.dtype]
     phases, signs = _decompose(blocks, layout, real)
-    return Settings(
+    return MeshPhases(
         phases.view(*lead, phases.shape[-1]), None if matrix.is_complex() else signs.to(real).view(*lead, size)
     )
 

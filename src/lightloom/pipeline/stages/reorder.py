@@ -21,7 +21,9 @@ def reorder(run: RunContext) -> None:
         if any(core.chip.obstacle("reorder") is None for core in technology.cores(states[state]).values())
     ]
     if not written:
-        raise RequestError("No layer of this network is on a chip whose cells are written: there is nothing to reorder.")
+        raise RequestError(
+            "No layer of this network is on a chip whose cells are written, so there is nothing to reorder."
+        )
     for technology in written:
         technology.reorder(run, states)
     run.save_state(states[state], "reordered")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lightloom.common.errors import RequestError
 from lightloom.common.files import write_json
 from lightloom.common.processes import is_main
 from lightloom.pipeline.cases import load_teacher

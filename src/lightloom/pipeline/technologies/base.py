@@ -32,7 +32,7 @@ class TechnologyStages:
 
     def cores(self, model: nn.Module) -> dict[str, TensorCore]:
         """The cores of a model that are of this technology, by the names of their layers."""
-        return {name: core for name, core in cores(model).items() if core.chip.technology == self.technology}
+        return {name: core for name, core in cores(model, TensorCore).items() if core.chip.technology == self.technology}
 
     def programmed(self, run: RunContext, model: nn.Module) -> None:
         """Leave what the report shows of a network that was just programmed; here nothing."""
@@ -97,7 +97,7 @@ def stages_of(name: str) -> TechnologyStages:
 
 def technologies_in(model: nn.Module) -> list[TechnologyStages]:
     """Those of all technologies that a model has cores of, in the order of the table."""
-    present = {core.chip.technology for core in cores(model).values()}
+    present = {core.chip.technology for core in cores(model, TensorCore).values()}
     return [stages_of(name) for name in _in_order(present)]
 
 

@@ -81,9 +81,7 @@ def _on_chip(model: nn.Module, config: ClassificationConfig) -> nn.Module:
             "start; choose `chip.range=dynamic`."
         )
     places = tuple(config.places.items())
-    return put_on_chip(
-        model, config.chip, config.specimen, skip=config.electronic, places=places, inplace=True
-    ).model
+    return put_on_chip(model, config.chip, config.specimen, skip=config.electronic, places=places, inplace=True).model
 
 
 def with_optical_backward(model: nn.Module, config: ClassificationConfig) -> nn.Module:

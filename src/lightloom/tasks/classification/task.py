@@ -28,10 +28,15 @@ class ClassificationTask(Task[ClassificationConfig]):
     config = ClassificationConfig
     metric = Metric("accuracy")
     samples = "images"
+    classifies = True
+
+    def check(self, config: ClassificationConfig) -> None:
+        """Refuse images and a network that do not fit into memory."""
+        check_sizes(config)
 
     def data(self, config: ClassificationConfig) -> Splits:
         """The images of the electronic training."""
-        check_sizes(config)
+        self.check(config)
         return read_images(config.data, config.seed)
 
     def chip_data(self, config: ClassificationConfig) -> Splits:
@@ -83,9 +88,7 @@ class ClassificationTask(Task[ClassificationConfig]):
         """Cross-entropy or squared error, and accuracy."""
         return Classify(criterion=config.criterion)
 
-    def observer(
-        self, files: Files, config: ClassificationConfig, data: Splits, subject: Subject
-    ) -> Observer:
+    def observer(self, files: Files, config: ClassificationConfig, data: Splits, subject: Subject) -> Observer:
         """Angles between gradients, and the light of diffractive networks."""
         return ClassificationObserver(files, config, data, subject)
 

@@ -18,7 +18,7 @@ from lightloom.common.progress import follow
 from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
 from lightloom.data.detection.checks import read_headers
 from lightloom.data.detection.pictures import Header, read_header, white_level
-from lightloom.report.pictures import annotate
+from lightloom.report.pictures.boxes2d import annotate
 from lightloom.tasks.base import Interface, Prediction
 from lightloom.tasks.detection2d.boxes import Detections
 from lightloom.tasks.detection2d.config import Detection2DConfig, ScenesConfig

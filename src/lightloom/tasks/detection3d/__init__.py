@@ -1,27 +1,27 @@
 """Boxes around a vehicle from its cameras: BEVFormer and DETR3D in pure PyTorch."""
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
-from lightloom.tasks.detection3d.cross_attention import CameraSampling, GroundSampling
+from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoded, Decoder, Recorder
-from lightloom.tasks.detection3d.deformable import Aimed, DeformableAttention
+from lightloom.tasks.detection3d.deformable import DeformableAttention, SamplingLocations
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
+from lightloom.tasks.detection3d.distillers import DistillerConfig, HeatmapConfig, build_distiller
 from lightloom.tasks.detection3d.encoder import Encoder
+from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack, sample
 from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, seen
-from lightloom.tasks.detection3d.guides import GuideConfig, HeatmapConfig, build_guide
 from lightloom.tasks.detection3d.losses import detection_loss
-from lightloom.tasks.detection3d.matching import Matched, match
-from lightloom.tasks.detection3d.queries import Source
-from lightloom.tasks.detection3d.sheet import Sheet, lay_out, sample
+from lightloom.tasks.detection3d.matching import Matches, match
 from lightloom.tasks.detection3d.objective import Detect3D, evaluate_moments, results_of
+from lightloom.tasks.detection3d.queries import Source
+from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
 
 __all__ = [
     "SIZES",
-    "Aimed",
+    "BEVCrossAttention",
     "Boxes",
+    "CameraCrossAttention",
     "CameraMaps",
-    "CameraSampling",
     "Decoded",
     "Decoder",
     "DeformableAttention",
@@ -29,24 +29,24 @@ __all__ = [
     "Detector3D",
     "Detector3DConfig",
     "Detector3DOutput",
+    "DistillerConfig",
     "Encoder",
-    "GroundSampling",
-    "GuideConfig",
+    "FeatureAtlas",
     "HeatmapConfig",
-    "Matched",
+    "Matches",
     "Recorder",
-    "Sheet",
+    "SamplingLocations",
     "Size",
     "Source",
-    "build_guide",
+    "build_distiller",
     "decode",
     "decode_boxes",
     "detection_loss",
     "detector_size",
     "encode_boxes",
     "evaluate_moments",
-    "lay_out",
     "match",
+    "pack",
     "project_points",
     "results_of",
     "sample",

@@ -11,7 +11,7 @@ import torch
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data.detection import Problem
-from lightloom.data.multicamera import Area, MultiCameraSet, frame_moments, load_multicamera
+from lightloom.data.multicamera import BEVRange, MultiCameraSet, frame_moments, load_multicamera
 from lightloom.data.nuscenes import Moment
 from lightloom.nn import misalign, put_on_chip
 from lightloom.nn.backbones import SIZES, build_backbone
@@ -35,7 +35,7 @@ class Surroundings(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # the moments of a training stay for the next one, which mostly has the same
-def read_surroundings(wanted: MomentsConfig, area: Area, history: int, seed: int) -> Surroundings:
+def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed: int) -> Surroundings:
     """Read, check and frame a multi-camera set.
 
     Args:

@@ -40,13 +40,13 @@ class CameraAttention(nn.Module):
             places: Those of `hits` in each level [K, Z, levels, 2].
         """
         query = (cells + position).flatten(0, 1)
-        aimed = self.attention.aim(
+        sampling = self.attention.sampling_locations(
             query.index_select(0, hits.query), places, cameras.shapes, hits.image, rows=hits.query, queries=len(query)
         )
         blind = ~hits.sees.any(-1)
-        aimed = aimed._replace(weights=aimed.weights.masked_fill(blind, 0))
-        seen = self.attention.gather(self.attention.project_values(cameras.maps), aimed)
-        mean = seen / hits.counts.clamp(min=1).unsqueeze(-1).to(seen.dtype)
+        sampling = sampling._replace(weights=sampling.weights.masked_fill(blind, 0))
+        values = self.attention.sample_values(self.attention.project_values(cameras.maps), sampling)
+        mean = values / hits.counts.clamp(min=1).unsqueeze(-1).to(values.dtype)
         added: Tensor = self.dropout(self.attention.output(mean))
         return cells + added.view_as(cells)
 
@@ -54,7 +54,7 @@ class CameraAttention(nn.Module):
 def pillars(
     rows: int, columns: int, heights: int, area: tuple[float, ...], device: torch.device | None = None
 ) -> Tensor:
-    """Points over the centres of the cells of a ground map [rows * columns, heights, 3], row by row, in metres.
+    """Points over the centres of the cells of a BEV map [rows * columns, heights, 3], row by row, in metres.
 
     Heights are the centres of as many equal parts of the area's.
     """

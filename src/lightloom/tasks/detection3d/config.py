@@ -14,8 +14,8 @@ from lightloom.config import RunConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn.distil import DistillationConfig
+from lightloom.tasks.detection3d.distillers import DistillerConfig
 from lightloom.tasks.detection3d.sizes import Detector3DConfig, detector_size
-from lightloom.tasks.detection3d.guides import GuideConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
 
 
@@ -73,7 +73,7 @@ class Detection3DConfig(RunConfig):
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
     distil: DistillationConfig = DistillationConfig(features=0.0)
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
-    guide: GuideConfig = GuideConfig()
+    guide: DistillerConfig = DistillerConfig()
     """What is learned from the teacher where objects are."""
     start: Literal["scratch", "head", "teacher"] = "scratch"
     """First weights: drawn; the teacher's for the decoder, as published for HeatmapDistiller; or wherever they fit."""

@@ -1,6 +1,6 @@
-"""How queries look: at a map of the ground (BEVFormer), or at the cameras themselves (DETR3D, Wang et al., CoRL 2021).
+"""How queries look: at a BEV map (BEVFormer), or at the cameras themselves (DETR3D, Wang et al., CoRL 2021).
 
-Both aim, project values, and gather what they aim at, in separate steps: the same aim can look at other maps.
+Each says where it samples, projects values and samples them, in separate steps: the same locations serve other maps.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.sizes import Detector3DConfig
-from lightloom.tasks.detection3d.deformable import Aimed, DeformableAttention, look
+from lightloom.tasks.detection3d.deformable import DeformableAttention, SamplingLocations, attend
+from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, to_metres
-from lightloom.tasks.detection3d.sheet import Sheet, lay_out
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 
-class GroundSampling(nn.Module):
-    """Deformable attention to a ground map, around where a query is.
+class BEVCrossAttention(nn.Module):
+    """Deformable attention to a BEV map, around where a query is.
 
     Args:
         config: Channels, heads, `ground_points` and dropout.
@@ -28,36 +28,36 @@ class GroundSampling(nn.Module):
         self.attention = DeformableAttention(config.channels, config.heads, 1, config.ground_points)
         self.dropout = nn.Dropout(config.dropout)
 
-    def aim(self, query: Tensor, references: Tensor, source: Tensor | CameraMaps) -> Aimed:
+    def sampling_locations(self, query: Tensor, references: Tensor, source: Tensor | CameraMaps) -> SamplingLocations:
         """Where queries [B, Q, C] at `references` [B, Q, 3] look on the map [B, C, rows, columns]."""
         assert isinstance(source, Tensor)
         samples, queries = query.shape[:2]
         image = torch.arange(samples, device=query.device).repeat_interleave(queries)
         rows, columns = source.shape[-2:]
-        return self.attention.aim(
+        return self.attention.sampling_locations(
             query.flatten(0, 1), references[..., None, None, :2].flatten(0, 1), [(rows, columns)], image
         )
 
-    def project_values(self, source: Tensor | CameraMaps) -> Sheet:
-        """What is there to be seen."""
+    def project_values(self, source: Tensor | CameraMaps) -> FeatureAtlas:
+        """The values that can be sampled."""
         assert isinstance(source, Tensor)
         return self.attention.project_values([source])
 
-    def gather(self, values: Sheet, aimed: Aimed) -> Tensor:
-        """What queries see [B * Q, C], before the output projection."""
-        return self.attention.gather(values, aimed)
+    def sample_values(self, values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
+        """Sampled values of the queries [B * Q, C], before the output projection."""
+        return self.attention.sample_values(values, sampling)
 
-    def look(self, source: Tensor | CameraMaps, aimed: Aimed) -> Tensor:
-        """What queries see on this map [B * Q, C]."""
-        return self.gather(self.project_values(source), aimed)
+    def attend(self, source: Tensor | CameraMaps, sampling: SamplingLocations) -> Tensor:
+        """Sampled values of this map [B * Q, C], before the output projection."""
+        return self.sample_values(self.project_values(source), sampling)
 
-    def combine(self, query: Tensor, seen: Tensor, references: Tensor) -> Tensor:
+    def combine(self, query: Tensor, values: Tensor, references: Tensor) -> Tensor:
         """Queries [B, Q, C] with what they saw [B * Q, C]."""
-        added: Tensor = self.dropout(self.attention.output(seen)).view_as(query)
+        added: Tensor = self.dropout(self.attention.output(values)).view_as(query)
         return query + added
 
 
-class CameraSampling(nn.Module):
+class CameraCrossAttention(nn.Module):
     """One bilinear sample of every level and camera that sees a query's reference point, weighed by the query.
 
     Args:
@@ -81,7 +81,7 @@ class CameraSampling(nn.Module):
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def aim(self, query: Tensor, references: Tensor, source: Tensor | CameraMaps) -> Aimed:
+    def sampling_locations(self, query: Tensor, references: Tensor, source: Tensor | CameraMaps) -> SamplingLocations:
         """Which cameras see queries [B, Q, C] at `references` [B, Q, 3], where, and what each counts."""
         assert isinstance(source, CameraMaps)
         cameras, queries = source.project.shape[1], query.shape[0] * query.shape[1]
@@ -92,24 +92,24 @@ class CameraSampling(nn.Module):
         weights = weights[hits.query, hits.image % cameras] * hits.sees
         places = source.within(hits.places)  # [K, 1, levels, 2]
         locations = places.permute(2, 1, 3, 0)[None]  # [1, levels, 1, 2, K]
-        return Aimed(locations, weights.t()[None, :, None], hits.image, hits.query, queries)
+        return SamplingLocations(locations, weights.t()[None, :, None], hits.image, hits.query, queries)
 
-    def project_values(self, source: Tensor | CameraMaps) -> Sheet:
-        """What is there to be seen: the maps as they are."""
+    def project_values(self, source: Tensor | CameraMaps) -> FeatureAtlas:
+        """The values that can be sampled: the maps as they are."""
         assert isinstance(source, CameraMaps)
-        return lay_out(source.maps, 1)
+        return pack(source.maps, 1)
 
-    def gather(self, values: Sheet, aimed: Aimed) -> Tensor:
-        """What queries see [B * Q, C], before the output projection."""
-        return look(values, aimed)
+    def sample_values(self, values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
+        """Sampled values of the queries [B * Q, C], before the output projection."""
+        return attend(values, sampling)
 
-    def look(self, source: Tensor | CameraMaps, aimed: Aimed) -> Tensor:
-        """What queries see in these cameras [B * Q, C]."""
-        return self.gather(self.project_values(source), aimed)
+    def attend(self, source: Tensor | CameraMaps, sampling: SamplingLocations) -> Tensor:
+        """Sampled values of these cameras [B * Q, C], before the output projection."""
+        return self.sample_values(self.project_values(source), sampling)
 
-    def combine(self, query: Tensor, seen: Tensor, references: Tensor) -> Tensor:
+    def combine(self, query: Tensor, values: Tensor, references: Tensor) -> Tensor:
         """Queries [B, Q, C] with what they saw [B * Q, C] and where they are."""
-        added: Tensor = self.dropout(self.output(seen)).view_as(query)
+        added: Tensor = self.dropout(self.output(values)).view_as(query)
         where: Tensor = self.where(inverse_sigmoid(references))
         return query + added + where
 

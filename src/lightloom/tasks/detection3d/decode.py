@@ -34,9 +34,9 @@ def decode(class_logits: Tensor, codes: Tensor, *, most: int, score: float) -> l
     classes = class_logits.shape[-1]
     scores = class_logits.float().sigmoid().flatten(1)
     best = scores.topk(min(most, scores.shape[1]), dim=1)
-    found = []
+    detections = []
     for values, places, code in zip(best.values, best.indices, codes.float(), strict=True):
-        kept = values > score
-        places = places[kept]
-        found.append(Boxes(decode_boxes(code[places // classes]), values[kept], places % classes))
-    return found
+        is_above = values > score
+        places = places[is_above]
+        detections.append(Boxes(decode_boxes(code[places // classes]), values[is_above], places % classes))
+    return detections

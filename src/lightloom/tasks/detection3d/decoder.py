@@ -1,4 +1,4 @@
-"""The decoder of DETR3D and BEVFormer: queries look at a ground map or at the cameras, and refine a box each.
+"""The decoder of DETR3D and BEVFormer: queries look at a BEV map or at the cameras, and refine a box each.
 
 It stands alone: a copy of it can be led to other maps, and a `Recorder` sees where each of its layers looks.
 """
@@ -12,14 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightloom.tasks.detection3d.sizes import Detector3DConfig
-from lightloom.tasks.detection3d.cross_attention import CameraSampling, GroundSampling
-from lightloom.tasks.detection3d.deformable import Aimed
+from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
+from lightloom.tasks.detection3d.deformable import SamplingLocations
 from lightloom.tasks.detection3d.geometry import CODE, inverse_sigmoid, to_metres, widened
-from lightloom.tasks.detection3d.queries import GroundQueries, LearntQueries, Source, class_bias
+from lightloom.tasks.detection3d.queries import BEVQueries, LearntQueries, Source, class_bias
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
-Recorder = Callable[[int, GroundSampling | CameraSampling, Aimed], None]
-"""Called in each layer with its number, its cross-attention, and where that aims."""
+Recorder = Callable[[int, BEVCrossAttention | CameraCrossAttention, SamplingLocations], None]
+"""Called in each layer with its number, its cross-attention, and the locations that this samples."""
 
 
 class Decoded(NamedTuple):
@@ -46,8 +46,8 @@ class DecoderLayer(nn.Module):
         super().__init__()
         width, dropout = config.channels, config.dropout
         self.among = nn.MultiheadAttention(width, config.heads, dropout, batch_first=True)
-        self.cross: GroundSampling | CameraSampling = (
-            GroundSampling(config) if config.kind == "bevformer" else CameraSampling(config)
+        self.cross: BEVCrossAttention | CameraCrossAttention = (
+            BEVCrossAttention(config) if config.kind == "bevformer" else CameraCrossAttention(config)
         )
         self.think = nn.Sequential(
             nn.Linear(width, config.feedforward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(config.feedforward, width),
@@ -62,7 +62,7 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         references: Tensor,
         source: Source,
-        record: Callable[[Aimed], None] | None,
+        record: Callable[[SamplingLocations], None] | None,
     ) -> Tensor:
         """Queries [B, Q, C] -> the same.
 
@@ -70,16 +70,16 @@ class DecoderLayer(nn.Module):
             query: [B, Q, C].
             position: What tells queries apart [Q, C] or [B, Q, C].
             references: Where they are, 0 ... 1 within the area [B, Q, 3].
-            source: What to look at.
-            record: Called with where they look, if given.
+            source: The maps that queries attend to.
+            record: Called with the locations that they sample, if given.
         """
         placed = query + position
         mixed = self.among(placed, placed, query, need_weights=False)[0]
         query = self.norms[0](query + self.dropout(mixed))
-        aimed = self.cross.aim(query + position, references, source)
+        sampling = self.cross.sampling_locations(query + position, references, source)
         if record is not None:
-            record(aimed)
-        query = self.norms[1](self.cross.combine(query, self.cross.look(source, aimed), references))
+            record(sampling)
+        query = self.norms[1](self.cross.combine(query, self.cross.attend(source, sampling), references))
         thought: Tensor = self.norms[2](query + self.think(query))
         return thought
 
@@ -96,8 +96,8 @@ class Decoder(nn.Module):
         super().__init__()
         width = config.channels
         self.config = config
-        self.start: LearntQueries | GroundQueries = (
-            LearntQueries(config) if config.start == "learnt" else GroundQueries(config, classes)
+        self.start: LearntQueries | BEVQueries = (
+            LearntQueries(config) if config.start == "learnt" else BEVQueries(config, classes)
         )
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.classify = nn.ModuleList(_class_head(width, classes) for _ in self.layers)
@@ -107,9 +107,9 @@ class Decoder(nn.Module):
         """What is there.
 
         Args:
-            source: A ground map [B, C, rows, columns], or the cameras; of the kind of the config.
-            recorder: Called in each layer with its number, its cross-attention, and where that aims; the layer's own
-                values and those of another map may then be gathered by the same aim.
+            source: A BEV map [B, C, rows, columns], or the cameras; of the kind of the config.
+            recorder: Called in each layer with its number, its cross-attention, and the locations that this
+                samples; the layer's own values and those of another map may then be sampled there.
         """
         query, position, references, heat = self.start(source)
         logits, codes, places = [], [], []

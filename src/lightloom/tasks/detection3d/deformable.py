@@ -9,44 +9,44 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack, sample
 from lightloom.tasks.detection3d.geometry import widened
-from lightloom.tasks.detection3d.sheet import Sheet, lay_out, sample
 
 
-class Aimed(NamedTuple):
-    """Where K looks go, and what each counts."""
+class SamplingLocations(NamedTuple):
+    """Where K samplings lie, and what each counts."""
 
     locations: Tensor
     """[heads, levels, points, 2, K]: x to the right, y down, 0 ... 1 within the map."""
     weights: Tensor
     """[heads, levels, points, K]."""
     image: Tensor
-    """[K], long: the image that each looks at."""
+    """[K], long: the image that each samples."""
     query: Tensor | None
-    """[K], long: the query that it belongs to; None where every query has one look, in their order."""
+    """[K], long: the query that it belongs to; None where every query has one sampling, in their order."""
     queries: int
     """How many there are."""
 
 
-def look(values: Sheet, aimed: Aimed) -> Tensor:
-    """What queries see [queries, channels], summed over the looks of each."""
-    seen = sample(values, aimed.locations, aimed.weights, aimed.image)
-    if aimed.query is None:
-        return seen
-    return seen.new_zeros(aimed.queries, seen.shape[1]).index_add(0, aimed.query, seen)
+def attend(values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
+    """Weighted sums of samples for each query [queries, channels]."""
+    samples = sample(values, sampling.locations, sampling.weights, sampling.image)
+    if sampling.query is None:
+        return samples
+    return samples.new_zeros(sampling.queries, samples.shape[1]).index_add(0, sampling.query, samples)
 
 
 class DeformableAttention(nn.Module):
     """Attention of queries to a few points of maps, in separate steps.
 
-    `aim` says where queries look, `project_values` makes what is there to be seen, `gather` looks. The same aim may
-    look at the values of two sets of maps.
+    `sampling_locations` says where queries sample, `project_values` makes the values, `sample_values` samples them. The
+    same locations may serve the values of two sets of maps.
 
     Args:
         channels: Of maps and outputs.
         heads: That the channels are shared out to.
         levels: Of the maps.
-        points: Of each level and head; a multiple of the references that `aim` is given.
+        points: Of each level and head; a multiple of the references that `sampling_locations` is given.
         width: Channels of the queries; None has them as wide as the maps.
         apart: The points of a level share one weight out among them, and levels count alike; without, all points of
             all levels share one.
@@ -78,7 +78,7 @@ class DeformableAttention(nn.Module):
             for zero in (self.weigh.weight, self.weigh.bias, self.offsets.weight):
                 zero.zero_()
 
-    def aim(
+    def sampling_locations(
         self,
         query: Tensor,
         references: Tensor,
@@ -87,40 +87,42 @@ class DeformableAttention(nn.Module):
         *,
         rows: Tensor | None = None,
         queries: int | None = None,
-    ) -> Aimed:
-        """Where queries look.
+    ) -> SamplingLocations:
+        """Locations that queries sample, and their weights.
 
         Args:
             query: [K, width].
-            references: Points that the looks are around, 0 ... 1 within the maps [K, R, levels, 2], or [K, R, 1, 2]
+            references: Points that the samples are around, 0 ... 1 within the maps [K, R, levels, 2], or [K, R, 1, 2]
                 where they are the same in all levels; points take turns at them.
             shapes: Rows and columns of each level; offsets are in cells.
-            image: The one that each looks at [K].
-            rows: The query that each look belongs to [K]; None where every query has one look.
+            image: The one that each samples [K].
+            rows: The query that each sampling belongs to [K]; None where every query has one.
             queries: How many queries there are; needed with `rows`.
         """
-        looks = len(query)
+        count = len(query)
         parts = (self.heads, self.levels, self.points)
-        # all looks last: what follows runs along them
-        offsets = widened(_transposed(self.offsets, query)).view(*parts, 2, looks)  # half precision knows no cells
+        # all samplings last: what follows runs along them
+        offsets = widened(_transposed(self.offsets, query)).view(*parts, 2, count)  # half precision knows no cells
         cells = offsets.new_tensor([(1 / w, 1 / h) for h, w in shapes])[:, None, :, None]
         around = references.permute(2, 1, 3, 0).contiguous()  # [levels, R, 2, K]
         around = around.repeat(1, self.points // around.shape[1], 1, 1).to(offsets.dtype)
         scores = _transposed(self.weigh, query)
         sharing = (self.levels, self.points) if self.apart else (1, self.levels * self.points)
-        weights = scores.view(self.heads, *sharing, looks).softmax(2)
+        weights = scores.view(self.heads, *sharing, count).softmax(2)
         if self.apart:
             weights = weights / self.levels
         locations = torch.addcmul(around, offsets, cells)
-        return Aimed(locations, weights.view(*parts, looks), image, rows, looks if queries is None else queries)
+        return SamplingLocations(
+            locations, weights.view(*parts, count), image, rows, count if queries is None else queries
+        )
 
-    def project_values(self, maps: Sequence[Tensor]) -> Sheet:
-        """What is there to be seen on maps [images, channels, h, w] of each level."""
-        return lay_out([self.values(level) for level in maps], self.heads)
+    def project_values(self, maps: Sequence[Tensor]) -> FeatureAtlas:
+        """Values to sample, of maps [images, channels, h, w] of each level."""
+        return pack([self.values(level) for level in maps], self.heads)
 
-    def gather(self, values: Sheet, aimed: Aimed) -> Tensor:
-        """What queries see [queries, channels], summed over their looks, before the output projection."""
-        return look(values, aimed)
+    def sample_values(self, values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
+        """Weighted sums of samples for each query [queries, channels], before the output projection."""
+        return attend(values, sampling)
 
 
 def _transposed(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from lightloom.data.multicamera import Views
 from lightloom.tasks.detection2d.pyramid import pyramid_on
 from lightloom.tasks.detection3d.cameras import CameraMaps, shrunk
-from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoder
-from lightloom.tasks.detection3d.encoder import Before, Encoder
+from lightloom.tasks.detection3d.encoder import Encoder, PreviousBEV
 from lightloom.tasks.detection3d.losses import decoded_loss
-from lightloom.tasks.detection3d.perspective import PerspectiveHead, Sighted, perspective_loss
+from lightloom.tasks.detection3d.perspective import PerspectiveHead, PerspectiveOutput, perspective_loss
 from lightloom.tasks.detection3d.queries import Source
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _WHITE = 255.0
@@ -30,7 +30,7 @@ class Detector3DOutput(NamedTuple):
 
     features: tuple[Tensor, ...]
     """Levels of the pyramid at the present moment [B * N, C, h, w]."""
-    ground: Tensor | None
+    bev: Tensor | None
     """Map of the ground [B, C, rows, columns]; DETR3D has none."""
     class_logits: Tensor
     """After each layer of the decoder [L, B, Q, classes]."""
@@ -40,7 +40,7 @@ class Detector3DOutput(NamedTuple):
     """[L, B, Q, 3]: centres, 0 ... 1 within the area."""
     heat: Tensor | None = None
     """Logits of each class having a box in each cell of the ground [B, classes, rows, columns], where asked for."""
-    sighted: Sighted | None = None
+    perspective: PerspectiveOutput | None = None
     """What the camera maps themselves say, where asked for."""
 
 
@@ -71,18 +71,18 @@ class Detector3D(nn.Module):
 
     def forward(self, views: Views) -> Detector3DOutput:
         """What there is around the vehicle at the last moment of each sample; earlier ones get no gradients."""
-        cameras = self.look(views, -1)
+        cameras = self.camera_maps(views, -1)
         source: Source = cameras
-        ground = None
+        bev = None
         if self.encoder is not None:
-            source = ground = self.encoder(cameras, self._before(views))
+            source = bev = self.encoder(cameras, self._before(views))
         decoded = self.decoder(source)
-        sighted = None if self.perspective is None else self.perspective(cameras)
+        perspective = None if self.perspective is None else self.perspective(cameras)
         return Detector3DOutput(
-            cameras.maps, ground, decoded.class_logits, decoded.codes, decoded.references, decoded.heat, sighted
+            cameras.maps, bev, decoded.class_logits, decoded.codes, decoded.references, decoded.heat, perspective
         )
 
-    def look(self, views: Views, moment: int) -> CameraMaps:
+    def camera_maps(self, views: Views, moment: int) -> CameraMaps:
         """Maps of the cameras at one moment."""
         images = views.images[:, moment].flatten(0, 1)
         project, extent = views.project[:, moment], views.extent[:, moment]
@@ -110,8 +110,8 @@ class Detector3D(nn.Module):
                 there is none, NaN for velocities that are not known.
         """
         terms = decoded_loss(output, targets, self.config)
-        if output.sighted is not None:
-            terms["perspective"] = self.config.perspective * perspective_loss(output.sighted, targets)
+        if output.perspective is not None:
+            terms["perspective"] = self.config.perspective * perspective_loss(output.perspective, targets)
         return terms
 
     def loss(self, output: Detector3DOutput, targets: Tensor) -> Tensor:
@@ -136,18 +136,18 @@ class Detector3D(nn.Module):
         return tuple(name for name in ("neck", "encoder", "decoder", "perspective") if getattr(self, name) is not None)
 
     @torch.no_grad()
-    def _before(self, views: Views) -> Before | None:
+    def _before(self, views: Views) -> PreviousBEV | None:
         """The ground at the moment before the present one, seen with what the moments before it left."""
         last = views.images.shape[1] - 1
         if self.encoder is None or not self.config.temporal or not bool(views.linked[:, last].any()):
             return None
         # what came before a moment that no sample links to its past is of no use to anyone
         unlinked = (~views.linked[:, :last].any(0)).nonzero().flatten().tolist()
-        before: Before | None = None
+        before: PreviousBEV | None = None
         with _in_eval(self):
             for moment in range(max(unlinked, default=0), last):
-                ground = self.encoder(self.look(views, moment), before)
-                before = Before(ground, views.motion[:, moment + 1], views.linked[:, moment + 1])
+                bev = self.encoder(self.camera_maps(views, moment), before)
+                before = PreviousBEV(bev, views.motion[:, moment + 1], views.linked[:, moment + 1])
         return before
 
 

@@ -1,4 +1,4 @@
-"""The encoder of BEVFormer: a map of the ground from the cameras, and from the map of the moment before."""
+"""The encoder of BEVFormer: a BEV map from the cameras, and from the map of the moment before."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.camera_attention import CameraAttention, pillars
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.cross_attention import too_many
 from lightloom.tasks.detection3d.geometry import Hits
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.temporal import TemporalAttention, warp
 
 _FAINT = 0.1
 """Deviation of what tells cameras and levels apart at first; published is 1, which drowns what the maps show."""
 
 
-class Before(NamedTuple):
+class PreviousBEV(NamedTuple):
     """What is known of the moment before."""
 
-    ground: Tensor
+    bev: Tensor
     """Its map [B, C, rows, columns]."""
     motion: Tensor
     """Points of the present ego frame to its own [B, 4, 4]."""
@@ -71,7 +71,7 @@ class Scene(NamedTuple):
     places: Tensor
     """Of the hits in each level [K, pillars, levels, 2]."""
     shape: tuple[int, int]
-    """Rows and columns of the ground map."""
+    """Rows and columns of the BEV map."""
 
 
 class Encoder(nn.Module):
@@ -94,8 +94,8 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.register_buffer("pillars", pillars(*shape, config.pillars, config.area), persistent=False)
 
-    def forward(self, cameras: CameraMaps, before: Before | None = None) -> Tensor:
-        """The map of the ground [B, C, rows, columns].
+    def forward(self, cameras: CameraMaps, before: PreviousBEV | None = None) -> Tensor:
+        """The BEV map [B, C, rows, columns].
 
         Args:
             cameras: Of this moment.
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
             cells = layer(cells, scene)
         return cells.transpose(1, 2).reshape(samples, -1, *shape)
 
-    def _scene(self, cameras: CameraMaps, before: Before | None, shape: tuple[int, int]) -> Scene:
+    def _scene(self, cameras: CameraMaps, before: PreviousBEV | None, shape: tuple[int, int]) -> Scene:
         rows = self.row[:, None].expand(-1, shape[1], -1)
         columns = self.column[None].expand(shape[0], -1, -1)
         position = torch.cat((columns, rows), -1).flatten(0, 1)
@@ -123,7 +123,7 @@ class Encoder(nn.Module):
         past = None
         if before is not None:
             linked = before.linked
-            past = warp(before.ground, before.motion, self.config.area).flatten(2).transpose(1, 2)
+            past = warp(before.bev, before.motion, self.config.area).flatten(2).transpose(1, 2)
         return Scene(position, past, linked, cameras, hits, cameras.within(hits.places), shape)
 
     def _told_apart(self, cameras: CameraMaps, number: int) -> CameraMaps:

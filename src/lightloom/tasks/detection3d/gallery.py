@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_json
-from lightloom.data.multicamera import Area, MultiCameraSet, Views
+from lightloom.data.multicamera import BEVRange, MultiCameraSet, Views
 from lightloom.data.nuscenes import Moment
 from lightloom.learn.distil import gaussian_heatmap
 from lightloom.metrics.nuscenes import Figures, write_results
@@ -21,7 +21,7 @@ from lightloom.tasks.detection3d.build import Surroundings
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.decode import Boxes
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
-from lightloom.tasks.detection3d.guides import HeatmapConfig
+from lightloom.tasks.detection3d.distillers import HeatmapConfig
 from lightloom.tasks.detection3d.objective import results_of
 from lightloom.tasks.detection3d.pictures import camera_pictures, found_rows, true_rows
 from lightloom.tasks.hybrid.teaching import evenly
@@ -105,7 +105,7 @@ def _frame(files: Files, number: int, test: MultiCameraSet, place: int) -> dict[
     }
 
 
-def _masks(test: MultiCameraSet, shown: Sequence[int], area: Area, drawn: HeatmapConfig) -> dict[str, Tensor]:
+def _masks(test: MultiCameraSet, shown: Sequence[int], area: BEVRange, drawn: HeatmapConfig) -> dict[str, Tensor]:
     """Where the boxes of each shown moment are on the ground, as HeatmapDistiller draws them."""
     if not shown:
         return {}
@@ -121,8 +121,8 @@ def _looked(name: str, detector: Detector3D, views: Views, frames: Sequence[dict
     for number, frame in enumerate(frames):
         output = detector.eval()(Views(*(part[number : number + 1] for part in views)))
         frame["queries"][name] = _positions(output)
-        if output.ground is not None:
-            maps[f"{name}/{number}/ground"] = output.ground[0].norm(dim=0).cpu()
+        if output.bev is not None:
+            maps[f"{name}/{number}/ground"] = output.bev[0].norm(dim=0).cpu()
     return maps
 
 

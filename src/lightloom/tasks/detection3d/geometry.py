@@ -72,8 +72,8 @@ def find_hits(
     pixels, depth = project_points(flat, project)
     visible = seen(pixels, depth, extent).view(samples, cameras, queries, heights)
     any_point = visible.any(-1)
-    wanted = any_point if hits_only else torch.ones_like(any_point)
-    sample, camera, query = wanted.nonzero(as_tuple=True)
+    pairs = any_point if hits_only else torch.ones_like(any_point)
+    sample, camera, query = pairs.nonzero(as_tuple=True)
     size = pixels.new_tensor([frame[1], frame[0]])
     places = pixels.view(samples, cameras, queries, heights, 2)[sample, camera, query] / size
     return Hits(

@@ -17,7 +17,7 @@ _TELLING = 8
 _WORST = 1e6
 
 
-class Matched(NamedTuple):
+class Matches(NamedTuple):
     """Pairs of a prediction and a box, over all layers and samples."""
 
     problem: Tensor
@@ -46,7 +46,7 @@ def class_cost(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def match(class_logits: Tensor, codes: Tensor, targets: Tensor, *, focal: float, box: float) -> Matched:
+def match(class_logits: Tensor, codes: Tensor, targets: Tensor, *, focal: float, box: float) -> Matches:
     """The cheapest assignment in each layer and sample; all costs go to the CPU at once.
 
     Args:
@@ -61,12 +61,14 @@ def match(class_logits: Tensor, codes: Tensor, targets: Tensor, *, focal: float,
     from scipy.optimize import linear_sum_assignment
 
     labels = targets[..., 9].long()
-    wanted = encode_boxes(targets[..., :9])[..., :_TELLING].to(codes.dtype)
+    box_codes = encode_boxes(targets[..., :9])[..., :_TELLING].to(codes.dtype)
     cost = focal * class_cost(class_logits.float(), labels.clamp(min=0))
-    cost = cost + box * torch.cdist(codes[..., :_TELLING].float(), wanted.float().expand(len(codes), -1, -1, -1), p=1)
-    given = labels >= 0
+    cost = cost + box * torch.cdist(
+        codes[..., :_TELLING].float(), box_codes.float().expand(len(codes), -1, -1, -1), p=1
+    )
+    is_box = labels >= 0
     layers, samples = class_logits.shape[:2]
-    costs, present = cost.flatten(0, 1).nan_to_num(_WORST, _WORST, -_WORST).cpu().numpy(), given.cpu().numpy()
+    costs, present = cost.flatten(0, 1).nan_to_num(_WORST, _WORST, -_WORST).cpu().numpy(), is_box.cpu().numpy()
     pairs = []
     for problem in range(layers * samples):
         (boxes,) = present[problem % samples].nonzero()
@@ -75,4 +77,4 @@ def match(class_logits: Tensor, codes: Tensor, targets: Tensor, *, focal: float,
             (problem, query, place) for query, place in zip(queries.tolist(), boxes[columns].tolist(), strict=True)
         ]
     table = torch.tensor(pairs, dtype=torch.long, device=codes.device).view(-1, 3)
-    return Matched(*table.unbind(1))
+    return Matches(*table.unbind(1))

@@ -33,48 +33,48 @@ class Detect3D:
 
     def evaluate(self, model: nn.Module, images: MultiCameraSet) -> dict[str, float]:
         """Mean `loss`, the nuScenes figures, and NDS once more as `accuracy`."""
-        found, loss = self.look(model, images)
-        figures = evaluate_moments(images.moments, found)
+        detections, loss = self.predict(model, images)
+        figures = evaluate_moments(images.moments, detections)
         return {"loss": loss, "accuracy": figures.NDS, **figures.means}
 
     def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[Figures, list[Boxes]]:
         """All nuScenes figures, and the boxes in the ego frame of each moment."""
-        found, _ = self.look(model, images)
-        return evaluate_moments(images.moments, found), found
+        detections, _ = self.predict(model, images)
+        return evaluate_moments(images.moments, detections), detections
 
     @torch.no_grad()
-    def look(self, model: nn.Module, images: MultiCameraSet) -> tuple[list[Boxes], float]:
+    def predict(self, model: nn.Module, images: MultiCameraSet) -> tuple[list[Boxes], float]:
         """Boxes at each moment, in its ego frame, and the mean loss."""
         was_training = model.training
         model.eval()
-        found: list[Boxes] = []
+        detections: list[Boxes] = []
         total = 0.0
         for indices in torch.split(torch.arange(len(images)), self.chunk):
             views = images.images[indices.to(images.labels.device)].to(self.detector.mean.device)
             targets = images.labels[indices.to(images.labels.device)].to(self.detector.mean.device)
             output = model(views)
             total += float(self.loss(output, targets)) * len(indices)
-            found += [Boxes(*(part.cpu() for part in each)) for each in self.detector.detect(output)]
+            detections += [Boxes(*(part.cpu() for part in each)) for each in self.detector.detect(output)]
         model.train(was_training)
-        return found, total / len(images)
+        return detections, total / len(images)
 
 
-def evaluate_moments(moments: Sequence[Moment], found: Sequence[Boxes]) -> Figures:
+def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Figures:
     """NDS and what it is made of.
 
     Args:
         moments: What was there.
-        found: Boxes at each moment, in its ego frame.
+        detections: Boxes at each moment, in its ego frame.
     """
     reference = truth_of(moments)
-    return evaluate(reference.truth, results_of(moments, found), reference.ego, reference.racks)
+    return evaluate(reference.truth, results_of(moments, detections), reference.ego, reference.racks)
 
 
-def results_of(moments: Sequence[Moment], found: Sequence[Boxes]) -> Results:
+def results_of(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Results:
     """Boxes found at each moment in its ego frame, in the global frame and with the likely attributes."""
     return found_of(
         moments,
-        [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in found],
-        [np.asarray(each.scores.numpy(), dtype=np.float64) for each in found],
-        [each.labels.numpy() for each in found],
+        [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in detections],
+        [np.asarray(each.scores.numpy(), dtype=np.float64) for each in detections],
+        [each.labels.numpy() for each in detections],
     )

@@ -1,4 +1,4 @@
-"""What the camera maps themselves say of boxes: a loss beside that of the decoder, which reaches the backbone at once.
+"""Perspective supervision: a loss on the camera maps beside that of the decoder, which reaches the backbone at once.
 
 A box is asked for where its centre is seen: its class, and how far away it is. Nothing of it is needed to detect.
 Source: the perspective supervision of BEVFormer v2 (Yang et al., CVPR 2023), with points in the place of its head.
@@ -18,7 +18,7 @@ from lightloom.tasks.detection3d.losses import focal
 from lightloom.tasks.detection3d.queries import class_bias
 
 
-class Sighted(NamedTuple):
+class PerspectiveOutput(NamedTuple):
     """What the finest maps of all cameras say."""
 
     logits: Tensor
@@ -47,11 +47,11 @@ class PerspectiveHead(nn.Module):
         self.classify, self.measure = nn.Conv2d(channels, classes, 1), nn.Conv2d(channels, 1, 1)
         class_bias(self.classify)
 
-    def forward(self, cameras: CameraMaps) -> Sighted:
+    def forward(self, cameras: CameraMaps) -> PerspectiveOutput:
         """What is in each cell of the finest maps."""
         hidden = self.hidden(cameras.maps[0])
         samples = cameras.project.shape[:2]
-        return Sighted(
+        return PerspectiveOutput(
             self.classify(hidden).unflatten(0, samples),
             self.measure(hidden)[:, 0].unflatten(0, samples),
             cameras.project,
@@ -60,26 +60,26 @@ class PerspectiveHead(nn.Module):
         )
 
 
-def perspective_loss(sighted: Sighted, targets: Tensor) -> Tensor:
+def perspective_loss(perspective: PerspectiveOutput, targets: Tensor) -> Tensor:
     """Over the centres that cameras see: which class it is, how far away, and that there is none elsewhere.
 
     The mean of the cross-entropy among classes and of the L1 distance of the logarithm of depth at the centres, and the
     focal loss of all cells by the number of centres. Without the first, classes need many times the steps.
 
     Args:
-        sighted: Of a `PerspectiveHead`.
+        perspective: Of a `PerspectiveHead`.
         targets: (x, y, z, w, l, h, yaw, vx, vy, label) [B, most, 10], label -1 where there is none.
     """
-    rows, columns = sighted.logits.shape[-2:]
-    pixels, depth = project_points(targets[:, None, :, :3], sighted.project)
-    cells = (pixels / sighted.stride).floor().long()
-    visible = seen(pixels, depth, sighted.extent) & (targets[:, None, :, 9] >= 0)
+    rows, columns = perspective.logits.shape[-2:]
+    pixels, depth = project_points(targets[:, None, :, :3], perspective.project)
+    cells = (pixels / perspective.stride).floor().long()
+    visible = seen(pixels, depth, perspective.extent) & (targets[:, None, :, 9] >= 0)
     visible &= (cells[..., 0] < columns) & (cells[..., 1] < rows)
     sample, camera, box = visible.nonzero(as_tuple=True)
     column, row = cells[sample, camera, box].unbind(-1)
-    wanted = torch.zeros_like(sighted.logits, dtype=torch.float32)
-    wanted[sample, camera, targets[sample, box, 9].long(), row, column] = 1
-    there = sighted.logits[sample, camera, :, row, column].float()
-    mistaken = F.cross_entropy(there, targets[sample, box, 9].long(), reduction="sum")
-    off = (sighted.depths[sample, camera, row, column].float() - depth[sample, camera, box].log()).abs().sum()
-    return (focal(sighted.logits.float(), wanted).sum() + mistaken + off) / max(len(box), 1)
+    labels = torch.zeros_like(perspective.logits, dtype=torch.float32)
+    labels[sample, camera, targets[sample, box, 9].long(), row, column] = 1
+    there = perspective.logits[sample, camera, :, row, column].float()
+    classes = F.cross_entropy(there, targets[sample, box, 9].long(), reduction="sum")
+    depths = (perspective.depths[sample, camera, row, column].float() - depth[sample, camera, box].log()).abs().sum()
+    return (focal(perspective.logits.float(), labels).sum() + classes + depths) / max(len(box), 1)

@@ -19,8 +19,8 @@ from lightloom.data.multicamera import MultiCameraSet, find_moments, frame_momen
 from lightloom.data.nuscenes import CameraView, Moment
 from lightloom.learn import file_name
 from lightloom.metrics.nuscenes import write_results
-from lightloom.report.birdview import bird_view
-from lightloom.report.boxes3d import annotate3d
+from lightloom.report.pictures.bird_view import bird_view
+from lightloom.report.pictures.boxes3d import annotate3d
 from lightloom.tasks.base import Interface, Prediction
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.decode import Boxes
@@ -78,7 +78,9 @@ class _Trained(NamedTuple):
     channels: tuple[str, ...]
 
 
-def _asked(given: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str) -> tuple[MultiCameraSet, list[int]]:
+def _asked(
+    given: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str
+) -> tuple[MultiCameraSet, list[int]]:
     """The moments of the scenes that are concerned, and the places of those that were asked for."""
     wanted, size = config.data, config.model.detector
     kept, channels = find_moments(

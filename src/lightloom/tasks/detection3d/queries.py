@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, widened
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 Source = Tensor | CameraMaps
-"""What queries look at: a ground map [B, C, rows, columns], or cameras."""
+"""What queries look at: a BEV map [B, C, rows, columns], or cameras."""
 
 _RARE = 0.01
 
 
-class Start(NamedTuple):
+class InitialQueries(NamedTuple):
     """Queries before the first layer."""
 
     query: Tensor
@@ -52,14 +52,16 @@ class LearntQueries(nn.Module):
         nn.init.xavier_uniform_(self.place.weight)
         nn.init.zeros_(self.place.bias)
 
-    def forward(self, source: Source) -> Start:
+    def forward(self, source: Source) -> InitialQueries:
         """Queries for the samples of `source`."""
         samples = len(source.project) if isinstance(source, CameraMaps) else len(source)
         references = widened(self.place(self.position)).sigmoid()
-        return Start(self.content.expand(samples, -1, -1), self.position, references.expand(samples, -1, -1), None)
+        return InitialQueries(
+            self.content.expand(samples, -1, -1), self.position, references.expand(samples, -1, -1), None
+        )
 
 
-class GroundQueries(nn.Module):
+class BEVQueries(nn.Module):
     """Queries from the cells of the ground that look most like a box: what the map says there, and where that is.
 
     A head of two convolutions tells how likely a box of each class has its centre in a cell. No gradient goes through
@@ -79,8 +81,8 @@ class GroundQueries(nn.Module):
         self.content = nn.Linear(width, width)
         self.position = nn.Sequential(nn.Linear(3, width), nn.ReLU(), nn.Linear(width, width))
 
-    def forward(self, source: Source) -> Start:
-        """Queries for the samples of a ground map."""
+    def forward(self, source: Source) -> InitialQueries:
+        """Queries for the samples of a BEV map."""
         assert isinstance(source, Tensor)
         heat = self.heat(source)
         rows, columns = heat.shape[-2:]
@@ -88,4 +90,4 @@ class GroundQueries(nn.Module):
         there = source.flatten(2).transpose(1, 2).gather(1, best[..., None].expand(-1, -1, source.shape[1]))
         x, y = (best % columns + 0.5) / columns, (best // columns + 0.5) / rows
         references = torch.stack((x, y, torch.full_like(x, 0.5)), -1)
-        return Start(self.content(there), self.position(inverse_sigmoid(references)), references, heat)
+        return InitialQueries(self.content(there), self.position(inverse_sigmoid(references)), references, heat)

@@ -15,18 +15,18 @@ _MEMORY = "what is built of it does not fit into any memory"
 
 
 class Detector3DConfig(Section):
-    """Pyramid, ground map, decoder, loss and decoding. Defaults are those of the published BEVFormer base."""
+    """Pyramid, BEV map, decoder, loss and decoding. Defaults are those of the published BEVFormer base."""
 
     kind: Literal["bevformer", "detr3d"] = "bevformer"
-    """Whether queries look at a map of the ground that is made from the images, or at the images themselves."""
+    """Whether queries look at a BEV map that is made from the images, or at the images themselves."""
     channels: Annotated[int, at_most(65536, _MEMORY)] = Field(256, ge=2)
-    """Of pyramid, ground map and queries."""
+    """Of pyramid, BEV map and queries."""
     heads: Annotated[int, at_most(65536, _MEMORY)] = Field(8, ge=1)
     """Of every attention."""
     queries: Annotated[int, at_most(65536, _MEMORY)] = Field(900, ge=1)
     """Boxes that can be found in a frame, before classes."""
     start: Literal["learnt", "ground"] = "learnt"
-    """Queries are learnt and the same for every frame, as published, or come from the cells of the ground map that look
+    """Queries are learnt and the same for every frame, as published, or come from the cells of the BEV map that look
     most like a box, which needs far fewer steps of training."""
     decoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
     feedforward: Annotated[int, at_most(65536, _MEMORY)] = Field(512, ge=1)
@@ -39,18 +39,18 @@ class Detector3DConfig(Section):
     cameras: Annotated[int, at_most(64, _MEMORY)] = Field(6, ge=1)
     """The most that the detector can take; each has weights of its own."""
     rows: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
-    """Of the ground map, from right (least y) to left."""
+    """Of the BEV map, from right (least y) to left."""
     columns: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
-    """Of the ground map, from back (least x) to front."""
+    """Of the BEV map, from back (least x) to front."""
     encoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
     pillars: Annotated[int, at_most(256, _MEMORY)] = Field(4, ge=1)
     """Heights at which a cell of the ground looks into the cameras."""
     points: Annotated[int, at_most(1024, _MEMORY)] = Field(8, ge=1)
     """Where a cell looks in each level, a multiple of `pillars`."""
     ground_points: Annotated[int, at_most(1024, _MEMORY)] = Field(4, ge=1)
-    """Where a cell or a query looks on the ground map."""
+    """Where a cell or a query looks on the BEV map."""
     temporal: bool = True
-    """Whether the ground map is made with the one of the moment before."""
+    """Whether the BEV map is made with the one of the moment before."""
     history: Annotated[int, at_most(64, _MEMORY)] = Field(4, ge=1)
     """Moments that it is trained on, the present one included."""
     area: tuple[float, float, float, float, float, float] = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)

@@ -15,8 +15,8 @@ from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, M
 from lightloom.tasks.detection3d.build import Surroundings, build_detector3d, read_surroundings
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D
+from lightloom.tasks.detection3d.distillers import build_distiller
 from lightloom.tasks.detection3d.gallery import MultiCameraGallery
-from lightloom.tasks.detection3d.guides import build_guide
 from lightloom.tasks.detection3d.objective import Detect3D
 from lightloom.tasks.detection3d.predict import predict_moments
 from lightloom.tasks.hybrid.teaching import few, first_difference, start_from
@@ -68,7 +68,7 @@ class Detection3DTask(Task[Detection3DConfig]):
         return Detect3D(model)
 
     def measure(self, model: nn.Module, config: Detection3DConfig, data: Any) -> Measured:
-        """nuScenes' metrics, AP of each class, and as predictions the figures and the boxes."""
+        """NuScenes' metrics, AP of each class, and as predictions the figures and the boxes."""
         figures, boxes = self.objective(model, config).measure(model, data)
         return Measured(dict(figures.means), dict(figures.per_class), (figures, boxes))
 
@@ -89,10 +89,10 @@ class Detection3DTask(Task[Detection3DConfig]):
         sample = few(data.train)
         assert isinstance(sample, Views)
         torch.manual_seed(named_seed(config.seed, "pupil"))
-        guide = build_guide(config.guide, model, teacher, sample)
+        distiller = build_distiller(config.guide, model, teacher, sample)
         frozen = model.later_parts if config.distil.strategy == "two" else ()
         distillation = DistillationObjective(objective, config.distil, frozen)
-        pair = DistillationModel(model, teacher, sample, config.distil, guide=guide)
+        pair = DistillationModel(model, teacher, sample, config.distil, distiller=distiller)
         return TrainingPlan(pair, distillation, distillation.prepare)
 
     def gallery(self, files: Files, config: Detection3DConfig, data: Surroundings) -> Gallery:

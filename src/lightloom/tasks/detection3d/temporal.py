@@ -17,24 +17,24 @@ def centres(shape: Shape, like: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).view(-1, 2)
 
 
-def warp(ground: Tensor, motion: Tensor, area: tuple[float, ...]) -> Tensor:
-    """The ground map of one moment, as it lies around the vehicle at the next.
+def warp(bev: Tensor, motion: Tensor, area: tuple[float, ...]) -> Tensor:
+    """The BEV map of one moment, as it lies around the vehicle at the next.
 
     Args:
-        ground: Map of moment t - 1 [B, C, rows, columns].
+        bev: Map of moment t - 1 [B, C, rows, columns].
         motion: Points of the ego frame of moment t to that of moment t - 1 [B, 4, 4]; its planar part counts.
         area: x0, y0, z0, x1, y1, z1 of the map in metres.
 
     Returns:
         [B, C, rows, columns], bilinear, zero where moment t - 1 saw nothing.
     """
-    rows, columns = ground.shape[-2:]
+    rows, columns = bev.shape[-2:]
     low, high = (motion.new_tensor([area[at], area[at + 1]]) for at in (0, 3))
     metres = low + centres((rows, columns), motion) * (high - low)
     with torch.autocast(motion.device.type, enabled=False):  # half precision knows no cells
         before = metres @ motion[:, :2, :2].transpose(1, 2) + motion[:, None, :2, 3]
     grid = 2 * (before - low) / (high - low) - 1
-    return F.grid_sample(ground.float(), grid.view(-1, rows, columns, 2).float(), align_corners=False).to(ground.dtype)
+    return F.grid_sample(bev.float(), grid.view(-1, rows, columns, 2).float(), align_corners=False).to(bev.dtype)
 
 
 class TemporalAttention(nn.Module):
@@ -67,8 +67,8 @@ class TemporalAttention(nn.Module):
         query = torch.cat((past, cells + position), -1).flatten(0, 1)
         image = torch.arange(samples, device=cells.device).repeat_interleave(count)
         around = centres(shape, cells).repeat(samples, 1)[:, None, None]
-        aimed = self.attention.aim(query, around, (shape, shape), image)
+        sampling = self.attention.sampling_locations(query, around, (shape, shape), image)
         maps = [part.transpose(1, 2).reshape(samples, channels, *shape) for part in (past, cells)]
-        seen = self.attention.gather(self.attention.project_values(maps), aimed)
-        added: Tensor = self.dropout(self.attention.output(seen))
+        values = self.attention.sample_values(self.attention.project_values(maps), sampling)
+        added: Tensor = self.dropout(self.attention.output(values))
         return cells + added.view_as(cells)

@@ -1,7 +1,7 @@
 """Calibrate by identification: measure a chip until it is known, then compute the settings it needs.
 
 >>> known = identify(instrument)  # a few tens of calls, all blocks side by side
->>> instrument.program(to_identity(known.twin))
+>>> instrument.program(settings_for_identity(known.twin))
 
 What can be identified. A real mesh of a universal layout, read with sign (a local oscillator): everything, but the
 common sign of each mode of U and V, (U D)(D V) with D of +1 and -1, which no measurement of the block can tell; neither
@@ -18,21 +18,21 @@ in a segment follows directly, up to its phase; there are twice the columns to t
 phases. `identify` itself reads real meshes with sign; the other two are what the method allows, not what it does yet.
 """
 
-from lightloom.lab.mesh.identify.inverse import to_identity, to_targets
-from lightloom.lab.mesh.identify.io import load_known, save_known
-from lightloom.lab.mesh.identify.measurements import Records
+from lightloom.lab.mesh.identify.inverse import settings_for_identity, settings_for_targets
+from lightloom.lab.mesh.identify.io import load_identified, save_identified
+from lightloom.lab.mesh.identify.measurements import Measurements
 from lightloom.lab.mesh.identify.procedure import identify, recalibrate, refine
 from lightloom.lab.mesh.identify.session import Identified, Suspect
 
 __all__ = [
     "Identified",
-    "Records",
+    "Measurements",
     "Suspect",
     "identify",
-    "load_known",
+    "load_identified",
     "recalibrate",
     "refine",
-    "save_known",
-    "to_identity",
-    "to_targets",
+    "save_identified",
+    "settings_for_identity",
+    "settings_for_targets",
 ]

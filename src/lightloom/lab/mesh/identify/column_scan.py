@@ -23,9 +23,9 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip
 from lightloom.lab.mesh.identify.rotation_planes import Planes, find_planes, mend_planes
-from lightloom.lab.mesh.identify.waveguide_graph import Wires, wires
-from lightloom.lab.mesh.instrument import Settings
-from lightloom.lab.mesh.twin import Twin, drive
+from lightloom.lab.mesh.identify.waveguide_graph import SegmentGraph, segment_graph
+from lightloom.lab.mesh.instrument import BlockSettings
+from lightloom.lab.mesh.twin import DigitalTwin, drive
 from lightloom.physics import mesh
 
 
@@ -57,21 +57,21 @@ def turning_angles(chip: MeshChip, at_once: int = 8) -> Tensor:
     return torch.stack(plan)
 
 
-def start_settings(chip: MeshChip, blocks: int, at_once: int = 8) -> list[Settings]:
+def start_settings(chip: MeshChip, blocks: int, at_once: int = 8) -> list[BlockSettings]:
     """The programs of the start: at rest, attenuators at alternating signs, then every column of U and of V turned."""
     turns = turning_angles(chip, at_once)
     rest = torch.full((blocks, turns.shape[1]), _at_rest(chip), dtype=torch.float64)
     ones = torch.ones(blocks, chip.block_size, dtype=torch.float64)
     turned = [drive(rest + turn, chip) for turn in turns]
     return [
-        Settings(rest, rest, ones),
-        Settings(rest, rest, ones * _alternating(chip.block_size)),
-        *(Settings(phases, rest, ones) for phases in turned),
-        *(Settings(rest, phases, ones) for phases in turned),
+        BlockSettings(rest, rest, ones),
+        BlockSettings(rest, rest, ones * _alternating(chip.block_size)),
+        *(BlockSettings(phases, rest, ones) for phases in turned),
+        *(BlockSettings(rest, phases, ones) for phases in turned),
     ]
 
 
-def start(chip: MeshChip, outputs: Tensor, *, at_once: int = 8, mirrored: bool = False) -> Twin:
+def start(chip: MeshChip, outputs: Tensor, *, at_once: int = 8, mirrored: bool = False) -> DigitalTwin:
     """The twin that the start's measurements show: biases within a few hundredths of a rad, the rest nominal.
 
     Args:
@@ -81,7 +81,7 @@ def start(chip: MeshChip, outputs: Tensor, *, at_once: int = 8, mirrored: bool =
         mirrored: Behind an MZI that stands still, whose sense is unknown, give segments the other of two signs that are
             possible; only the fit can tell which is true.
     """
-    turns, structure = turning_angles(chip, at_once), wires(chip.block_size, chip.layout)
+    turns, structure = turning_angles(chip, at_once), segment_graph(chip.block_size, chip.layout)
     matrices = outputs.transpose(0, 1)
     rest = _orthogonal(matrices[:, 0])
     seen = matrices[:, 1:] @ rest.mT.unsqueeze(1)
@@ -94,7 +94,7 @@ def start(chip: MeshChip, outputs: Tensor, *, at_once: int = 8, mirrored: bool =
         vectors = _segments(structure, planes.projectors, seen[:, 0], rest)
     vectors = _signed(structure, vectors, planes, mirrored)
     bias = _angles_between(structure, vectors) - planes.gamma * _at_rest(chip)
-    twin, mzis = Twin.nominal(chip, len(rest)), turns.shape[1]
+    twin, mzis = DigitalTwin.nominal(chip, len(rest)), turns.shape[1]
     gamma = planes.gamma
     return replace(twin, u_bias=bias[:, :mzis], v_bias=bias[:, mzis:], u_gamma=gamma[:, :mzis], v_gamma=gamma[:, mzis:])
 
@@ -115,7 +115,7 @@ def readout_noise(chip: MeshChip, outputs: Tensor) -> float:
     return float(off.square().sum((-2, -1)).div(2 * size * (size - 1)).median().sqrt())
 
 
-def _segments(structure: Wires, planes: Tensor, flipped: Tensor, rest: Tensor) -> Tensor:
+def _segments(structure: SegmentGraph, planes: Tensor, flipped: Tensor, rest: Tensor) -> Tensor:
     """The light in every segment as a vector at the outputs, [blocks, segments, k], up to its sign."""
     size = planes.shape[-1]
     padded = torch.cat([planes, torch.zeros_like(planes[:, :1])], dim=1)  # -1 finds nothing
@@ -129,7 +129,7 @@ def _segments(structure: Wires, planes: Tensor, flipped: Tensor, rest: Tensor) -
     return vectors
 
 
-def _signed(structure: Wires, vectors: Tensor, planes: Planes, mirrored: bool) -> Tensor:
+def _signed(structure: SegmentGraph, vectors: Tensor, planes: Planes, mirrored: bool) -> Tensor:
     """The same vectors with signs in which every MZI turns its upper waveguide towards its lower one."""
     signed = vectors.clone()
     faults = [frozenset(row.nonzero().flatten().tolist()) for row in planes.still]
@@ -146,7 +146,7 @@ def _signed(structure: Wires, vectors: Tensor, planes: Planes, mirrored: bool) -
     return signed
 
 
-def _angles_between(structure: Wires, vectors: Tensor) -> Tensor:
+def _angles_between(structure: SegmentGraph, vectors: Tensor) -> Tensor:
     """The phase of every MZI, [blocks, mzis]: (y_a, y_b) = (x_a, x_b) R(phase), x behind it and y before."""
     x_a, x_b = vectors[:, structure.outputs].unbind(2)
     y_a, y_b = vectors[:, structure.inputs].unbind(2)

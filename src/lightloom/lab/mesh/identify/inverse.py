@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from lightloom.common.seeds import named_generator
-from lightloom.lab.mesh.identify.jacobians import block_tangents, mesh_tangents
-from lightloom.lab.mesh.instrument import Settings
-from lightloom.lab.mesh.twin import Twin, rounded
+from lightloom.lab.mesh.identify.jacobians import drive_block_jacobian, drive_mesh_jacobian
+from lightloom.lab.mesh.instrument import BlockSettings
+from lightloom.lab.mesh.twin import DigitalTwin, rounded
 from lightloom.physics import mesh, phases
 
 Model = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From drives [blocks, p] to matrices [blocks, k, k] and slopes [blocks, p, k, k]."""
+"""From drives [blocks, p] to matrices [blocks, k, k] and jacobian [blocks, p, k, k]."""
 Rounding = Callable[[Tensor], Tensor]
 """From drives [blocks, p], out of range too, to the nearest levels."""
 
@@ -33,7 +33,7 @@ _TOP = 2 * math.pi * (1 - 1e-12)
 """Asks for the highest level; 2 pi itself would wrap to no heat at all."""
 
 
-def to_identity(twin: Twin) -> Settings:
+def settings_for_identity(twin: DigitalTwin) -> BlockSettings:
     """Settings at which U and V of every block are as near to signed identities as the drive's levels let them.
 
     Of the two phases in a turn at which an MZI goes straight, the one with less heat is taken; where a heater does not
@@ -41,10 +41,12 @@ def to_identity(twin: Twin) -> Settings:
     """
     u_phases = _straight(twin, twin.u_gamma, twin.u_bias)
     v_phases = _straight(twin, twin.v_gamma, twin.v_bias)
-    return Settings(u_phases, v_phases, torch.ones_like(twin.sigma_gamma))
+    return BlockSettings(u_phases, v_phases, torch.ones_like(twin.sigma_gamma))
 
 
-def to_targets(twin: Twin, targets: Tensor, *, near: Settings | None = None) -> tuple[Settings, Tensor]:
+def settings_for_targets(
+    twin: DigitalTwin, targets: Tensor, *, near: BlockSettings | None = None
+) -> tuple[BlockSettings, Tensor]:
     """Settings and gains [blocks] at which gain x the blocks come nearest to `targets` [blocks, k, k].
 
     The modes of a target can be given to the attenuators in any order and with either sign. A few such choices are
@@ -59,23 +61,23 @@ def to_targets(twin: Twin, targets: Tensor, *, near: Settings | None = None) -> 
     wanted = targets / torch.where(largest > 0, largest * _MARGIN, 1.0).view(-1, 1, 1)
     model, levels = partial(_block_model, twin), partial(_block_levels, twin)
     if near is None:
-        tried = [_aim(model, wanted, start, levels) for start in _starts(twin, wanted)]
+        tried = [_solve(model, wanted, start, levels) for start in _starts(twin, wanted)]
     else:
         start = torch.cat([near.u_phases, near.v_phases, near.sigma.acos()], dim=-1)
-        tried = [_settle(model, wanted, levels(start), levels), _aim(model, wanted, start, levels)]
+        tried = [_refine_levels(model, wanted, levels(start), levels), _solve(model, wanted, start, levels)]
     best, misfit = tried[0], torch.full_like(largest, math.inf)
     for drives in tried:
         seen = (model(drives)[0] - wanted).square().sum((-2, -1))
         best = torch.where((seen < misfit).unsqueeze(-1), drives, best)
         misfit = torch.minimum(seen, misfit)
     u_drive, v_drive, angle = _split(twin, best)
-    settings = Settings(u_drive.clamp(max=_TOP), v_drive.clamp(max=_TOP), angle.cos())
+    settings = BlockSettings(u_drive.clamp(max=_TOP), v_drive.clamp(max=_TOP), angle.cos())
     made = twin.matrices(settings)
     power = made.square().sum((-2, -1))
     return settings, torch.where(power > 0, (made * targets).sum((-2, -1)) / power, 0.0)
 
 
-def _starts(twin: Twin, wanted: Tensor) -> list[Tensor]:
+def _starts(twin: DigitalTwin, wanted: Tensor) -> list[Tensor]:
     """Drives [blocks, 2 n + k] from singular value decompositions, modes in several orders and signs."""
     u, sigma, v = torch.linalg.svd(wanted)
     generator = named_generator(0, "modes")
@@ -95,42 +97,42 @@ def _starts(twin: Twin, wanted: Tensor) -> list[Tensor]:
     return starts
 
 
-def _split(twin: Twin, drives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _split(twin: DigitalTwin, drives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     shifters = twin.u_bias.shape[-1]
     u, v, angles = torch.split(drives, [shifters, shifters, drives.shape[-1] - 2 * shifters], dim=-1)
     return u, v, angles
 
 
-def _block_model(twin: Twin, drives: Tensor) -> tuple[Tensor, Tensor]:
-    return block_tangents(twin, *_split(twin, drives))
+def _block_model(twin: DigitalTwin, drives: Tensor) -> tuple[Tensor, Tensor]:
+    return drive_block_jacobian(twin, *_split(twin, drives))
 
 
-def _block_levels(twin: Twin, drives: Tensor) -> Tensor:
+def _block_levels(twin: DigitalTwin, drives: Tensor) -> Tensor:
     u, v, angles = _split(twin, drives)
     angles = phases.quantise(angles.clamp(0, math.pi), twin.chip.weight_bits, span=math.pi)
     return torch.cat([_mesh_levels(twin, u), _mesh_levels(twin, v), angles], dim=-1)
 
 
-def _mesh_levels(twin: Twin, drives: Tensor) -> Tensor:
+def _mesh_levels(twin: DigitalTwin, drives: Tensor) -> Tensor:
     return rounded(drives.clamp(0, 2 * math.pi), twin.chip)
 
 
-def _straight(twin: Twin, gamma: Tensor, bias: Tensor) -> Tensor:
+def _straight(twin: DigitalTwin, gamma: Tensor, bias: Tensor) -> Tensor:
     """Drives [blocks, n] of one mesh for a signed identity."""
     wanted = _turned_back(torch.zeros_like(bias), gamma, bias, twin)
     start = _inverted(wanted, gamma, bias, twin, turn=math.pi)
 
     def model(drives: Tensor) -> tuple[Tensor, Tensor]:
-        return mesh_tangents(twin, drives, gamma, bias)
+        return drive_mesh_jacobian(twin, drives, gamma, bias)
 
     made = model(start)[0]
     diagonal = made.diagonal(dim1=-2, dim2=-1)
     scale = made.square().mean((-2, -1)).mul(made.shape[-1]).sqrt()  # what loss leaves of 1
     signs = torch.where(diagonal < 0, -1.0, 1.0).to(made) * scale.unsqueeze(-1)
-    return _aim(model, signs.diag_embed(), start, partial(_mesh_levels, twin)).clamp(max=_TOP)
+    return _solve(model, signs.diag_embed(), start, partial(_mesh_levels, twin)).clamp(max=_TOP)
 
 
-def _turned_back(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: Twin) -> Tensor:
+def _turned_back(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin) -> Tensor:
     """The wanted phases, with those of MZIs that do not move taken back by the next movable one of the same pair."""
     still = gamma.abs() < 0.5
     if not still.any():
@@ -146,7 +148,7 @@ def _turned_back(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: Twin) -> Ten
     return wanted
 
 
-def _signs_to_middle(u: Tensor, twin: Twin) -> tuple[Tensor, Tensor]:
+def _signs_to_middle(u: Tensor, twin: DigitalTwin) -> tuple[Tensor, Tensor]:
     """Phases of U and the signs at its inputs, next to the attenuators: a sign passes an MZI and turns its phase."""
     wanted, signs = mesh.decompose(u, layout=twin.chip.layout)
     assert signs is not None  # a real mesh has them
@@ -154,7 +156,7 @@ def _signs_to_middle(u: Tensor, twin: Twin) -> tuple[Tensor, Tensor]:
     return wanted * signs[:, wiring.upper.long()] * signs[:, wiring.lower.long()], signs
 
 
-def _inverted(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: Twin, *, turn: float) -> Tensor:
+def _inverted(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin, *, turn: float) -> Tensor:
     """Drives that realise `wanted` modulo `turn`, as far as heaters reach; crosstalk by fixed-point iteration."""
     heat = phases.wrap(wanted - bias)
     slack = 0.1 if turn < 2 * math.pi else 0.0  # a drive just above 0 must not be pushed below it
@@ -164,16 +166,16 @@ def _inverted(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: Twin, *, turn: 
     return (heat / torch.where(gamma.abs() < 0.5, 1.0, gamma)).clamp(0, 2 * math.pi)
 
 
-def _aim(model: Model, target: Tensor, start: Tensor, rounding: Rounding) -> Tensor:
+def _solve(model: Model, target: Tensor, start: Tensor, rounding: Rounding) -> Tensor:
     """Levels [blocks, p] that bring the model nearest to `target`."""
-    return _settle(model, target, rounding(_descend(model, target, start)), rounding)
+    return _refine_levels(model, target, rounding(_levenberg_marquardt(model, target, start)), rounding)
 
 
-def _settle(model: Model, target: Tensor, best: Tensor, rounding: Rounding) -> Tensor:
+def _refine_levels(model: Model, target: Tensor, best: Tensor, rounding: Rounding) -> Tensor:
     """The best levels around those given."""
     misfit = (model(best)[0] - target).square().sum((-2, -1))
     for _ in range(3):
-        trial = _sweep(model, target, best, rounding)
+        trial = _coordinate_descent(model, target, best, rounding)
         trial_misfit = (model(trial)[0] - target).square().sum((-2, -1))
         better = trial_misfit < misfit
         best = torch.where(better.unsqueeze(-1), trial, best)
@@ -181,16 +183,16 @@ def _settle(model: Model, target: Tensor, best: Tensor, rounding: Rounding) -> T
     return best
 
 
-def _descend(model: Model, target: Tensor, drives: Tensor, iterations: int = 15) -> Tensor:
+def _levenberg_marquardt(model: Model, target: Tensor, drives: Tensor, iterations: int = 15) -> Tensor:
     """Levenberg-Marquardt without levels; heat stays between none and a full turn."""
     top = 2 * math.pi
     damping = torch.full_like(drives[:, 0], 1e-2)
-    matrices, slopes = model(drives)
+    matrices, jacobian = model(drives)
     for _ in range(iterations):
         misfit = (matrices - target).flatten(1)
         if misfit.abs().max() < 1e-9:
             break
-        flat = slopes.flatten(2)
+        flat = jacobian.flatten(2)
         curvature = flat @ flat.mT
         weight = damping * curvature.diagonal(dim1=-2, dim2=-1).mean(-1) + 1e-12
         factor, _ = torch.linalg.cholesky_ex(curvature + weight.view(-1, 1, 1) * torch.eye(flat.shape[1]).to(flat))
@@ -200,24 +202,24 @@ def _descend(model: Model, target: Tensor, drives: Tensor, iterations: int = 15)
         better = (trial_matrices - target).square().sum((-2, -1)) < misfit.square().sum(-1)
         drives = torch.where(better.unsqueeze(-1), trial, drives)
         matrices = torch.where(better.view(-1, 1, 1), trial_matrices, matrices)
-        slopes = torch.where(better.view(-1, 1, 1, 1), trial_slopes, slopes)
+        jacobian = torch.where(better.view(-1, 1, 1, 1), trial_slopes, jacobian)
         damping = torch.where(better, damping * 0.2, damping * 10).clamp(1e-8, 1e8)
     return drives
 
 
-def _sweep(model: Model, target: Tensor, drives: Tensor, rounding: Rounding, sweeps: int = 6) -> Tensor:
+def _coordinate_descent(model: Model, target: Tensor, drives: Tensor, rounding: Rounding, sweeps: int = 6) -> Tensor:
     """Coordinate descent over levels on the quadratic misfit around `drives`."""
-    matrices, slopes = model(drives)
-    flat = slopes.flatten(2)
+    matrices, jacobian = model(drives)
+    flat = jacobian.flatten(2)
     curvature = flat @ flat.mT
-    slope = (flat @ (matrices - target).flatten(1).unsqueeze(-1)).squeeze(-1)
+    gradient = (flat @ (matrices - target).flatten(1).unsqueeze(-1)).squeeze(-1)
     own = curvature.diagonal(dim1=-2, dim2=-1).clamp_min(1e-9)
     current = drives.clone()
     for _ in range(sweeps):
         for index in range(drives.shape[1]):
             vertex = current.clone()
-            vertex[:, index] -= slope[:, index] / own[:, index]
+            vertex[:, index] -= gradient[:, index] / own[:, index]
             moved = rounding(vertex)[:, index] - current[:, index]
-            slope = slope + curvature[:, :, index] * moved.unsqueeze(-1)
+            gradient = gradient + curvature[:, :, index] * moved.unsqueeze(-1)
             current[:, index] += moved
     return current

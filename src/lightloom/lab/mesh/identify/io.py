@@ -14,17 +14,17 @@ from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_bytes
 from lightloom.lab.mesh.identify.fit import Prior
-from lightloom.lab.mesh.identify.measurements import Records, Repeatability
+from lightloom.lab.mesh.identify.measurements import Measurements, Repeatability
 from lightloom.lab.mesh.identify.session import Identified, Suspect
-from lightloom.lab.mesh.instrument import Settings
-from lightloom.lab.mesh.twin import Twin
+from lightloom.lab.mesh.instrument import BlockSettings
+from lightloom.lab.mesh.twin import DigitalTwin
 
-_DEVICES = tuple(field.name for field in fields(Twin) if field.name != "chip")
+_DEVICES = tuple(field.name for field in fields(DigitalTwin) if field.name != "chip")
 
 
-def save_known(known: Identified, path: Path) -> None:
+def save_identified(known: Identified, path: Path) -> None:
     """Write a known chip whole. Raises `WorkError` where the disk refuses."""
-    settings, outputs = known.records.stacked()
+    settings, outputs = known.measurements.stacked()
     tensors = {
         **{f"twin/{name}": getattr(known.twin, name) for name in _DEVICES},
         **{f"std/{name}": getattr(known.std, name) for name in _DEVICES},
@@ -42,8 +42,8 @@ def save_known(known: Identified, path: Path) -> None:
     write_bytes(path, save({name: t.contiguous() for name, t in sorted(tensors.items())}, metadata=notes))
 
 
-def load_known(path: Path, chip: MeshChip) -> Identified:
-    """Read what `save_known` wrote.
+def load_identified(path: Path, chip: MeshChip) -> Identified:
+    """Read what `save_identified` wrote.
 
     Args:
         path: The file.
@@ -57,18 +57,19 @@ def load_known(path: Path, chip: MeshChip) -> Identified:
             held = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
             notes = opened.metadata() or {}
         repeated = json.loads(notes.get("repeatability", "null"))  # files of earlier versions have none
-        settings = [torch.unbind(held[f"records/{name}"]) for name in Settings._fields]
+        settings = [torch.unbind(held[f"records/{name}"]) for name in BlockSettings._fields]
         return Identified(
-            twin=Twin(chip, *(held[f"twin/{name}"] for name in _DEVICES)),
-            std=Twin(chip, *(held[f"std/{name}"] for name in _DEVICES)),
+            twin=DigitalTwin(chip, *(held[f"twin/{name}"] for name in _DEVICES)),
+            std=DigitalTwin(chip, *(held[f"std/{name}"] for name in _DEVICES)),
             prior=Prior(*(held[f"prior/{name}"] for name in Prior._fields)),
             readout=float(notes["readout"]),
             noise=float(notes["noise"]),
             repeatability=None if repeated is None else Repeatability(float(repeated[0]), int(repeated[1])),
             chi2=held["chi2"],
             suspects=tuple(Suspect(**suspect) for suspect in json.loads(notes["suspects"])),
-            records=Records(
-                [Settings(*parts) for parts in zip(*settings, strict=True)], list(torch.unbind(held["records/outputs"]))
+            measurements=Measurements(
+                [BlockSettings(*parts) for parts in zip(*settings, strict=True)],
+                list(torch.unbind(held["records/outputs"])),
             ),
         )
     except (OSError, SafetensorError, KeyError, IndexError, ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.lab.mesh.twin import Twin
+from lightloom.lab.mesh.twin import DigitalTwin
 from lightloom.physics import mesh
 
 
@@ -18,8 +18,8 @@ class _Mesh(NamedTuple):
     right: tuple[Tensor, Tensor]
 
 
-def block_slopes(twin: Twin, u_phases: Tensor, v_phases: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrices of blocks U diag(cos angle) V, and their slopes in what the devices realise; real meshes.
+def block_jacobian(twin: DigitalTwin, u_phases: Tensor, v_phases: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrices of blocks U diag(cos angle) V, and their jacobian in what the devices realise; real meshes.
 
     A mesh is L R(theta) P for each of its phases: the derivative turns rows a, b of R(theta) P by a right angle, so it
     is the difference of two outer products, l_b r_a - l_a r_b. A sweep forward gives every r, a sweep back every l.
@@ -44,40 +44,40 @@ def block_slopes(twin: Twin, u_phases: Tensor, v_phases: Tensor, angles: Tensor)
     return scaled @ v.matrix, torch.cat(parts, dim=-3)
 
 
-def mesh_slopes(twin: Twin, realised: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix [..., k, k] of one mesh and its slopes [..., n, k, k] in the realised phases [..., n]."""
+def mesh_jacobian(twin: DigitalTwin, realised: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix [..., k, k] of one mesh and its jacobian [..., n, k, k] in the realised phases [..., n]."""
     made = _factors(realised, twin)
     return made.matrix, _outer(made.left[1], made.right[0]) - _outer(made.left[0], made.right[1])
 
 
-def block_tangents(twin: Twin, u_drive: Tensor, v_drive: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrices of blocks and their slopes in what the drive does, [..., 2 n + k, k, k]: as it is, on levels or not."""
+def drive_block_jacobian(twin: DigitalTwin, u_drive: Tensor, v_drive: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrices of blocks and their Jacobian [..., 2 n + k, k, k] in the drive, whether it is on its levels or not."""
     realised = (
         twin.realised(u_drive, twin.u_gamma, twin.u_bias),
         twin.realised(v_drive, twin.v_gamma, twin.v_bias),
         angles * twin.sigma_gamma,
     )
-    matrices, slopes = block_slopes(twin, *realised)
+    matrices, jacobian = block_jacobian(twin, *realised)
     shifters = u_drive.shape[-1]
-    in_u, in_v, in_angle = torch.split(slopes, [shifters, shifters, angles.shape[-1]], dim=-3)
+    in_u, in_v, in_angle = torch.split(jacobian, [shifters, shifters, angles.shape[-1]], dim=-3)
     parts = (
         in_heat(twin, in_u.flatten(-2)) * twin.u_gamma.unsqueeze(-1),
         in_heat(twin, in_v.flatten(-2)) * twin.v_gamma.unsqueeze(-1),
         in_angle.flatten(-2) * twin.sigma_gamma.unsqueeze(-1),
     )
-    return matrices, torch.cat(parts, dim=-2).view_as(slopes)
+    return matrices, torch.cat(parts, dim=-2).view_as(jacobian)
 
 
-def mesh_tangents(twin: Twin, driven: Tensor, gamma: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix of one mesh of the twin and its slopes in the drive, [..., n, k, k]."""
-    matrix, slopes = mesh_slopes(twin, twin.realised(driven, gamma, bias))
-    return matrix, (in_heat(twin, slopes.flatten(-2)) * gamma.unsqueeze(-1)).view_as(slopes)
+def drive_mesh_jacobian(twin: DigitalTwin, driven: Tensor, gamma: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix of one mesh of the twin and its jacobian in the drive, [..., n, k, k]."""
+    matrix, jacobian = mesh_jacobian(twin, twin.realised(driven, gamma, bias))
+    return matrix, (in_heat(twin, jacobian.flatten(-2)) * gamma.unsqueeze(-1)).view_as(jacobian)
 
 
-def in_heat(twin: Twin, slopes: Tensor) -> Tensor:
-    """Slopes in each heater's own heat, of which its neighbours get a share, from slopes in phases [..., n, m]."""
+def in_heat(twin: DigitalTwin, jacobian: Tensor) -> Tensor:
+    """Slopes in each heater's own heat, of which its neighbours get a share, from jacobian in phases [..., n, m]."""
     chip = twin.chip
-    return slopes + twin.coupling.unsqueeze(-1) * (_warming(chip.block_size, chip.layout).mT @ slopes)
+    return jacobian + twin.coupling.unsqueeze(-1) * (_warming(chip.block_size, chip.layout).mT @ jacobian)
 
 
 @lru_cache(maxsize=32)
@@ -92,7 +92,7 @@ def _outer(left: Tensor, right: Tensor) -> Tensor:
     return left.unsqueeze(-1) * right.unsqueeze(-2)
 
 
-def _factors(realised: Tensor, twin: Twin) -> _Mesh:
+def _factors(realised: Tensor, twin: DigitalTwin) -> _Mesh:
     """The mesh, and of each MZI the columns l_a, l_b in front of it and the rows r_a, r_b behind it, [..., n, k]."""
     size = twin.chip.block_size
     gain = 10 ** (-twin.chip.insertion_loss_db / 20)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.files import write_bytes
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.mesh.readings import read_matrices
 from lightloom.lab.readings import ReadingError
 
@@ -28,10 +28,10 @@ class Repeatability(NamedTuple):
 
 
 @dataclass
-class Records:
+class Measurements:
     """Settings that were programmed and the matrices that came back, in order."""
 
-    settings: list[Settings] = field(default_factory=list)
+    settings: list[BlockSettings] = field(default_factory=list)
     """Of each measurement, [blocks, n] and [blocks, k]."""
     outputs: list[Tensor] = field(default_factory=list)
     """Of each measurement, [blocks, k, k]."""
@@ -39,11 +39,11 @@ class Records:
     def __len__(self) -> int:
         return len(self.outputs)
 
-    def first(self, count: int) -> Records:
+    def first(self, count: int) -> Measurements:
         """The first `count` measurements, in a list of their own."""
-        return Records(self.settings[:count], self.outputs[:count])
+        return Measurements(self.settings[:count], self.outputs[:count])
 
-    def measure(self, instrument: Instrument, settings: Settings) -> Tensor:
+    def measure(self, instrument: Instrument, settings: BlockSettings) -> Tensor:
         """Program, measure once, keep.
 
         Raises:
@@ -72,13 +72,13 @@ class Records:
                 freedom += values[1:].numel()
         return Repeatability(math.sqrt(squares / freedom), freedom) if freedom else None
 
-    def stacked(self, blocks: Tensor | None = None) -> tuple[Settings, Tensor]:
-        """All of it as settings [records, blocks, n] and outputs [records, blocks, k, k], of all or some blocks."""
+    def stacked(self, blocks: Tensor | None = None) -> tuple[BlockSettings, Tensor]:
+        """All settings [measurements, blocks, n] and outputs [measurements, blocks, k, k], of all or some blocks."""
         parts = (torch.stack(part) for part in zip(*self.settings, strict=True))
-        settings, outputs = Settings(*parts), torch.stack(self.outputs)
+        settings, outputs = BlockSettings(*parts), torch.stack(self.outputs)
         if blocks is None:
             return settings, outputs
-        return Settings(*(part[:, blocks] for part in settings)), outputs[:, blocks]
+        return BlockSettings(*(part[:, blocks] for part in settings)), outputs[:, blocks]
 
     def save(self, path: Path) -> None:
         """Write everything to one safetensors file, whole."""
@@ -88,7 +88,7 @@ class Records:
         write_bytes(path, save({**{k: v.contiguous() for k, v in settings._asdict().items()}, "outputs": outputs}))
 
     @staticmethod
-    def load(path: Path) -> Records:
+    def load(path: Path) -> Measurements:
         """Read what `save` wrote.
 
         Raises:
@@ -99,7 +99,7 @@ class Records:
 
         try:
             held = load(path.read_bytes())
-            settings, outputs = [held[name] for name in Settings._fields], held["outputs"]
+            settings, outputs = [held[name] for name in BlockSettings._fields], held["outputs"]
         except (OSError, SafetensorError, KeyError) as error:
             raise RequestError(f"`{path}` holds no measurements of a chip: {error}.") from None
         for name, tensor in held.items():
@@ -109,4 +109,4 @@ class Records:
                     f"`{name}` in `{path}` is {tensor.dtype} {tuple(tensor.shape)}, or not finite; expected {kind} and "
                     f"one for each of {len(outputs)} measurements. Remove the file to measure again."
                 )
-        return Records([Settings(*parts) for parts in zip(*settings, strict=True)], list(outputs))
+        return Measurements([BlockSettings(*parts) for parts in zip(*settings, strict=True)], list(outputs))

@@ -11,11 +11,11 @@ from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.progress import Report
 from lightloom.lab.mesh.identify.column_scan import readout_noise, start, start_settings, told_apart
 from lightloom.lab.mesh.identify.fit import Prior, pack, production
-from lightloom.lab.mesh.identify.measurements import Records
-from lightloom.lab.mesh.identify.session import DOUBT, QUIETEST, Identified, Session
-from lightloom.lab.mesh.instrument import Instrument, Settings
+from lightloom.lab.mesh.identify.measurements import Measurements
+from lightloom.lab.mesh.identify.session import INITIAL_NOISE, MIN_NOISE, Identified, Session
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
 from lightloom.lab.mesh.readings import check_light
-from lightloom.lab.mesh.twin import Twin
+from lightloom.lab.mesh.twin import DigitalTwin
 from lightloom.physics.mesh import UNIVERSAL_LAYOUTS
 
 _BATCH = 4
@@ -30,7 +30,7 @@ def identify(
     accuracy: float = 0.005,
     budget: int | None = None,
     seed: int = 0,
-    records: Records | None = None,
+    measurements: Measurements | None = None,
     report: Report = lambda done, text: None,
 ) -> Identified:
     """Find every device's bias, drive coefficient and the crosstalk, all blocks side by side.
@@ -45,7 +45,7 @@ def identify(
         accuracy: Measure until phases are known to this, in rad.
         budget: At most this many calls; None is 4 calls per waveguide and another 256.
         seed: Of the random settings.
-        records: Measurements of an earlier session that broke off, with the same seed; new ones are added to it, so
+        measurements: Those of an earlier session that broke off, with the same seed; new ones are added to them, so
             that whoever catches an error of the instrument still holds everything measured.
         report: Told of calls done.
 
@@ -53,8 +53,10 @@ def identify(
         RequestError: The chip's meshes are complex or not universal, or the budget is below what the start needs.
         WorkError: The measurements fit no chip of this design, or hardly any light arrives.
     """
-    session = Session(instrument, Records() if records is None else records, seed, report)
-    instrument.skip(max(len(session.records) - instrument.calls, 0))  # what another session measured has had its noise
+    session = Session(instrument, Measurements() if measurements is None else measurements, seed, report)
+    instrument.skip(
+        max(len(session.measurements) - instrument.calls, 0)
+    )  # what another session measured has had its noise
     chip = _supported(instrument).chip
     first = start_settings(chip, instrument.blocks)[0]
     rest = session.take(first)
@@ -90,7 +92,7 @@ def recalibrate(
         drift: How far a bias may have moved, standard deviation in rad.
         seed: Of the settings.
     """
-    session = Session(instrument, Records(), seed, lambda done, text: None)
+    session = Session(instrument, Measurements(), seed, lambda done, text: None)
     for _ in range(calls):
         settings = session.random()
         check_light(instrument.chip, session.take(settings), settings.sigma)
@@ -102,16 +104,16 @@ def recalibrate(
     return session.fit_noise(known.twin, known.noise)
 
 
-def refine(instrument: Instrument, known: Identified, settings: Settings) -> Identified:
+def refine(instrument: Instrument, known: Identified, settings: BlockSettings) -> Identified:
     """Look at the chip at `settings`, one call, and fit that with everything measured before.
 
     Args:
         instrument: The chip.
-        known: What was known of it; its records are left as they are.
+        known: What was known of it; its measurements are left as they are.
         settings: Where to look.
     """
-    session = Session(instrument, known.records.first(known.calls), 0, lambda done, text: None)
-    session.taken = len(session.records)
+    session = Session(instrument, known.measurements.first(known.calls), 0, lambda done, text: None)
+    session.taken = len(session.measurements)
     check_light(instrument.chip, session.take(settings), settings.sigma)
     session.readout, session.prior, session.repeatability = known.readout, known.prior, known.repeatability
     return session.fit(known.twin, known.noise)
@@ -127,20 +129,20 @@ def _supported(instrument: Instrument) -> Instrument:
     return instrument
 
 
-def _begin(session: Session, programs: list[Settings], at_once: int, budget: int) -> Identified:
+def _begin(session: Session, programs: list[BlockSettings], at_once: int, budget: int) -> Identified:
     """Take the start, again where its readings were too noisy for some block, and fit it."""
     chip = session.instrument.chip
     rounds: list[Tensor] = []
     while True:
         rounds.append(torch.stack([session.take(program) for program in programs]))
-        session.readout = max(readout_noise(chip, rounds[0]), QUIETEST)
+        session.readout = max(readout_noise(chip, rounds[0]), MIN_NOISE)
         mean = torch.stack(rounds).mean(0)
         twin = start(chip, mean, at_once=at_once)
         session.prior = _beliefs(twin)
-        found = session.fit(twin, max(session.readout, DOUBT))
+        found = session.fit(twin, max(session.readout, INITIAL_NOISE))
         session.mirrored = start(chip, mean, at_once=at_once, mirrored=True) if found.suspects else None
         found = session.settle(found)
-        bad = ~(found.chi2 <= (1.5 + 5 * DOUBT / session.readout) ** 2)  # what is not a number is bad as well
+        bad = ~(found.chi2 <= (1.5 + 5 * INITIAL_NOISE / session.readout) ** 2)  # what is not a number is bad as well
         if not bad.any() or len(rounds) == _ROUNDS or session.taken + len(programs) + _BATCH > budget:
             break
     if bad.float().mean() > 0.5:
@@ -151,7 +153,7 @@ def _begin(session: Session, programs: list[Settings], at_once: int, budget: int
     return found
 
 
-def _beliefs(twin: Twin) -> Prior:
+def _beliefs(twin: DigitalTwin) -> Prior:
     """Those of the production line, but for devices that the start has shown to be faulty."""
     mean, weight = production(twin.chip, twin.blocks)
     begun = pack(twin)

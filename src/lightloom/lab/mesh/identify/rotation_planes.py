@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightloom.lab.mesh.identify.waveguide_graph import Wires
+from lightloom.lab.mesh.identify.waveguide_graph import SegmentGraph
 
 _MISFIT = 0.1
 """An eigenvalue this far from the cosine of the turn is not that of a working device, nor of its column's next."""
@@ -50,7 +50,7 @@ def find_planes(seen: Tensor, angles: Tensor) -> Planes:
     return Planes(torch.stack(projectors, 1), torch.stack(senses, 1), gamma, gamma.eq(0))
 
 
-def mend_planes(planes: Planes, vectors: Tensor, seen: Tensor, angles: Tensor, structure: Wires) -> Planes:
+def mend_planes(planes: Planes, vectors: Tensor, seen: Tensor, angles: Tensor, structure: SegmentGraph) -> Planes:
     """The same with the planes of faulty MZIs: what the rest of their column leaves over, and how much that turned.
 
     Args:

@@ -14,17 +14,17 @@ from lightloom.common.errors import RequestError
 from lightloom.common.progress import Report
 from lightloom.common.seeds import named_generator
 from lightloom.lab.mesh.identify.fit import Prior, fit, gamma_std, pack, production, unpack
-from lightloom.lab.mesh.identify.measurements import Records, Repeatability
-from lightloom.lab.mesh.instrument import Instrument, Settings
-from lightloom.lab.mesh.twin import Twin, drive
+from lightloom.lab.mesh.identify.measurements import Measurements, Repeatability
+from lightloom.lab.mesh.instrument import BlockSettings, Instrument
+from lightloom.lab.mesh.twin import DigitalTwin, drive
 
-QUIETEST = 1e-7
+MIN_NOISE = 1e-7
 """Noise never counts as less: rounding of double precision, with room."""
 _HARMLESS = 2.5e-4
 _FAR = 2.0
 """Standard deviations over those of the readout from which a misfit speaks against the model."""
 _BY_CHANCE = 1e-6
-DOUBT = 1e-3
+INITIAL_NOISE = 1e-3
 """Noise assumed of the start: it alone cannot tell every gamma, so the production line must have its say."""
 
 
@@ -43,9 +43,9 @@ class Suspect(NamedTuple):
 class Identified:
     """A chip that is known."""
 
-    twin: Twin
+    twin: DigitalTwin
     """The most likely devices."""
-    std: Twin
+    std: DigitalTwin
     """Standard deviation of each parameter of the twin, in its place."""
     prior: Prior = field(repr=False)
     """What was believed beforehand."""
@@ -57,15 +57,15 @@ class Identified:
     """[blocks], mean square of (measured - twin) / readout: near 1 where the twin explains everything."""
     suspects: tuple[Suspect, ...]
     """Devices to look at."""
-    records: Records = field(repr=False)
+    measurements: Measurements = field(repr=False)
     """Every measurement; pass it on to fit more to it."""
     repeatability: Repeatability | None = None
     """Readout noise as repeated measurements show it; None where there are none."""
 
     @property
     def calls(self) -> int:
-        """Calls that it took, those of an earlier session with the same records included."""
-        return len(self.records)
+        """Calls that it took, those of an earlier session with the same measurements included."""
+        return len(self.measurements)
 
     @property
     def phase_std(self) -> float:
@@ -104,35 +104,35 @@ class Identified:
 
 
 class Session:
-    """Takes measurements one after another; those that the records hold already are not repeated."""
+    """Takes measurements one after another; those that the measurements hold already are not repeated."""
 
-    def __init__(self, instrument: Instrument, records: Records, seed: int, report: Report) -> None:
+    def __init__(self, instrument: Instrument, measurements: Measurements, seed: int, report: Report) -> None:
         self.instrument, self.seed, self.report = instrument, seed, report
-        self.records = records
+        self.measurements = measurements
         self.taken = 0
-        self.readout = QUIETEST
+        self.readout = MIN_NOISE
         self.prior = production(instrument.chip, instrument.blocks)
-        self.mirrored: Twin | None = None
+        self.mirrored: DigitalTwin | None = None
         self.repeatability: Repeatability | None = None
         """As it was known before, for a session that measures nothing twice."""
 
-    def take(self, settings: Settings) -> Tensor:
+    def take(self, settings: BlockSettings) -> Tensor:
         """What the chip makes of `settings`."""
         index = self.taken
         self.taken += 1
-        if index < len(self.records):
-            same = (torch.equal(a, b) for a, b in zip(self.records.settings[index], settings, strict=True))
+        if index < len(self.measurements):
+            same = (torch.equal(a, b) for a, b in zip(self.measurements.settings[index], settings, strict=True))
             if not all(same):
                 raise RequestError(
-                    f"Measurement {index} of the records was made at other settings: they belong to another chip "
-                    "design or seed. Give the seed of that session, or start with no records."
+                    f"Measurement {index} of the measurements was made at other settings: they belong to another chip "
+                    "design or seed. Give the seed of that session, or start with no measurements."
                 )
-            return self.records.outputs[index]
-        measured = self.records.measure(self.instrument, settings)
+            return self.measurements.outputs[index]
+        measured = self.measurements.measure(self.instrument, settings)
         self.report(self.taken, "calls")
         return measured
 
-    def random(self) -> Settings:
+    def random(self) -> BlockSettings:
         """Settings drawn uniformly, by the number of the measurement."""
         instrument = self.instrument
         generator = named_generator(self.seed, "identify", self.taken)
@@ -142,15 +142,15 @@ class Session:
 
         turn = 2 * math.pi
         u, v = (drive(uniform(instrument.shifters, turn), instrument.chip) for _ in range(2))
-        return Settings(
+        return BlockSettings(
             u.clamp(max=turn * (1 - 1e-12)), v.clamp(max=turn * (1 - 1e-12)), uniform(instrument.size, math.pi).cos()
         )
 
-    def fit(self, twin: Twin, noise: float) -> Identified:
-        """Fit to all records as if they had this noise."""
-        records = self.records.first(self.taken)
-        fitted = fit(twin, records, noise, self.prior)
-        values = len(records) * self.instrument.size**2
+    def fit(self, twin: DigitalTwin, noise: float) -> Identified:
+        """Fit to all measurements as if they had this noise."""
+        measurements = self.measurements.first(self.taken)
+        fitted = fit(twin, measurements, noise, self.prior)
+        values = len(measurements) * self.instrument.size**2
         freedom = max(1 - 4 * self.instrument.shifters / values, 0.2)
         unexplained = fitted.residual / math.sqrt(freedom)
         return Identified(
@@ -158,31 +158,31 @@ class Session:
             std=fitted.std,
             prior=self.prior,
             readout=self.readout,
-            noise=max(float(unexplained.median()), QUIETEST),
+            noise=max(float(unexplained.median()), MIN_NOISE),
             chi2=(unexplained / self.readout).square(),
             suspects=_suspects(fitted.twin, fitted.std),
-            records=records,
-            repeatability=records.repeatability() or self.repeatability,
+            measurements=measurements,
+            repeatability=measurements.repeatability() or self.repeatability,
         )
 
     def repeat(self, found: Identified) -> Identified:
         """Measure the last settings once more: what differs is noise, whatever the chip is. It is not fitted."""
-        self.take(self.records.settings[self.taken - 1])
-        records = self.records.first(self.taken)
-        return replace(found, records=records, repeatability=records.repeatability())
+        self.take(self.measurements.settings[self.taken - 1])
+        measurements = self.measurements.first(self.taken)
+        return replace(found, measurements=measurements, repeatability=measurements.repeatability())
 
     def settle(self, found: Identified) -> Identified:
         """Where a device stands still, also try the mirrored start, and keep of each block what explains more."""
         if self.mirrored is None:
             return found
-        noise = max(found.noise, self.readout, DOUBT)
+        noise = max(found.noise, self.readout, INITIAL_NOISE)
         other = self.fit(self.mirrored, noise)
         nearer = (other.chi2 < found.chi2).unsqueeze(-1)
         best = unpack(torch.where(nearer, pack(other.twin), pack(found.twin)), self.instrument.chip)
         return self.fit_noise(best, noise)
 
-    def fit_noise(self, twin: Twin, noise: float) -> Identified:
-        """Fit to all records, and again with the noise that they show."""
+    def fit_noise(self, twin: DigitalTwin, noise: float) -> Identified:
+        """Fit to all measurements, and again with the noise that they show."""
         found = self.fit(twin, noise)
         for _ in range(2):
             if 0.8 < found.noise / noise < 1.25:
@@ -192,7 +192,7 @@ class Session:
         return found
 
 
-def _suspects(twin: Twin, std: Twin) -> tuple[Suspect, ...]:
+def _suspects(twin: DigitalTwin, std: DigitalTwin) -> tuple[Suspect, ...]:
     """Shifters whose drive coefficient is further from nominal than the production line and the fit allow."""
     width = gamma_std(twin.chip)
     named: list[Suspect] = []

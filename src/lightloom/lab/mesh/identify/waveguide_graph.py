@@ -30,7 +30,7 @@ class Relation:
 
 
 @dataclass(frozen=True, eq=False)
-class Wires:
+class SegmentGraph:
     """Segments of a chain, numbered from the outputs back to the inputs, and MZIs: U's in phase order, then V's."""
 
     outputs: Tensor
@@ -69,7 +69,7 @@ class Wires:
 
 
 @lru_cache(maxsize=32)
-def wires(size: int, layout: Layout) -> Wires:
+def segment_graph(size: int, layout: Layout) -> SegmentGraph:
     """The chain of two meshes of this size and layout. Cached: treat the tensors as constants."""
     wiring = mesh.wiring(size, layout)
     current = list(range(size))
@@ -95,7 +95,7 @@ def wires(size: int, layout: Layout) -> Wires:
                     before.append(-1)
                 inputs[mzi] = [current[waveguide] for waveguide in pair]
         middle = middle or list(current)
-    return Wires(
+    return SegmentGraph(
         outputs=torch.tensor(outputs),
         inputs=torch.tensor(inputs),
         after=torch.tensor(after),
@@ -108,7 +108,7 @@ def wires(size: int, layout: Layout) -> Wires:
 
 
 @lru_cache(maxsize=32)
-def _relations(chain: Wires, excluded: frozenset[int]) -> tuple[Relation, ...]:
+def _relations(chain: SegmentGraph, excluded: frozenset[int]) -> tuple[Relation, ...]:
     """Breadth first from the ends; what they do not reach starts from a segment of its own, whose sign is free."""
     segments, ends = len(chain.after), chain.ends()
     edges: list[list[Relation]] = [[] for _ in range(segments)]

@@ -1,0 +1,1 @@
+"""The pages: what each says, in which order, and in which words."""

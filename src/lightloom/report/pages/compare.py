@@ -1,0 +1,143 @@
+"""Two runs on one page: what differs in how they were made, and in what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightloom.common.errors import RequestError
+from lightloom.report import units
+from lightloom.report.html_page import environment, page
+from lightloom.report.pages import compare_tables as tables
+from lightloom.report.pages.compare_tables import Table
+from lightloom.report.plots import compare as compare_plots
+from lightloom.report.readers.run import Run
+from lightloom.report.svg import Plot
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page."""
+
+    id: str
+    heading: str
+    lead: str
+    plots: tuple[Plot, ...]
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two runs, as the head of the page names it."""
+
+    called: str
+    folder: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
+    """The whole page as HTML.
+
+    Raises:
+        RequestError: The two runs have nothing in common that could be compared.
+    """
+    found = sections(one, other)
+    if not _shared(found):
+        raise RequestError(
+            f"`{folders[0]}` and `{folders[1]}` have no figure in common: no accuracy, cost, layer or training of one "
+            "is in the other. Compare runs of recipes that share at least one."
+        )
+    sides = [_side(name, run, path) for name, run, path in zip("AB", (one, other), folders, strict=True)]
+    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=found)
+    return page(f"{sides[0].folder} and {sides[1].folder}", body, "comparison")
+
+
+def sections(one: Run, other: Run) -> list[Section]:
+    """The sections that there is something to show in, in order."""
+    drawn = [
+        Section(
+            "h-settings",
+            "What differs in the settings",
+            "Fields of config, chip and specimen that are the same in both are left out.",
+            (),
+            (tables.settings(one, other), tables.own_settings(one, other)),
+        ),
+        Section(
+            "h-accuracy",
+            "Accuracy",
+            "On the test data of each run, after each stage or for each case.",
+            _drawn(compare_plots.accuracy_bars(one, other)),
+            (tables.accuracy(one, other),),
+        ),
+        Section(
+            "h-curves",
+            "Learning curves",
+            "Stages that both runs trained.",
+            tuple(compare_plots.curves(one, other)),
+            (),
+        ),
+        Section(
+            "h-cost",
+            "Cost of one inference",
+            "An energy means nothing without its boundary: only like is set beside like.",
+            _drawn(compare_plots.energy_bars(one, other)),
+            tuple(table(one, other) for table in (tables.energies, tables.latencies, tables.parts, tables.totals)),
+        ),
+        Section(
+            "h-layers",
+            "Layers",
+            "Layers are matched by name.",
+            (),
+            tuple(table(one, other) for table in (tables.layer_energies, tables.layer_errors, tables.places)),
+        ),
+        Section("h-versions", "Versions and hardware", "", (), (tables.versions(one, other),)),
+    ]
+    kept = (
+        Section(each.id, each.heading, each.lead, each.plots, tuple(table for table in each.tables if table.rows))
+        for each in drawn
+    )
+    return [section for section in kept if section.plots or section.tables]
+
+
+def story(one: Run, other: Run) -> str:
+    """The comparison in a sentence or two."""
+    told = []
+    left, right = tables.accuracies(one), tables.accuracies(other)
+    if shared := [name for name in left if name in right]:
+        last = shared[-1]
+        change = units.points(right[last] - left[last])
+        told.append(
+            f"Accuracy ({last}): {units.percent(left[last])} in A, {units.percent(right[last])} in B ({change} points)."
+        )
+    cost, beside = tables.by_boundary(one), tables.by_boundary(other)
+    if both := [name for name in cost if name in beside]:
+        widest = both[-1]
+        ratio = tables.ratio(cost[widest], beside[widest]).text
+        energies = f"{units.si(cost[widest], 'J')} in A, {units.si(beside[widest], 'J')} in B ({ratio})"
+        told.append(f"Energy per inference, {widest}: {energies}.")
+    return " ".join(told)
+
+
+def _shared(found: list[Section]) -> bool:
+    """Whether a figure of one run stands beside one of the other; settings and versions alone are no result."""
+    results = (section for section in found if section.id not in ("h-settings", "h-versions"))
+    return any(
+        section.plots
+        or any(units.ABSENT not in (row.one.text, row.other.text) for table in section.tables for row in table.rows)
+        for section in results
+    )
+
+
+def _drawn(plot: Plot | None) -> tuple[Plot, ...]:
+    return (plot,) if plot is not None else ()
+
+
+def _side(called: str, run: Run, folder: Path) -> Side:
+    facts = {
+        "recipe": run.summary.recipe,
+        "seed": "" if run.summary.seed is None else str(run.summary.seed),
+        "chip": str(run.chip.get("name", "")),
+        "changed": " ".join(run.summary.overrides),
+        "date": str(run.versions.get("date", "")),
+    }
+    return Side(called, folder.resolve().name, tuple((name, value) for name, value in facts.items() if value))

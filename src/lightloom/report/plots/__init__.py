@@ -1,0 +1,1 @@
+"""The plots of the report, each drawn from the records of a run folder."""

@@ -1,0 +1,134 @@
+"""Plots of two runs in one: bars side by side, and learning curves over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from lightloom.report.pages.compare_tables import accuracies, by_boundary, union
+from lightloom.report.plots.line_styles import legend, legend_height, strokes
+from lightloom.report.plots.states import WIDTH
+from lightloom.report.readers.run import Epoch, Run
+from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.units import number, percent, si
+
+NAMES = ("A", "B")
+MOST_ROWS = 14
+MOST_STAGES = 4
+_WIDE = 30.0  # most over least: beyond that the least bars vanish on a linear axis
+
+_Values = Mapping[str, float]
+
+
+def accuracy_bars(one: Run, other: Run) -> Plot | None:
+    """Accuracy by stage or case, side by side; None where the two share none."""
+    return _bars("compare-accuracy", "Accuracy side by side", (accuracies(one), accuracies(other)), percent)
+
+
+def energy_bars(one: Run, other: Run) -> Plot | None:
+    """Energy within each boundary, side by side; None where the two share none."""
+    values = (by_boundary(one), by_boundary(other))
+    return _bars("compare-energy", "Energy side by side", values, lambda value: si(value, "J"))
+
+
+def curves(one: Run, other: Run) -> list[Plot]:
+    """Loss and validation accuracy of every stage that both trained, one over the other."""
+    trained = [stage for stage in _stages(one) if stage in _stages(other)][:MOST_STAGES]
+    plots = [
+        _curve(f"compare-{kind}-{index}", stage, kind, (_stages(one)[stage], _stages(other)[stage]))
+        for index, stage in enumerate(trained)
+        for kind in ("loss", "accuracy")
+    ]
+    return [plot for plot in plots if plot is not None]
+
+
+def _stages(run: Run) -> dict[str, list[Epoch]]:
+    stages = dict.fromkeys(epoch.stage for epoch in run.epochs)
+    return {stage: [epoch for epoch in run.epochs if epoch.stage == stage] for stage in stages}
+
+
+def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable[[float | None], str]) -> Plot | None:
+    """Two bars a row; on a logarithmic axis where they differ widely and none is 0."""
+    if not set(values[0]) & set(values[1]):
+        return None
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    rows = union(*values)[:MOST_ROWS]
+    known = [run[row] for run in values for row in rows if row in run]
+    wide = min(known) > 0 and max(known) > _WIDE * min(known)
+    floor = min(known) / 3 if wide else 0.0
+    colours = [stroke.colour for stroke in strokes(NAMES).values()]
+    with drawing():
+        figure = Figure(figsize=(WIDTH, 0.7 + 0.55 * len(rows)))
+        axes = figure.subplots()
+        if wide:
+            axes.set_xscale("log")
+        for run, called, colour, shift in zip(values, NAMES, colours, (-0.2, 0.2), strict=True):
+            for row, label in enumerate(rows):
+                if label in run:
+                    (bar,) = axes.barh(row + shift, run[label] - floor, 0.36, left=floor, color=colour)
+                    text = said(run[label])
+                    mark(bar, f"{called}, {label}: {text}")
+                    place = (run[label], row + shift)
+                    axes.annotate(text, place, (5, 0), textcoords="offset points", va="center", size=9)
+        axes.set_xlim(floor or 0, max(known) * (max(known) / floor) ** 0.35 if wide else (max(known) or 1.0) * 1.3)
+        axes.set_yticks(range(len(rows)), [shown(row, 24) for row in rows], color=COLOURS["ink"])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(length=0, which="both")
+        axes.grid(visible=False)
+        handles = [Patch(color=colour, label=called) for called, colour in zip(NAMES, colours, strict=True)]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
+        source = to_svg(figure)
+    told = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
+    notes = ["On a logarithmic scale."] * wide
+    notes += [f"The first {len(rows)} of {len(union(*values))}."] * (len(rows) < len(union(*values)))
+    return Plot(name, title, " ".join(notes), f"Bars of both runs. {told}.", source)
+
+
+def _said(values: tuple[_Values, _Values], row: str, said: Callable[[float | None], str]) -> list[str]:
+    return [f"{called} {said(run[row])}" for run, called in zip(values, NAMES, strict=True) if row in run]
+
+
+def _curve(name: str, stage: str, kind: str, epochs: tuple[Sequence[Epoch], Sequence[Epoch]]) -> Plot | None:
+    """A line a run; None where neither has two epochs, or where one of the two has no value."""
+    of: Callable[[Epoch], float | None] = _loss if kind == "loss" else _validation
+    said: Callable[[float | None], str] = number if kind == "loss" else percent
+    lines = [{epoch.epoch: value for epoch in run if (value := of(epoch)) is not None} for run in epochs]
+    if not all(lines) or max(map(len, lines)) < 2:
+        return None
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    quantity = "loss" if kind == "loss" else "validation accuracy"
+    with drawing():
+        figure = Figure(figsize=(WIDTH, 2.7 + legend_height(NAMES)))
+        axes = figure.subplots()
+        drawn = {}
+        for (called, stroke), line in zip(strokes(NAMES).items(), lines, strict=True):
+            texts = [f"{called}, epoch {epoch}: {said(value)}" for epoch, value in line.items()]
+            every = max(1, len(line) // 6)
+            drawn[called] = stroke.draw(axes, list(line), list(line.values()), every=every, said=texts)
+        legend(figure, drawn)
+        axes.set(xlabel="epoch", ylabel=quantity if kind == "loss" else f"{quantity} / %")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.tick_params(length=0)
+        if kind != "loss":
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
+        source = to_svg(figure)
+    ends = [list(line.values()) for line in lines]
+    told = ", ".join(
+        f"{called} from {said(line[0])} to {said(line[-1])}" for called, line in zip(NAMES, ends, strict=True)
+    )
+    return Plot(
+        name, f"{quantity.capitalize()} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {told}.", source
+    )
+
+
+def _loss(epoch: Epoch) -> float | None:
+    return epoch.loss
+
+
+def _validation(epoch: Epoch) -> float | None:
+    return epoch.validation_accuracy
