@@ -17,6 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # bottom up; rooms on one line stand side by side and do not import each other
 FLOORS = [
     ["common", "physics"],
+    ["schemas"],
     ["chips"],
     ["nn", "data"],
     ["lab", "metrics"],

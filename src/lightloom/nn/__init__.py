@@ -27,6 +27,7 @@ from lightloom.nn.population import Population
 from lightloom.nn.projections import OpticalProjection
 from lightloom.nn.reorder import reorder
 from lightloom.nn.rules import Places, Rule
+from lightloom.nn.subspace_core import SubspaceCore
 
 __all__ = [
     "AllOptical",
@@ -53,6 +54,7 @@ __all__ = [
     "Population",
     "Rule",
     "SaturableAbsorber",
+    "SubspaceCore",
     "TensorCore",
     "calibrate_ranges",
     "convert",

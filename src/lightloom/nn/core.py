@@ -35,6 +35,8 @@ class TensorCore(CachingModule, ABC):
     modes: ClassVar[tuple[Mode, ...]]
     """What can train; the first is the usual one, "weight" the electronic twin."""
     mode: Mode
+    specimen: Specimen | None
+    """The manufactured chip that it is on; None is one without hidden errors."""
     matrix: Any
     """In mode "weight", the plain matrix [groups * rows, columns]."""
     blocks: tuple[int, int, int]

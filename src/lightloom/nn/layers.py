@@ -16,11 +16,11 @@ from lightloom.common.arguments import checked
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.converter import Converter
 from lightloom.nn.core import TensorCore
-from lightloom.nn.cores.mesh import MeshCore
 from lightloom.nn.effective import hand_out, refusal
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.leaf import call_as_leaf, traced
 from lightloom.nn.sampler import Sampler
+from lightloom.nn.subspace_core import SubspaceCore
 
 Layer = TypeVar("Layer", bound=nn.Module)
 _HALVES = (torch.float16, torch.bfloat16)
@@ -82,12 +82,14 @@ class OpticalLayer(nn.Module, ABC):
             raise refusal(name, (self,))
         super().__setattr__(name, value)
 
-    def active_sampler(self) -> tuple[Sampler, MeshCore] | None:
+    def active_sampler(self) -> tuple[Sampler, SubspaceCore] | None:
         """The sampler and the core that it samples, where a gradient is asked for in training."""
         if self.sampler is None or not self.training or not torch.is_grad_enabled():
             return None
-        if not isinstance(self.core, MeshCore):
-            raise ValueError(f"core `{self.core.name}` is no mesh; only gradients of singular values are sampled")
+        if not isinstance(self.core, SubspaceCore):
+            raise ValueError(
+                f"core `{self.core.name}` has no singular values, as those of meshes; only their gradients are sampled"
+            )
         return self.sampler, self.core
 
     @abstractmethod

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lightloom.common.config import Section
 from lightloom.nn import sampled
-from lightloom.nn.cores.mesh import MeshCore
+from lightloom.nn.subspace_core import SubspaceCore
 from lightloom.physics import blocks, sampling
 from lightloom.physics.phases import straight_through
 from lightloom.physics.sampling import BlockMode, Norm, RankMode
@@ -88,7 +88,7 @@ class Sampler(nn.Module):
         self.register_buffer("identity_u", made_u, persistent=False)
         self.register_buffer("identity_v", made_v, persistent=False)
 
-    def linear(self, core: MeshCore, x: Tensor, bias: Tensor | None) -> Tensor:
+    def linear(self, core: SubspaceCore, x: Tensor, bias: Tensor | None) -> Tensor:
         """[..., inputs] -> [..., outputs]."""
         weight = self.weight(core)
         inputs, gain = None, 1.0
@@ -105,7 +105,7 @@ class Sampler(nn.Module):
         x, weight, bias = _autocast(x, weight, bias)
         return sampled.linear(x, weight, bias, parts)
 
-    def conv2d(self, core: MeshCore, x: Tensor, bias: Tensor | None, geometry: sampled.Geometry) -> Tensor:
+    def conv2d(self, core: SubspaceCore, x: Tensor, bias: Tensor | None, geometry: sampled.Geometry) -> Tensor:
         """[batch, channels, h, w] -> [batch, outputs, h', w']."""
         weight = self.weight(core).view(core.groups * core.rows, -1, *geometry.kernel)
         wanted = self.settings
@@ -122,7 +122,7 @@ class Sampler(nn.Module):
         x, weight, bias = _autocast(x, weight, bias)
         return sampled.conv2d(x, weight, bias, geometry, parts)
 
-    def weight(self, core: MeshCore) -> Tensor:
+    def weight(self, core: SubspaceCore) -> Tensor:
         """The effective matrix, its gradient to sigma measured through the pseudo-identities and sampled ranks."""
         wanted = self.settings
         reached = core.sigma.requires_grad and core.mode == "usv"
@@ -145,7 +145,7 @@ class Sampler(nn.Module):
         ranked: Tensor = _Ranked.apply(sigma, factors, wanted.rank_sign)  # type: ignore[no-untyped-call]
         return ranked
 
-    def _parts(self, core: MeshCore) -> sampled.Parts:
+    def _parts(self, core: SubspaceCore) -> sampled.Parts:
         wanted = self.settings
         parts = sampled.Parts(block_size=core.chip.block_size)
         if wanted.forward:
@@ -163,7 +163,7 @@ class Sampler(nn.Module):
         return ", ".join(f"{name}={value}" for name, value in changed.items())
 
 
-def block_norms(core: MeshCore) -> Tensor:
+def block_norms(core: SubspaceCore) -> Tensor:
     """Frobenius norms [groups, p, q] of the blocks, as the controller knows them: orthogonal meshes leave |sigma|."""
     scattered = core.sigma.detach().unsqueeze(-1)
     if core.matrix is not None:
@@ -201,7 +201,7 @@ def _drawn(count: int, sparsity: float, norm: Norm) -> tuple[Tensor | None, floa
     return mask, sampling.factor(mask, norm)
 
 
-def _factors(mask: Tensor, norm: Norm, core: MeshCore) -> Tensor:
+def _factors(mask: Tensor, norm: Norm, core: SubspaceCore) -> Tensor:
     return mask.to(core.sigma.dtype) * sampling.factor(mask, norm)
 
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.chips.arguments import chip_of
 from lightloom.common.arguments import checked
-from lightloom.nn.core import Mode, TensorCore
+from lightloom.nn.core import Mode
 from lightloom.nn.cores import mesh_ensemble
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.loaded import check_mesh_state
+from lightloom.nn.subspace_core import SubspaceCore
 from lightloom.physics import attenuators, blocks, mesh, phases
 from lightloom.physics.blocks import singular
 
@@ -25,7 +26,7 @@ _AT_ONCE = 1 << 20
 """Numbers of a weight that are decomposed together."""
 
 
-class MeshCore(TensorCore):
+class MeshCore(SubspaceCore):
     """A weight matrix as k x k blocks U diag(sigma) V, U and V made by meshes of MZIs and sigma by attenuators.
 
     The commanded settings are real numbers: `u_phases` and `v_phases` [groups, p, q, n] in rad, `sigma`
