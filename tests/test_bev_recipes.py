@@ -52,14 +52,14 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(town: Path, *changes: str, cases: tuple[int, ...] = (0, 1), recipe: str = "bev/toytown") -> RunConfig:
-    own = ["detect3d.scenes.height=48", "detect3d.scenes.width=64", f"detect3d.scenes.name=nuscenes:{town}"]
-    config = resolve(recipe, ["quick=true", *own, "detect3d.pictures=1", "train.epochs=1", "threads=1", *changes])
+    own = ["data.height=48", "data.width=64", f"data.name=nuscenes:{town}"]
+    config = resolve(recipe, ["quick=true", *own, "pictures=1", "train.epochs=1", "threads=1", *changes])
     made = []
     for place in cases:
         case = config.sweep.cases[place]
-        sizes = [f"detect3d.detector.{change}" for change in SMALL]
+        sizes = [f"model.detector.{change}" for change in SMALL]
         wide = 16 if case.name == "expert" else 8
-        sizes[-1:] = [f"detect3d.detector.{side}={wide}" for side in ("rows", "columns")]
+        sizes[-1:] = [f"model.detector.{side}={wide}" for side in ("rows", "columns")]
         made.append(case.replace(changes=(*case.changes, *sizes, "train.epochs=1")))
     names = [case.name for case in made]
     baseline = config.sweep.baseline if config.sweep.baseline in names else ""
@@ -157,7 +157,7 @@ def test_detect_names_what_is_not_there(done: Path, tmp_path: Path, given: list[
 def test_more_cameras_than_the_detector_saw_are_refused(done: Path, town: Path) -> None:
     training = case_of(RunFolder.open(done), "student")
     config = training.config
-    few = config.replace(detect3d=config.detect3d.replace(detector=config.detect3d.detector.replace(cameras=2)))
+    few = config.replace(detect3d=config.detect3d.replace(detector=config.model.detector.replace(cameras=2)))
     detector = build_detector3d(few, 10)
     views = surroundings_of(config).test.images[torch.tensor([0])]
     with pytest.raises(RequestError, match="3 cameras"):
@@ -215,7 +215,7 @@ def test_ablations_resolve(ablation: str) -> None:
 @pytest.mark.parametrize("recipe", ["bev/nuscenes-tiny", "bev/nuscenes-small", "bev/nuscenes-base"])
 def test_published_recipes_resolve_and_name_missing_data(recipe: str, tmp_path: Path) -> None:
     config = resolve(recipe, [f"data.root={tmp_path}"])
-    assert trainings(config)[0].config.detect3d.detector.rows == 200
+    assert trainings(config)[0].config.model.detector.rows == 200
     with pytest.raises(RequestError, match="nuscenes"):
         run(config, tmp_path / "run")
 
@@ -239,7 +239,7 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_v1_mini_as_downloaded_runs(mini: Path, tmp_path: Path) -> None:
     config = tiny(mini, f"data.root={mini.parent}", recipe="bev/nuscenes-tiny", cases=(0, 3))
-    named = config.detect3d.replace(scenes=config.detect3d.scenes.replace(name="nuscenes"))
+    named = config.detect3d.replace(scenes=config.data.replace(name="nuscenes"))
     run(config.replace(stages=("sweep",), detect3d=named), tmp_path / "run")
     assert [row["case"] for row in rows(tmp_path / "run")] == ["expert", "FD3D"]
     assert np.isfinite([row["accuracy"] for row in rows(tmp_path / "run")]).all()
@@ -250,10 +250,10 @@ def test_v1_mini_as_downloaded_runs(mini: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        (["detect3d.guide.kind=fd3d"], "needs a teacher"),
-        (["detect3d.hybrid.stages=[3]", "detect3d.converted=[stages.3.*]"], "one of the two"),
-        (["detect3d.detector=tiney"], "`tiny`"),
-        (["detect3d.scenes.name=nuscene"], "There is no multi-camera set `nuscene`"),
+        (["guide.kind=fd3d"], "needs a teacher"),
+        (["model.hybrid.stages=[3]", "model.converted=[stages.3.*]"], "one of the two"),
+        (["model.detector=tiney"], "`tiny`"),
+        (["data.name=nuscene"], "There is no multi-camera set `nuscene`"),
     ],
 )
 def test_configs_that_cannot_be(changes: list[str], error: str, tmp_path: Path) -> None:

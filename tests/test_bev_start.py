@@ -45,10 +45,10 @@ def drives(root: Path, channel: str = "CAM_FRONT") -> str:
 
 def taught(name: str, *student: str) -> RunConfig:
     """Expert and FD3D of the recipe, as small as they can be; `student` changes the second."""
-    own = ["quick=true", f"detect3d.scenes.name={name}", "detect3d.scenes.height=48", "detect3d.scenes.width=64"]
+    own = ["quick=true", f"data.name={name}", "data.height=48", "data.width=64"]
     config = resolve("bev/toytown", own)
-    sizes = tuple(f"detect3d.detector.{change}" for change in SMALL)
-    cells = ("detect3d.detector.rows=8", "detect3d.detector.columns=8")
+    sizes = tuple(f"model.detector.{change}" for change in SMALL)
+    cells = ("model.detector.rows=8", "model.detector.columns=8")
     cases = [case.replace(changes=(*case.changes, *sizes, *cells)) for case in config.sweep.cases]
     second = cases[3].replace(changes=(*cases[3].changes, *student))
     return config.replace(sweep=config.sweep.replace(cases=(cases[0], second), baseline=""))
@@ -62,7 +62,7 @@ def pair(tmp_path: Path) -> tuple[Detector3D, Detector3D, str]:
     with torch.no_grad():
         for parameter in detectors[1].parameters():
             parameter.add_(torch.randn_like(parameter))
-    return *detectors, student.detect3d.start
+    return *detectors, student.start
 
 
 def test_a_decoder_starts_from_the_teachers_and_nothing_else_does(pair: tuple[Detector3D, Detector3D, str]) -> None:
@@ -97,18 +97,18 @@ def test_a_start_from_the_teacher_takes_what_fits_and_scratch_nothing(
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ("detect3d.detector.channels=8", "`detector.channels` is 8 here and 16 there"),
-        ("detect3d.detector=detr3d-toy", "`detector.kind` is detr3d here and bevformer there"),
+        ("model.detector.channels=8", "`detector.channels` is 8 here and 16 there"),
+        ("model.detector=detr3d-toy", "`detector.kind` is detr3d here and bevformer there"),
     ],
 )
 def test_a_decoder_that_fits_nowhere_is_refused_before_anything_is_trained(
     change: str, error: str, tmp_path: Path
 ) -> None:
-    config = taught(drives(tmp_path), change, "detect3d.detector.cameras=2", "detect3d.guide.kind=none")
+    config = taught(drives(tmp_path), change, "model.detector.cameras=2", "guide.kind=none")
     config = config.replace(
         sweep=config.sweep.replace(
             cases=tuple(
-                case.replace(changes=(*case.changes, "detect3d.detector.history=2")) for case in config.sweep.cases
+                case.replace(changes=(*case.changes, "model.detector.history=2")) for case in config.sweep.cases
             )
         )
     )

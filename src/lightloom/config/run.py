@@ -119,11 +119,15 @@ class RunConfig(Section):
     @property
     def unused(self) -> frozenset[str]:
         """Names of the sections that decide nothing in this run, so that its description may leave them out."""
-        names = _TECHNOLOGY_SECTIONS - set().union(*(chip.run_sections for chip in self.chips))
-        if "sweep" not in self.stages:
-            names |= {"sweep"}
-        plain = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in names}
-        return frozenset(name for name in names if getattr(self, name) == plain[name])
+        read = set().union(*(chip.run_sections for chip in self.chips))
+        names = {"sampling", "writes"} | (_TECHNOLOGY_SECTIONS - read)
+        names |= set() if "sweep" in self.stages else {"sweep"}
+        return frozenset(name for name in names if self._is_default(name))
+
+    def _is_default(self, name: str) -> bool:
+        """Whether a section says what it says where it is absent."""
+        default: object = type(self).model_fields[name].get_default(call_default_factory=True)
+        return bool(getattr(self, name) == default)
 
     @model_validator(mode="after")
     def _stages_are_possible(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from lightloom.pipeline.case_store import read_interface, save_case, weights_of
 from lightloom.pipeline.comparison import Training, first_trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
+from lightloom.schemas import SweepRow
 from lightloom.tasks import task_of
 from lightloom.tasks.base import Interface, Measured, Subject
 
@@ -72,7 +73,7 @@ def rehearse_case(training: Training, planned: Sequence[Training]) -> None:
             plan.prepare(plan.model, 0.0)
 
 
-def train_case(folder: RunFolder, training: Training, planned: Sequence[Training]) -> dict[str, Any]:
+def train_case(folder: RunFolder, training: Training, planned: Sequence[Training]) -> SweepRow:
     """Train and measure one case; the row of it in `sweep.json`.
 
     Args:
@@ -129,26 +130,25 @@ def _teacher(
     return load_case(home or folder, source, interface).model
 
 
-def _row(
-    training: Training, model: nn.Module, progress: Progress, measured: Measured, seconds: float
-) -> dict[str, Any]:
+def _row(training: Training, model: nn.Module, progress: Progress, measured: Measured, seconds: float) -> SweepRow:
     """What a trained case is in `sweep.json`."""
     task = task_of(training.config)
-    return {
-        "case": training.case.name,
-        "series": training.case.series or training.case.name,
-        "x": training.case.x,
-        "seed": training.seed,
-        "metric": task.metric.name,
-        "metrics": measured.metrics,
-        "per_class": measured.per_class,
-        "teacher": task.teacher(training.config),
-        "validation": progress.best,
-        "epochs": progress.epoch,
-        "best_epoch": progress.best_epoch,
-        "seconds": round(seconds, 3),
-        "parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-    }
+    return SweepRow(
+        case=training.case.name,
+        series=training.case.series or training.case.name,
+        x=training.case.x,
+        seed=training.seed,
+        metric=task.metric,
+        metrics=measured.metrics,
+        per_class=dict(measured.per_class),
+        teacher=task.teacher(training.config),
+        loss=measured.metrics.get("loss"),
+        validation=progress.best,
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        seconds=round(seconds, 3),
+        parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+    )
 
 
 def load_case(folder: RunFolder, training: Training, interface: Interface | None = None) -> Trained:

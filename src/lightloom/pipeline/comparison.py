@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import Case, RunConfig, SweepConfig, override
+from lightloom.schemas import SweepCase, SweepRow, SweepSummary
 
 _OF_THE_WHOLE = ("recipe", "changes", "seed", "device", "threads", "task", "stages", "sweep")
 
@@ -84,7 +85,7 @@ def _changed(config: RunConfig, case: Case) -> RunConfig:
         raise RequestError(f"The case `{case.name}` of the comparison: {error}") from None
 
 
-def summarise(rows: Sequence[dict[str, Any]], sweep: SweepConfig) -> dict[str, Any]:
+def summarise(rows: Sequence[SweepRow], sweep: SweepConfig) -> SweepSummary:
     """What a comparison has found so far, for `summary.json`.
 
     Args:
@@ -92,22 +93,16 @@ def summarise(rows: Sequence[dict[str, Any]], sweep: SweepConfig) -> dict[str, A
         sweep: What was asked for.
 
     Returns:
-        `x`, `scale`, `baseline`, the name of the `metric` and, in `cases`, its mean and standard deviation (of the
-        sample; 0 for one seed) on the test set for each case, in its order.
+        Mean and standard deviation (of the sample; 0 for one seed) of the primary metric on the test set for each case,
+        in its order.
     """
-    metric = rows[0]["metric"] if rows else ""
-    return {
-        "x": sweep.x,
-        "scale": sweep.scale,
-        "baseline": sweep.baseline,
-        "metric": metric,
-        "cases": list(_by_case(rows, [case.name for case in sweep.cases], metric)),
-    }
+    cases = list(_by_case(rows, [case.name for case in sweep.cases]))
+    return SweepSummary(x=sweep.x, scale=sweep.scale, baseline=sweep.baseline, cases=cases)
 
 
-def _by_case(rows: Sequence[dict[str, Any]], names: Sequence[str], metric: str) -> Iterator[dict[str, Any]]:
+def _by_case(rows: Sequence[SweepRow], names: Sequence[str]) -> Iterator[SweepCase]:
     for name in names:
-        values = [row["metrics"][metric] for row in rows if row["case"] == name]
+        values = [row.value for row in rows if row.case == name and row.value is not None]
         if values:
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            yield {"case": name, metric: statistics.fmean(values), "std": spread, "seeds": len(values)}
+            yield SweepCase(case=name, value=statistics.fmean(values), std=spread, seeds=len(values))

@@ -4,41 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightloom.common.files import write_json
 from lightloom.common.records import read_record
 from lightloom.pipeline.comparison import summarise
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.stage_records import BenchState, Evaluation, Priced, SweepRow
+from lightloom.schemas import BenchStage, Evaluation, Summary, SweepRow, read, write
+from lightloom.stage_records import Priced
+from lightloom.tasks import task_of
 
 
 def write_summary(folder: RunFolder) -> dict[str, Any]:
     """Write `summary.json` from what the stages have left, and return it.
 
-    The values of the primary metric stand under its own name: of each state of the network, or of each case of a
-    comparison.
+    `values` are those of the primary metric of the task, which `metric` names: of each state of the network, or of each
+    case of a comparison.
     """
-    config = folder.config
+    config, file = folder.config, folder.file
     changes = [change for change in config.changes if not change.startswith("seed=")]
-    summary: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "overrides": changes}
-    evaluation, bill, bench = (folder.file(name) for name in ("evaluation.json", "cost.json", "bench.json"))
-    compared = folder.file("sweep.json")
-    if compared.exists():
-        sweep = summarise(read_record(compared, list[SweepRow]), config.sweep)
-        metric = sweep["metric"]
-        summary |= {"sweep": sweep, "metric": metric, metric: {row["case"]: row[metric] for row in sweep["cases"]}}
-    if bench.exists():
-        calls = read_record(bench, dict[str, BenchState])
-        summary["bench_calls"] = {state: row["calls"] for state, row in calls.items()}
-    if evaluation.exists() and "evaluate" in folder.done:  # else it is of what was there before
-        measured = read_record(evaluation, Evaluation)
-        metric = measured["metric"]["name"]
-        summary |= {"metric": metric, metric: {state: row[metric] for state, row in measured["states"].items()}}
-        summary |= {} if measured["metric"]["chance"] is None else {"chance": measured["metric"]["chance"]}
-    if bill.exists() and "cost" in folder.done:
-        summary |= _cost(read_record(bill, Priced))
+    summary: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "overrides": changes, "task": config.task}
+    if file("sweep.json").exists():
+        sweep = summarise(read(file("sweep.json"), list[SweepRow], strict=True), config.sweep)
+        values = {row.case: row.value for row in sweep.cases}
+        summary |= {"sweep": sweep, "metric": task_of(config).metric, "values": values}
+    if file("bench.json").exists():
+        bench = read(file("bench.json"), dict[str, BenchStage], strict=True)
+        summary["bench_calls"] = {state: row.calls for state, row in bench.items()}
+    if file("evaluation.json").exists() and "evaluate" in folder.done:  # else it is of what was there before
+        evaluation = read(file("evaluation.json"), Evaluation, strict=True)
+        summary |= {"metric": evaluation.metric, "values": evaluation.values}
+    if file("cost.json").exists() and "cost" in folder.done:
+        summary |= _cost(read_record(file("cost.json"), Priced))
     summary |= {"seconds": folder.done, "run": str(folder.path)}
-    write_json(folder.file("summary.json"), summary)
-    return summary
+    record = Summary(**summary)
+    write(file("summary.json"), record)
+    return record.plain()
 
 
 def _cost(priced: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -18,6 +19,7 @@ from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig
 from lightloom.data import Samples
 from lightloom.learn import Task as Objective
+from lightloom.schemas import Metric
 
 Config = TypeVar("Config", bound=RunConfig)
 Interface = Mapping[str, Any]
@@ -45,22 +47,12 @@ class TaskData(Protocol):
         ...
 
 
-class Metric(NamedTuple):
-    """The figure that says how good a network is at its task."""
-
-    name: str
-    """Its own name, such as `accuracy`, `AP`, `NDS` or `bits_per_character`."""
-    higher_is_better: bool = True
-    percent: bool = True
-    """Whether it is a fraction that people read in percent."""
-
-
 class Measured(NamedTuple):
     """How good a model is on a set."""
 
     metrics: dict[str, float]
     """Each by its own name, the primary one among them."""
-    per_class: dict[str, float] = {}  # noqa: RUF012  # a tuple's default is shared and never changed
+    per_class: Mapping[str, float] = MappingProxyType({})
     """The primary metric of each class, where there are classes."""
     predictions: Any = None
     """What the model said of each sample, as the task has it."""

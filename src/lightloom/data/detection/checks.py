@@ -94,7 +94,7 @@ class Findings:
                 raise RequestError(
                     f"{where} loses {len(lost)} of {len(lost) + kept} {what} ({kinds}), so something is amiss with all "
                     f"of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take what is left with "
-                    "`flaws=any` (`detect.scenes.flaws=any` of a run)."
+                    "`flaws=any` (`data.flaws=any` of a run)."
                 )
 
 

@@ -12,7 +12,8 @@ from lightloom.nn import optical_layers
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.stages.program import note_errors
 from lightloom.pipeline.technologies.base import technologies_in
-from lightloom.stage_records import BenchState, LayerRow
+from lightloom.schemas import BenchStage, read, write
+from lightloom.stage_records import LayerRow
 
 
 def calibrate(run: RunContext) -> None:
@@ -41,7 +42,7 @@ def save_measured(run: RunContext, model: nn.Module, state: str, rows: list[dict
     layers = read_record(file("layers.json"), list[LayerRow])
     note_errors(layers, model, run.trained(), state)
     write_json(file("layers.json"), layers)
-    bench = read_record(file("bench.json"), dict[str, BenchState], {})
-    bench[state] = {"calls": sum(row["calls"] for row in rows), "instruments": rows}
-    write_json(file("bench.json"), bench)
+    bench = read(file("bench.json"), dict[str, BenchStage], {}, strict=True)
+    measured = BenchStage(calls=sum(row["calls"] for row in rows), instruments=rows)
+    write(file("bench.json"), {**bench, state: measured})
     run.save_state(model, state)

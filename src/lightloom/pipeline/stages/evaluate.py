@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from lightloom.common.files import write_json
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.pipeline.cases import load_case
 from lightloom.pipeline.comparison import first_trainings
 from lightloom.pipeline.context import RunContext
+from lightloom.schemas import Evaluation, write
 
 
 class _Candidate(NamedTuple):
@@ -40,13 +41,13 @@ def evaluate(run: RunContext) -> None:
                 gallery = run.task.gallery(run.folder, config, data)
             model.eval().to(device)
             measured = run.task.measure(run.task.forward_model(model, config), config, data.test.to(device))
-            metrics[name] = measured.metrics
+            metrics[name] = {key: value for key, value in measured.metrics.items() if math.isfinite(value)}
             if gallery is not None:
                 gallery.add(name, model.eval(), measured)
             report(number, name)
     if not compares:
-        metric = run.task.metric._asdict() | {"chance": run.task.chance(run.chip_data)}
-        write_json(run.folder.file("evaluation.json"), {"metric": metric, "states": metrics})
+        metric = run.task.metric.replace(chance=run.task.chance(run.chip_data))
+        write(run.folder.file("evaluation.json"), Evaluation(metric=metric, states=metrics))
     if gallery is not None:
         gallery.write()
 

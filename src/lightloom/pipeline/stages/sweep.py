@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lightloom.common.errors import LightloomError, RequestError
-from lightloom.common.files import write_json
 from lightloom.common.processes import is_main
 from lightloom.common.progress import console, follow
-from lightloom.common.records import read_record
 from lightloom.config import RunConfig
 from lightloom.pipeline.cases import rehearse_case, train_case
 from lightloom.pipeline.comparison import overruled, trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.stage_records import SweepRow
+from lightloom.schemas import SweepRow, read, write
 
 
 def sweep(run: RunContext) -> None:
     """Train and measure every case with every seed; those that are done already stay as they are."""
     planned = trainings(run.config)
     rows = _rows(run.folder)
-    done = {(row["case"], row["seed"]) for row in rows}
+    done = {(row.case, row.seed) for row in rows}
     if not done:
         rehearse(run.config)
     if is_main():
@@ -32,7 +28,7 @@ def sweep(run: RunContext) -> None:
             if training.key not in done:
                 rows.append(train_case(run.folder, training, planned))
                 if is_main():
-                    write_json(run.folder.file("sweep.json"), rows)
+                    write(run.folder.file("sweep.json"), rows)
             report(number, training.name)
     if is_main():
         run.task.compared(run.folder, [training.config for training in planned])
@@ -52,6 +48,5 @@ def rehearse(config: RunConfig) -> None:
             raise RequestError(f"The case `{training.case.name}` of the comparison cannot be: {error}") from None
 
 
-def _rows(folder: RunFolder) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = read_record(folder.file("sweep.json"), list[SweepRow], [])
-    return rows
+def _rows(folder: RunFolder) -> list[SweepRow]:
+    return read(folder.file("sweep.json"), list[SweepRow], [], strict=True)

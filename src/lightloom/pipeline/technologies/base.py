@@ -32,7 +32,9 @@ class TechnologyStages:
 
     def cores(self, model: nn.Module) -> dict[str, TensorCore]:
         """The cores of a model that are of this technology, by the names of their layers."""
-        return {name: core for name, core in cores(model, TensorCore).items() if core.chip.technology == self.technology}
+        return {
+            name: core for name, core in cores(model, TensorCore).items() if core.chip.technology == self.technology
+        }
 
     def programmed(self, run: RunContext, model: nn.Module) -> None:
         """Leave what the report shows of a network that was just programmed; here nothing."""

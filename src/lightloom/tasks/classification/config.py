@@ -159,6 +159,12 @@ class ClassificationConfig(RunConfig):
     angles: bool = False
     """Compare the gradient of light with the exact one before every epoch of a comparison's trainings."""
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """Names of the sections that decide nothing in this run, so that its description may leave them out."""
+        plain = self.model.name != DIFFRACTIVE_NETWORK and self._is_default("optics")
+        return super().unused | ({"optics"} if plain else set())
+
     @classmethod
     def presets(cls) -> dict[str, Callable[[str], Section]]:
         """What looks up each group of fields that a preset's name may stand for, by the name of the group."""

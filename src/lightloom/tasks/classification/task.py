@@ -11,7 +11,8 @@ from torch import nn
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data import Splits, crop_and_flip, on_images
-from lightloom.tasks.base import Augment, Files, Interface, Metric, Observer, Subject, Task
+from lightloom.schemas import Metric
+from lightloom.tasks.base import Augment, Files, Interface, Observer, Subject, Task
 from lightloom.tasks.classification.config import ClassificationConfig, DataConfig
 from lightloom.tasks.classification.memory import check_sizes
 from lightloom.tasks.classification.models import replace_head
@@ -26,7 +27,7 @@ class ClassificationTask(Task[ClassificationConfig]):
     name = "classification"
     title = "classify images"
     config = ClassificationConfig
-    metric = Metric("accuracy")
+    metric = Metric(name="accuracy")
     samples = "images"
     classifies = True
 

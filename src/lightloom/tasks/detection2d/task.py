@@ -8,7 +8,8 @@ from torch import nn
 
 from lightloom.data.detection import augmentation
 from lightloom.learn import DistillationModel, DistillationObjective
-from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, Metric, Prediction, Task, TrainingPlan
+from lightloom.schemas import Metric
+from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
 from lightloom.tasks.detection2d.build import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.tasks.detection2d.config import Detection2DConfig
 from lightloom.tasks.detection2d.gallery import DetectionGallery
@@ -23,7 +24,7 @@ class Detection2DTask(Task[Detection2DConfig]):
     name = "detection2d"
     title = "detect objects in images"
     config = Detection2DConfig
-    metric = Metric("AP")
+    metric = Metric(name="AP")
     samples = "images"
 
     def data(self, config: Detection2DConfig) -> Scenes:

@@ -11,7 +11,8 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data.multicamera import Views, view_augmentation
 from lightloom.learn import DistillationModel, DistillationObjective
-from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, Metric, Prediction, Task, TrainingPlan
+from lightloom.schemas import Metric
+from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
 from lightloom.tasks.detection3d.build import Surroundings, build_detector3d, read_surroundings
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D
@@ -28,7 +29,7 @@ class Detection3DTask(Task[Detection3DConfig]):
     name = "detection3d"
     title = "detect boxes around a vehicle"
     config = Detection3DConfig
-    metric = Metric("NDS")
+    metric = Metric(name="NDS")
     samples = "moments"
 
     def data(self, config: Detection3DConfig) -> Surroundings:
