@@ -21,7 +21,7 @@ def export_run(path: Path, formats: Sequence[str], out: Path | None = None, *, s
 
     Args:
         path: Folder of the run.
-        formats: Of `lightloom.export.FORMATS`.
+        formats: Of `lightloom.export.known_formats`.
         out: Folder to write to; None is `export` in that of the run.
         state: One of `STATES`; empty is the furthest on a chip that the run holds.
 
@@ -39,6 +39,6 @@ def export_run(path: Path, formats: Sequence[str], out: Path | None = None, *, s
     if state not in states:
         raise RequestError(f"The run in `{path}` holds no state `{state}`. {nearest(state, states)}")
     test = context.chip_data.test
-    samples = test.images[torch.arange(min(_SAMPLES, len(test)))]
+    samples = test.inputs[torch.arange(min(_SAMPLES, len(test)))]
     written = export(context.network(state), out or path / "export", formats, samples)
     return {"run": str(path), "state": state, **written}

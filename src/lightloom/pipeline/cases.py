@@ -60,7 +60,7 @@ def rehearse_case(training: Training, planned: Sequence[Training]) -> None:
     interface = task.interface(data)
     model = task.model(config, interface, data)
     with torch.no_grad():
-        task.forward_model(model, config).eval()(data.train.images[torch.arange(min(_REHEARSED, len(data.train)))])
+        task.forward_model(model, config).eval()(data.train.inputs[torch.arange(min(_REHEARSED, len(data.train)))])
     name = task.teacher(config)
     if name:
         folder, source = find_teacher(name, training, planned)
@@ -98,15 +98,10 @@ def train_case(folder: RunFolder, training: Training, planned: Sequence[Training
 
     progress = learning.fit(
         plan.model,
-        data.train,
-        data.validation,
+        learning.TrainingData(data.train, data.validation, task.augment(config, False)),
         plan.objective,
         config.train,
-        folder=folder.path,
-        stage=training.name,
-        seed=training.seed,
-        device=config.device,
-        augment=task.augment(config, False),
+        learning.Session(folder.path, training.name, training.seed, config.device),
         prepare=None if plan.prepare is None and observer is None else prepare,
     )
     torch.manual_seed(training.noise_seed)  # what is read may be noisy

@@ -125,31 +125,27 @@ class RunContext:
         """Which column sits where, write by write, in the crossbars of a state of the network."""
         return self.folder.file(f"{state}-orders.safetensors")
 
-    def fit(self, plan: TrainingPlan, config: learning.TrainConfig, stage: str, **options: Any) -> None:
+    def fit(
+        self,
+        plan: TrainingPlan,
+        config: learning.TrainConfig,
+        stage: str,
+        sampler: learning.BatchSampler | None = None,
+    ) -> None:
         """Train on the data of this run that belongs to the stage.
 
         Args:
             plan: What trains, and for what.
-            config: Of the training.
-            stage: Name of the stage.
-            **options: More arguments of `learn.fit`.
+            config: Optimiser, schedule, precision.
+            stage: Name of the stage; `train` is electronic, any other on the chip.
+            sampler: Leaves out some of the batches of an epoch.
         """
         on_chip = stage != "train"
-        data = self.chip_data if on_chip else self.data
-        learning.fit(
-            plan.model,
-            data.train,
-            data.validation,
-            plan.objective,
-            config,
-            folder=self.folder.path,
-            stage=stage,
-            seed=self.config.seed,
-            device=self.config.device,
-            augment=self.task.augment(self.config, on_chip),
-            prepare=plan.prepare,
-            **options,
-        )
+        samples = self.chip_data if on_chip else self.data
+        augment = self.task.augment(self.config, on_chip)
+        data = learning.TrainingData(samples.train, samples.validation, augment, sampler)
+        session = learning.Session(self.folder.path, stage, self.config.seed, self.config.device)
+        learning.fit(plan.model, data, plan.objective, config, session, prepare=plan.prepare)
 
     def seed_noise(self, state: str) -> None:
         """Seed the noise that a measurement of one state meets."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lightloom.learn import Task as Objective
-from lightloom.learn import Thin
-from lightloom.tasks.base import Prepare
+from lightloom.learn import BatchSampler, Objective, Prepare
 
 
 class LearningPlan(NamedTuple):
@@ -15,5 +13,5 @@ class LearningPlan(NamedTuple):
     objective: Objective
     prepare: Prepare | None = None
     """Called before every epoch, see `learn.fit`."""
-    thin: Thin | None = None
+    sampler: BatchSampler | None = None
     """Leaves out some of the batches, see `learn.fit`."""

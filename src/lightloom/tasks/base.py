@@ -13,19 +13,17 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig
 from lightloom.data import Samples
-from lightloom.learn import Task as Objective
+from lightloom.learn import Augment, Objective, Prepare
 from lightloom.schemas import Metric
 
 Config = TypeVar("Config", bound=RunConfig)
 Interface = Mapping[str, Any]
 """What the weights of a model are for, as values that JSON can hold: its classes, its alphabet, its cameras."""
-Augment = Callable[[Any, Tensor], tuple[Any, Tensor]]
-Prepare = Callable[[nn.Module, float], None]
 
 
 class TaskData(Protocol):
@@ -181,7 +179,7 @@ class Task(ABC, Generic[Config]):
 
     def example(self, data: Any) -> Any:
         """The input of one inference, which the cost is of: the first test sample."""
-        return data.test.images[torch.tensor([0])]
+        return data.test.inputs[torch.tensor([0])]
 
     @abstractmethod
     def interface(self, data: Any) -> Interface:

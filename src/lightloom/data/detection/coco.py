@@ -9,7 +9,7 @@ from lightloom.common.errors import RequestError
 from lightloom.data.detection.checks import Findings, make_record, read_headers, stated_orientation, usable
 from lightloom.data.detection.coco_page import Id, Listed, read_boxes, read_categories, read_images, read_page
 from lightloom.data.detection.listing import Listing, is_file
-from lightloom.data.detection.records import DetectionSet, Flaws, Record
+from lightloom.data.detection.records import DetectionSet, OnInvalid, Record
 from lightloom.data.detection.whites import one_white
 from lightloom.data.files import contents
 
@@ -19,7 +19,7 @@ def read_coco(
     images: Path | Sequence[Path],
     *,
     classes: Sequence[str] | None = None,
-    flaws: Flaws = "skip",
+    on_invalid: OnInvalid = "skip",
     decode: bool = False,
 ) -> DetectionSet:
     """Read a JSON file of COCO's form.
@@ -33,14 +33,14 @@ def read_coco(
         annotations: The JSON file.
         images: The folder that the file names are relative to, or several; absolute names are taken as they are.
         classes: The class names that the file must have, in its order; None takes them as they are.
-        flaws: Drop or mend what is flawed and note it, or fail.
+        on_invalid: Drop or mend what is flawed and note it, or fail.
         decode: Decode every image to find those cut short.
 
     Raises:
         RequestError: The file is missing, does not parse (names the line) or lacks a part, the class list does not
-            match, no image can be used, more is lost than kept, or `flaws` is `fail` and there is one.
+            match, no image can be used, more is lost than kept, or `on_invalid` is `fail` and there is one.
     """
-    findings = Findings(flaws)
+    findings = Findings(on_invalid)
     page = read_page(annotations)
     labels, names = read_categories(page, annotations, classes, findings)
     listed = read_images(page["images"], annotations, findings)

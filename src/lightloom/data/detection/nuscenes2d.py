@@ -9,7 +9,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, reserve, write_json
 from lightloom.common.marks import claim
 from lightloom.data.detection.coco import read_coco
-from lightloom.data.detection.records import DetectionSet, Flaws
+from lightloom.data.detection.records import DetectionSet, OnInvalid
 from lightloom.data.files import cache_folder
 from lightloom.data.nuscenes import CLASSES, export_2d
 
@@ -17,7 +17,7 @@ _INDEX = "index.json"  # names of the files, written when all of them are
 _VERSIONS = ("v1.0-trainval", "v1.0-mini")  # the first that is there
 
 
-def read_nuscenes2d(root: Path, flaws: Flaws, decode: bool = False) -> dict[str, DetectionSet]:
+def read_nuscenes2d(root: Path, on_invalid: OnInvalid, decode: bool = False) -> dict[str, DetectionSet]:
     """The front camera's key frames with every 3D box drawn into them, by split.
 
     The first time they are computed from the tables, minutes for the whole set, and kept as COCO files: in `boxes2d/`
@@ -25,7 +25,7 @@ def read_nuscenes2d(root: Path, flaws: Flaws, decode: bool = False) -> dict[str,
 
     Args:
         root: Folder of the set, with its tables in `v1.0-trainval`, `v1.0-mini` or a folder of your own `v1.0-...`.
-        flaws: What to do with flawed images and annotations.
+        on_invalid: What to do with flawed images and annotations.
         decode: Decode every image to find torn ones.
 
     Raises:
@@ -35,7 +35,7 @@ def read_nuscenes2d(root: Path, flaws: Flaws, decode: bool = False) -> dict[str,
     made = _kept(root, version) or _made(root, version)
     splits = {path.stem.removeprefix("mini_"): path for path in made}
     return {
-        split: read_coco(path, root, classes=CLASSES, flaws=flaws, decode=decode)
+        split: read_coco(path, root, classes=CLASSES, on_invalid=on_invalid, decode=decode)
         for split, path in splits.items()
         if split in ("train", "val", "test")
     }

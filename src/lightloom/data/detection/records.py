@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError
 
-Flaws = Literal["skip", "any", "fail"]
+OnInvalid = Literal["skip", "any", "fail"]
 """What a reader does with a flaw: `skip` mends or drops it and notes a `Problem`, and refuses a split that loses more
 of its boxes or images than it keeps; `any` takes what is left, however little; `fail` raises `RequestError` at once."""
 

@@ -14,7 +14,7 @@ from lightloom.common.seeds import named_generator, named_seed
 from lightloom.data.detection.coco import read_coco
 from lightloom.data.detection.coco_layout import WHOLE, coco_parts
 from lightloom.data.detection.nuscenes2d import read_nuscenes2d
-from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws, Problem
+from lightloom.data.detection.records import DetectionSet, DetectionSplits, OnInvalid, Problem
 from lightloom.data.detection.shapes import shapes
 from lightloom.data.detection.voc import read_voc, voc_classes, voc_leftovers, voc_splits
 from lightloom.data.detection.whites import same_white
@@ -48,7 +48,7 @@ def load_detection(
     *,
     seed: int = 0,
     limit: int | None = None,
-    flaws: Flaws = "skip",
+    on_invalid: OnInvalid = "skip",
     decode: bool = False,
     count: int = 1000,
     size: int | tuple[int, int] = 128,
@@ -66,7 +66,7 @@ def load_detection(
         root: Folder that holds the sets' folders (`bccd/`, ...); else `LIGHTLOOM_DATA`.
         seed: Draws what goes to validation and what a `limit` keeps, and the shapes; never the test images.
         limit: Keep at most so many training images; a larger limit keeps those of a smaller one.
-        flaws: What to do with flawed images and annotations: drop or mend them and note it, or fail.
+        on_invalid: What to do with flawed images and annotations: drop or mend them and note it, or fail.
         decode: Decode every image to find torn ones, in the place of looking at headers alone.
         count: Training images of `shapes`; a fifth as many are added for validation and for the test.
         size: Of the images of `shapes`: pixels on each side, or (height, width).
@@ -84,13 +84,13 @@ def load_detection(
         parts = _shapes(count, size, seed)
     else:
         form, folder = _find(name, root)
-        parts = same_white(_READERS[form](folder, flaws, decode), name, white)
+        parts = same_white(_READERS[form](folder, on_invalid, decode), name, white)
         if "train" not in parts:
             raise RequestError(
                 f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}. "
                 f"{contents(folder)}"
             )
-        _check_shared(parts, name, flaws)
+        _check_shared(parts, name, on_invalid)
         parts = _with_problems(parts, tuple(_similar(name, parts["train"].classes)))
     return _divided(name, parts, seed, limit)
 
@@ -134,13 +134,14 @@ def _shapes(count: int, size: int | tuple[int, int], seed: int) -> Parts:
     }
 
 
-def _bccd(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+def _bccd(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     return {
-        split: read_voc(folder, split, classes=_BCCD, flaws=flaws, decode=decode) for split in ("train", "val", "test")
+        split: read_voc(folder, split, classes=_BCCD, on_invalid=on_invalid, decode=decode)
+        for split in ("train", "val", "test")
     }
 
 
-def _voc(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+def _voc(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     splits, classes = voc_splits(folder), voc_classes(folder)
     names: dict[str, tuple[str, ...]] = dict(SPLITS)
     if "train" not in splits and "trainval" in splits:
@@ -154,23 +155,23 @@ def _voc(folder: Path, flaws: Flaws, decode: bool) -> Parts:
     for part, known in names.items():
         split = next((name for name in known if name in splits), None)
         if split is not None:
-            parts[part] = read_voc(folder, split, classes=classes, flaws=flaws, decode=decode)
+            parts[part] = read_voc(folder, split, classes=classes, on_invalid=on_invalid, decode=decode)
     if "train" not in parts:
         listed = ", ".join(f"`{name}`" for name in splits)
         raise RequestError(f"`{folder}` has no split `train`; it has the lists {listed}. Name one of them `train`.")
     return _with_problems(parts, told)
 
 
-def _yolo(folder: Path, flaws: Flaws, decode: bool) -> Parts:
-    parts = {split: read_yolo(folder, split, flaws=flaws, decode=decode) for split in yolo_splits(folder)}
+def _yolo(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
+    parts = {split: read_yolo(folder, split, on_invalid=on_invalid, decode=decode) for split in yolo_splits(folder)}
     return _with_problems(parts, absent_splits(folder))
 
 
-def _coco(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+def _coco(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     parts: Parts = {}
     for split, part in coco_parts(folder).items():
         classes = parts["train"].classes if "train" in parts else None
-        made = read_coco(part.file, part.images, classes=classes, flaws=flaws, decode=decode)
+        made = read_coco(part.file, part.images, classes=classes, on_invalid=on_invalid, decode=decode)
         if split == WHOLE:
             what = f"no file is called after a split, so all images of `{part.file}` are one"
             made = replace(made, problems=(*made.problems, Problem("no split", f"`{folder}`", what, "kept")))
@@ -195,7 +196,7 @@ def _with_problems(parts: Parts, problems: tuple[Problem, ...]) -> Parts:
     return {**parts, first: replace(parts[first], problems=parts[first].problems + problems)} if problems else parts
 
 
-def _check_shared(parts: Parts, name: str, flaws: Flaws) -> None:
+def _check_shared(parts: Parts, name: str, on_invalid: OnInvalid) -> None:
     """Add a problem to each split that has images of one before it."""
     seen: dict[Path, str] = {}
     for split, part in parts.items():
@@ -205,14 +206,14 @@ def _check_shared(parts: Parts, name: str, flaws: Flaws) -> None:
                 f"{len(shared)} images of `{split}` are in `{seen[shared[0]]}` too, the first is `{shared[0]}`: what "
                 "is measured on them says little of new images"
             )
-            if flaws == "fail":
-                raise RequestError(f"`{name}`: {what} (shared image). Divide them, or read with `flaws=skip`.")
+            if on_invalid == "fail":
+                raise RequestError(f"`{name}`: {what} (shared image). Divide them, or read with `on_invalid=skip`.")
             problem = Problem("shared image", f"`{name}`", what, "kept")
             parts[split] = replace(part, problems=(*part.problems, problem))
         seen |= {record.image: split for record in part.records if record.image not in seen}
 
 
-_READERS: Mapping[str, Callable[[Path, Flaws, bool], Parts]] = {
+_READERS: Mapping[str, Callable[[Path, OnInvalid, bool], Parts]] = {
     "bccd": _bccd,
     "voc": _voc,
     "yolo": _yolo,

@@ -39,7 +39,7 @@ def read_rows(path: Path, points: KeyPoints | None, findings: Findings) -> list[
         findings: Takes the notes.
 
     Raises:
-        RequestError: The file is no text, or a row is damaged and flaws are not wanted.
+        RequestError: The file is no text, or a row is damaged and `on_invalid` is `fail`.
     """
     rows = []
     for number, line in enumerate(read_lines(path), 1):

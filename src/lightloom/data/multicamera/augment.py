@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightloom.common.config import Section
 from lightloom.data.detection.augment import colour
-from lightloom.data.detection.frame import GRAY
+from lightloom.data.detection.letterbox import GRAY
 from lightloom.data.multicamera.views import Views
 
 Change = Callable[[Views, Tensor], tuple[Views, Tensor]]

@@ -21,7 +21,7 @@ from lightloom.metrics.nuscenes.rules import DISTANCES, ERROR_DISTANCE, RANGES, 
 ERRORS = ("ATE", "ASE", "AOE", "AVE", "AAE")
 """Of translation in m, scale (1 - overlap), orientation in rad, velocity in m/s, attribute (share that is wrong)."""
 
-FIGURES = ("NDS", "mAP", "mATE", "mASE", "mAOE", "mAVE", "mAAE")
+METRICS = ("NDS", "mAP", "mATE", "mASE", "mAOE", "mAVE", "mAAE")
 """Names of the means; NDS and mAP are better when higher, errors when lower."""
 
 _SENSELESS = {"traffic_cone": ("AOE", "AVE", "AAE"), "barrier": ("AVE", "AAE")}
@@ -31,7 +31,7 @@ _MAP_WEIGHT = 5
 
 
 @dataclass(frozen=True)
-class Figures:
+class NuScenesMetrics:
     """What an evaluation found."""
 
     NDS: float
@@ -55,8 +55,8 @@ class Figures:
 
     @property
     def means(self) -> dict[str, float]:
-        """The means by the names of `FIGURES`."""
-        return {name: float(getattr(self, name)) for name in FIGURES}
+        """The means by the names of `METRICS`."""
+        return {name: float(getattr(self, name)) for name in METRICS}
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -72,7 +72,7 @@ def evaluate(
     *,
     classes: Sequence[str] = CLASSES,
     absent: Literal["zero", "skip"] = "zero",
-) -> Figures:
+) -> NuScenesMetrics:
     """Compare found boxes with true ones.
 
     Boxes beyond the range of their class, true boxes without a point, and bicycles in racks are left out first.
@@ -102,7 +102,9 @@ def evaluate(
         precisions[name] = {distance: average_precision(values) for distance, values in curves[name].items()}
     present = tuple(name for label, name in enumerate(classes) if np.any(truth.labels == label))
     means = _means(classes if absent == "zero" else present, precisions, errors)
-    return Figures(**means, present=present, precisions=precisions, errors=errors, recall=RECALLS, curves=curves)
+    return NuScenesMetrics(
+        **means, present=present, precisions=precisions, errors=errors, recall=RECALLS, curves=curves
+    )
 
 
 def _check(truth: Truth, found: Results, ego: Array, classes: Sequence[str]) -> None:
@@ -139,7 +141,7 @@ def _of_class(name: str, truth: Truth, found: Results) -> tuple[dict[float, Arra
 def _means(
     classes: Sequence[str], precisions: Mapping[str, Mapping[float, float]], errors: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """The figures of `FIGURES`, over some of the classes."""
+    """The metrics of `METRICS`, over some of the classes."""
     per_class = [float(np.mean(list(precisions[name].values()))) for name in classes]
     average = float(np.mean(per_class)) if per_class else 0.0
     mean_errors = {}

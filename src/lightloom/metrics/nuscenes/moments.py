@@ -25,7 +25,7 @@ class Reference(NamedTuple):
     """Of the samples."""
 
 
-def truth_of(moments: Sequence[Moment]) -> Reference:
+def ground_truth(moments: Sequence[Moment]) -> Reference:
     """What was there at some moments, in the global frame."""
     boxes = [moment.boxes for moment in moments]
     racks = [moment.racks for moment in moments]
@@ -49,7 +49,7 @@ def truth_of(moments: Sequence[Moment]) -> Reference:
     return Reference(truth, ego, hidden, tuple(moment.token for moment in moments))
 
 
-def found_of(
+def global_results(
     moments: Sequence[Moment],
     boxes: Sequence[Array],
     scores: Sequence[Array],

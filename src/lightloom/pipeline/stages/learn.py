@@ -24,8 +24,7 @@ def learn(run: RunContext) -> None:
     plan = LearningPlan(task.objective(model, config))
     for technology in technologies:
         plan = technology.plan_learning(run, model, plan)
-    options = {} if plan.thin is None else {"thin": plan.thin}
     trained = TrainingPlan(task.forward_model(model, config), plan.objective, plan.prepare)
-    run.fit(trained, config.learn, "learn", **options)
+    run.fit(trained, config.learn, "learn", plan.sampler)
     if is_main():
         run.save_state(model, "learned")

@@ -29,7 +29,7 @@ def program(run: RunContext) -> None:
         config.specimen,
         skip=config.electronic,
         places=tuple(config.places.items()),
-        samples=train.images[torch.arange(min(RANGE_SAMPLES, len(train)))] if static else None,
+        samples=train.inputs[torch.arange(min(RANGE_SAMPLES, len(train)))] if static else None,
         inplace=True,
     )
     rows = [layer.as_dict() for layer in conversion.layers]

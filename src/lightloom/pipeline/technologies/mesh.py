@@ -15,6 +15,7 @@ from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.data import Batch
 from lightloom.lab.claims import claim
+from lightloom.lab.instrumented import instruments_for
 from lightloom.lab.mesh.identify import (
     Identified,
     Measurements,
@@ -24,7 +25,7 @@ from lightloom.lab.mesh.identify import (
     settings_for_targets,
 )
 from lightloom.lab.mesh.in_situ_mapping import map_targets
-from lightloom.lab.network import Rack, racks
+from lightloom.lab.mesh.network import InstrumentedMeshes
 from lightloom.nn import MeshCore, cores
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.learning import LearningPlan
@@ -43,14 +44,14 @@ class MeshStages(TechnologyStages):
     def calibrate(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
         """Identify every device of the specimen, and program the weights to the phases that it needs for them."""
         rows = []
-        for number, rack in enumerate(_racks(run, model, "calibrate")):
-            identified = _identify(run, rack, number)
+        for number, bench in enumerate(_benches(run, model, "calibrate")):
+            identified = _identify(run, bench, number)
             save_identified(identified, run.folder.file(f"twin-{number}.safetensors"))
-            rack.store(*settings_for_targets(identified.twin, rack.targets(dict(targets))))
+            bench.store(*settings_for_targets(identified.twin, bench.targets(dict(targets))))
             rows.append(
                 {
                     "calls": identified.calls,
-                    "blocks": rack.instrument.blocks,
+                    "blocks": bench.instrument.blocks,
                     "readout_noise": identified.readout,
                     "phase_std": identified.phase_std,
                     "suspects": [suspect._asdict() for suspect in identified.suspects],
@@ -62,15 +63,15 @@ class MeshStages(TechnologyStages):
     def map_weights(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
         """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
         rows = []
-        for number, rack in enumerate(_racks(run, model, "map")):
-            identified = load_identified(run.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
+        for number, bench in enumerate(_benches(run, model, "map")):
+            identified = load_identified(run.folder.file(f"twin-{number}.safetensors"), bench.instrument.chip)
             looks = run.config.bench.looks
-            mapped = map_targets(rack.instrument, identified, rack.targets(dict(targets)), verify_calls=looks)
-            rack.store(mapped.settings, mapped.gain)
+            mapped = map_targets(bench.instrument, identified, bench.targets(dict(targets)), verify_calls=looks)
+            bench.store(mapped.settings, mapped.gain)
             rows.append(
                 {
                     "calls": mapped.calls,
-                    "blocks": rack.instrument.blocks,
+                    "blocks": bench.instrument.blocks,
                     "expected_distance": float(mapped.distance.mean()),
                     **_claim(mapped.known, number),
                 }
@@ -80,18 +81,19 @@ class MeshStages(TechnologyStages):
     def plan_learning(self, run: RunContext, model: nn.Module, plan: LearningPlan) -> LearningPlan:
         """Gradients are measured as far as the sampling says, and batches left out as it says."""
         learning.attach(model, run.config.sampling)
-        return plan._replace(thin=_thin(run))
+        return plan._replace(sampler=_sampler(run))
 
 
-def _thin(run: RunContext) -> learning.Thin:
+def _sampler(run: RunContext) -> learning.BatchSampler:
     """Leave out the batches that the sampling of gradients leaves out."""
     sampling = run.config.sampling
     teacher = run.network("electronic") if sampling.information else None
 
-    def thin(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
-        return learning.thin(batches, sampling, named_seed(run.config.seed, "learn", "thin", epoch), teacher)
+    def sample(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
+        seed = named_seed(run.config.seed, "learn", "thin", epoch)
+        return learning.sample_batches(batches, sampling, seed, teacher)
 
-    return thin
+    return sample
 
 
 def _claim(identified: Identified, number: int) -> dict[str, Any]:
@@ -103,21 +105,22 @@ def _claim(identified: Identified, number: int) -> dict[str, Any]:
     }
 
 
-def _racks(run: RunContext, model: nn.Module, stage: str) -> list[Rack]:
+def _benches(run: RunContext, model: nn.Module, stage: str) -> list[InstrumentedMeshes]:
     """Each stage reads with noise of its own."""
-    return racks(model, readout_std=run.config.bench.readout_std, seed=named_seed(run.config.seed, stage))
+    seed = named_seed(run.config.seed, stage)
+    return instruments_for(model, InstrumentedMeshes, readout_std=run.config.bench.readout_std, seed=seed)
 
 
-def _identify(run: RunContext, rack: Rack, number: int) -> Identified:
+def _identify(run: RunContext, bench: InstrumentedMeshes, number: int) -> Identified:
     """Measure the chip until it is known; measurements of an attempt that failed are not made again."""
-    bench, path = run.config.bench, run.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
+    settings, path = run.config.bench, run.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
     measurements = Measurements.load(path) if path.exists() else Measurements()
     try:
-        with follow("calibrate", bench.budget or 4 * rack.instrument.size + 256) as report:
+        with follow("calibrate", settings.budget or 4 * bench.instrument.size + 256) as report:
             return identify(
-                rack.instrument,
-                accuracy=bench.accuracy,
-                budget=bench.budget,
+                bench.instrument,
+                accuracy=settings.accuracy,
+                budget=settings.budget,
                 seed=run.config.seed,
                 measurements=measurements,
                 report=report,

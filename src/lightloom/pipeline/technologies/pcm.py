@@ -13,7 +13,7 @@ from lightloom.common.files import write_json
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
-from lightloom.lab.crossbar import Bench, Surveyed, crossbars, survey
+from lightloom.lab.crossbar import InstrumentedCrossbar, Surveyed, instruments_for, survey
 from lightloom.learn.checkpoint import write_tensors
 from lightloom.nn import PCMCore, cores
 from lightloom.nn import reorder as best_order
@@ -31,12 +31,12 @@ class PCMStages(TechnologyStages):
     def calibrate(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
         """Measure every cell of the specimen: which no longer switch, and how much the others absorb."""
         rows = []
-        for name, bench in _benches(run, model, "calibrate").items():
+        for bench in _benches(run, model, "calibrate"):
             surveyed = survey(bench.instrument, accuracy=run.config.bench.accuracy)
-            surveyed.save(_survey_file(run.folder, name))
+            surveyed.save(_survey_file(run.folder, bench.layer))
             rows.append(
                 {
-                    "layer": name,
+                    "layer": bench.layer,
                     "calls": surveyed.calls,
                     "arrays": bench.instrument.arrays,
                     "levels_written": int(surveyed.writes.sum()),
@@ -44,7 +44,7 @@ class PCMStages(TechnologyStages):
                     "readout_noise": surveyed.readout,
                     "absorption_std": surveyed.absorption_std,
                     "suspects": [suspect._asdict() for suspect in surveyed.suspects],
-                    **claim(f"Layer `{name}`", surveyed.misfit, surveyed.caveat),
+                    **claim(f"Layer `{bench.layer}`", surveyed.misfit, surveyed.caveat),
                 }
             )
         return rows
@@ -52,15 +52,17 @@ class PCMStages(TechnologyStages):
     def map_weights(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
         """Give every row of the weights an array row whose cells can hold it, and choose levels that serve there."""
         rows = []
-        for name, bench in _benches(run, model, "map").items():
-            remapped = bench.remap(Surveyed.load(_survey_file(run.folder, name)))
+        for bench in _benches(run, model, "map"):
+            remapped = bench.remap(Surveyed.load(_survey_file(run.folder, bench.layer)))
             bench.store(remapped)
-            rows.append({"layer": name, "calls": 0, "error_before": remapped.before, "error_after": remapped.after})
+            rows.append(
+                {"layer": bench.layer, "calls": 0, "error_before": remapped.before, "error_after": remapped.after}
+            )
         return rows
 
     def plan_learning(self, run: RunContext, model: nn.Module, plan: LearningPlan) -> LearningPlan:
         """The loss pays for writes, as far as the config asks for it."""
-        objective = learning.WriteAwareTask(plan.objective, model, run.config.writes)
+        objective = learning.WriteAwareObjective(plan.objective, model, run.config.writes)
         return plan._replace(objective=objective, prepare=objective.prepare)
 
     def reorder(self, run: RunContext, states: Mapping[str, nn.Module]) -> None:
@@ -84,9 +86,10 @@ class PCMStages(TechnologyStages):
         write_tensors(run.folder.file("wear.safetensors"), costs.wear_maps(counted))
 
 
-def _benches(run: RunContext, model: nn.Module, stage: str) -> dict[str, Bench]:
+def _benches(run: RunContext, model: nn.Module, stage: str) -> list[InstrumentedCrossbar]:
     """Each stage reads with noise of its own."""
-    return crossbars(model, readout_std=run.config.bench.readout_std, seed=named_seed(run.config.seed, stage))
+    seed = named_seed(run.config.seed, stage)
+    return instruments_for(model, InstrumentedCrossbar, readout_std=run.config.bench.readout_std, seed=seed)
 
 
 def _survey_file(folder: RunFolder, layer: str) -> Path:

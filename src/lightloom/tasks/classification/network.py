@@ -15,7 +15,7 @@ from lightloom.data import Splits, load
 from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber, limit_weights, misalign, put_on_chip
 from lightloom.tasks.base import Interface
 from lightloom.tasks.classification.config import DIFFRACTIVE_NETWORK, ClassificationConfig, DataConfig
-from lightloom.tasks.classification.models import build, settle
+from lightloom.tasks.classification.models import build, scale_to_half_transmission
 
 _SETTLING = 512
 _ELECTRONIC: dict[str, Callable[[], nn.Module]] = {
@@ -64,11 +64,11 @@ def build_network(config: ClassificationConfig, interface: Interface, splits: Sp
         width=description.width,
         depth=description.depth,
         activation=_activation(config),
-        brightness=description.brightness,
+        input_scale=description.input_scale,
     )
     if optics.settle is not None and splits is not None:
         images = splits.train.images[:_SETTLING]
-        settle(_sequential(model), images, optics.settle, transmission=optics.light.transmission)
+        scale_to_half_transmission(_sequential(model), images, optics.settle, transmission=optics.light.transmission)
     _limit(model, config)
     return _on_chip(model, config) if optics.on_chip else model
 

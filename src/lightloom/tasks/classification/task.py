@@ -11,8 +11,9 @@ from torch import nn
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data import Splits, crop_and_flip, on_images
+from lightloom.learn import Augment
 from lightloom.schemas import Metric
-from lightloom.tasks.base import Augment, Files, Interface, Observer, Subject, Task
+from lightloom.tasks.base import Files, Interface, Observer, Subject, Task
 from lightloom.tasks.classification.config import ClassificationConfig, DataConfig
 from lightloom.tasks.classification.memory import check_sizes
 from lightloom.tasks.classification.models import replace_head

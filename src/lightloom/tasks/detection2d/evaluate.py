@@ -12,21 +12,21 @@ from lightloom.common.errors import RequestError
 from lightloom.data.detection import DetectionSet
 from lightloom.tasks.detection2d.boxes import Detections, iou
 
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """In COCO's order: precision over overlaps of 0.5 ... 0.95, at two of them, of small, medium and large objects; recall
 with 1, 10 and 100 detections in an image, and by size. -1 where there is no object to find."""
 
 
 _NO_AREA = -1.0  # in no range that is counted
-_LEAST_OVERLAP, _MARGIN = 0.5, 1e-3  # the least that COCO's figures ask for, and what rounding may take off it
+_LEAST_OVERLAP, _MARGIN = 0.5, 1e-3  # the least that COCO's metrics ask for, and what rounding may take off it
 
 
 @dataclass(frozen=True)
 class Precision:
     """What an evaluation found."""
 
-    figures: dict[str, float]
-    """By the names of `FIGURES`, 0 ... 1."""
+    metrics: dict[str, float]
+    """By the names of `METRICS`, 0 ... 1."""
     per_class: dict[str, float]
     """AP of each class; -1 where the set has none of it."""
     recall: list[float]
@@ -53,7 +53,7 @@ def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
         from faster_coco_eval import COCO, COCOeval_faster
     except ImportError:
         raise RequestError(
-            "COCO's figures need `faster-coco-eval`; install it with: pip install 'lightloom[detection]'"
+            "COCO's metrics need `faster-coco-eval`; install it with: pip install 'lightloom[detection]'"
         ) from None
     if len(found) != len(truth.records):
         raise RequestError(f"There are detections for {len(found)} images, and the set has {len(truth.records)}.")
@@ -65,7 +65,7 @@ def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
     # [overlap, recall, class, size, detections]
     precision = judge.eval["precision"][:, :, :, 0, -1]
     return Precision(
-        figures={name: float(value) for name, value in zip(FIGURES, judge.stats, strict=False)},
+        metrics={name: float(value) for name, value in zip(METRICS, judge.stats, strict=False)},
         per_class={name: _mean(precision[:, :, label]) for label, name in enumerate(truth.classes)},
         recall=[float(recall) for recall in judge.params.recThrs],
         curves=_curves(precision[0], truth.classes),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_bytes, write_json
-from lightloom.data.detection import FramedSet, read_pixels
+from lightloom.data.detection import LetterboxedSet, read_pixels
 from lightloom.nn.diffractive.snapshot import look
 from lightloom.tasks.base import Files, Measured
 from lightloom.tasks.detection2d.boxes import Detections
@@ -69,7 +69,7 @@ class DetectionGallery:
         learning.write_tensors(file("optics.safetensors"), self.tensors, self.notes)
 
 
-def _pictures(files: Files, test: FramedSet, shown: list[int]) -> Iterator[dict[str, Any]]:
+def _pictures(files: Files, test: LetterboxedSet, shown: list[int]) -> Iterator[dict[str, Any]]:
     """Store the images that are shown, and say what is in them."""
     make_folder(files.file("pictures"))
     for number, index in enumerate(shown):

@@ -15,7 +15,7 @@ from lightloom.common.files import reserve, write_bytes, write_json
 from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
-from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
+from lightloom.data.detection import DetectionSet, Record, letterbox, read_pixels
 from lightloom.data.detection.checks import read_headers
 from lightloom.data.detection.pictures import Header, read_header, white_level
 from lightloom.report.pictures.boxes2d import annotate
@@ -118,12 +118,12 @@ def _spare(given: Sequence[Path], copies: Sequence[Path]) -> None:
 def _one(view: _View, record: Record, to: Path) -> dict[str, Any]:
     """Look at one image, write it with its detections, and list them."""
     height, width = view.data.height, view.data.width
-    framed = frame(DetectionSet("given", view.classes, (record,)), height, width)
+    letterboxed = letterbox(DetectionSet("given", view.classes, (record,)), height, width)
     with torch.no_grad():
-        output = view.detector(framed.images[torch.tensor([0])].to(view.detector.mean.device))
+        output = view.detector(letterboxed.images[torch.tensor([0])].to(view.detector.mean.device))
     raw = view.detector.detect(output, (height, width))[0]
     detections = Detections(*(part.cpu() for part in raw)).above(view.threshold)
-    detections = detections.within(float(framed.scales[0]), record.width, record.height)
+    detections = detections.within(float(letterboxed.scales[0]), record.width, record.height)
     boxes, labels, scores = detections.boxes, detections.labels.tolist(), detections.scores.tolist()
     stream = io.BytesIO()
     pixels = read_pixels(record).numpy()

@@ -7,13 +7,13 @@ from typing import Any
 from torch import nn
 
 from lightloom.data.detection import augmentation
-from lightloom.learn import DistillationModel, DistillationObjective
+from lightloom.learn import Augment, DistillationModel, DistillationObjective
 from lightloom.schemas import Metric
-from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
+from lightloom.tasks.base import Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
 from lightloom.tasks.detection2d.build import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.tasks.detection2d.config import Detection2DConfig
 from lightloom.tasks.detection2d.gallery import DetectionGallery
-from lightloom.tasks.detection2d.objective import Detect2D
+from lightloom.tasks.detection2d.objective import Detection2DObjective
 from lightloom.tasks.detection2d.predict import predict_images
 from lightloom.tasks.hybrid.teaching import few, first_difference, start_from
 
@@ -49,14 +49,14 @@ class Detection2DTask(Task[Detection2DConfig]):
         """The detector of the config, see `build_detector`."""
         return build_detector(config, len(interface["classes"]), pretrained=data is not None)
 
-    def objective(self, model: nn.Module, config: Detection2DConfig) -> Detect2D:
+    def objective(self, model: nn.Module, config: Detection2DConfig) -> Detection2DObjective:
         """The detector's own loss, and COCO's metrics."""
-        return Detect2D(_detector(model))
+        return Detection2DObjective(_detector(model))
 
     def measure(self, model: nn.Module, config: Detection2DConfig, data: Any) -> Measured:
         """COCO's metrics, AP of each class, and as predictions the precision and the detections."""
         precision, detections = self.objective(model, config).measure(model, data)
-        return Measured(dict(precision.figures), dict(precision.per_class), (precision, detections))
+        return Measured(dict(precision.metrics), dict(precision.per_class), (precision, detections))
 
     def teacher(self, config: Detection2DConfig) -> str:
         """The case or run that `distil.teacher` names."""
@@ -75,7 +75,7 @@ class Detection2DTask(Task[Detection2DConfig]):
         student = _detector(model)
         if config.start == "teacher":
             start_from(student, teacher)
-        frozen = student.later_parts if config.distil.strategy == "two" else ()
+        frozen = student.head_modules if config.distil.strategy == "two" else ()
         distillation = DistillationObjective(objective, config.distil, frozen)
         pair = DistillationModel(student, teacher, few(data.train), config.distil)
         return TrainingPlan(pair, distillation, distillation.prepare)

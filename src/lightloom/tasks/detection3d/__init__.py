@@ -12,7 +12,7 @@ from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack, sample
 from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, seen
 from lightloom.tasks.detection3d.losses import detection_loss
 from lightloom.tasks.detection3d.matching import Matches, match
-from lightloom.tasks.detection3d.objective import Detect3D, evaluate_moments, results_of
+from lightloom.tasks.detection3d.objective import Detection3DObjective, evaluate_moments, results_of
 from lightloom.tasks.detection3d.queries import Source
 from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
 
@@ -25,7 +25,7 @@ __all__ = [
     "Decoded",
     "Decoder",
     "DeformableAttention",
-    "Detect3D",
+    "Detection3DObjective",
     "Detector3D",
     "Detector3DConfig",
     "Detector3DOutput",

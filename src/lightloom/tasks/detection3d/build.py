@@ -11,7 +11,7 @@ import torch
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data.detection import Problem
-from lightloom.data.multicamera import BEVRange, MultiCameraSet, frame_moments, load_multicamera
+from lightloom.data.multicamera import BEVRange, MultiCameraSet, letterbox_samples, load_multicamera
 from lightloom.data.nuscenes import Moment
 from lightloom.nn import misalign, put_on_chip
 from lightloom.nn.backbones import SIZES, build_backbone
@@ -59,8 +59,8 @@ def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed:
     for problem in splits.problems:
         _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
 
-    def framed(split: str, moments: tuple[Moment, ...]) -> MultiCameraSet:
-        part = frame_moments(
+    def letterboxed(split: str, moments: tuple[Moment, ...]) -> MultiCameraSet:
+        part = letterbox_samples(
             moments,
             splits.channels,
             wanted.height,
@@ -77,9 +77,9 @@ def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed:
         return part
 
     return Surroundings(
-        framed("train", splits.train),
-        framed("validation", splits.validation),
-        framed("test", splits.test),
+        letterboxed("train", splits.train),
+        letterboxed("validation", splits.validation),
+        letterboxed("test", splits.test),
         splits.classes,
         splits.channels,
         splits.problems,

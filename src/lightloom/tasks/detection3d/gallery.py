@@ -14,7 +14,7 @@ from lightloom.common.files import make_folder, write_json
 from lightloom.data.multicamera import BEVRange, MultiCameraSet, Views
 from lightloom.data.nuscenes import Moment
 from lightloom.learn.distil import gaussian_heatmap
-from lightloom.metrics.nuscenes import Figures, write_results
+from lightloom.metrics.nuscenes import NuScenesMetrics, write_results
 from lightloom.nn.diffractive.snapshot import look
 from lightloom.tasks.base import Files, Measured
 from lightloom.tasks.detection3d.build import Surroundings
@@ -141,7 +141,7 @@ def _write_submission(files: Files, name: str, moments: Sequence[Moment], found:
     write_results(path, results, [moment.token for moment in moments])
 
 
-def _curves(case: str, figures: Figures) -> Iterator[dict[str, Any]]:
+def _curves(case: str, figures: NuScenesMetrics) -> Iterator[dict[str, Any]]:
     for name, by_distance in figures.curves.items():
         for distance, precision in by_distance.items():
             yield {

@@ -10,15 +10,15 @@ from torch import nn
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data.multicamera import Views, view_augmentation
-from lightloom.learn import DistillationModel, DistillationObjective
+from lightloom.learn import Augment, DistillationModel, DistillationObjective
 from lightloom.schemas import Metric
-from lightloom.tasks.base import Augment, Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
+from lightloom.tasks.base import Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
 from lightloom.tasks.detection3d.build import Surroundings, build_detector3d, read_surroundings
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D
 from lightloom.tasks.detection3d.distillers import build_distiller
 from lightloom.tasks.detection3d.gallery import MultiCameraGallery
-from lightloom.tasks.detection3d.objective import Detect3D
+from lightloom.tasks.detection3d.objective import Detection3DObjective
 from lightloom.tasks.detection3d.predict import predict_moments
 from lightloom.tasks.hybrid.teaching import few, first_difference, start_from
 
@@ -39,7 +39,7 @@ class Detection3DTask(Task[Detection3DConfig]):
 
     def example(self, data: Surroundings) -> Views:
         """The last view of one moment alone: what a detector sees each time as it drives."""
-        return Views(*(part[:1, -1:] for part in data.test.images[torch.tensor([0])]))
+        return Views(*(part[:1, -1:] for part in data.test.inputs[torch.tensor([0])]))
 
     def interface(self, data: Surroundings) -> Interface:
         """The classes, and the cameras in the order of the weights."""
@@ -63,10 +63,10 @@ class Detection3DTask(Task[Detection3DConfig]):
         """The detector of the config, see `build_detector3d`."""
         return build_detector3d(config, len(interface["classes"]), pretrained=data is not None)
 
-    def objective(self, model: nn.Module, config: Detection3DConfig) -> Detect3D:
+    def objective(self, model: nn.Module, config: Detection3DConfig) -> Detection3DObjective:
         """The detector's own loss, and nuScenes' metrics."""
         assert isinstance(model, Detector3D)
-        return Detect3D(model)
+        return Detection3DObjective(model)
 
     def measure(self, model: nn.Module, config: Detection3DConfig, data: Any) -> Measured:
         """NuScenes' metrics, AP of each class, and as predictions the figures and the boxes."""
@@ -91,7 +91,7 @@ class Detection3DTask(Task[Detection3DConfig]):
         assert isinstance(sample, Views)
         torch.manual_seed(named_seed(config.seed, "pupil"))
         distiller = build_distiller(config.guide, model, teacher, sample)
-        frozen = model.later_parts if config.distil.strategy == "two" else ()
+        frozen = model.head_modules if config.distil.strategy == "two" else ()
         distillation = DistillationObjective(objective, config.distil, frozen)
         pair = DistillationModel(model, teacher, sample, config.distil, distiller=distiller)
         return TrainingPlan(pair, distillation, distillation.prepare)

@@ -27,7 +27,7 @@ def start_from(student: nn.Module, teacher: nn.Module) -> None:
 
 def few(samples: Samples) -> object:
     """The first inputs of a set."""
-    return samples.images[torch.arange(min(SAMPLE_SIZE, len(samples)))]
+    return samples.inputs[torch.arange(min(SAMPLE_SIZE, len(samples)))]
 
 
 def evenly(count: int, most: int) -> list[int]:

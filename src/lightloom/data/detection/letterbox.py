@@ -1,4 +1,4 @@
-"""Images of any size brought into one frame, in memory where they fit, with their boxes as padded targets."""
+"""Letterboxing: images of any size in one frame, in memory where they fit, with their boxes as padded targets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ GRAY = (124, 116, 104)
 """What lies outside an image: the mean of ImageNet's pixels, so that it is 0 once standardised as usual."""
 
 MOST_IN_MEMORY = 1_500_000_000
-"""Bytes of framed images that a set holds; a larger one decodes them when they are asked for."""
+"""Bytes of letterboxed images that a set holds; a larger one decodes them when they are asked for."""
 
 
 class LazyImages:
-    """Framed images that are decoded each time they are asked for.
+    """Letterboxed images that are decoded each time they are asked for.
 
     Args:
         records: What to read.
@@ -67,7 +67,7 @@ class LazyImages:
 
 
 @dataclass(frozen=True, eq=False)
-class FramedSet:
+class LetterboxedSet:
     """What a detector trains on: images of one size and padded targets.
 
     Attributes:
@@ -86,12 +86,22 @@ class FramedSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device) -> FramedSet:
+    @property
+    def inputs(self) -> Tensor | LazyImages:
+        """What a network is given: the images."""
+        return self.images
+
+    @property
+    def targets(self) -> Tensor:
+        """What it is to answer: the labels."""
+        return self.labels
+
+    def to(self, device: torch.device) -> LetterboxedSet:
         """The same set on a device."""
-        return FramedSet(self.images.to(device), self.labels.to(device), self.scales.to(device), self.source)
+        return LetterboxedSet(self.images.to(device), self.labels.to(device), self.scales.to(device), self.source)
 
 
-def frame(source: DetectionSet, height: int, width: int, *, memory: bool | None = None) -> FramedSet:
+def letterbox(source: DetectionSet, height: int, width: int, *, memory: bool | None = None) -> LetterboxedSet:
     """Bring every image into a frame of `height` x `width`.
 
     An image keeps its ratio of sides: it is resized (bilinear, antialiased) to the largest size that fits, put into
@@ -109,24 +119,33 @@ def frame(source: DetectionSet, height: int, width: int, *, memory: bool | None 
         WorkError: A file cannot be decoded; it is named.
     """
     if len(source) == 0:
-        raise RequestError(f"`{source.name}` has no image to frame; give at least one.")
+        raise RequestError(f"`{source.name}` has no image to letterbox; give at least one.")
     if min(height, width) < 1:
         raise RequestError(f"The frame is {height} x {width}; give at least 1 x 1 pixel.")
     records = source.records
     scales = torch.tensor([_scale(record, height, width) for record in records])
-    held = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
-    images = decoded(records, height, width, "Reading images") if held else LazyImages(records, height, width)
-    return FramedSet(images, _targets(records, scales), scales, source)
+    in_memory = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
+    images = decoded(records, height, width, "Reading images") if in_memory else LazyImages(records, height, width)
+    return LetterboxedSet(images, _targets(records, scales), scales, source)
 
 
-def framed(record: Record, height: int, width: int) -> Tensor:
-    """One image in its frame, uint8 [3, H, W]. Raises `WorkError` where the file cannot be decoded."""
+def letterbox_image(record: Record, height: int, width: int) -> Tensor:
+    """One letterboxed image, uint8 [3, H, W].
+
+    Args:
+        record: The image.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Raises:
+        WorkError: The file cannot be decoded.
+    """
     scale = _scale(record, height, width)
     size = (_side(record.width * scale, width), _side(record.height * scale, height))
-    made = np.empty((height, width, 3), np.uint8)
-    made[:] = GRAY
-    made[: size[1], : size[0]] = np.asarray(_picture(record, size).resize(size, Image.Resampling.BILINEAR))
-    return torch.from_numpy(made).permute(2, 0, 1)
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = GRAY
+    canvas[: size[1], : size[0]] = np.asarray(_picture(record, size).resize(size, Image.Resampling.BILINEAR))
+    return torch.from_numpy(canvas).permute(2, 0, 1)
 
 
 def read_pixels(record: Record) -> Tensor:
@@ -134,30 +153,30 @@ def read_pixels(record: Record) -> Tensor:
     return torch.from_numpy(np.array(_picture(record, None))).permute(2, 0, 1).contiguous()
 
 
-def _picture(record: Record, wanted: tuple[int, int] | None) -> Image.Image:
-    """The image in RGB, turned; of a JPEG, at least twice the size that is wanted."""
+def _picture(record: Record, size: tuple[int, int] | None) -> Image.Image:
+    """The image in RGB, turned; of a JPEG, at least twice the size."""
     if record.pixels is not None:
         return Image.fromarray(record.pixels.permute(1, 2, 0).contiguous().numpy())
     stored = turned_size((record.width, record.height), record.orientation)
     try:
         with Image.open(record.image) as image:
-            size = image.size
-        if size == stored:
-            wanted = None if wanted is None else turned_size(wanted, record.orientation)
-            return turn(read_picture(record.image, white=record.white, wanted=wanted), record.orientation)
+            file_size = image.size
+        if file_size == stored:
+            turned = None if size is None else turned_size(size, record.orientation)
+            return turn(read_picture(record.image, white=record.white, wanted=turned), record.orientation)
     except UNREADABLE as error:
         raise WorkError(
             f"Cannot decode the image `{record.image}`: {str(error) or type(error).__name__}. Replace it; in a set, "
             "`data.decode=true` leaves such images out."
         ) from error
     raise WorkError(
-        f"`{record.image}` is {size[0]} x {size[1]} and was {stored[0]} x {stored[1]} when the set was read; read the "
-        "set again."
+        f"`{record.image}` is {file_size[0]} x {file_size[1]} and was {stored[0]} x {stored[1]} when the set was read; "
+        "read the set again."
     )
 
 
 def decoded(records: Sequence[Record], height: int, width: int, label: str | None) -> Tensor:
-    """Framed images, uint8 [k, 3, H, W], decoded in threads.
+    """Letterboxed images, uint8 [k, 3, H, W], decoded in threads.
 
     Args:
         records: What to read.
@@ -171,7 +190,7 @@ def decoded(records: Sequence[Record], height: int, width: int, label: str | Non
     images = torch.empty(len(records), 3, height, width, dtype=torch.uint8)
 
     def fill(place: int) -> None:
-        images[place] = framed(records[place], height, width)
+        images[place] = letterbox_image(records[place], height, width)
 
     for _ in in_threads(fill, range(len(records)), label):
         pass
@@ -187,12 +206,12 @@ def _side(exact: float, most: int) -> int:
 
 
 def _targets(records: Sequence[Record], scales: Tensor) -> Tensor:
-    kept = [record.targets for record in records]
-    most = max(1, *(int(keep.sum()) for keep in kept))
+    masks = [record.targets for record in records]
+    most = max(1, *(int(mask.sum()) for mask in masks))
     targets = torch.zeros(len(records), most, 5)
     targets[..., 4] = -1
-    for row, record, keep, scale in zip(targets, records, kept, scales, strict=True):
-        count = int(keep.sum())
-        row[:count, :4] = record.boxes[keep] * scale
-        row[:count, 4] = record.labels[keep].float()
+    for row, record, mask, scale in zip(targets, records, masks, scales, strict=True):
+        count = int(mask.sum())
+        row[:count, :4] = record.boxes[mask] * scale
+        row[:count, 4] = record.labels[mask].float()
     return targets

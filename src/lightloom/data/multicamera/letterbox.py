@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection.frame import GRAY, MOST_IN_MEMORY, LazyImages, decoded
+from lightloom.data.detection.letterbox import GRAY, MOST_IN_MEMORY, LazyImages, decoded
 from lightloom.data.detection.records import Record
 from lightloom.data.multicamera.views import Views
 from lightloom.data.nuscenes.frames import CameraView, Moment
@@ -61,6 +61,16 @@ class MultiCameraSet:
     def images(self) -> Windows:
         """The views, by the number of their last moment."""
         return Windows(self)
+
+    @property
+    def inputs(self) -> Windows:
+        """What a network is given: the views."""
+        return self.images
+
+    @property
+    def targets(self) -> Tensor:
+        """What it is to answer: the labels."""
+        return self.labels
 
     def to(self, device: torch.device) -> MultiCameraSet:
         """The same set on a device."""
@@ -112,7 +122,7 @@ class Windows:
         return torch.where(absent, gray, images) if bool(absent.any()) else images
 
 
-def frame_moments(
+def letterbox_samples(
     moments: Sequence[Moment],
     channels: Sequence[str],
     height: int,
@@ -150,12 +160,12 @@ def frame_moments(
             for moment in moments]  # fmt: skip
     cameras = [camera for camera in chain.from_iterable(seen) if camera is not None]
     records = [_record(number, camera) for number, camera in enumerate(cameras)]
-    held = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
+    in_memory = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
     numbers = iter(range(len(cameras)))
     looks = [[_look(camera, height, width) for camera in row] for row in seen]
     before = _before(moments)
     return MultiCameraSet(
-        pixels=decoded(records, height, width, "Reading images") if held else LazyImages(records, height, width),
+        pixels=decoded(records, height, width, "Reading images") if in_memory else LazyImages(records, height, width),
         places=torch.tensor([[-1 if camera is None else next(numbers) for camera in row] for row in seen]),
         project=_tensor([[project for project, _ in row] for row in looks]),
         extent=_tensor([[extent for _, extent in row] for row in looks]),

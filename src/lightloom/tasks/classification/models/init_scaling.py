@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.nn import SaturableAbsorber
 from lightloom.nn.all_optical.steps import is_sequence, layers_in_turn
-from lightloom.tasks.classification.models.optical import Brightness
+from lightloom.tasks.classification.models.optical import InputScale
 
 _OUTPUT_RMS = 0.3  # that of a 1 among nine zeros
 _TOLERANCE = 1e-3
@@ -25,14 +25,16 @@ Segment = tuple[list[Named], SaturableAbsorber | None]
 
 
 @torch.no_grad()
-def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0, *, transmission: float = 1.0) -> dict[str, float]:
+def scale_to_half_transmission(
+    model: nn.Sequential, images: Tensor, factor: float = 1.0, *, transmission: float = 1.0
+) -> dict[str, float]:
     """Scale the weights so that each absorber gets light that opens it by half.
 
     From the first layer to the last, the weight before each `SaturableAbsorber` is multiplied by one number, so that
     the root mean square of what enters is `factor` times the absorber's `knee`; the last weight, so that the outputs'
-    is 0.3. Where a `Brightness` stands in front it is multiplied in the place of the weight: Adam's steps are of one
+    is 0.3. Where a `InputScale` stands in front it is multiplied in the place of the weight: Adam's steps are of one
     size for all weights, and too small for weights of many times their usual deviation. Signs and ratios of weights
-    stay, nothing is drawn, and dropout is off. Settle first, then limit or convert.
+    stay, nothing is drawn, and dropout is off. Scale first, then limit or convert.
 
     Args:
         model: Layers in a row, which may hold such rows.
@@ -41,7 +43,7 @@ def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0, *, transmi
         transmission: Share of the field that is left behind each weight layer, where light is lost on the way.
 
     Returns:
-        What each weight (or brightness) was multiplied by, by layer name.
+        What each weight (or input scale) was multiplied by, by layer name.
 
     Raises:
         RequestError: The model is not such a row or has no absorber, no light reaches one, a weight before one is no
@@ -51,20 +53,20 @@ def settle(model: nn.Sequential, images: Tensor, factor: float = 1.0, *, transmi
         raise RequestError(f"`factor` is {factor}; give a positive number of knees.")
     segments = list(_segments(model))
     if len(segments) == 1:
-        raise RequestError("The model has no `SaturableAbsorber` to settle weights for; give it one as activation.")
+        raise RequestError("The model has no `SaturableAbsorber` to scale weights for; give it one as activation.")
     was_training = model.training
     model.eval()
     try:
-        return _settle(segments, images, factor, transmission)
+        return _scale_segments(segments, images, factor, transmission)
     finally:
         model.train(was_training)
 
 
-def _settle(segments: list[Segment], field: Tensor, factor: float, transmission: float) -> dict[str, float]:
+def _scale_segments(segments: list[Segment], field: Tensor, factor: float, transmission: float) -> dict[str, float]:
     gains: dict[str, float] = {}
     for layers, absorber in segments:
-        aim = _OUTPUT_RMS if absorber is None else factor * absorber.knee
-        gains |= _scale(layers, field, aim, transmission)
+        target = _OUTPUT_RMS if absorber is None else factor * absorber.knee
+        gains |= _scale(layers, field, target, transmission)
         field = _through(layers, field, transmission)
         field = field if absorber is None else absorber(field)
     return gains
@@ -74,7 +76,7 @@ def _segments(model: nn.Module) -> Iterator[Segment]:
     """Layers up to each absorber, and those after the last one with None."""
     layers: list[Named] = []
     if not is_sequence(model):
-        raise RequestError(f"A {type(model).__name__} is no row of layers; settle a `torch.nn.Sequential`.")
+        raise RequestError(f"A {type(model).__name__} is no row of layers; scale a `torch.nn.Sequential`.")
     for name, layer in layers_in_turn(model):
         if isinstance(layer, SaturableAbsorber):
             yield layers, layer
@@ -92,33 +94,33 @@ def _through(layers: list[Named], field: Tensor, transmission: float) -> Tensor:
     return field
 
 
-def _scale(layers: list[Named], field: Tensor, aim: float, transmission: float) -> dict[str, float]:
-    """Scale what can be for a root mean square of `aim` after `layers`; that there is nothing is no harm."""
-    chosen = _scalable(layers)
-    if chosen is None:
+def _scale(layers: list[Named], field: Tensor, target: float, transmission: float) -> dict[str, float]:
+    """Scale what can be for a root mean square of `target` after `layers`; that there is nothing is no harm."""
+    scalable = _scalable(layers)
+    if scalable is None:
         return {}
-    name, tensors = chosen
-    found = _rms(_through(layers, field, transmission))
-    if not 0 < found < math.inf:
+    name, tensors = scalable
+    rms = _rms(_through(layers, field, transmission))
+    if not 0 < rms < math.inf:
         raise RequestError(
-            f"The light after `{name}` has a root mean square of {found}; give images with finite pixels that are not "
+            f"The light after `{name}` has a root mean square of {rms}; give images with finite pixels that are not "
             "all black, and weights that are not 0."
         )
     for tensor in tensors:
-        tensor.mul_(aim / found)
+        tensor.mul_(target / rms)
     reached = _rms(_through(layers, field, transmission))
-    if abs(reached - aim) > _TOLERANCE * aim:
+    if abs(reached - target) > _TOLERANCE * target:
         raise RequestError(
-            f"A larger `{name}` does not make more light in proportion ({reached:.3g} for {aim:.3g}); "
+            f"A larger `{name}` does not make more light in proportion ({reached:.3g} for {target:.3g}); "
             "only pooling and other linear operations may stand between it and what follows."
         )
-    return {name: aim / found}
+    return {name: target / rms}
 
 
 def _scalable(layers: list[Named]) -> tuple[str, list[Tensor]] | None:
-    """Name and tensors of the brightness, or else of the last layer with a weight."""
+    """Name and tensors of the input scale, or else of the last layer with a weight."""
     for name, layer in layers:
-        if isinstance(layer, Brightness):
+        if isinstance(layer, InputScale):
             return name, [layer.factor]
     for name, layer in reversed(layers):
         weight = getattr(layer, "weight", None)
@@ -127,7 +129,7 @@ def _scalable(layers: list[Named]) -> tuple[str, list[Tensor]] | None:
         if weight is not None:
             raise RequestError(
                 f"`{name}` is a {type(layer).__name__}, whose weight is not free; "
-                "settle a model of linear layers and convolutions first, then limit or convert it."
+                "scale a model of linear layers and convolutions first, then limit or convert it."
             )
     return None
 

@@ -1,16 +1,18 @@
-"""A whole network on the bench: the blocks of all its layers side by side, one instrument per kind of chip."""
+"""Meshes of a network on the bench: the blocks of all its layers side by side, one instrument per kind of chip."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightloom.chips import MeshErrors
+from lightloom.lab.instrumented import InstrumentedCores
 from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument
-from lightloom.nn import MeshCore, cores
+from lightloom.nn import MeshCore
 from lightloom.physics import blocks
 from lightloom.physics.phases import TWO_PI
 
@@ -19,12 +21,26 @@ _HIGHEST = TWO_PI - 1e-5
 
 
 @dataclass(frozen=True)
-class Rack:
-    """The tensor cores of one kind of chip, and the instrument on which all their blocks stand side by side."""
+class InstrumentedMeshes(InstrumentedCores):
+    """The mesh cores of one kind of chip, and the instrument on which all their blocks stand side by side."""
 
     cores: dict[str, MeshCore]
-    """By layer; their blocks stand on the instrument in this order."""
+    """The cores by layer; their blocks stand on the instrument in this order."""
     instrument: Instrument
+
+    @classmethod
+    def connect(cls, cores: Mapping[str, MeshCore], *, readout_std: float = 0.0, seed: int = 0) -> list[Self]:
+        """Put mesh cores behind simulated instruments, one for all cores of equal chips.
+
+        Args:
+            cores: The cores by layer.
+            readout_std: Standard deviation of the noise of each measured value, relative to full scale.
+            seed: Seed of that noise; instruments after the first take the seeds that follow.
+        """
+        return [
+            cls(group, _instrument(list(group.values()), readout_std, seed + number))
+            for number, group in enumerate(_of_equal_chips(cores))
+        ]
 
     def targets(self, weights: Mapping[str, Tensor]) -> Tensor:
         """The blocks [blocks, k, k] of weight matrices [groups * rows, columns] by layer, padded with zeros."""
@@ -32,15 +48,15 @@ class Rack:
 
     @torch.no_grad()
     def store(self, settings: BlockSettings, gain: Tensor) -> None:
-        """Leave settings found on the bench in the cores: a block makes gain * U diag(sigma) V.
+        """Leave settings that were determined on the bench in the cores: a block makes gain * U diag(sigma) V.
 
         Args:
-            settings: Of all blocks.
-            gain: [blocks], at least 0.
+            settings: The settings of all blocks.
+            gain: [blocks] electronic gain of each block, at least 0.
         """
         counts = [_count(core) for core in self.cores.values()]
-        found = (settings.u_phases, settings.v_phases, settings.sigma * gain.unsqueeze(-1), gain)
-        parts = zip(*(torch.split(tensor, counts) for tensor in found), strict=True)
+        tensors = (settings.u_phases, settings.v_phases, settings.sigma * gain.unsqueeze(-1), gain)
+        parts = zip(*(torch.split(tensor, counts) for tensor in tensors), strict=True)
         for core, (u_phases, v_phases, values, scale) in zip(self.cores.values(), parts, strict=True):
             core.gain.copy_(scale.reshape(core.gain.shape))
             core.u_phases.copy_(u_phases.clamp(max=_HIGHEST).reshape(core.u_phases.shape))
@@ -50,39 +66,20 @@ class Rack:
                 core.u_signs.fill_(1)  # on the bench there is nobody behind the detectors to flip signs
 
 
-def racks(model: nn.Module, *, readout_std: float = 0.0, seed: int = 0) -> list[Rack]:
-    """Put every tensor core of a converted model, with its specimen's devices, behind simulated instruments.
-
-    Args:
-        model: A converted model, installed on a specimen.
-        readout_std: Noise of each measured value, relative to full scale.
-        seed: Of that noise.
-
-    Raises:
-        ValueError: The model has no layer on meshes.
-    """
-    kinds: list[dict[str, MeshCore]] = []
-    for name, core in cores(model, MeshCore).items():
-        alike = next((kind for kind in kinds if next(iter(kind.values())).chip == core.chip), None)
+def _of_equal_chips(cores: Mapping[str, MeshCore]) -> list[dict[str, MeshCore]]:
+    groups: list[dict[str, MeshCore]] = []
+    for name, core in cores.items():
+        alike = next((group for group in groups if next(iter(group.values())).chip == core.chip), None)
         if alike is None:
-            kinds.append({name: core})
+            groups.append({name: core})
         else:
             alike[name] = core
-    if not kinds:
-        raise ValueError("nothing to put on the bench: the model has no layer on meshes; use `convert` first")
-    return [
-        Rack(
-            kind,
-            SimulatedInstrument(
-                next(iter(kind.values())).chip,
-                _errors(list(kind.values())),
-                sum(_count(core) for core in kind.values()),
-                readout_std=readout_std,
-                seed=seed + number,
-            ),
-        )
-        for number, kind in enumerate(kinds)
-    ]
+    return groups
+
+
+def _instrument(cores: list[MeshCore], readout_std: float, seed: int) -> SimulatedInstrument:
+    blocks_in_all = sum(_count(core) for core in cores)
+    return SimulatedInstrument(cores[0].chip, _errors(cores), blocks_in_all, readout_std=readout_std, seed=seed)
 
 
 def _count(core: MeshCore) -> int:

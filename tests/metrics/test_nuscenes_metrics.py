@@ -7,7 +7,7 @@ import pytest
 
 from lightloom.common.errors import RequestError
 from lightloom.data.nuscenes import CLASSES
-from lightloom.metrics.nuscenes import FIGURES, Racks, Results, Truth, evaluate, likely_attributes
+from lightloom.metrics.nuscenes import METRICS, Racks, Results, Truth, evaluate, likely_attributes
 
 CAR, BICYCLE, CONE, BARRIER = (CLASSES.index(name) for name in ("car", "bicycle", "traffic_cone", "barrier"))
 
@@ -44,25 +44,25 @@ def one_of_each(times: int = 1) -> Truth:
 
 def test_all_found_is_one() -> None:
     true = one_of_each(3)
-    figures = evaluate(true, found(true), ego(true))
-    assert figures.means == pytest.approx(dict.fromkeys(FIGURES, 0.0) | {"NDS": 1.0, "mAP": 1.0})
-    assert figures.present == CLASSES
-    assert figures.per_class == pytest.approx(dict.fromkeys(CLASSES, 1.0))
+    metrics = evaluate(true, found(true), ego(true))
+    assert metrics.means == pytest.approx(dict.fromkeys(METRICS, 0.0) | {"NDS": 1.0, "mAP": 1.0})
+    assert metrics.present == CLASSES
+    assert metrics.per_class == pytest.approx(dict.fromkeys(CLASSES, 1.0))
 
 
 def test_boxes_beside_match_only_at_the_distances_beyond() -> None:
     true = one_of_each()
-    figures = evaluate(true, found(true, centers=true.centers + np.array([0, 1.5, 30.0])), ego(true))
-    assert figures.precisions["bus"] == {0.5: 0.0, 1.0: 0.0, 2.0: pytest.approx(1.0), 4.0: pytest.approx(1.0)}
-    assert figures.mATE == pytest.approx(1.5) and figures.mASE == pytest.approx(0)
-    assert pytest.approx((5 * 0.5 + 0 + 4) / 10) == figures.NDS
+    metrics = evaluate(true, found(true, centers=true.centers + np.array([0, 1.5, 30.0])), ego(true))
+    assert metrics.precisions["bus"] == {0.5: 0.0, 1.0: 0.0, 2.0: pytest.approx(1.0), 4.0: pytest.approx(1.0)}
+    assert metrics.mATE == pytest.approx(1.5) and metrics.mASE == pytest.approx(0)
+    assert pytest.approx((5 * 0.5 + 0 + 4) / 10) == metrics.NDS
 
 
 def test_a_match_is_closer_than_its_distance() -> None:
     true = truth([CAR])
-    figures = evaluate(true, found(true, centers=true.centers + np.array([2.0, 0, 0])), ego(true))
-    assert figures.precisions["car"] == {0.5: 0.0, 1.0: 0.0, 2.0: 0.0, 4.0: pytest.approx(1.0)}
-    assert figures.errors["car"]["ATE"] == 1
+    metrics = evaluate(true, found(true, centers=true.centers + np.array([2.0, 0, 0])), ego(true))
+    assert metrics.precisions["car"] == {0.5: 0.0, 1.0: 0.0, 2.0: 0.0, 4.0: pytest.approx(1.0)}
+    assert metrics.errors["car"]["ATE"] == 1
 
 
 def test_each_error_is_in_its_unit() -> None:
@@ -74,16 +74,16 @@ def test_each_error_is_in_its_unit() -> None:
         velocities=true.velocities + np.array([3, 4]),
         attributes=np.full(10, "vehicle.stopped"),
     )
-    figures = evaluate(true, wrong, ego(true))
+    metrics = evaluate(true, wrong, ego(true))
     car = {"ATE": 0, "ASE": 0.5, "AOE": np.pi - 0.3, "AVE": 5, "AAE": 1}
-    assert figures.errors["car"] == pytest.approx(car)
+    assert metrics.errors["car"] == pytest.approx(car)
     nan = float("nan")
-    assert figures.errors["barrier"] == pytest.approx(car | {"AOE": 0.3, "AVE": nan, "AAE": nan}, nan_ok=True)
+    assert metrics.errors["barrier"] == pytest.approx(car | {"AOE": 0.3, "AVE": nan, "AAE": nan}, nan_ok=True)
     senseless = {"AOE": nan, "AVE": nan, "AAE": nan}
-    assert figures.errors["traffic_cone"] == pytest.approx(car | senseless, nan_ok=True)
-    assert figures.mAAE == pytest.approx(7 / 8)  # a bus at rest is stopped
-    assert figures.mAOE == pytest.approx((8 * (np.pi - 0.3) + 0.3) / 9)
-    assert pytest.approx((5 + 1 + 0.5 + 0 + 0 + 1 / 8) / 10) == figures.NDS
+    assert metrics.errors["traffic_cone"] == pytest.approx(car | senseless, nan_ok=True)
+    assert metrics.mAAE == pytest.approx(7 / 8)  # a bus at rest is stopped
+    assert metrics.mAOE == pytest.approx((8 * (np.pi - 0.3) + 0.3) / 9)
+    assert pytest.approx((5 + 1 + 0.5 + 0 + 0 + 1 / 8) / 10) == metrics.NDS
 
 
 def test_precision_of_one_right_box_after_a_wrong_one() -> None:
@@ -91,8 +91,8 @@ def test_precision_of_one_right_box_after_a_wrong_one() -> None:
     both = found(true).chosen(np.array([0, 0]))
     centers = both.centers + np.array([[20.0, 0, 0], [0, 0, 0]])
     ordered = Results(**(vars(both) | {"centers": centers, "scores": np.array([2.0, 1.0])}))
-    figures = evaluate(true, ordered, ego(true))
-    assert figures.precisions["car"] == pytest.approx(dict.fromkeys((0.5, 1.0, 2.0, 4.0), _rising_to_a_half()))
+    metrics = evaluate(true, ordered, ego(true))
+    assert metrics.precisions["car"] == pytest.approx(dict.fromkeys((0.5, 1.0, 2.0, 4.0), _rising_to_a_half()))
 
 
 def _rising_to_a_half() -> float:
@@ -106,8 +106,8 @@ def test_of_equal_scores_the_later_box_goes_first() -> None:
     twice = found(true).chosen(np.array([0, 0]))
     near = [[0.4, 0, 0], [0.1, 0, 0]]
     for offsets, error in ((near, 0.1), (near[::-1], 0.4)):
-        figures = evaluate(true, Results(**(vars(twice) | {"centers": twice.centers + offsets})), ego(true))
-        assert figures.errors["car"]["ATE"] == pytest.approx(error)
+        metrics = evaluate(true, Results(**(vars(twice) | {"centers": twice.centers + offsets})), ego(true))
+        assert metrics.errors["car"]["ATE"] == pytest.approx(error)
 
 
 def test_boxes_out_of_range_without_points_or_in_racks_do_not_count() -> None:
@@ -117,11 +117,11 @@ def test_boxes_out_of_range_without_points_or_in_racks_do_not_count() -> None:
     half = np.pi / 8  # a rack at 45 degrees, 4 long: its end is 2.83 m along x and y, the box 0.7 m before it
     rack = {"sizes": np.array([[1.0, 4.0, 2.1]]), "rotations": np.array([[np.cos(half), 0, 0, np.sin(half)]])}
     racks = Racks(np.array([5]), np.array([[4.3, 4.3, 0.0]]), **rack)
-    figures = evaluate(true, found(true), ego(true), racks)
-    assert figures.present == ("car", "bicycle", "traffic_cone")
-    assert figures.per_class["traffic_cone"] == pytest.approx(1)
-    assert figures.per_class["bicycle"] == pytest.approx(1)
-    assert figures.per_class["car"] < 1  # the box without points is no miss, but a wrong find
+    metrics = evaluate(true, found(true), ego(true), racks)
+    assert metrics.present == ("car", "bicycle", "traffic_cone")
+    assert metrics.per_class["traffic_cone"] == pytest.approx(1)
+    assert metrics.per_class["bicycle"] == pytest.approx(1)
+    assert metrics.per_class["car"] < 1  # the box without points is no miss, but a wrong find
     low = Racks(np.array([5]), np.array([[4.3, 4.3, -0.1]]), **rack)
     below = evaluate(true, found(true).chosen(np.array([5, 6])), ego(true), low)
     assert below.per_class["bicycle"] == pytest.approx(1)
@@ -143,8 +143,8 @@ def test_absent_classes_are_zero_or_skipped() -> None:
 def test_nothing_there_and_nothing_found() -> None:
     nothing = truth([])
     for absent in ("zero", "skip"):
-        figures = evaluate(nothing, found(nothing), np.zeros((2, 3)), absent=absent)
-        assert figures.means == dict.fromkeys(FIGURES, 1.0) | {"NDS": 0.0, "mAP": 0.0}
+        metrics = evaluate(nothing, found(nothing), np.zeros((2, 3)), absent=absent)
+        assert metrics.means == dict.fromkeys(METRICS, 1.0) | {"NDS": 0.0, "mAP": 0.0}
 
 
 def test_figures_do_not_depend_on_the_frame(sets: Any) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data import Batches
-from lightloom.data.detection import GRAY, DetectionSet, LazyImages, Record, frame, read_pixels
+from lightloom.data.detection import GRAY, DetectionSet, LazyImages, Record, letterbox, read_pixels
 
 
 def record(path: Path, number: int, size: tuple[int, int], boxes: list[list[float]], crowd: list[bool]) -> Record:
@@ -49,7 +49,7 @@ def mixed(tmp_path: Path) -> DetectionSet:
 
 
 def test_boxes_lie_on_their_pixels_and_the_rest_is_gray(mixed: DetectionSet) -> None:
-    made = frame(mixed, 48, 64)
+    made = letterbox(mixed, 48, 64)
     assert made.images.shape == (4, 3, 48, 64) and made.images.dtype == torch.uint8
     assert made.labels.shape == (4, 1, 5)
     torch.testing.assert_close(made.scales, torch.tensor([64 / 120, 0.48, 3.2, 48 / 47]))
@@ -72,7 +72,7 @@ def test_resizing_is_the_antialiased_bilinear_one(tmp_path: Path, size: tuple[in
     path = tmp_path / "noise.png"
     Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
     one = DetectionSet("one", ("a",), (record(path, 1, (60, 45), [], []),))
-    made = frame(one, *size).images[:][0].float()
+    made = letterbox(one, *size).images[:][0].float()
     height, width = round(45 * min(size[0] / 45, size[1] / 60)), round(60 * min(size[0] / 45, size[1] / 60))
     expected = F.interpolate(pixels[None].float(), (height, width), mode="bilinear", antialias=True)[0]
     assert (made[:, :height, :width] - expected).abs().max() <= 1.01
@@ -84,7 +84,7 @@ def test_a_large_jpeg_is_read_as_its_pixels_are(tmp_path: Path) -> None:
     pixels = blocks.repeat_interleave(10, 1).repeat_interleave(10, 2)
     path = tmp_path / "blocks.jpg"
     Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path, quality=95, subsampling=0)
-    made = frame(DetectionSet("one", ("a",), (record(path, 1, (800, 600), [], []),)), 60, 80).images[:][0]
+    made = letterbox(DetectionSet("one", ("a",), (record(path, 1, (800, 600), [], []),)), 60, 80).images[:][0]
     exact = F.interpolate(pixels[None].float(), (60, 80), mode="bilinear", antialias=True)[0]
     assert (made.float() - exact).abs().mean() < 3
 
@@ -103,7 +103,7 @@ def test_images_of_other_kinds_become_rgb(tmp_path: Path) -> None:
 
 
 def test_held_and_decoded_images_are_the_same(mixed: DetectionSet) -> None:
-    held, lazy = frame(mixed, 48, 64, memory=True), frame(mixed, 48, 64, memory=False)
+    held, lazy = letterbox(mixed, 48, 64, memory=True), letterbox(mixed, 48, 64, memory=False)
     assert isinstance(held.images, Tensor) and isinstance(lazy.images, LazyImages)
     assert lazy.images.shape == tuple(held.images.shape) and len(lazy) == len(held) == 4
     index = torch.tensor([2, 0, 2])
@@ -113,7 +113,7 @@ def test_held_and_decoded_images_are_the_same(mixed: DetectionSet) -> None:
 
 def test_batches_take_either(mixed: DetectionSet) -> None:
     def batches(memory: bool) -> list[tuple[Tensor, Tensor]]:
-        made = frame(mixed, 48, 64, memory=memory).to(torch.device("cpu"))
+        made = letterbox(mixed, 48, 64, memory=memory).to(torch.device("cpu"))
         source = Batches(made.images, made.labels, batch_size=3, seed=1)  # type: ignore[arg-type]
         return [(batch.inputs, batch.targets) for batch in source.epoch(0)]
 
@@ -122,7 +122,7 @@ def test_batches_take_either(mixed: DetectionSet) -> None:
 
 
 def test_an_image_that_breaks_later_is_named(mixed: DetectionSet) -> None:
-    lazy = frame(mixed, 48, 64, memory=False)
+    lazy = letterbox(mixed, 48, 64, memory=False)
     path = mixed.records[1].image
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -130,14 +130,14 @@ def test_an_image_that_breaks_later_is_named(mixed: DetectionSet) -> None:
         lazy.images[torch.tensor([0, 1])]
     Image.new("RGB", (5, 5)).save(path)
     with pytest.raises(WorkError, match=r"2\.png` is 5 x 5 and was 40 x 100"):
-        frame(mixed, 48, 64)
+        letterbox(mixed, 48, 64)
 
 
 def test_frames_and_records_that_cannot_be_are_refused(mixed: DetectionSet) -> None:
-    with pytest.raises(RequestError, match="no image to frame"):
-        frame(mixed.subset([]), 48, 64)
+    with pytest.raises(RequestError, match="no image to letterbox"):
+        letterbox(mixed.subset([]), 48, 64)
     with pytest.raises(RequestError, match="0 x 64"):
-        frame(mixed, 0, 64)
+        letterbox(mixed, 0, 64)
     with pytest.raises(RequestError, match="no image 4"):
         mixed.subset([4])
     with pytest.raises(RequestError, match="share"):

@@ -15,7 +15,7 @@ from lightloom.chips import PCMChip
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.cost import ModelWrites, count_writes, index_bits, weight_bits
-from lightloom.learn import WriteAware, WriteAwareTask, fit, for_sharing
+from lightloom.learn import Session, TrainingData, WriteAware, WriteAwareObjective, fit, for_sharing
 from lightloom.nn import PCMCore, convert, cores, reorder
 from lightloom.physics.pcm.order import Sharing
 from lightloom.pipeline.context import RunContext
@@ -90,19 +90,14 @@ class _Trained:
         config = context.config
         self.model = convert(context.network("electronic"), chip, skip=config.electronic).model
         measured = context.task.objective(self.model, config)
-        objective = WriteAwareTask(measured, self.model, writes)
+        objective = WriteAwareObjective(measured, self.model, writes)
         schedule = config.learn if epochs is None else config.learn.replace(epochs=epochs)
         fit(
             self.model,
-            context.data.train,
-            context.data.validation,
+            TrainingData(context.data.train, context.data.validation, context.task.augment(config, True)),
             objective,
             schedule.replace(keep="last"),
-            folder=context.folder.path / "bench-writes",
-            stage=name,
-            seed=config.seed,
-            device=config.device,
-            augment=context.task.augment(config, True),
+            Session(context.folder.path / "bench-writes", name, config.seed, config.device),
             prepare=objective.prepare,
         )
         self.accuracy = measured.evaluate(self.model, context.data.test)["accuracy"]
