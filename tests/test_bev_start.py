@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from lightloom.pipeline.detect3d_cases import _begin
-from lightloom.pipeline.detectors3d import build_detector3d
 from lightloom.pipeline.moment_pictures import camera_pictures
-from lightloom.pipeline.sweep_stages import rehearse
 from PIL import Image
 
 from lightloom.cli import main
 from lightloom.common.errors import RequestError
-from lightloom.config import RunConfig
 from lightloom.data.multicamera import load_multicamera
 from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
 from lightloom.pipeline.comparison import trainings
+from lightloom.pipeline.stages.sweep import rehearse
 from lightloom.recipes import resolve
 from lightloom.tasks.detection3d import Detector3D
+from lightloom.tasks.detection3d.build import build_detector3d
+from lightloom.tasks.detection3d.config import Detection3DConfig
+from lightloom.tasks.detection3d.task import _take_first_weights
 
 SMALL = ("channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16")
 LENS = ((40.0, 0.0, 32.0), (0.0, 40.0, 24.0), (0.0, 0.0, 1.0))
@@ -43,7 +43,7 @@ def drives(root: Path, channel: str = "CAM_FRONT") -> str:
     return f"nuscenes:{root}"
 
 
-def taught(name: str, *student: str) -> RunConfig:
+def taught(name: str, *student: str) -> Detection3DConfig:
     """Expert and FD3D of the recipe, as small as they can be; `student` changes the second."""
     own = ["quick=true", f"data.name={name}", "data.height=48", "data.width=64"]
     config = resolve("bev/toytown", own)
@@ -69,7 +69,7 @@ def test_a_decoder_starts_from_the_teachers_and_nothing_else_does(pair: tuple[De
     student, expert, start = pair
     assert start == "head"
     before = {name: value.clone() for name, value in student.state_dict().items()}
-    _begin(student, expert, start)
+    _take_first_weights(student, expert, start)
     known, after = expert.state_dict(), student.state_dict()
     for name, value in after.items():
         source = known if name.startswith("decoder.") else before
@@ -85,9 +85,9 @@ def test_a_start_from_the_teacher_takes_what_fits_and_scratch_nothing(
 ) -> None:
     student, expert, _ = pair
     before = {name: value.clone() for name, value in student.state_dict().items()}
-    _begin(student, expert, "scratch")
+    _take_first_weights(student, expert, "scratch")
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
-    _begin(student, expert, "teacher")
+    _take_first_weights(student, expert, "teacher")
     known = expert.state_dict()
     for name, value in student.state_dict().items():
         fits = name in known and known[name].shape == value.shape

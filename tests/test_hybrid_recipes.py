@@ -7,31 +7,32 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from lightloom.pipeline.detect_cases import load_case, scenes_of
-from lightloom.pipeline.detectors import build_detector
 from PIL import Image
 from safetensors import safe_open
 
 from lightloom.cli import main
 from lightloom.commands.detect import detect_images
 from lightloom.common.errors import RequestError
-from lightloom.config import Case, RunConfig
+from lightloom.config import Case
 from lightloom.data.detection import DetectionSet, Record, shapes
 from lightloom.data.detection.write import write_coco
 from lightloom.nn.diffractive import DiffractiveConv2d
-from lightloom.pipeline.case_store import case_of
+from lightloom.pipeline.cases import case_of, load_case
 from lightloom.pipeline.comparison import trainings
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
 from lightloom.recipes.hybrid_cases import Ablation
+from lightloom.tasks.detection2d.build import build_detector
+from lightloom.tasks.detection2d.config import Detection2DConfig
+from lightloom.tasks.detection2d.task import Detection2DTask
 
 TINY = ["data.height=64", "data.width=64", "train.epochs=1", "device=cpu", "pictures=2"]
 SHAPES = [*TINY, "data.count=10"]
 GIVEN_SIZES = [*SHAPES, "model.backbone.name=regnetx-tiny", "model.head.channels=16", "model.head.convs=1"]
 
 
-def tiny(*changes: str, recipe: str = "hybrid/shapes", cases: tuple[int, ...] = (0, 2)) -> RunConfig:
+def tiny(*changes: str, recipe: str = "hybrid/shapes", cases: tuple[int, ...] = (0, 2)) -> Detection2DConfig:
     config = resolve(recipe, [*GIVEN_SIZES, "optical=2", *changes])
     chosen = tuple(config.sweep.cases[place] for place in cases)
     baseline = config.sweep.baseline if 0 in cases else ""
@@ -55,7 +56,7 @@ def test_a_run_leaves_what_its_report_shows(done: Path) -> None:
     baseline, distilled = rows(done)
     assert (baseline["case"], distilled["case"]) == ("electronic", "one optical stage, distilled")
     assert (baseline["teacher"], distilled["teacher"]) == ("", "electronic")
-    assert baseline["measure"] == "AP" and baseline["accuracy"] == baseline["figures"]["AP"]
+    assert baseline["metric"]["name"] == "AP" and "AP" in baseline["metrics"]
     listed = json.loads((done / "detections.json").read_text())
     assert [set(image["cases"]) for image in listed["images"]] == [{baseline["case"], distilled["case"]}] * 2
     assert all((done / image["file"]).is_file() for image in listed["images"])
@@ -72,10 +73,10 @@ def test_weights_are_found_again_by_their_case(done: Path) -> None:
     training = case_of(RunFolder.open(done))
     trained = load_case(RunFolder.open(done), training)
     assert training.case.name == "one optical stage, distilled"
-    assert any(isinstance(part, DiffractiveConv2d) for part in trained.detector.modules())
-    assert trained.classes == scenes_of(training.config).classes
+    assert any(isinstance(part, DiffractiveConv2d) for part in trained.model.modules())
+    assert tuple(trained.interface["classes"]) == Detection2DTask().data(training.config).classes
     with pytest.raises(RequestError, match="class list does not match"):
-        load_case(RunFolder.open(done), training, ("cat", "dog"))
+        load_case(RunFolder.open(done), training, {"classes": ["cat", "dog"]})
     with pytest.raises(RequestError, match=r"no case `electronics`.*`electronic`"):
         case_of(RunFolder.open(done), "electronics")
 
@@ -93,7 +94,7 @@ def test_a_killed_comparison_goes_on_to_the_same_weights(done: Path, tmp_path: P
     folder.file("stages.json").write_text("{}")
     run(folder.config, folder.path, resume=True)
     assert student.read_bytes() == before
-    assert [row["accuracy"] for row in rows(folder.path)] == [row["accuracy"] for row in rows(done)]
+    assert [row["metrics"]["AP"] for row in rows(folder.path)] == [row["metrics"]["AP"] for row in rows(done)]
 
 
 def test_stages_can_be_repeated(done: Path, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_detectors_of_transformers_learn_from_ours_with_light_inside(tmp_path: P
     costs = json.loads((tmp_path / "run" / "hybrid.json").read_text())["cases"]
     assert costs[1]["optical_parameters"] > 0
     trained = load_case(RunFolder.open(tmp_path / "run"), case_of(RunFolder.open(tmp_path / "run"), "pupil"))
-    assert any(isinstance(part, DiffractiveConv2d) for part in trained.detector.modules())
+    assert any(isinstance(part, DiffractiveConv2d) for part in trained.model.modules())
 
 
 def test_the_last_blocks_of_a_vit_can_be_light() -> None:
@@ -176,7 +177,7 @@ def test_a_network_of_light_alone_reads_digits(tmp_path: Path) -> None:
     names = ("5 layers", "masks off by 1 pixel")
     cases = tuple(case for case in config.sweep.cases if case.name in names)
     run(config.replace(sweep=config.sweep.replace(cases=cases)), tmp_path / "run")
-    assert all(row["accuracy"] > 0.5 for row in rows(tmp_path / "run"))
+    assert all(row["metrics"]["AP"] > 0.5 for row in rows(tmp_path / "run"))
     with safe_open(tmp_path / "run" / "optics.safetensors", "pt") as stored:
         light = stored.get_tensor("5 layers|network|light")
     power = light.sum((-2, -1))
