@@ -12,7 +12,7 @@ from lightloom.nn.convert import Conversion, convert
 from lightloom.nn.converter import calibrate_ranges, static_converters
 from lightloom.nn.install import install
 from lightloom.nn.layers import optical_layers
-from lightloom.nn.rules import Places, Rules
+from lightloom.nn.rules import Placement, Rules
 
 
 def put_on_chip(
@@ -22,7 +22,7 @@ def put_on_chip(
     *,
     only: Rules = None,
     skip: Rules = None,
-    places: Places = (),
+    places: Placement = (),
     samples: Any = None,
     inplace: bool = False,
 ) -> Conversion:

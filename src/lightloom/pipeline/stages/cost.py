@@ -21,7 +21,7 @@ def cost(run: RunContext) -> None:
 def _account(run: RunContext) -> None:
     model, data = run.network(run.latest_state()), run.chip_data
     sample = run.task.example(data)
-    bill = costs.account(model, sample, system=run.config.system).as_dict()
+    bill = costs.estimate(model, sample, system=run.config.system).as_dict()
     technologies = technologies_in(model)
     measured = technologies and not any(technology.trains_everything for technology in technologies)
     if run.latest_state("learned") == "learned" and measured:  # gradients of the subspace are measured on the chip

@@ -10,7 +10,7 @@ from torch import nn
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_json
 from lightloom.nn import optical_layers, put_on_chip
-from lightloom.nn.forms import matrix_of
+from lightloom.nn.matrix_form import matrix_of
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.technologies.base import technologies_in
 

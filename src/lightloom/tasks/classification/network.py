@@ -12,7 +12,7 @@ from torch import nn
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data import Splits, load
-from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber, limit_weights, misalign, put_on_chip
+from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber, constrain_weights, misalign, put_on_chip
 from lightloom.tasks.base import Interface
 from lightloom.tasks.classification.config import DIFFRACTIVE_NETWORK, ClassificationConfig, DataConfig
 from lightloom.tasks.classification.models import build, scale_to_half_transmission
@@ -109,4 +109,4 @@ def _limit(model: nn.Module, config: ClassificationConfig) -> None:
         return
     for layer in list(model.modules()):
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            limit_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)
+            constrain_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)

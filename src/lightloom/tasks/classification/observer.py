@@ -106,7 +106,7 @@ def _curves(configs: Sequence[ClassificationConfig]) -> Iterator[dict[str, Any]]
         names.append(chip.name if chip.table is not None else f"{chip.name}, depth {chip.optical_depth:g}")
         alike = names.count(names[-1])
         medium = SaturableAbsorber.of(chip)
-        x = torch.linspace(0, _REACH * medium.knee, _POINTS, dtype=torch.float64)
+        x = torch.linspace(0, _REACH * medium.half_transmission_field, _POINTS, dtype=torch.float64)
         exact = medium.respond(x)
         medium.gradient = "probe"
         yield {
