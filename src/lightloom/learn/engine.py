@@ -22,7 +22,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.data import Batch, Batches, Samples
 from lightloom.learn.checkpoint import Progress
 from lightloom.learn.config import TrainConfig
-from lightloom.learn.finite import check_gradients, check_loss
+from lightloom.learn.nonfinite import check_gradients, check_loss
 from lightloom.learn.objective import Objective
 from lightloom.learn.recorder import Recorder, Session, own
 from lightloom.learn.setup import describe

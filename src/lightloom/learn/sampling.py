@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError, nearest
 from lightloom.data.batches import Batch
 from lightloom.nn import OpticalLayer, optical_layers
-from lightloom.nn.sampler import LayerSampling, Sampler
+from lightloom.nn.gradient_sampler import LayerSampling, Sampler
 from lightloom.physics import sampling as masks
 
 Identities = Mapping[str, tuple[Tensor, Tensor]]

@@ -21,7 +21,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config.sizes import check_sizes
 from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.nn import MeshCore, PCMCore, calibrate_ranges, cores, install, optical_layers, static_converters
-from lightloom.nn.forms import matrix_of
+from lightloom.nn.matrix_form import matrix_of
 from lightloom.pipeline.comparison import summarise
 from lightloom.pipeline.networks import build_network, convert_as, lit, read_images
 from lightloom.pipeline.run_folder import RunFolder
@@ -244,7 +244,7 @@ def cost(work: Work) -> None:
     """Count what one inference takes on the chip, and what the learning took."""
     model, splits = work.network(work.latest()), work.chip_splits
     sample = splits.test.images[:1]
-    bill = costs.account(model, sample, system=work.config.system).as_dict()
+    bill = costs.estimate(model, sample, system=work.config.system).as_dict()
     if work.latest("learned") == "learned" and not cores(model, PCMCore):  # what crossbars learn is no subspace
         config = work.config
         images = len(splits.train) * config.learn.epochs

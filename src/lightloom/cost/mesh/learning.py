@@ -31,7 +31,7 @@ from lightloom.cost.trace import LayerUse
 from lightloom.learn.sampling import Sampling
 from lightloom.nn import Counts, MeshCore, OpticalLayer
 from lightloom.nn.convolutions import ConvolutionLayer
-from lightloom.nn.sampler import LayerSampling, block_norms
+from lightloom.nn.gradient_sampler import LayerSampling, block_norms
 from lightloom.physics import sampling as masks
 from lightloom.physics.sampling import BlockMode
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
-from lightloom.cost import SCHEDULES, Cost, Memory, System, account, link
+from lightloom.cost import SCHEDULES, Cost, Memory, System, estimate, link
 from lightloom.cost.mesh import MeshCost
 from lightloom.cost.mesh.phases import expected_power, holding_power
 from lightloom.nn import MeshCore, convert, cores
@@ -40,7 +40,7 @@ def network() -> nn.Module:
 
 
 def bill(chip: chips.Chip, system: System | None = None) -> Cost:
-    return account(network(), SAMPLE, chip=chip, system=system)
+    return estimate(network(), SAMPLE, chip=chip, system=system)
 
 
 @pytest.mark.parametrize("chip", ALL_CHIPS, ids=lambda chip: chip.name)
@@ -71,7 +71,7 @@ def test_every_bill_adds_up_and_its_boundaries_hold_one_another(chip: chips.Chip
 
 def test_a_plan_costs_what_the_programmed_network_costs() -> None:
     """All but what holds the phases: those of shifters that start at zero are smaller than uniform ones."""
-    planned, made = bill(HEATERS), account(convert(network(), HEATERS).model, SAMPLE)
+    planned, made = bill(HEATERS), estimate(convert(network(), HEATERS).model, SAMPLE)
     assert planned.counts == {**made.counts, "parameters": planned.counts["parameters"]}
     assert planned.link_budget == made.link_budget
     assert planned.area == made.area
@@ -86,7 +86,7 @@ def test_a_plan_costs_what_the_programmed_network_costs() -> None:
 
 def test_heaters_hold_their_phases_as_long_as_the_inference_lasts() -> None:
     model = convert(network(), HEATERS).model
-    cost = account(model, SAMPLE)
+    cost = estimate(model, SAMPLE)
     watts = sum(holding_power(core.state(), core.chip) for core in cores(model, MeshCore).values())
     converted = cost.boundaries[1].latency_s
     assert cost.parts["phase shifters"] == pytest.approx(watts * converted)
@@ -109,7 +109,7 @@ def test_expected_power_is_that_of_phases_drawn_uniformly(field: str) -> None:
 
 def test_cores_shared_by_all_layers_are_reloaded_and_twice_as_many_take_half_the_rounds() -> None:
     model, sample = nn.Linear(64, 64, bias=False), torch.randn(1, 5, 64)  # 64 tiles of 8 x 8, one call each
-    found = {n: account(model, sample, chip=NOEMS, system=System(cores=n)) for n in (8, 16, 32, 64)}
+    found = {n: estimate(model, sample, chip=NOEMS, system=System(cores=n)) for n in (8, 16, 32, 64)}
     assert [found[n].layers[0].rounds for n in found] == [8, 4, 2, 1]
     assert [found[n].reconfiguration["times"] for n in found] == [64, 64, 64, 0]
     settle = 2e-6 + (2 * 28 + 8) / 5e9
@@ -139,11 +139,11 @@ def test_programming_is_counted_where_it_is_asked_for() -> None:
 
 def test_outputs_that_stay_are_read_once_and_inputs_that_stay_are_sent_once() -> None:
     model, sample = nn.Linear(40, 24, bias=False), torch.randn(1, 11, 40)
-    read = {s: account(model, sample, chip=NOEMS, system=System(schedule=s, cores=2)).converters for s in SCHEDULES}
+    read = {s: estimate(model, sample, chip=NOEMS, system=System(schedule=s, cores=2)).converters for s in SCHEDULES}
     assert [read[s]["adc"] for s in SCHEDULES] == [11 * 24 * 5, 11 * 24 * 5, 11 * 24]
     assert read["input"]["dac"] == 11 * 40
     assert read["weight"]["dac"] > 11 * 40
-    with_integrators = account(model, sample, chip=NOEMS, system=System(schedule="output", cores=2))
+    with_integrators = estimate(model, sample, chip=NOEMS, system=System(schedule="output", cores=2))
     assert with_integrators.parts["integrators"] > 0
     assert with_integrators.area["integrators"] == pytest.approx(2 * 64 * 560e-12)
 
@@ -184,7 +184,7 @@ def test_lights_that_stay_on_and_shared_converters() -> None:
 
 
 def test_area_by_hand() -> None:
-    cost = account(nn.Linear(8, 8), torch.randn(1, 8), chip=NOEMS)
+    cost = estimate(nn.Linear(8, 8), torch.randn(1, 8), chip=NOEMS)
     um2 = 1e-12
     assert cost.area == pytest.approx(
         {
@@ -202,7 +202,7 @@ def test_area_by_hand() -> None:
 def test_memory_by_hand() -> None:
     """16 x 24 weights in 2 x 3 tiles of 64 phases at 8 bit, 10 vectors, on 2 cores: one column of tiles at a time."""
     system = System(cores=2)
-    cost = account(nn.Linear(24, 16, bias=False), torch.randn(1, 10, 24), chip=NOEMS, system=system)
+    cost = estimate(nn.Linear(24, 16, bias=False), torch.randn(1, 10, 24), chip=NOEMS, system=system)
     inputs, outputs, partials = 10 * 24, 10 * 16, 2 * 10 * 16 * 2 * 2  # two columns more, written and read, 16 bit
     assert cost.memory["bytes"] == {
         "DRAM": inputs + outputs,
@@ -210,7 +210,7 @@ def test_memory_by_hand() -> None:
         "registers": 0,
     }
     small = system.replace(memory=Memory(buffer_size=300))
-    cost = account(nn.Linear(24, 16, bias=False), torch.randn(1, 10, 24), chip=NOEMS, system=small)
+    cost = estimate(nn.Linear(24, 16, bias=False), torch.randn(1, 10, 24), chip=NOEMS, system=small)
     # neither weights nor activations fit: weights come at each setting, activations go and come
     assert cost.memory["bytes"]["DRAM"] == 6 * 64 + 2 * (inputs + outputs)
 
@@ -236,7 +236,7 @@ def test_references_are_profiles_of_the_whole_network() -> None:
 
 
 def test_several_technologies_in_one_network() -> None:
-    cost = account(network(), SAMPLE, places=[("0", ELIGHT), ("5", NOEMS), ("3", None)])
+    cost = estimate(network(), SAMPLE, places=[("0", ELIGHT), ("5", NOEMS), ("3", None)])
     assert [(layer.name, layer.chip) for layer in cost.layers] == [("0", "elight"), ("5", "noems")]
     assert [walk["chip"] for walk in cost.link_budget] == ["elight", "noems"]
     assert cost.electronics["macs"] == 4 * 4 * 5 * 45
@@ -256,14 +256,14 @@ class Loop(nn.Module):
 
 
 def test_a_layer_that_is_used_again_takes_its_time_again_and_no_second_core() -> None:
-    cost = account(Loop(), torch.randn(1, 8), chip=NOEMS)
+    cost = estimate(Loop(), torch.randn(1, 8), chip=NOEMS)
     assert cost.counts["cores"] == 1
     assert cost.counts["calls"] == 3
     assert cost.boundaries[1].latency_s == pytest.approx(3 * (1 + 2) / 5e9)
 
 
 def test_a_planned_crossbar_expects_more_writes_than_a_trained_one_takes() -> None:
-    planned, made = bill(ELIGHT), account(convert(network(), ELIGHT).model, SAMPLE)
+    planned, made = bill(ELIGHT), estimate(convert(network(), ELIGHT).model, SAMPLE)
     assert planned.parts["cell writes"] > made.parts["cell writes"] > planned.parts["cell writes"] / 20
     assert planned.parts["modulators and DACs"] == pytest.approx(made.parts["modulators and DACs"])
     enough = bill(ELIGHT, System(cores=1000))
@@ -287,11 +287,11 @@ def test_levels_follow_the_bits_of_the_output() -> None:
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: account(network(), SAMPLE.repeat(2, 1, 1, 1), chip=NOEMS), r"sample\[:1\]"),
-        (lambda: account(network(), SAMPLE), "Use `convert` first, or give the `chip`"),
-        (lambda: account(network(), SAMPLE, skip="0"), "give the `chip`"),
-        (lambda: account(network(), SAMPLE, chip=NOEMS, skip=[nn.Conv2d, nn.Linear]), "skipped by request"),
-        (lambda: account(nn.ReLU(), SAMPLE, chip=NOEMS), "none with weights"),
+        (lambda: estimate(network(), SAMPLE.repeat(2, 1, 1, 1), chip=NOEMS), r"sample\[:1\]"),
+        (lambda: estimate(network(), SAMPLE), "Use `convert` first, or give the `chip`"),
+        (lambda: estimate(network(), SAMPLE, skip="0"), "give the `chip`"),
+        (lambda: estimate(network(), SAMPLE, chip=NOEMS, skip=[nn.Conv2d, nn.Linear]), "skipped by request"),
+        (lambda: estimate(nn.ReLU(), SAMPLE, chip=NOEMS), "none with weights"),
         (lambda: System.parse({"core": 3}), "Did you mean `cores`"),
         (lambda: System.parse({"cores": 0}), "greater than or equal to 1"),
         (lambda: System.parse({"schedule": "row"}), "weight"),
@@ -309,7 +309,7 @@ def test_two_chips_of_one_name_are_told_apart() -> None:
     slow = NOEMS.devices.symbol_rate.model_copy(update={"value": 1e9})
     other = NOEMS.replace(devices=NOEMS.devices.replace(symbol_rate=slow))
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
-    found = account(model, torch.zeros(1, 8), chip=NOEMS, places={"1": other})
+    found = estimate(model, torch.zeros(1, 8), chip=NOEMS, places={"1": other})
     names = [NOEMS.name, f"{NOEMS.name} (2)"]
     assert [layer.chip for layer in found.layers] == names
     assert [budget["chip"] for budget in found.link_budget] == names

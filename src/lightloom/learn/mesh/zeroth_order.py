@@ -25,7 +25,7 @@ from lightloom.common.seeds import named_generator, named_seed
 from lightloom.data import Batch, Batches
 from lightloom.learn.checkpoint import Progress
 from lightloom.learn.engine import TrainingData
-from lightloom.learn.finite import check_loss
+from lightloom.learn.nonfinite import check_loss
 from lightloom.learn.objective import Objective
 from lightloom.learn.recorder import Recorder, Session, own
 from lightloom.learn.setup import describe

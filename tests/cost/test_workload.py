@@ -7,18 +7,18 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightloom import chips
-from lightloom.cost import workload as forward
-from lightloom.cost.macs import countable_attention
-from lightloom.cost.workload import Forward, layers_of, watch
+from lightloom.cost import workload as workloads
+from lightloom.cost.trace import countable_attention
+from lightloom.cost.workload import Workload, layers_of, trace_workload
 from lightloom.nn import convert
 from lightloom.nn.plan import plan
 
 NOEMS = chips.preset("noems")
 
 
-def planned(model: nn.Module, sample: object) -> Forward:
+def planned(model: nn.Module, sample: object) -> Workload:
     made = plan(model, NOEMS)
-    return watch(made.model, layers_of(made.model, made.layers), sample)
+    return trace_workload(made.model, layers_of(made.model, made.layers), sample)
 
 
 def network() -> nn.Module:
@@ -37,29 +37,29 @@ def test_multiply_adds_on_chips_and_off_are_those_that_torch_counts() -> None:
         nn.TransformerEncoderLayer(24, 4, 40, batch_first=True), 2, enable_nested_tensor=False
     )
     sample = torch.randn(1, 7, 24)
-    told = planned(model, sample)
+    workload = planned(model, sample)
     with countable_attention(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.eval()(sample)
-    assert told.macs + sum(layer.macs for layer in told.layers) == counter.get_total_flops() // 2
-    assert told.macs == 2 * 2 * 7 * 7 * 24  # in each layer Q K^T and A V; all else is on the chip
-    assert len(told.layers) == 2 * 6
+    assert workload.macs + sum(layer.macs for layer in workload.layers) == counter.get_total_flops() // 2
+    assert workload.macs == 2 * 2 * 7 * 7 * 24  # in each layer Q K^T and A V; all else is on the chip
+    assert len(workload.layers) == 2 * 6
 
 
 def test_values_by_hand() -> None:
-    told = planned(network(), torch.randn(1, 3, 16, 16))
-    first, depthwise, last = told.layers
+    workload = planned(network(), torch.randn(1, 3, 16, 16))
+    first, depthwise, last = workload.layers
     assert (first.vectors, first.values_in, first.values_out) == (64, 768, 512)
     assert (depthwise.vectors, depthwise.tiling.groups, depthwise.macs) == (36, 8, 36 * 8 * 9)
     assert (last.vectors, last.macs) == (1, 2880)
     # biases of the first and the last layer, norm and rectifier
-    assert told.values == 512 + 512 + 512 + 10
-    assert (told.macs, told.values_in, told.values_out) == (0, 768, 10)
+    assert workload.values == 512 + 512 + 512 + 10
+    assert (workload.macs, workload.values_in, workload.values_out) == (0, 768, 10)
 
 
 def test_a_pass_without_values_counts_the_same_as_one_with_them() -> None:
     model, sample = network(), torch.randn(1, 3, 16, 16)
     layers = layers_of(model, plan(model, NOEMS, inplace=True).layers)
-    bare, real = (forward._watch(model, layers, sample, meta=meta) for meta in (True, False))
+    bare, real = (workloads._trace(model, layers, sample, meta=meta) for meta in (True, False))
     assert bare == real
 
 
@@ -106,7 +106,7 @@ def test_a_converted_model_tells_the_same_as_its_plan() -> None:
     model, sample = network(), torch.randn(1, 3, 16, 16)
     made = convert(model, NOEMS).model
     before = {name: value.clone() for name, value in made.state_dict().items()}
-    converted, as_planned = watch(made, layers_of(made, []), sample), planned(model, sample)
+    converted, as_planned = trace_workload(made, layers_of(made, []), sample), planned(model, sample)
     assert [layer.uses for layer in converted.layers] == [layer.uses for layer in as_planned.layers]
     assert (converted.macs, converted.values) == (as_planned.macs, as_planned.values)
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())

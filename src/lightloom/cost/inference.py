@@ -15,11 +15,12 @@ from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.cost import assumptions, tables, total
+from lightloom.cost.diffraction import diffractive_layers
 from lightloom.cost.system import SCHEDULES, System
 from lightloom.cost.trace import require_tensors
-from lightloom.cost.workload import Forward, copy_of, layers_of, watch
+from lightloom.cost.workload import Workload, copy_of, layers_of, trace_workload
 from lightloom.nn.plan import plan
-from lightloom.nn.rules import Places, Rules
+from lightloom.nn.rules import Placement, Rules
 
 _BEYOND = 1e60  # J or s
 _MEND = "Mend the constants of the chip, such as a loss, a rate or an efficiency far from any device's."
@@ -126,12 +127,12 @@ class Cost:
 
 
 @checked
-def account(
+def estimate(
     model: nn.Module,
     sample: Any,
     *,
     chip: Chip | str | None = None,
-    places: Places = (),
+    places: Placement = (),
     skip: Rules = None,
     system: System | None = None,
 ) -> Cost:
@@ -155,14 +156,14 @@ def account(
     system = System() if system is None else system
     hardware = None if chip is None else core_chip(chip)
     _check_one(sample)
-    told = _watch(model, sample, hardware, places, skip)
+    workload = _trace(model, sample, hardware, places, skip)
     try:
-        sums = {kind: total.add_up(told, system.replace(schedule=kind)) for kind in SCHEDULES}
+        sums = {kind: total.add_up(workload, system.replace(schedule=kind)) for kind in SCHEDULES}
     except (OverflowError, ZeroDivisionError) as error:
         raise RequestError(f"The cost of one inference is out of all numbers ({error}). {_MEND}") from error
     chosen = sums[system.schedule]
     widest = chosen.boundaries[-1]
-    macs = sum(layer.macs for layer in told.layers)
+    macs = sum(layer.macs for layer in workload.layers)
     _check_finite(chosen.boundaries)
     rate = system.inferences / widest.latency if widest.latency else 0.0
     area = tables.area(chosen)
@@ -193,7 +194,7 @@ def account(
     )
 
 
-def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, skip: Rules) -> Forward:
+def _trace(model: nn.Module, sample: Any, chip: Chip | None, places: Placement, skip: Rules) -> Workload:
     planned = []
     if chip is not None or places:
         # the plan changes its model, so it gets one of its own, which shares the weights
@@ -202,8 +203,8 @@ def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, ski
     elif skip is not None:
         raise RequestError("`skip` chooses what goes on a chip; give the `chip`, or `places`, too.")
     layers = layers_of(model, planned)
-    if layers:
-        return watch(model, layers, sample)
+    if layers or diffractive_layers(model):
+        return trace_workload(model, layers, sample)
     if chip is None and not places:
         raise RequestError(
             "Nothing to count: the model has no optical layer. Use `convert` first, or give the `chip` that it would "
