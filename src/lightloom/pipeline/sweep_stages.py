@@ -20,7 +20,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.config.sizes import check_sizes
 from lightloom.data import Splits, crop_and_flip, on_images
-from lightloom.learn.mismatch import Kind
+from lightloom.learn.gradient_alignment import Kind
 from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber
 from lightloom.nn.diffractive.snapshot import look
 from lightloom.pipeline import detect3d_cases, detect_cases
