@@ -1,20 +1,25 @@
-"""The groups of fields of a detection run: which scenes, which backbone, what of it is light, who teaches it."""
+"""A run that detects objects in images: which images, which detector, what of it is light, who teaches it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lightloom.chips import diffractive
 from lightloom.common.config import Section, at_most
+from lightloom.config import RunConfig
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn.distil import DistillationConfig
 from lightloom.nn.backbones import HybridConfig
-from lightloom.tasks.detection2d import FCOSConfig
+from lightloom.tasks.detection2d.fcos import FCOSConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
 class ScenesConfig(Section):
-    """Which images with boxes, and the frame they are brought into. Where their folders are, `data.root` says."""
+    """Which images with boxes, and the frame they are brought into."""
 
     name: str = "shapes"
     """Data set, or `coco:PATH`, `voc:PATH`, `yolo:PATH` or `nuscenes:PATH` for your own."""
@@ -36,30 +41,28 @@ class ScenesConfig(Section):
     """Value that is white in images of more than 8 bits; None takes the least bit depth that holds all of the set."""
     augment: AugmentConfig = AugmentConfig()
     """What is changed at random in the images of a training step."""
+    root: Path | None = None
+    """Folder with the sets' folders; None is `LIGHTLOOM_DATA`."""
 
 
-class BackboneConfig(Section):
-    """The electronic backbone that a hybrid starts from."""
+class DetectorConfig(Section):
+    """What a detector is made of."""
 
-    name: str = "regnetx-tiny"
-    """A named size, such as `regnetx-800mf`, `resnet-tiny`, `vit-b`; a detector of `transformers` has its own."""
-    size: Literal["tiny", "published"] = "tiny"
-    """Of a detector of `transformers`."""
-    pretrained: str | None = None
-    """Folder or hub name of weights in safetensors; replaced stages leave theirs."""
-    frozen: int | None = Field(None, ge=0)
-    """Keep the stem and so many stages as they are, batch norms included; None trains all."""
-
-
-class DetectConfig(Section):
-    """A detector: where it looks, what it is made of, and what it learns from."""
-
-    scenes: ScenesConfig = ScenesConfig()
     kind: Literal["fcos", "rt-detr-v2", "d-fine", "deformable-detr"] = "fcos"
     """Detector: our own of one stage, or one of `transformers` with its own backbone, neck and head."""
     backbone: BackboneConfig = BackboneConfig()
     hybrid: HybridConfig = HybridConfig()
+    """Stages of the backbone that light computes, on the chip `optics.diffraction`."""
     head: FCOSConfig = FCOSConfig()
+
+
+class Detection2DConfig(RunConfig):
+    """Everything that decides the outcome of a run that detects objects in images."""
+
+    task: Literal["detection2d"] = "detection2d"
+    data: ScenesConfig = ScenesConfig()
+    model: DetectorConfig = DetectorConfig()
+    optics: DetectorOpticsConfig = DetectorOpticsConfig()
     distil: DistillationConfig = DistillationConfig()
     """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
     start: Literal["scratch", "teacher"] = "scratch"
@@ -67,8 +70,13 @@ class DetectConfig(Section):
     pictures: int = Field(6, ge=0)
     """Test images that the report shows with what each case found."""
 
+    @classmethod
+    def presets(cls) -> dict[str, Callable[[str], Section]]:
+        """What looks up each group of fields that a preset's name may stand for, by the name of the group."""
+        return {**super().presets(), "diffraction": diffractive}
+
     @model_validator(mode="after")
-    def _starts_from_somebody(self) -> Self:
+    def _starts_from_a_teacher(self) -> Self:
         if self.start == "teacher" and not self.distil.teacher:
             raise ValueError("`start: teacher` needs a teacher; name one in `distil.teacher`, or take `start: scratch`")
         return self
