@@ -3,7 +3,7 @@
 import torch
 
 from lightloom import chips, nn
-from lightloom.lab.crossbar import age, crossbars, survey
+from lightloom.lab.crossbar import InstrumentedCrossbar, age, instruments_for, survey
 
 torch.manual_seed(0)
 chip = chips.preset("elight", chips.PCMChip).replace(block_size=16, absorption_std=0.02)
@@ -15,7 +15,7 @@ core = nn.cores(optical, nn.PCMCore)[""]
 print(f"{worn.dead} of {core.counts(1).cells} cells no longer switch; the first failed after {worn.first_failure:.0f}")
 print(f"error of the weight as it is {core.error(layer.weight):.5f}")
 
-for bench in crossbars(optical, readout_std=0.01).values():
+for bench in instruments_for(optical, InstrumentedCrossbar, readout_std=0.01):
     known = survey(bench.instrument)  # sees the chip through its instrument alone
     bench.store(bench.remap(known))
     print(f"found {int((known.stuck >= 0).sum())} stuck cells in {known.calls} calls")

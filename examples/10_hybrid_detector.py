@@ -3,13 +3,13 @@
 import torch
 
 from lightloom import chips, cost
-from lightloom.data.detection import frame, shapes
+from lightloom.data.detection import letterbox, shapes
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone, replace_stages
-from lightloom.tasks.detection2d import Detect2D, Detector, FCOSConfig
+from lightloom.tasks.detection2d import Detection2DObjective, Detector, FCOSConfig
 
 torch.manual_seed(0)
-scenes = frame(shapes(8, size=96, seed=0), height=96, width=96)
+scenes = letterbox(shapes(8, size=96, seed=0), height=96, width=96)
 head = FCOSConfig(channels=32, convs=1, groups=8, levels=3, reach=4, centre=1.5, by_stride=True, overlap="giou")
 
 
@@ -25,7 +25,7 @@ def detector(optical: bool) -> Detector:
 teacher, student = detector(optical=False), detector(optical=True)
 config = DistillationConfig(features=1.0, logits=1.0)
 distillation = DistillationModel(student, teacher, scenes.images[:2], config)
-task = DistillationObjective(Detect2D(student), config)
+task = DistillationObjective(Detection2DObjective(student), config)
 optimiser = torch.optim.AdamW(distillation.parameters(), lr=2e-3)
 losses = []
 for _ in range(10):

@@ -16,7 +16,7 @@ for _ in range(150):
     F.cross_entropy(model(digits.train.images), digits.train.labels).backward()
     optimizer.step()
 
-search = explore.ExploreConfig(
+config = explore.ExploreConfig(
     axes=(
         "chip=noems,elight",
         "chip.block_size=4,8,16",
@@ -28,8 +28,9 @@ search = explore.ExploreConfig(
 
 if __name__ == "__main__":  # `workers` are processes, which read this file too
     folder = Path("digits-explore")
+    engine = explore.Engine(workers=0)
     result = explore.explore(
-        model, chips.preset("noems"), digits.test, search, folder=folder, source="digits", workers=0
+        model, chips.preset("noems"), digits.test, config, folder=folder, engine=engine, source="digits"
     )
     explore.write(folder, result)
     print("\n".join(explore.as_text(result)))

@@ -22,6 +22,6 @@ for _ in range(60):
     optimizer.step()
 
 chip = chips.preset("noems").replace(weight_bits=5)
-scan = explore.sensitivity(model, chip, digits.test, specimens=8, budget=0.03)
+scan = explore.sensitivity(model, chip, digits.test, explore.SensitivityConfig(specimens=8, budget=0.03))
 print(scan)
 print("as it is used: nn.convert(model, chip, skip=", scan.proposal, ")", sep="")

@@ -18,7 +18,7 @@ from lightloom.cost import hybrid_cost
 from lightloom.data.multicamera import Views
 from lightloom.data.nuscenes import read_moments, read_tables
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
-from lightloom.metrics.nuscenes import evaluate, read_results, truth_of
+from lightloom.metrics.nuscenes import evaluate, ground_truth, read_results
 from lightloom.nn import OpticalConv2d, optical_layers
 from lightloom.nn.diffractive import DiffractiveConv2d
 from lightloom.pipeline.case_store import case_of
@@ -97,7 +97,7 @@ def test_a_run_leaves_what_its_report_shows(done: Path) -> None:
 def test_results_files_give_the_figures_of_the_table(done: Path, town: Path) -> None:
     """The official files, read back and evaluated from the tables alone, agree with what the run says."""
     moments = read_moments(read_tables(town, VERSION), ["test-0000"])
-    reference = truth_of(moments)
+    reference = ground_truth(moments)
     for row in rows(done):
         path = done / "results" / f"{learning.file_name(row['case'])}.json"
         figures = evaluate(reference.truth, read_results(path, reference.tokens), reference.ego, reference.racks)

@@ -90,7 +90,7 @@ def test_a_set_has_one_white_and_says_it(tmp_path: Path) -> None:
     text(tmp_path / "labels/train/usual.txt", ROW)
     text(tmp_path / "classes.txt", "cat\n")
     assert {record.white for record in read_yolo(tmp_path, "val").records} == {1023.0}
-    splits = load_detection(f"yolo:{tmp_path}", flaws="fail")
+    splits = load_detection(f"yolo:{tmp_path}", on_invalid="fail")
     whites = {record.white for part in (splits.train, splits.validation, splits.test) for record in part.records}
     assert whites == {4095.0, None}
     (problem,) = splits.problems

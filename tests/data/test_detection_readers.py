@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection import DetectionSet, Flaws, read_coco, read_voc, read_yolo
+from lightloom.data.detection import DetectionSet, OnInvalid, read_coco, read_voc, read_yolo
 
 W, H = 60, 40
 CLASSES = ("cat", "dog")
@@ -38,7 +38,7 @@ def bomb(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
 
 
-def voc(root: Path, boxes: Boxes) -> Callable[[Flaws], DetectionSet]:
+def voc(root: Path, boxes: Boxes) -> Callable[[OnInvalid], DetectionSet]:
     """Two images in VOC form, the second with these boxes."""
     for folder in ("Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def voc(root: Path, boxes: Boxes) -> Callable[[Flaws], DetectionSet]:
         (root / f"Annotations/{name}.xml").write_text(page + "</annotation>")
         picture(root / f"JPEGImages/{name}.png")
     (root / "ImageSets/Main/train.txt").write_text("a\nb\n")
-    return lambda flaws: read_voc(root, "train", classes=CLASSES, flaws=flaws)
+    return lambda on_invalid: read_voc(root, "train", classes=CLASSES, on_invalid=on_invalid)
 
 
 def coco_page(boxes: Boxes) -> dict[str, Any]:
@@ -73,15 +73,15 @@ def coco_page(boxes: Boxes) -> dict[str, Any]:
     }
 
 
-def coco(root: Path, boxes: Boxes | dict[str, Any]) -> Callable[[Flaws], DetectionSet]:
+def coco(root: Path, boxes: Boxes | dict[str, Any]) -> Callable[[OnInvalid], DetectionSet]:
     for name in "ab":
         picture(root / f"JPEGImages/{name}.png")
     page = boxes if isinstance(boxes, dict) else coco_page(boxes)
     (root / "page.json").write_text(json.dumps(page))
-    return lambda flaws: read_coco(root / "page.json", root / "JPEGImages", classes=CLASSES, flaws=flaws)
+    return lambda on_invalid: read_coco(root / "page.json", root / "JPEGImages", classes=CLASSES, on_invalid=on_invalid)
 
 
-def yolo(root: Path, boxes: Boxes) -> Callable[[Flaws], DetectionSet]:
+def yolo(root: Path, boxes: Boxes) -> Callable[[OnInvalid], DetectionSet]:
     (root / "labels/train").mkdir(parents=True)
     for name, inside in (("a", [("cat", (1.0, 2.0, 30.0, 20.0))]), ("b", boxes)):
         lines = [
@@ -92,10 +92,10 @@ def yolo(root: Path, boxes: Boxes) -> Callable[[Flaws], DetectionSet]:
         (root / f"labels/train/{name}.txt").write_text("".join(lines))
         picture(root / f"images/train/{name}.png")
     (root / "data.yaml").write_text("names: {0: cat, 1: dog}\n")
-    return lambda flaws: read_yolo(root, "train", flaws=flaws)
+    return lambda on_invalid: read_yolo(root, "train", on_invalid=on_invalid)
 
 
-Form = Callable[[Path, Boxes], Callable[[Flaws], DetectionSet]]
+Form = Callable[[Path, Boxes], Callable[[OnInvalid], DetectionSet]]
 forms = pytest.mark.parametrize("form", [voc, coco, yolo])
 
 
@@ -180,7 +180,7 @@ def test_a_jpeg_cut_short_is_found_when_decoded(tmp_path: Path) -> None:
     noise = torch.randint(0, 256, (H, W, 3), dtype=torch.uint8)
     Image.fromarray(noise.numpy()).save(path, format="JPEG")
     path.write_bytes(path.read_bytes()[:-1000])
-    assert len(read_coco(tmp_path / "page.json", tmp_path / "JPEGImages", flaws="fail")) == 2
+    assert len(read_coco(tmp_path / "page.json", tmp_path / "JPEGImages", on_invalid="fail")) == 2
     decoded = read_coco(tmp_path / "page.json", tmp_path / "JPEGImages", decode=True)
     assert [problem.kind for problem in decoded.problems] == ["damaged image"] and len(decoded) == 1
 
@@ -227,7 +227,7 @@ def test_voc_difficult_objects_are_no_targets_and_pixels_may_count_from_one(tmp_
     voc(tmp_path, [("dog", (1, 1, 60, 40))])
     page = tmp_path / "Annotations/b.xml"
     page.write_text(page.read_text().replace("</name>", "</name><difficult>1</difficult>"))
-    found = read_voc(tmp_path, "train", one_based=True, flaws="fail")
+    found = read_voc(tmp_path, "train", one_based=True, on_invalid="fail")
     assert found.records[1].ignored.tolist() == [True] and found.records[1].crowd.tolist() == [False]
     assert found.records[1].targets.tolist() == [False]
     assert found.records[1].boxes.tolist() == [[0, 0, W, H]]
@@ -382,9 +382,9 @@ def test_yolo_finds_images_and_names_where_exporters_put_them(tmp_path: Path) ->
     (tmp_path / "valid/labels").mkdir()
     (tmp_path / "valid/labels/a.txt").write_text("1 0.5 0.5 1 1\n")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    assert read_yolo(tmp_path, "val", flaws="fail").records[0].boxes.tolist() == [[0, 0, W, H]]
+    assert read_yolo(tmp_path, "val", on_invalid="fail").records[0].boxes.tolist() == [[0, 0, W, H]]
     (tmp_path / "data.yaml").write_text("val: ../valid/images\nnames: [cat, dog]\n")
-    assert read_yolo(tmp_path, "val", classes=CLASSES, flaws="fail").records[0].labels.tolist() == [1]
+    assert read_yolo(tmp_path, "val", classes=CLASSES, on_invalid="fail").records[0].labels.tolist() == [1]
     with pytest.raises(RequestError, match="class list does not match"):
         read_yolo(tmp_path, "val", classes=("dog", "cat"))
     with pytest.raises(RequestError, match="split `test`"):

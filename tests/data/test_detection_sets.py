@@ -12,7 +12,7 @@ import torch
 from lightloom.common.errors import RequestError
 from lightloom.data.detection import (
     DetectionSplits,
-    frame,
+    letterbox,
     load_detection,
     read_voc,
     shapes,
@@ -41,8 +41,8 @@ def test_bccd_has_its_published_images_and_boxes(real_data: Path) -> None:
         "BloodImage_00343",
     ]
     with pytest.raises(RequestError, match=r"BloodImage_00343\.xml`, object 4.*zero area"):
-        read_voc(real_data / "bccd", "train", flaws="fail")
-    made = frame(splits.test.subset(range(4)), 120, 160)
+        read_voc(real_data / "bccd", "train", on_invalid="fail")
+    made = letterbox(splits.test.subset(range(4)), 120, 160)
     assert made.scales.tolist() == [0.25] * 4
     assert made.images[:].float().std() > 10
 
@@ -50,7 +50,7 @@ def test_bccd_has_its_published_images_and_boxes(real_data: Path) -> None:
 def test_coco_tiny_is_read_whole(real_data: Path) -> None:
     if not (real_data / "coco_tiny").is_dir():
         pytest.skip("no folder `coco_tiny` in LIGHTLOOM_DATA")
-    splits = load_detection("coco_tiny", real_data, flaws="fail")
+    splits = load_detection("coco_tiny", real_data, on_invalid="fail")
     assert (
         len(splits.classes) == 80 and splits.classes[:2] == ("person", "bicycle") and splits.classes[79] == "toothbrush"
     )
@@ -94,7 +94,7 @@ def test_a_folder_of_ones_own(tmp_path: Path, form: str) -> None:
     assert set(splits.classes) == {"circle", "rectangle", "triangle", "ring", "star"}
     write(shapes(3, 40, seed=99), tmp_path, "test")
     assert [len(part) for part in keys(load_detection(f"{form}:{tmp_path}"))] == [10, 4, 3]
-    assert frame(splits.train, 20, 20).labels.shape[0] == 8
+    assert letterbox(splits.train, 20, 20).labels.shape[0] == 8
 
 
 def test_one_split_is_divided_into_three_and_the_seed_leaves_the_test(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_problems_stay_with_the_training_images(tmp_path: Path) -> None:
     splits = load_detection(f"yolo:{tmp_path}", limit=2)
     assert [problem.kind for problem in splits.problems] == ["zero area"]
     with pytest.raises(RequestError, match="zero area"):
-        load_detection(f"yolo:{tmp_path}", flaws="fail")
+        load_detection(f"yolo:{tmp_path}", on_invalid="fail")
 
 
 def test_nuscenes_in_coco_form_with_relative_and_absolute_names(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_nuscenes_in_coco_form_with_relative_and_absolute_names(tmp_path: Path) 
             entry["file_name"] = str(name) if split == "train" else f"../elsewhere/val/{name.name}"
         folder.mkdir(exist_ok=True)
         (folder / f"{split}.json").write_text(json.dumps(page))
-    splits = load_detection("nuscenes2d", tmp_path, flaws="fail")
+    splits = load_detection("nuscenes2d", tmp_path, on_invalid="fail")
     assert [len(part) for part in keys(splits)] == [5, 1, 6]
     page = json.loads((folder / "val.json").read_text())
     page["categories"] = [{"id": 4 - one["id"], "name": one["name"]} for one in page["categories"]]

@@ -14,7 +14,7 @@ from lightloom.common.errors import RequestError
 from lightloom.data.detection import (
     SHAPES,
     DetectionSet,
-    frame,
+    letterbox,
     read_coco,
     read_pixels,
     read_voc,
@@ -101,17 +101,17 @@ Trip = Callable[[DetectionSet, Path], DetectionSet]
 
 def voc_trip(source: DetectionSet, root: Path) -> DetectionSet:
     write_voc(source, root)
-    return read_voc(root, "train", classes=source.classes, flaws="fail", decode=True)
+    return read_voc(root, "train", classes=source.classes, on_invalid="fail", decode=True)
 
 
 def coco_trip(source: DetectionSet, root: Path) -> DetectionSet:
     write_coco(source, root)
-    return read_coco(root / "annotations/instances_train.json", root / "train", flaws="fail", decode=True)
+    return read_coco(root / "annotations/instances_train.json", root / "train", on_invalid="fail", decode=True)
 
 
 def yolo_trip(source: DetectionSet, root: Path) -> DetectionSet:
     write_yolo(source, root)
-    return read_yolo(root, "train", flaws="fail", decode=True)
+    return read_yolo(root, "train", on_invalid="fail", decode=True)
 
 
 @pytest.mark.parametrize("trip", [voc_trip, coco_trip, yolo_trip])
@@ -123,7 +123,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, trip: Trip) -> None:
         assert two.image.stem == one.image.stem and two.image_id == one.image_id
         assert torch.equal(read_pixels(two), read_pixels(one)) and torch.equal(two.labels, one.labels)
         torch.testing.assert_close(two.boxes, one.boxes, atol=1e-4, rtol=0)
-    assert torch.equal(frame(read, 20, 28).images[:], frame(source, 20, 28).images[:])
+    assert torch.equal(letterbox(read, 20, 28).images[:], letterbox(source, 20, 28).images[:])
 
 
 def test_names_are_escaped_and_crowds_survive_where_the_form_has_them(tmp_path: Path) -> None:

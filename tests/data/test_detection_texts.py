@@ -29,7 +29,7 @@ def yolo(root: Path, files: dict[str, str], mark: str) -> DetectionSet:
     picture(root / "images/train/a.png")
     for name, content in files.items():
         text(root / name, start + content.replace("\n", "\r\n").encode(encoding))
-    return read_yolo(root, "train", flaws="fail")
+    return read_yolo(root, "train", on_invalid="fail")
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -53,7 +53,7 @@ def test_voc_and_coco_read_every_text_with_any_mark(tmp_path: Path, mark: str) -
     encoding, start = MARKS[mark]
     voc(tmp_path, "a", listed=start + "a\r\n".encode(encoding))
     text(tmp_path / "Annotations/a.xml", start + page(f"<name>{NAMES[1]}</name>{BOX}").encode(encoding))
-    read = read_voc(tmp_path, "train", flaws="fail")
+    read = read_voc(tmp_path, "train", on_invalid="fail")
     assert read.classes == (NAMES[1],) and read.records[0].boxes.tolist() == [CORNERS]
     content = {
         "images": [{"id": 1, "file_name": "a.png"}],
@@ -61,7 +61,7 @@ def test_voc_and_coco_read_every_text_with_any_mark(tmp_path: Path, mark: str) -
         "annotations": [{"image_id": 1, "category_id": 1, "bbox": [6, 4, 30, 20]}],
     }
     text(tmp_path / "a.json", start + json.dumps(content, ensure_ascii=False).encode(encoding))
-    read = read_coco(tmp_path / "a.json", tmp_path / "JPEGImages", flaws="fail")
+    read = read_coco(tmp_path / "a.json", tmp_path / "JPEGImages", on_invalid="fail")
     assert read.classes == (NAMES[1],) and read.records[0].boxes.tolist() == [CORNERS]
 
 
@@ -93,7 +93,7 @@ def test_a_page_in_any_encoding_that_it_declares(tmp_path: Path, encoding: str) 
     voc(tmp_path, "a")
     content = f'<?xml version="1.0" encoding="{encoding}"?>\n{page(f"<name>{name}</name>{BOX}")}'
     text(tmp_path / "Annotations/a.xml", content, python)
-    read = read_voc(tmp_path, "train", flaws="fail")
+    read = read_voc(tmp_path, "train", on_invalid="fail")
     assert read.classes == (name,) and read.records[0].boxes.tolist() == [CORNERS]
 
 
@@ -115,7 +115,7 @@ def test_a_page_in_an_encoding_that_nobody_knows_is_named(tmp_path: Path, encodi
     voc(tmp_path, "a", "b")
     text(tmp_path / "Annotations/b.xml", f'<?xml version="1.0" encoding="{encoding}"?>{page()}')
     with pytest.raises(RequestError, match=r"b\.xml`"):
-        read_voc(tmp_path, "train", flaws="fail")
+        read_voc(tmp_path, "train", on_invalid="fail")
     read = read_voc(tmp_path, "train")
     assert [record.key for record in read.records] == ["a"]
     assert [(problem.kind, problem.done) for problem in read.problems] == [("damaged file", "dropped")]

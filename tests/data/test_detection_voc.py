@@ -9,7 +9,7 @@ import pytest
 from labelled import BOX, CORNERS, H, W, page, picture, text, voc
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection import DetectionSet, frame, load_detection, read_voc
+from lightloom.data.detection import DetectionSet, letterbox, load_detection, read_voc
 
 CAT = f"<name>cat</name>{BOX}"
 
@@ -30,7 +30,7 @@ def kinds(read: DetectionSet) -> list[tuple[str, str]]:
 )  # fmt: skip
 def test_a_line_of_a_list_names_the_file_that_is_there(tmp_path: Path, key: str, line: str) -> None:
     voc(tmp_path, key, listed=f"{line}\n\n")
-    read = read_voc(tmp_path, "train", flaws="fail")
+    read = read_voc(tmp_path, "train", on_invalid="fail")
     assert [record.key for record in read.records] == [key] and not read.problems
     assert read.records[0].boxes.tolist() == [CORNERS]
 
@@ -49,7 +49,7 @@ def test_files_that_no_list_names_are_not_read_and_said(tmp_path: Path) -> None:
     voc(tmp_path, *"abcde")
     text(tmp_path / "Annotations/._a.xml", b"\x00\x05\x16\x07" + bytes(40))
     text(tmp_path / "Annotations/old.xml", page("<name>zebra</name>" + BOX))
-    assert read_voc(tmp_path, "train", flaws="fail").classes == ("cat",)
+    assert read_voc(tmp_path, "train", on_invalid="fail").classes == ("cat",)
     (problem,) = load_detection(f"voc:{tmp_path}").problems
     assert (problem.kind, problem.done) == ("unlisted annotation", "dropped") and "old.xml" in problem.what
 
@@ -132,10 +132,10 @@ def test_what_is_no_set_is_told_with_what_is_there(tmp_path: Path) -> None:
 # objects
 
 
-def objects(root: Path, *contents: str, flaws: str = "skip") -> DetectionSet:
+def objects(root: Path, *contents: str, on_invalid: str = "skip") -> DetectionSet:
     voc(root, "a")
     text(root / "Annotations/a.xml", page(*contents))
-    return read_voc(root, "train", classes=("cat",), flaws=flaws)  # type: ignore[arg-type]
+    return read_voc(root, "train", classes=("cat",), on_invalid=on_invalid)  # type: ignore[arg-type]
 
 
 def test_every_box_of_an_object_is_one(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_every_box_of_an_object_is_one(tmp_path: Path) -> None:
     read = objects(tmp_path, f"<name>cat</name>{inside}")
     assert read.records[0].boxes.tolist() == [CORNERS, [1, 2, 3, 4]] and kinds(read) == [("several boxes", "mended")]
     part = f"<part><name>head</name>{second}</part>"
-    assert objects(tmp_path, CAT + part, flaws="fail").records[0].boxes.tolist() == [CORNERS]
+    assert objects(tmp_path, CAT + part, on_invalid="fail").records[0].boxes.tolist() == [CORNERS]
 
 
 @pytest.mark.parametrize(
@@ -166,18 +166,18 @@ def test_a_damaged_object_is_noted_and_the_others_stay(tmp_path: Path, content: 
     assert kinds(read) == [("damaged annotation", "dropped")] and said in read.problems[0].what
     assert "a.xml`, object 2" in read.problems[0].where
     with pytest.raises(RequestError, match="damaged annotation"):
-        objects(tmp_path, CAT, content, flaws="fail")
+        objects(tmp_path, CAT, content, on_invalid="fail")
 
 
 @pytest.mark.parametrize(
     ("word", "difficult"), [("1", True), ("true", True), ("0", False), ("False", False), ("", False), (" 1 ", True)]
 )
 def test_difficult_objects_are_no_targets(tmp_path: Path, word: str, difficult: bool) -> None:
-    read = objects(tmp_path, f"{CAT}<difficult>{word}</difficult>", flaws="fail")
+    read = objects(tmp_path, f"{CAT}<difficult>{word}</difficult>", on_invalid="fail")
     record = read.records[0]
     assert record.ignored.tolist() == [difficult] and record.targets.tolist() == [not difficult]
     assert record.crowd.tolist() == [False]
-    assert bool((frame(read, H, W).labels[..., 4] >= 0).any()) is not difficult
+    assert bool((letterbox(read, H, W).labels[..., 4] >= 0).any()) is not difficult
     (entry,) = read.coco()["annotations"]
     assert entry["iscrowd"] == 0 and entry.get("ignore", 0) == difficult
 
@@ -209,7 +209,7 @@ def test_the_stated_size_tells_whether_boxes_are_turned(
     assert kinds(read) == told + ([("wrong size", "kept")] if wrong else [])
     known = orientation != 3 and stated in ((W, H), (H, W))
     if known:
-        assert len(read_voc(tmp_path, "train", decode=True, flaws="fail")) == 1
+        assert len(read_voc(tmp_path, "train", decode=True, on_invalid="fail")) == 1
     else:
         with pytest.raises(RequestError, match=r"nothing tells whether boxes do"):
-            read_voc(tmp_path, "train", decode=True, flaws="fail")
+            read_voc(tmp_path, "train", decode=True, on_invalid="fail")

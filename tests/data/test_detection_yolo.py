@@ -47,7 +47,7 @@ def test_images_and_labels_are_found_together(tmp_path: Path, where: str, labels
         text(tmp_path / "data.yaml", NAMES + "train: /content/drive/set/train/images\n")
     else:
         text(tmp_path / "set.yml", "names: {0: cat, '1': dog}\n")
-    read = read_yolo(tmp_path, "train", flaws="fail")
+    read = read_yolo(tmp_path, "train", on_invalid="fail")
     assert read.classes == ("cat", "dog") and boxes(read) == {"a": 1}
     assert read.records[0].boxes.tolist() == [pytest.approx(CORNERS)]
     assert kinds(read) == (["moved images"] if where.startswith("missing") else [])
@@ -63,7 +63,7 @@ def test_a_split_may_be_a_list_of_folders_and_list_files(tmp_path: Path, key: st
     text(root / "three.txt", "three/images/h.png\n")
     listed = f"{key}:\n  - one/images\n  - ./two\n  - three.txt\n"
     text(tmp_path / "data.yaml", NAMES + base.format(name=tmp_path.name) + listed)
-    read = read_yolo(tmp_path, key, flaws="fail")
+    read = read_yolo(tmp_path, key, on_invalid="fail")
     assert boxes(read) == {"n": 1, "w": 1, "h": 1} and not read.problems
 
 
@@ -71,7 +71,7 @@ def test_a_folder_of_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "one/a.png")
     text(tmp_path / "data.yaml", NAMES + "train: [one, other/place]\n")
     with pytest.raises(RequestError, match=r"names `other/place`, which is neither of .*holds `data\.yaml`, `one/`"):
-        read_yolo(tmp_path, "train", flaws="any")
+        read_yolo(tmp_path, "train", on_invalid="any")
     text(tmp_path / "data.yaml", NAMES + "train: [one, one]\n")
     assert boxes(read_yolo(tmp_path, "train")) == {"a": 0}
 
@@ -177,7 +177,7 @@ def test_the_same_images_in_two_splits_are_said(tmp_path: Path) -> None:
     assert [problem.kind for problem in splits.problems] == ["shared image"]
     assert "3 images of `val` are in `train` too" in splits.problems[0].what
     with pytest.raises(RequestError, match="shared image"):
-        load_detection(f"yolo:{tmp_path}", flaws="fail")
+        load_detection(f"yolo:{tmp_path}", on_invalid="fail")
 
 
 # class names
@@ -199,7 +199,7 @@ def test_names_are_the_words_that_stand_there(tmp_path: Path, page: str, classes
     for file in ("data.yaml", "config.yaml", "my set.yml", "data.YML"):
         path = text(tmp_path / file, page)
         text(tmp_path / "hyper.yaml", "lr0: 0.01\n")
-        assert read_yolo(tmp_path, "train", flaws="fail").classes == classes
+        assert read_yolo(tmp_path, "train", on_invalid="fail").classes == classes
         path.unlink()
 
 
@@ -232,7 +232,7 @@ def test_class_lists_are_where_tools_write_them(tmp_path: Path, place: str) -> N
     picture(tmp_path / "images/train/a.png")
     text(tmp_path / "labels/train/a.txt", ROW)
     text(tmp_path / place, "cat\n\ndog\n")
-    read = read_yolo(tmp_path, "train", flaws="fail")
+    read = read_yolo(tmp_path, "train", on_invalid="fail")
     assert read.classes == ("cat", "dog") and not read.problems
 
 
@@ -298,7 +298,7 @@ def test_a_set_that_loses_most_of_its_boxes_is_refused(tmp_path: Path) -> None:
     lines = ROW * 1 + "".join(f"0 .{n} .2 .1 .1 .9\n" for n in range(10, 20))
     with pytest.raises(RequestError, match=r"loses 10 of 11 boxes \(10 x damaged annotation\).*without a score.*any"):
         rows(tmp_path, lines)
-    assert boxes(read_yolo(tmp_path, "train", flaws="any")) == {"a": 1}
+    assert boxes(read_yolo(tmp_path, "train", on_invalid="any")) == {"a": 1}
     with pytest.raises(RequestError, match=r"loses 10 of 11 images \(10 x missing image\)"):
         text(tmp_path / "train.txt", "images/train/a.png\n" + "".join(f"{n}.png\n" for n in range(10)))
         rows(tmp_path, ROW, NAMES + "train: train.txt\n")
@@ -319,6 +319,6 @@ def test_boxes_refer_to_the_picture_as_its_tag_turns_it(tmp_path: Path, orientat
     assert np.array_equal(read_pixels(record).permute(1, 2, 0).numpy(), np.asarray(upright))
     shares = zip((0.1, 0.1, 0.6, 0.6), 2 * upright.size, strict=True)
     assert record.boxes.tolist() == [pytest.approx([share * size for share, size in shares])]
-    problems = read_yolo(tmp_path, "train", flaws="fail").problems
+    problems = read_yolo(tmp_path, "train", on_invalid="fail").problems
     told = [("orientation", "turned")] if orientation != 1 else []
     assert [(problem.kind, problem.done) for problem in problems] == told

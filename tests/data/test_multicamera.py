@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection.frame import GRAY
-from lightloom.data.multicamera import MultiCameraSet, frame_moments, mirror, turn
+from lightloom.data.detection.letterbox import GRAY
+from lightloom.data.multicamera import MultiCameraSet, letterbox_samples, mirror, turn
 from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
 
 AREA = (-30.0, -30.0, -5.0, 30.0, 30.0, 5.0)
@@ -58,37 +58,37 @@ def moments(tmp_path: Path):
 
 
 @pytest.fixture
-def framed(moments) -> MultiCameraSet:
-    return frame_moments(moments, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=3, least_points=0)
+def letterboxed(moments) -> MultiCameraSet:
+    return letterbox_samples(moments, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=3, least_points=0)
 
 
-def test_history_ends_where_a_scene_begins(framed: MultiCameraSet) -> None:
-    assert framed.before.tolist() == [-1, 0, 1, -1, 3]
-    views = framed.images[torch.tensor([2, 0, 4])]
+def test_history_ends_where_a_scene_begins(letterboxed: MultiCameraSet) -> None:
+    assert letterboxed.before.tolist() == [-1, 0, 1, -1, 3]
+    views = letterboxed.images[torch.tensor([2, 0, 4])]
     assert views.images.shape == (3, 3, 2, 3, 32, 64)
     assert views.linked.tolist() == [[False, True, True], [False, False, False], [False, False, True]]
     shades = views.images[:, :, 0, 0, 0, -1]  # of the front camera, one per moment
     assert shades.tolist() == [[20, 30, 40], [20, 20, 20], [20, 20, 30]]
 
 
-def test_motion_takes_what_stands_still_to_where_it_was(framed: MultiCameraSet) -> None:
-    views = framed.images[torch.tensor([2])]
-    now, earlier = framed.labels[2, 0], framed.labels[1, 0]
+def test_motion_takes_what_stands_still_to_where_it_was(letterboxed: MultiCameraSet) -> None:
+    views = letterboxed.images[torch.tensor([2])]
+    now, earlier = letterboxed.labels[2, 0], letterboxed.labels[1, 0]
     point = torch.cat((now[:3], torch.ones(1)))
     torch.testing.assert_close((views.motion[0, 2] @ point)[:3], earlier[:3], atol=1e-4, rtol=0)
     assert torch.equal(views.motion[0, 0], torch.eye(4))
 
 
-def test_a_missing_camera_is_gray_and_sees_nothing(framed: MultiCameraSet) -> None:
-    views = framed.images[torch.tensor([1])]
+def test_a_missing_camera_is_gray_and_sees_nothing(letterboxed: MultiCameraSet) -> None:
+    views = letterboxed.images[torch.tensor([1])]
     assert views.extent[0, -1].tolist() == [[64, 32], [0, 0]]
     assert views.images[0, -1, 1].unique(dim=-1).squeeze().unique(dim=-1).squeeze().tolist() == list(GRAY)
 
 
-def test_projection_follows_the_frame(moments, framed: MultiCameraSet) -> None:
-    half = frame_moments(moments, ("CAM_FRONT", "CAM_BACK"), 16, 40, area=AREA)
+def test_projection_follows_the_frame(moments, letterboxed: MultiCameraSet) -> None:
+    half = letterbox_samples(moments, ("CAM_FRONT", "CAM_BACK"), 16, 40, area=AREA)
     point = torch.tensor([12.0, 1.0, 0.5, 1.0])
-    full_pixel, half_pixel = ((part.project[0, 0] @ point) for part in (framed, half))
+    full_pixel, half_pixel = ((part.project[0, 0] @ point) for part in (letterboxed, half))
     u, v, d = (full_pixel[:3] / torch.tensor([full_pixel[2], full_pixel[2], 1.0])).tolist()
     assert (u, v) == pytest.approx((32 - 80 * 1 / 12, 16 + 80 * 1.0 / 12))  # by hand: left is +y, up is +z
     assert d == pytest.approx(12)
@@ -96,10 +96,10 @@ def test_projection_follows_the_frame(moments, framed: MultiCameraSet) -> None:
     assert half.extent[0].tolist() == [[32, 16], [24, 16]]
 
 
-def test_targets_are_in_the_ego_frame_with_unknown_velocities(framed: MultiCameraSet) -> None:
-    assert framed.labels.shape == (5, 1, 10)
-    assert framed.labels[0, 0, :7].tolist() == pytest.approx([10, 0.5, 0.8, 1.9, 4.5, 1.6, 0.3])
-    moved = framed.labels[1, 0]
+def test_targets_are_in_the_ego_frame_with_unknown_velocities(letterboxed: MultiCameraSet) -> None:
+    assert letterboxed.labels.shape == (5, 1, 10)
+    assert letterboxed.labels[0, 0, :7].tolist() == pytest.approx([10, 0.5, 0.8, 1.9, 4.5, 1.6, 0.3])
+    moved = letterboxed.labels[1, 0]
     cos, sin = math.cos(0.1), math.sin(0.1)
     assert moved[:2].tolist() == pytest.approx([8 * cos + 0.5 * sin, -8 * sin + 0.5 * cos], abs=1e-5)
     assert moved[6].item() == pytest.approx(0.2)
@@ -107,16 +107,16 @@ def test_targets_are_in_the_ego_frame_with_unknown_velocities(framed: MultiCamer
 
 
 def test_boxes_without_points_or_outside_are_no_targets(moments) -> None:
-    seen = frame_moments(moments, ("CAM_FRONT",), 32, 64, area=AREA, least_points=1)
+    seen = letterbox_samples(moments, ("CAM_FRONT",), 32, 64, area=AREA, least_points=1)
     assert (seen.labels[..., -1] >= 0).sum(1).tolist() == [0, 1, 1, 0, 1]
-    near = frame_moments(moments, ("CAM_FRONT",), 32, 64, area=(-5, -5, -5, 5, 5, 5), least_points=0)
+    near = letterbox_samples(moments, ("CAM_FRONT",), 32, 64, area=(-5, -5, -5, 5, 5, 5), least_points=0)
     assert not (near.labels[..., -1] >= 0).any()
 
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_images_in_memory_and_on_disk_are_the_same(moments, lazy: bool) -> None:
     held, read = (
-        frame_moments(moments, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=2, memory=memory)
+        letterbox_samples(moments, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=2, memory=memory)
         for memory in (True, not lazy)
     )
     index = torch.tensor([4, 1, 2])
@@ -124,8 +124,8 @@ def test_images_in_memory_and_on_disk_are_the_same(moments, lazy: bool) -> None:
         assert torch.equal(one, other)
 
 
-def test_a_mirrored_world_is_seen_in_mirrored_images(framed: MultiCameraSet) -> None:
-    views, targets = framed.images[torch.tensor([2, 2])], framed.labels[[2, 2]]
+def test_a_mirrored_world_is_seen_in_mirrored_images(letterboxed: MultiCameraSet) -> None:
+    views, targets = letterboxed.images[torch.tensor([2, 2])], letterboxed.labels[[2, 2]]
     made, moved = mirror(views, targets, torch.tensor([True, False]))
     assert torch.equal(made.images[1], views.images[1])
     assert torch.equal(moved[1], targets[1])
@@ -141,8 +141,8 @@ def test_a_mirrored_world_is_seen_in_mirrored_images(framed: MultiCameraSet) -> 
         assert (after[1] / after[2]).item() == pytest.approx((before[1] / before[2]).item(), abs=1e-4)
 
 
-def test_a_turned_frame_sees_the_same_pixels(framed: MultiCameraSet) -> None:
-    views, targets = framed.images[torch.tensor([2])], framed.labels[[2]]
+def test_a_turned_frame_sees_the_same_pixels(letterboxed: MultiCameraSet) -> None:
+    views, targets = letterboxed.images[torch.tensor([2])], letterboxed.labels[[2]]
     made, moved = turn(views, targets, torch.tensor([0.7]))
     before = views.project[0, -1, 0] @ torch.cat((targets[0, 0, :3], torch.ones(1)))
     after = made.project[0, -1, 0] @ torch.cat((moved[0, 0, :3], torch.ones(1)))
@@ -158,6 +158,6 @@ def test_a_turned_frame_sees_the_same_pixels(framed: MultiCameraSet) -> None:
 
 def test_no_camera_and_no_frame_are_refused(moments) -> None:
     with pytest.raises(RequestError, match="0 cameras"):
-        frame_moments(moments, (), 32, 64, area=AREA)
+        letterbox_samples(moments, (), 32, 64, area=AREA)
     with pytest.raises(RequestError, match="frame is 0"):
-        frame_moments(moments, ("CAM_FRONT",), 0, 64, area=AREA)
+        letterbox_samples(moments, ("CAM_FRONT",), 0, 64, area=AREA)

@@ -247,7 +247,7 @@ def test_the_files_can_be_read_back_with_their_images(toy: Path, tmp_path: Path)
     for image in content["images"]:
         (toy / image["file_name"]).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (W, H)).save(toy / image["file_name"])
-    read_back = read_coco(files["val"], toy, classes=CLASSES, flaws="fail")
+    read_back = read_coco(files["val"], toy, classes=CLASSES, on_invalid="fail")
     assert [record.key for record in read_back.records] == ["1", "2"]
     first = [row for row in content["annotations"] if row["image_id"] == 1]
     assert read_back.records[0].labels.tolist() == [row["category_id"] for row in first]

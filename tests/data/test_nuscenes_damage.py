@@ -28,7 +28,7 @@ from lightloom.data.nuscenes import (
     write_tables,
 )
 from lightloom.data.nuscenes.chains import endless
-from lightloom.metrics.nuscenes import truth_of
+from lightloom.metrics.nuscenes import ground_truth
 
 LENS = ((20.0, 0.0, 16.0), (0.0, 20.0, 12.0), (0.0, 0.0, 1.0))
 CAMERA = CameraSpec("CAM_FRONT", 32, 24, LENS, (1.7, 0.0, 1.5), (0.5, -0.5, 0.5, -0.5))
@@ -65,7 +65,7 @@ def read_all(root: Path) -> None:
     """Everything that is made of tables before images are opened."""
     tables = read_tables(root, "v")
     moments = read_moments(tables, ["one", "two"], sweeps=2)
-    reference = truth_of(moments)
+    reference = ground_truth(moments)
     for values in (reference.ego, *(moment.cameras[0].matrix for moment in moments)):
         assert np.isfinite(values).all()
     export_2d(root, "v", root / "out")

@@ -13,12 +13,13 @@ from torch import nn
 from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.explore import ExploreConfig, explore
+from lightloom.explore import Engine, ExploreConfig, explore
 from lightloom.nn import optical_layers
 
 pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="`distributed` is not installed")
 
 NOEMS = chips.preset("noems", chips.MeshChip).replace(block_size=4, gamma_std=0.01)
+QUIET = Engine(progress=False)
 SEARCH = ExploreConfig(
     axes=("chip.block_size=3,4", "chip.phase_noise_std=0,0.1", "system.schedule=weight,output"), specimens=3
 )
@@ -43,8 +44,8 @@ def scheduler() -> Iterator[str]:
 
 
 def test_a_running_cluster_gives_what_one_process_gives(network: nn.Module, images: ImageSet, scheduler: str) -> None:
-    alone = explore(network, NOEMS, images, SEARCH, progress=False)
-    spread = explore(network, NOEMS, images, SEARCH, scheduler=scheduler, progress=False)
+    alone = explore(network, NOEMS, images, SEARCH, engine=QUIET)
+    spread = explore(network, NOEMS, images, SEARCH, engine=Engine(scheduler=scheduler, progress=False))
     assert spread == alone
     assert len({tuple(point["accuracies"]) for point in alone["points"]}) > 2
 
@@ -72,9 +73,9 @@ def test_processes_give_what_one_process_gives_and_one_that_dies_takes_none_alon
     search = ExploreConfig(axes=("chip.block_size=3,5,4", "chip.phase_noise_std=0.1"), specimens=3)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
     fragile = Fragile(network)
-    alone = explore(fragile, NOEMS, images, search, progress=False)
+    alone = explore(fragile, NOEMS, images, search, engine=QUIET)
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        spread = explore(fragile, NOEMS, images, search, workers=2, folder=tmp_path, progress=False)
+        spread = explore(fragile, NOEMS, images, search, folder=tmp_path, engine=Engine(workers=2, progress=False))
     survivors = [point for point in alone["points"] if point["settings"]["chip.block_size"] != 5]
     assert [point["accuracies"] for point in spread["points"]] == [point["accuracies"] for point in survivors]
     assert [(row["label"], "died" in row["error"]) for row in spread["failed"]] == [
@@ -88,4 +89,4 @@ def test_a_scheduler_that_does_not_answer_is_named(
 ) -> None:
     monkeypatch.setattr("lightloom.explore.engine._PATIENCE", 0.5)
     with pytest.raises(RequestError, match=r"127\.0\.0\.1:9"):
-        explore(network, NOEMS, images, SEARCH, scheduler="tcp://127.0.0.1:9", progress=False)
+        explore(network, NOEMS, images, SEARCH, engine=Engine(scheduler="tcp://127.0.0.1:9", progress=False))

@@ -10,7 +10,7 @@ from torch import nn as torch_nn
 from lightloom import chips, nn
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.explore import scan, sensitivity
+from lightloom.explore import CustomScore, SensitivityConfig, scan, sensitivity
 
 CHIP = chips.preset("noems", chips.MeshChip).replace(block_size=4, weight_bits=3, phase_bias=0.0, gamma_std=0.01)
 SEEDS = range(2, 5)
@@ -60,7 +60,7 @@ def by_hand(net: torch_nn.Module, images: ImageSet, **rules: list[str]) -> tuple
 
 def test_each_layer_alone_is_a_conversion_of_that_layer(net: torch_nn.Module, images: ImageSet) -> None:
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    found = sensitivity(net, CHIP, images, specimens=3, seed=2, progress=False)
+    found = sensitivity(net, CHIP, images, SensitivityConfig(specimens=3, seed=2), progress=False)
     assert [row.name for row in found.rows] == ["conv", "twice", "head"]
     assert found.electronic == accuracy(net, images)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_each_layer_alone_is_a_conversion_of_that_layer(net: torch_nn.Module, im
 
 
 def test_shares_of_work_are_those_of_the_products(net: torch_nn.Module, images: ImageSet) -> None:
-    found = sensitivity(net, CHIP, images, specimens=1, progress=False)
+    found = sensitivity(net, CHIP, images, SensitivityConfig(specimens=1), progress=False)
     assert [row.share for row in found.rows] == pytest.approx([16 / 64, 32 / 64, 16 / 64])  # the second works twice
     assert sum(row.energy_share for row in found.rows) == pytest.approx(1)
 
@@ -89,7 +89,7 @@ def test_shares_of_work_are_those_of_the_products(net: torch_nn.Module, images: 
 def test_the_proposal_was_measured_and_is_the_shortest_of_the_worst(
     net: torch_nn.Module, images: ImageSet, budget: float
 ) -> None:
-    found = sensitivity(net, CHIP, images, specimens=3, seed=2, budget=budget, progress=False)
+    found = sensitivity(net, CHIP, images, SensitivityConfig(specimens=3, seed=2, budget=budget), progress=False)
     worst = [row.name for row in sorted(found.rows, key=lambda row: (row.drop, row.distance), reverse=True)]
     assert found.proposal == worst[: len(found.proposal)]
     assert found.proposed.drop <= budget
@@ -104,22 +104,20 @@ def test_the_proposal_was_measured_and_is_the_shortest_of_the_worst(
 
 def test_budgets_matter_here(net: torch_nn.Module, images: ImageSet) -> None:
     lengths = [
-        len(sensitivity(net, CHIP, images, specimens=3, seed=2, budget=budget, progress=False).proposal)
+        len(
+            sensitivity(
+                net, CHIP, images, SensitivityConfig(specimens=3, seed=2, budget=budget), progress=False
+            ).proposal
+        )
         for budget in (0.0, 1.0)
     ]
     assert lengths[0] > lengths[1] == 0
 
 
 def test_any_score_will_do(net: torch_nn.Module, images: ImageSet) -> None:
-    by_samples = sensitivity(net, CHIP, images, specimens=3, progress=False)
-    by_score = sensitivity(
-        net,
-        CHIP,
-        score=lambda model: accuracy(model, images),
-        sample=images.images[:1],
-        specimens=3,
-        progress=False,
-    )
+    by_samples = sensitivity(net, CHIP, images, SensitivityConfig(specimens=3), progress=False)
+    score = CustomScore(lambda model: accuracy(model, images), images.images[:1])
+    by_score = sensitivity(net, CHIP, score, SensitivityConfig(specimens=3), progress=False)
     assert [row.score for row in by_score.rows] == pytest.approx([row.score for row in by_samples.rows], abs=1e-9)
     assert by_score.proposed.score == pytest.approx(by_samples.proposed.score, abs=1e-9)
     assert by_score.measure == "score"
@@ -128,14 +126,13 @@ def test_any_score_will_do(net: torch_nn.Module, images: ImageSet) -> None:
 
 def test_a_layer_may_be_the_whole_network_and_some_may_be_left_out(net: torch_nn.Module, images: ImageSet) -> None:
     alone = torch_nn.Linear(4, 4)
-    found = sensitivity(
-        alone, CHIP, score=lambda model: -float(model(torch.eye(4)).norm()), sample=torch.ones(1, 4), progress=False
-    )
+    score = CustomScore(lambda model: -float(model(torch.eye(4)).norm()), torch.ones(1, 4))
+    found = sensitivity(alone, CHIP, score, progress=False)
     assert [row.name for row in found.rows] == [""]
-    left = sensitivity(net, CHIP, images, specimens=1, skip=["twice"], progress=False)
+    left = sensitivity(net, CHIP, images, SensitivityConfig(specimens=1, skip=("twice",)), progress=False)
     assert [row.name for row in left.rows] == ["conv", "head"]
     with pytest.raises(RequestError, match="nothing to scan"):
-        sensitivity(net, CHIP, images, skip=["*"], progress=False)
+        sensitivity(net, CHIP, images, SensitivityConfig(skip=("*",)), progress=False)
 
 
 def test_a_scan_that_was_stopped_goes_on(
@@ -153,29 +150,29 @@ def test_a_scan_that_was_stopped_goes_on(
 
     monkeypatch.setattr(scan, "accuracies", counted)
     with pytest.raises(KeyboardInterrupt):
-        sensitivity(net, CHIP, images, specimens=2, state=state, progress=False)
+        sensitivity(net, CHIP, images, SensitivityConfig(specimens=2), state=state, progress=False)
     first = json.loads(state.read_text())
-    resumed = sensitivity(net, CHIP, images, specimens=2, state=state, progress=False)
+    resumed = sensitivity(net, CHIP, images, SensitivityConfig(specimens=2), state=state, progress=False)
     done = calls[0]
     monkeypatch.undo()
-    fresh = sensitivity(net, CHIP, images, specimens=2, progress=False)
+    fresh = sensitivity(net, CHIP, images, SensitivityConfig(specimens=2), progress=False)
     assert resumed == fresh
     assert first.items() <= json.loads(state.read_text()).items()
     monkeypatch.setattr(scan, "accuracies", counted)
-    assert sensitivity(net, CHIP, images, specimens=2, state=state, progress=False) == fresh
+    assert sensitivity(net, CHIP, images, SensitivityConfig(specimens=2), state=state, progress=False) == fresh
     assert calls[0] == done
 
 
 def test_bias_is_calibrated_away_unless_it_is_asked_for(net: torch_nn.Module, images: ImageSet) -> None:
     biased = CHIP.replace(phase_bias=6.0)
-    calm = sensitivity(net, biased, images, specimens=2, progress=False)
-    wild = sensitivity(net, biased, images, specimens=2, calibrated=False, progress=False)
-    assert calm.whole == sensitivity(net, CHIP, images, specimens=2, progress=False).whole
+    calm = sensitivity(net, biased, images, SensitivityConfig(specimens=2), progress=False)
+    wild = sensitivity(net, biased, images, SensitivityConfig(specimens=2, calibrated=False), progress=False)
+    assert calm.whole == sensitivity(net, CHIP, images, SensitivityConfig(specimens=2), progress=False).whole
     assert wild.whole.drop > calm.whole.drop
 
 
 def test_the_table_reads_and_the_json_is_plain(net: torch_nn.Module, images: ImageSet) -> None:
-    found = sensitivity(net, CHIP, images, specimens=2, budget=0.0, progress=False)
+    found = sensitivity(net, CHIP, images, SensitivityConfig(specimens=2, budget=0.0), progress=False)
     lines = str(found).splitlines()
     assert len(lines) == 1 + 3 + 2
     assert sum(line.endswith("electronic") for line in lines) == len(found.proposal)
@@ -187,6 +184,6 @@ def test_the_table_reads_and_the_json_is_plain(net: torch_nn.Module, images: Ima
 @pytest.mark.parametrize("wrong", [{"budget": -0.1}, {"specimens": 0}])
 def test_numbers_out_of_range_are_refused(net: torch_nn.Module, images: ImageSet, wrong: dict[str, float]) -> None:
     with pytest.raises(RequestError, match=next(iter(wrong))):
-        sensitivity(net, CHIP, images, **wrong)  # type: ignore[arg-type]
+        sensitivity(net, CHIP, images, SensitivityConfig.parse(wrong))
     with pytest.raises(RequestError, match="samples"):
-        sensitivity(net, CHIP)
+        sensitivity(net, CHIP, None)  # type: ignore[arg-type]

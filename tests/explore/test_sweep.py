@@ -17,10 +17,11 @@ from torch import nn as torch_nn
 from lightloom import chips, cost, nn
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data import ImageSet
-from lightloom.explore import ExploreConfig, as_text, check, explore, table, write
+from lightloom.explore import Engine, ExploreConfig, as_text, check, explore, table, write
 
 NOEMS = chips.preset("noems", chips.MeshChip).replace(block_size=4, phase_bias=0.0, gamma_std=0.01)
 AXES = ("chip=noems,elight", "chip.block_size=4", "chip.gamma_std=0,0.02", "system.schedule=weight,output")
+QUIET = Engine(progress=False)
 SEARCH = ExploreConfig(axes=AXES, specimens=3)
 
 
@@ -36,7 +37,7 @@ def by_hand(model: torch_nn.Module, chip: chips.Chip, images: ImageSet, seeds: r
 
 def test_a_point_is_what_conversion_and_cost_give_by_hand(network: torch_nn.Module, images: ImageSet) -> None:
     search = ExploreConfig(specimens=5, seed=3, threshold=0.8)
-    result = explore(network, NOEMS, images, search, progress=False)
+    result = explore(network, NOEMS, images, search, engine=QUIET)
     (point,) = result["points"]
     expected = by_hand(network, NOEMS, images, range(3, 8))
     assert point["accuracies"] == pytest.approx(expected, abs=1e-9)
@@ -45,7 +46,7 @@ def test_a_point_is_what_conversion_and_cost_give_by_hand(network: torch_nn.Modu
     assert point["std"] == pytest.approx(np.std(expected, ddof=1))
     assert point["low"] == pytest.approx(np.percentile(expected, 5))
     assert point["yield"] == np.mean([value >= 0.8 - 1e-9 for value in expected])
-    bill = cost.account(nn.convert(network, NOEMS).model, images.images[:1])
+    bill = cost.estimate(nn.convert(network, NOEMS).model, images.images[:1])
     assert point["energy_j"] == pytest.approx(bill.total.energy_j)
     assert point["latency_s"] == pytest.approx(bill.total.latency_s)
     assert (point["throughput_per_s"], point["area_m2"]) == pytest.approx((bill.throughput_per_s, bill.area_m2))
@@ -54,7 +55,7 @@ def test_a_point_is_what_conversion_and_cost_give_by_hand(network: torch_nn.Modu
 
 
 def test_the_threshold_is_one_point_below_the_electronic_network(network: torch_nn.Module, images: ImageSet) -> None:
-    result = explore(network, chips.preset("ideal"), images, ExploreConfig(specimens=1), progress=False)
+    result = explore(network, chips.preset("ideal"), images, ExploreConfig(specimens=1), engine=QUIET)
     with torch.no_grad():
         electronic = float((network(images.images).argmax(1) == images.labels).double().mean())
     assert 0.5 < electronic < 1
@@ -65,17 +66,17 @@ def test_the_threshold_is_one_point_below_the_electronic_network(network: torch_
 
 
 def test_another_boundary_is_that_of_the_cost(network: torch_nn.Module, images: ImageSet) -> None:
-    bill = cost.account(nn.convert(network, NOEMS).model, images.images[:1])
+    bill = cost.estimate(nn.convert(network, NOEMS).model, images.images[:1])
     named = {boundary.name: boundary.energy_j for boundary in bill.boundaries}
     for name, joules in named.items():
-        result = explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary=name), progress=False)
+        result = explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary=name), engine=QUIET)
         assert (result["boundary"], result["points"][0]["energy_j"]) == (name, pytest.approx(joules))
     with pytest.raises(RequestError, match="optics only"):
-        explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary="optic only"), progress=False)
+        explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary="optic only"), engine=QUIET)
 
 
 def test_two_technologies_and_two_schedules(network: torch_nn.Module, images: ImageSet, tmp_path: Path) -> None:
-    result = explore(network, NOEMS, images, SEARCH, folder=tmp_path, source="a test", progress=False)
+    result = explore(network, NOEMS, images, SEARCH, folder=tmp_path, source="a test", engine=QUIET)
     assert [(p["chip"], p["settings"].get("chip.gamma_std")) for p in result["points"]] == [
         ("noems", 0.0),
         ("noems", 0.0),
@@ -132,7 +133,7 @@ def test_a_sweep_goes_on_where_it_was_and_does_only_what_is_missing(
 def test_a_broken_file_is_said_and_measured_again(
     network: torch_nn.Module, images: ImageSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = explore(network, NOEMS, images, SEARCH, folder=tmp_path, progress=False)
+    before = explore(network, NOEMS, images, SEARCH, folder=tmp_path, engine=QUIET)
     cut, changed, foreign, *_ = sorted((tmp_path / "points").glob("*.json"))
     cut.write_text(cut.read_text()[:-40])
     changed.write_text(json.dumps({**json.loads(changed.read_text()), "accuracies": [0.123] * 3}))
@@ -143,7 +144,7 @@ def test_a_broken_file_is_said_and_measured_again(
     for path in (cut, changed, foreign):
         assert any(path.name in note for note in after["notes"])
     assert "measured again" in said
-    assert explore(network, NOEMS, images, SEARCH, folder=tmp_path, progress=False)["notes"] == before["notes"]
+    assert explore(network, NOEMS, images, SEARCH, folder=tmp_path, engine=QUIET)["notes"] == before["notes"]
 
 
 def test_a_failing_point_is_named_and_the_others_go_on(
@@ -160,25 +161,25 @@ def test_a_failing_point_is_named_and_the_others_go_on(
 
     monkeypatch.setattr(room, "convert", failing)
     search = ExploreConfig(axes=("chip.block_size=2,4",), specimens=1)
-    result = explore(network, NOEMS, images, search, folder=tmp_path, progress=False)
+    result = explore(network, NOEMS, images, search, folder=tmp_path, engine=QUIET)
     assert [point["settings"]["chip.block_size"] for point in result["points"]] == [2]
     assert [(row["label"], row["error"]) for row in result["failed"]] == [
         ("block size 4", "MemoryError: no room for this one")
     ]
     check(result)
     assert "no room for this one" in table.as_csv(result).splitlines()[-1]
-    alone = explore(network, NOEMS, images, ExploreConfig(axes=("chip.block_size=4",)), folder=tmp_path, progress=False)
+    alone = explore(network, NOEMS, images, ExploreConfig(axes=("chip.block_size=4",)), folder=tmp_path, engine=QUIET)
     with pytest.raises(WorkError, match="no room"):
         check(alone)
     write(tmp_path, alone)
     monkeypatch.undo()
-    assert not explore(network, NOEMS, images, search, folder=tmp_path, progress=False)["failed"]
+    assert not explore(network, NOEMS, images, search, folder=tmp_path, engine=QUIET)["failed"]
 
 
 def test_several_networks_share_one_bar(network: torch_nn.Module, images: ImageSet) -> None:
     torch.manual_seed(5)
     poor = torch_nn.Sequential(torch_nn.Flatten(), torch_nn.Linear(4, 4))
-    result = explore({"poor": poor, "good": network}, NOEMS, images, ExploreConfig(specimens=1), progress=False)
+    result = explore({"poor": poor, "good": network}, NOEMS, images, ExploreConfig(specimens=1), engine=QUIET)
     assert result["axes"] == ["network"]
     assert result["electronic"] == result["networks"]["good"] > result["networks"]["poor"]
     assert [point["label"] for point in result["points"]] == ["poor", "good"]
@@ -186,11 +187,11 @@ def test_several_networks_share_one_bar(network: torch_nn.Module, images: ImageS
 
 def test_noise_is_the_same_whatever_was_measured_before(network: torch_nn.Module, images: ImageSet) -> None:
     noisy = ExploreConfig(axes=("chip.phase_noise_std=0.3,0.2",), specimens=2)
-    both = explore(network, NOEMS, images, noisy, progress=False)["points"]
+    both = explore(network, NOEMS, images, noisy, engine=QUIET)["points"]
     torch.manual_seed(99)
     state = torch.get_rng_state()
     alone = explore(
-        network, NOEMS, images, ExploreConfig(axes=("chip.phase_noise_std=0.2",), specimens=2), progress=False
+        network, NOEMS, images, ExploreConfig(axes=("chip.phase_noise_std=0.2",), specimens=2), engine=QUIET
     )
     assert alone["points"][0]["accuracies"] == both[1]["accuracies"]
     assert torch.equal(torch.get_rng_state(), state)
@@ -210,7 +211,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs(
     refused("specimens", specimens=0)
     refused("no network", model={})
     with pytest.raises(RequestError, match="not both"):
-        explore(network, NOEMS, images, workers=2, scheduler="tcp://127.0.0.1:1")
+        explore(network, NOEMS, images, engine=Engine(workers=2, scheduler="tcp://127.0.0.1:1"))
 
 
 SCRIPT = """
@@ -220,7 +221,7 @@ import torch
 from conftest import labelled_images, small_network
 from pathlib import Path
 from lightloom import chips
-from lightloom.explore import ExploreConfig, explore, point
+from lightloom.explore import Engine, ExploreConfig, explore, point
 own = point.accuracies
 def slow(*args, **kwargs):
     time.sleep(0.2)
@@ -228,7 +229,7 @@ def slow(*args, **kwargs):
 point.accuracies = slow
 chip = chips.preset("noems").replace(block_size=4, phase_bias=0.0, gamma_std=0.01)
 explore(small_network(), chip, labelled_images(80), ExploreConfig(axes=("chip.block_size=2,3,4,5,6,7,8",), specimens=2),
-        folder=Path(sys.argv[1]), progress=False)
+        folder=Path(sys.argv[1]), engine=Engine(progress=False))
 """
 
 
@@ -245,7 +246,7 @@ def test_a_killed_sweep_loses_nothing(network: torch_nn.Module, images: ImageSet
     kept = {path.name: path.stat().st_mtime_ns for path in points.glob("*.json")}
     assert 2 <= len(kept) < 7
     search = ExploreConfig(axes=("chip.block_size=2,3,4,5,6,7,8",), specimens=2)
-    resumed = explore(network, NOEMS, images, search, folder=tmp_path, progress=False)
+    resumed = explore(network, NOEMS, images, search, folder=tmp_path, engine=QUIET)
     assert not resumed["notes"]
     assert {name: (points / name).stat().st_mtime_ns for name in kept} == kept
-    assert resumed == explore(network, NOEMS, images, search, progress=False)
+    assert resumed == explore(network, NOEMS, images, search, engine=QUIET)

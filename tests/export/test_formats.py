@@ -19,7 +19,7 @@ def model_on(chip: chips.Chip) -> torch.nn.Module:
 def test_every_format_says_what_it_wrote(tmp_path: Path) -> None:
     told = export.export(model_on(MESH), tmp_path / "out", ["folder", "onnx", "netlist", "phases"], torch.randn(2, 6))
     assert {name: Path(one["path"]).name for name, one in told.items()} == {
-        name: export.FORMATS[name] for name in ("folder", "onnx", "netlist", "phases")
+        name: export.known_formats()[name] for name in ("folder", "onnx", "netlist", "phases")
     }
     for one in told.values():
         path = Path(one["path"])
@@ -31,7 +31,7 @@ def test_every_format_says_what_it_wrote(tmp_path: Path) -> None:
     assert again["netlist"]["files"] == 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         MARK,
-        *(export.FORMATS[name] for name in ("folder", "onnx", "netlist", "phases")),
+        *(export.known_formats()[name] for name in ("folder", "onnx", "netlist", "phases")),
     }
 
 
@@ -57,3 +57,24 @@ def test_what_does_not_fit_is_said(tmp_path: Path, formats: list[str], chip: chi
     with pytest.raises(RequestError, match=told):
         export.export(model_on(chip), tmp_path, formats)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("chip", [MESH, chips.preset("elight")], ids=["mesh", "pcm"])
+def test_settings_of_any_technology_are_plain_tensors(tmp_path: Path, chip: chips.Chip) -> None:
+    model = model_on(chip)
+    nn.install(model, 5)
+    counted = export.export(model, tmp_path, ["settings"])
+    assert counted["settings"]["layers"] == 2
+    tensors = export.read_settings(tmp_path / "settings")
+    for name, layer in nn.optical_layers(model).items():
+        torch.testing.assert_close(tensors[f"{name}.realised.weight"], layer.core.weight().detach(), rtol=0, atol=0)
+        for setting, tensor in layer.core.state().items():
+            assert torch.equal(tensors[f"{name}.commanded.{setting}"], tensor)
+
+
+def test_an_electronic_twin_has_no_settings(tmp_path: Path) -> None:
+    model = model_on(MESH)
+    nn.switch(model, "weight")
+    with pytest.raises(RequestError, match=r'electronic twin .* `nn.switch\(model, "usv"\)`'):
+        export.write_settings(model, tmp_path / "settings")
+    assert not (tmp_path / "settings").exists()

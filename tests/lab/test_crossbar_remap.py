@@ -8,7 +8,18 @@ from torch import Tensor, nn
 
 from lightloom import chips
 from lightloom.chips import PCMChip
-from lightloom.lab.crossbar import Remapped, Surveyed, age, crossbars, remap, store, survey, wear_rates
+from lightloom.common.errors import RequestError
+from lightloom.lab.crossbar import (
+    InstrumentedCrossbar,
+    Remapped,
+    Surveyed,
+    age,
+    instruments_for,
+    remap,
+    store,
+    survey,
+    wear_rates,
+)
 from lightloom.lab.crossbar.remap import choose, look_up
 from lightloom.nn import PCMCore, convert, cores, install
 from lightloom.physics import pcm
@@ -215,7 +226,7 @@ def test_a_network_on_stuck_cells_works_again_after_survey_and_remapping(
         core.chip = chip  # trained as if every cell were as designed
     install(model, chip.specimen(1))
     broken = accuracy(model, x, y)
-    for bench in crossbars(model, readout_std=0.005).values():
+    for bench in instruments_for(model, InstrumentedCrossbar, readout_std=0.005):
         surveyed = survey(bench.instrument)
         wanted = bench.core.ideal_weight()
         found = bench.remap(surveyed)
@@ -244,7 +255,7 @@ def test_use_wears_a_chip_and_its_network_is_moved_onto_what_is_left(
     assert 0 < aged.dead == int(stuck.sum()) < 0.2 * len(stuck)
     assert aged.first_failure < inferences
     worn = accuracy(model, x, y)
-    for bench in crossbars(model).values():
+    for bench in instruments_for(model, InstrumentedCrossbar):
         bench.store(bench.remap(survey(bench.instrument)))
     assert worn < healthy - 0.1
     assert accuracy(model, x, y) > worn + 0.1
@@ -261,5 +272,5 @@ def test_writes_of_a_survey_wear_as_well(trained: tuple[nn.Module, Tensor, Tenso
 
 
 def test_a_model_without_crossbars_is_refused() -> None:
-    with pytest.raises(ValueError, match="no layer on crossbars"):
-        crossbars(nn.Linear(2, 2))
+    with pytest.raises(RequestError, match="nothing to put on the bench"):
+        instruments_for(nn.Linear(2, 2), InstrumentedCrossbar)

@@ -10,7 +10,7 @@ from lightloom.data.nuscenes import CLASSES
 from lightloom.data.nuscenes.boxes import Boxes3D
 from lightloom.data.nuscenes.frames import Moment
 from lightloom.data.nuscenes.geometry import Pose, rotation_matrix
-from lightloom.metrics.nuscenes import evaluate, found_of, truth_of
+from lightloom.metrics.nuscenes import evaluate, global_results, ground_truth
 
 EGO = Pose(rotation_matrix([0.9, 0.02, -0.01, -0.4]), np.array([600.0, 1600.0, 1.0]))
 
@@ -38,7 +38,7 @@ def moment(token: str, count: int, racks: int = 0) -> Moment:
 
 def test_moments_become_flat_arrays() -> None:
     moments = (moment("a", 3), moment("b", 0, racks=2), moment("c", 12))
-    truth, ego, racks, tokens = truth_of(moments)
+    truth, ego, racks, tokens = ground_truth(moments)
     assert tokens == ("a", "b", "c") and truth.sample.tolist() == [0] * 3 + [2] * 12
     assert racks.sample.tolist() == [1, 1] and racks.rotations.shape == (2, 4)
     np.testing.assert_array_equal(ego, np.tile(EGO.translation, (3, 1)))
@@ -47,7 +47,7 @@ def test_moments_become_flat_arrays() -> None:
 
 
 def test_no_moments_at_all() -> None:
-    reference = truth_of(())
+    reference = ground_truth(())
     assert len(reference.truth) == 0 and reference.ego.shape == (0, 3) and reference.racks.sizes.shape == (0, 3)
 
 
@@ -56,23 +56,23 @@ def test_boxes_found_in_ego_frames_are_found() -> None:
     seen = [own.boxes.to_frame(own.ego) for own in moments]
     rows = [np.column_stack([own.centers, own.sizes, own.yaws, own.velocities]) for own in seen]
     labels = [own.boxes.labels for own in moments]
-    found = found_of(moments, rows, [np.linspace(1, 0.5, len(own)) for own in labels], labels)
-    truth, ego, racks, _ = truth_of(moments)
+    found = global_results(moments, rows, [np.linspace(1, 0.5, len(own)) for own in labels], labels)
+    truth, ego, racks, _ = ground_truth(moments)
     np.testing.assert_allclose(found.centers, truth.centers, atol=1e-9)
     # a vehicle that is not level sees headings and speeds a little differently than a map does
     np.testing.assert_allclose(np.exp(1j * found.yaws), np.exp(1j * truth.yaws), atol=0.01)
     np.testing.assert_allclose(found.velocities, truth.velocities, atol=0.01)
     assert (found.attributes[truth.labels == CLASSES.index("barrier")] == "").all()
-    figures = evaluate(truth, found, ego, racks)
-    assert figures.mAP == pytest.approx(1) and figures.mATE == pytest.approx(0, abs=1e-9)
-    assert figures.mAOE < 0.01 and figures.mAVE < 0.01
+    metrics = evaluate(truth, found, ego, racks)
+    assert metrics.mAP == pytest.approx(1) and metrics.mATE == pytest.approx(0, abs=1e-9)
+    assert metrics.mAOE < 0.01 and metrics.mAVE < 0.01
 
 
 def test_a_level_turn_is_exact() -> None:
     turned = Pose(rotation_matrix([np.cos(0.35), 0, 0, np.sin(0.35)]), np.array([10.0, -5.0, 2.0]))
     own = dataclasses.replace(moment("a", 0), ego=turned)
     box = np.array([[1.0, 0.0, 0.5, 2.0, 4.0, 1.5, 0.2, 3.0, 0.0]])
-    found = found_of((own,), [box], [np.array([0.4])], [np.array([0])], [np.array(["vehicle.stopped"])])
+    found = global_results((own,), [box], [np.array([0.4])], [np.array([0])], [np.array(["vehicle.stopped"])])
     expected = (10 + np.cos(0.7), -5 + np.sin(0.7), 2.5)
     np.testing.assert_allclose(found.centers, [expected], atol=1e-12)
     assert found.yaws == pytest.approx(0.9)
@@ -83,4 +83,4 @@ def test_a_level_turn_is_exact() -> None:
 def test_as_many_lists_as_moments() -> None:
     empty: list[Any] = [np.empty((0, 9))]
     with pytest.raises(ValueError, match=r"shorter|longer"):
-        found_of((moment("a", 0), moment("b", 0)), empty, [np.empty(0)], [np.empty(0, dtype=int)])
+        global_results((moment("a", 0), moment("b", 0)), empty, [np.empty(0)], [np.empty(0, dtype=int)])

@@ -1,4 +1,4 @@
-"""The same figures as the official devkit: those it once gave (golden.json), and those it gives now where it is."""
+"""The same metrics as the official devkit: those it once gave (golden.json), and those it gives now where it is."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ from lightloom.data.nuscenes import CLASSES
 from lightloom.data.nuscenes.frames import read_moments
 from lightloom.data.nuscenes.tables import read_tables
 from lightloom.data.nuscenes.write import BoxSpec, CameraSpec, FrameSpec, SceneSpec, write_tables
-from lightloom.metrics.nuscenes import FIGURES, Figures, evaluate, read_results, truth_of, write_results
+from lightloom.metrics.nuscenes import METRICS, NuScenesMetrics, evaluate, ground_truth, read_results, write_results
 
 CLOSE = 1e-9
 NAMES = ("mixed", "six classes", "ties", "scarce", "perfect")
 
 
-def assert_same(ours: Figures, theirs: dict[str, Any]) -> None:
-    for name in FIGURES:
+def assert_same(ours: NuScenesMetrics, theirs: dict[str, Any]) -> None:
+    for name in METRICS:
         assert ours.means[name] == pytest.approx(theirs[name], abs=CLOSE), name
     assert theirs["precisions"].keys() == ours.precisions.keys() == set(CLASSES)
     for name, values in theirs["precisions"].items():
@@ -31,19 +31,19 @@ def assert_same(ours: Figures, theirs: dict[str, Any]) -> None:
         np.testing.assert_allclose(ours.curves[name][float(at)], values, rtol=0, atol=CLOSE)
 
 
-def figures(given: Any) -> Figures:
+def metrics(given: Any) -> NuScenesMetrics:
     return evaluate(given.truth, given.found, given.ego, given.racks)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_are_those_the_devkit_gave(name: str, sets: Any, golden: dict[str, Any]) -> None:
-    assert_same(figures(sets.synthetic()[name]), golden[name])
+    assert_same(metrics(sets.synthetic()[name]), golden[name])
 
 
 def test_figures_of_real_frames_are_those_the_devkit_gave(sets: Any, golden: dict[str, Any], real_data: Path) -> None:
     given = sets.mini_val(real_data)
     assert len(given.tokens) == 81 and len(given.racks.sample) == 54
-    assert_same(figures(given), golden["mini_val"])
+    assert_same(metrics(given), golden["mini_val"])
 
 
 def test_every_set_was_judged(sets: Any, golden: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def test_every_set_was_judged(sets: Any, golden: dict[str, Any]) -> None:
 def test_figures_and_curves_are_those_the_devkit_gives(name: str, sets: Any, judge: Any, tmp_path: Path) -> None:
     given = sets.synthetic()[name]
     (tmp_path / "boxes.json").write_text(json.dumps(sets.as_numbers(given)))
-    assert_same(figures(given), judge("boxes", tmp_path / "boxes.json"))
+    assert_same(metrics(given), judge("boxes", tmp_path / "boxes.json"))
 
 
 def test_figures_and_curves_of_real_frames_are_those_the_devkit_gives(
@@ -62,7 +62,7 @@ def test_figures_and_curves_of_real_frames_are_those_the_devkit_gives(
 ) -> None:
     given = sets.mini_val(real_data)
     (tmp_path / "boxes.json").write_text(json.dumps(sets.as_numbers(given)))
-    assert_same(figures(given), judge("boxes", tmp_path / "boxes.json"))
+    assert_same(metrics(given), judge("boxes", tmp_path / "boxes.json"))
 
 
 CATEGORIES = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle", "barrier", "traffic_cone", "animal")
@@ -114,7 +114,7 @@ def drive(number: int) -> SceneSpec:
 
 def test_a_whole_set_is_judged_as_the_devkit_judges_it(sets: Any, judge: Any, tmp_path: Path) -> None:
     root = write_tables([drive(number) for number in range(3)], tmp_path, "v1.0-drives", {"x": ["drive 0", "drive 2"]})
-    reference = truth_of(read_moments(read_tables(root, "v1.0-drives"), ["drive 0", "drive 2"]))
+    reference = ground_truth(read_moments(read_tables(root, "v1.0-drives"), ["drive 0", "drive 2"]))
     assert np.isnan(reference.truth.velocities).any() and (reference.truth.points == 0).any()
     found = sets.perturbed(reference.truth, np.random.RandomState(9))
     write_results(tmp_path / "results.json", found, reference.tokens)

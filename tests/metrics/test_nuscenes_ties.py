@@ -1,4 +1,4 @@
-"""Boxes of equal scores: which goes first decides figures, and it is the order of the results file, reversed."""
+"""Boxes of equal scores: which goes first decides metrics, and it is the order of the results file, reversed."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightloom.metrics.nuscenes import FIGURES, Results, Truth, evaluate, read_results, write_results
+from lightloom.metrics.nuscenes import METRICS, Results, Truth, evaluate, read_results, write_results
 
 ORDERS = ("listed", "shuffled", "reversed", "samples shuffled")
 
@@ -97,7 +97,7 @@ def test_what_was_written_and_read_has_the_same_figures(sets: Any, order: str, s
     read = read_results(tmp_path / "results.json", given.tokens)
     ours, again = (evaluate(given.truth, each, given.ego, given.racks) for each in (found, read))
     assert ours.precisions == again.precisions
-    for name in FIGURES:
+    for name in METRICS:
         assert again.means[name] == pytest.approx(ours.means[name], abs=1e-12)
 
 
@@ -114,5 +114,5 @@ def test_ties_are_those_of_the_devkit_to_the_last_digit(sets: Any, judge: Any, o
         for key, values in theirs["curves"].items():
             name, distance = key.split(":")
             assert ours.curves[name][float(distance)].tolist() == values, key
-        for name in FIGURES:
+        for name in METRICS:
             assert ours.means[name] == pytest.approx(theirs[name], abs=1e-15), name

@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from lightloom import chips, cost
 from lightloom import nn as optical
 from lightloom.common.errors import RequestError
-from lightloom.nn import MeshCore, OpticalLinear, PCMCore, Population, convert, install, optical_layers, plan, switch
+from lightloom.nn import (
+    MeshCore,
+    OpticalLinear,
+    PCMCore,
+    SpecimenEnsemble,
+    convert,
+    install,
+    optical_layers,
+    plan,
+    switch,
+)
 
 MESH = chips.preset("l2ight").replace(block_size=4)
 PCM = chips.preset("elight", chips.PCMChip).replace(block_size=4)
@@ -67,11 +77,11 @@ def test_chips_go_by_name() -> None:
         assert all(layer.chip == chips.preset("l2ight") for layer in optical_layers(made).values())
     placed = plan(network(), "noems", places={"0": "elight", "2": "electronics"}).layers
     assert [layer.chip.name if layer.chip else "" for layer in placed] == ["elight", ""]
-    assert cost.account(network(), torch.zeros(1, 6), chip="noems").layers
+    assert cost.estimate(network(), torch.zeros(1, 6), chip="noems").layers
     for call in (
         lambda: convert(network(), "l2igt"),
         lambda: convert(network(), "noems", places={"0": "l2igt"}),
-        lambda: cost.account(network(), torch.zeros(1, 6), chip="l2igt"),
+        lambda: cost.estimate(network(), torch.zeros(1, 6), chip="l2igt"),
     ):
         with pytest.raises(RequestError, match="Did you mean `l2ight`"):
             call()
@@ -85,7 +95,7 @@ def test_what_has_no_tensor_cores_is_told_what_it_is_for(wrong: Any) -> None:
         lambda: OpticalLinear(4, 4, chip=wrong),
         lambda: MeshCore(wrong, 4, 4),
         lambda: PCMCore(wrong, 4, 4),
-        lambda: cost.account(network(), torch.zeros(1, 6), chip=wrong),
+        lambda: cost.estimate(network(), torch.zeros(1, 6), chip=wrong),
     ):
         with pytest.raises(RequestError) as error:
             call()
@@ -106,7 +116,7 @@ def test_what_is_no_seed_makes_no_specimen(seed: Any) -> None:
         with pytest.raises(RequestError, match="`seed` is"):
             chip.specimen(seed)
     with pytest.raises(RequestError, match="seed"):
-        Population(convert(network(), MESH).model, [seed])
+        SpecimenEnsemble(convert(network(), MESH).model, [seed])
     if seed is not None:
         with pytest.raises(RequestError, match="specimen"):
             install(convert(network(), MESH).model, seed)
@@ -123,8 +133,8 @@ def test_any_kind_of_integer_is_a_seed() -> None:
         lambda model: install(model, 0),
         lambda model: install(model, None),
         lambda model: switch(model, "weight"),
-        lambda model: Population(model, [0]),
-        lambda model: cost.account(model, torch.zeros(1, 6)),
+        lambda model: SpecimenEnsemble(model, [0]),
+        lambda model: cost.estimate(model, torch.zeros(1, 6)),
     ],
 )
 def test_a_model_without_optical_layers_has_nothing_to_install(call: Any) -> None:

@@ -97,10 +97,10 @@ def test_what_comes_out(config: Detector3DConfig) -> None:
     assert output.class_logits.shape == (2, 2, 12, 3) and output.codes.shape == (2, 2, 12, 10)
     (first, second) = detector.detect(output)
     assert first.boxes.shape == (20, 9) and first.scores.shape == second.labels.shape == (20,)
-    assert all(hasattr(detector, name) for name in detector.later_parts)
+    assert all(hasattr(detector, name) for name in detector.head_modules)
     whole = sum(p.numel() for p in detector.parameters())
     assert whole == sum(
-        p.numel() for name in ("backbone", *detector.later_parts) for p in getattr(detector, name).parameters()
+        p.numel() for name in ("backbone", *detector.head_modules) for p in getattr(detector, name).parameters()
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.bench.kernels import ask_for_kernels
-from lightloom.chips import MeshChip, preset
+from lightloom.chips import Chip, preset
 from lightloom.nn import OpticalConv2d, OpticalLayer, OpticalLinear
 from lightloom.physics import compiled
 
@@ -37,7 +37,7 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
     """
     torch.manual_seed(seed)
     note = ask_for_kernels()
-    hardware = preset(chip, MeshChip)
+    hardware = preset(chip)
     results: dict[str, Any] = {}
     for name, plain, shape, turns in (
         ("linear", nn.Linear(512, 512), (128, 512), 40),
@@ -56,13 +56,13 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
     }
 
 
-def _optical(plain: nn.Linear | nn.Conv2d, chip: MeshChip) -> OpticalLayer:
+def _optical(plain: nn.Linear | nn.Conv2d, chip: Chip) -> OpticalLayer:
     if isinstance(plain, nn.Linear):
-        made: OpticalLayer = OpticalLinear.from_electronic(plain, chip)
+        optical: OpticalLayer = OpticalLinear.from_electronic(plain, chip)
     else:
-        made = OpticalConv2d.from_electronic(plain, chip)
-    made.core.install(chip.specimen(0))
-    return made
+        optical = OpticalConv2d.from_electronic(plain, chip)
+    optical.core.install(chip.specimen(0))
+    return optical
 
 
 def _compare(name: str, plain: nn.Module, optical: OpticalLayer, x: Tensor, timing: Timing) -> dict[str, float]:
@@ -102,8 +102,8 @@ def _ratio(optical: Callable[[], None], plain: Callable[[], None], timing: Timin
 def _round(optical: Callable[[], None], plain: Callable[[], None], turns: int) -> float:
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(turns):
-        for work, kept in zip((optical, plain), times, strict=True):
+        for work, seconds in zip((optical, plain), times, strict=True):
             started = time.perf_counter()
             work()
-            kept.append(time.perf_counter() - started)
+            seconds.append(time.perf_counter() - started)
     return statistics.median(times[0]) / statistics.median(times[1])

@@ -24,7 +24,7 @@ _ABSORBERS: dict[str, Callable[[], nn.Module]] = {
     "exact": partial(SaturableAbsorber, _DEPTH, gradient="exact"),
     "propagated": partial(SaturableAbsorber, _DEPTH, form="propagated", gradient="exact"),
 }
-_BRIGHTNESS = {"mlp": 1.0, "cnn": 5.0}  # as published for this depth
+_INPUT_SCALE = {"mlp": 1.0, "cnn": 5.0}  # as published for this depth
 _TURNS = {"mlp": 25, "cnn": 4}  # a step of the one takes some 3 ms, of the other 20 times as long
 
 
@@ -60,7 +60,7 @@ def _step(name: str, seed: int, activation: Callable[[], nn.Module]) -> Callable
     """One training step of `optical-mlp` or `optical-cnn`, its weights and its batch drawn from the seed."""
     torch.manual_seed(seed)
     net = build(
-        f"optical-{name}", shape=_SHAPE, classes=_CLASSES, activation=activation, brightness=_BRIGHTNESS[name]
+        f"optical-{name}", shape=_SHAPE, classes=_CLASSES, activation=activation, input_scale=_INPUT_SCALE[name]
     ).train()
     images, labels = torch.rand(_BATCH, *_SHAPE), torch.randint(_CLASSES, (_BATCH,))
     optimiser = torch.optim.Adam(net.parameters(), lr=_LEARNING_RATE)
@@ -81,14 +81,14 @@ def _ratios(
     everything = {**steps, "plain": plain}
     for work in everything.values():
         work()
-    found: list[dict[str, float]] = []
+    by_round: list[dict[str, float]] = []
     for _ in range(rounds):
         # every other turn goes backwards: a step finds the caches as the step before left them
         orders = [list(everything)[:: (-1) ** turn] for turn in range(turns)]
         times = [{name: _clock(everything[name]) for name in order} for order in orders]
-        found.append({name: statistics.median(turn[name] for turn in times) for name in everything})
-    ratios = {name: round(statistics.median(each[name] / each["plain"] for each in found), 3) for name in steps}
-    return ratios, statistics.median(each["plain"] for each in found)
+        by_round.append({name: statistics.median(turn[name] for turn in times) for name in everything})
+    ratios = {name: round(statistics.median(each[name] / each["plain"] for each in by_round), 3) for name in steps}
+    return ratios, statistics.median(each["plain"] for each in by_round)
 
 
 def _clock(work: Callable[[], None]) -> float:

@@ -51,6 +51,7 @@ def explore(
 
     def work() -> dict[str, Any]:
         from lightloom.commands.explore import explore_network
+        from lightloom.explore import Engine
 
         return explore_network(
             source,
@@ -64,8 +65,7 @@ def explore(
             boundary=boundary,
             calibrated=not biased,
             limit=limit,
-            workers=workers,
-            scheduler=scheduler,
+            engine=Engine(workers, scheduler),
         )
 
     answer(work, as_json, show_sweep)

@@ -16,7 +16,7 @@ from lightloom.common.files import reserve, write_bytes, write_json
 from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
-from lightloom.data.detection import DetectionSet, Record, frame, read_pixels
+from lightloom.data.detection import DetectionSet, Record, letterbox, read_pixels
 from lightloom.data.detection.checks import read_headers
 from lightloom.data.detection.pictures import Header, read_header, white_level
 from lightloom.pipeline.case_store import case_of
@@ -146,13 +146,13 @@ def _spare(given: Sequence[Path], copies: Sequence[Path]) -> None:
 def _one(trained: Trained, training: Training, record: Record, to: Path, threshold: float) -> dict[str, Any]:
     """Look at one image, write it with what was found, and say it."""
     scenes = training.config.detect.scenes
-    framed = frame(DetectionSet("given", trained.classes, (record,)), scenes.height, scenes.width)
+    letterboxed = letterbox(DetectionSet("given", trained.classes, (record,)), scenes.height, scenes.width)
     detector = trained.detector
     with torch.no_grad():
-        output = detector(framed.images[torch.tensor([0])].to(detector.mean.device))
+        output = detector(letterboxed.images[torch.tensor([0])].to(detector.mean.device))
     seen = detector.detect(output, (scenes.height, scenes.width))[0]
     found = Detections(*(part.cpu() for part in seen)).above(threshold)
-    found = found.within(float(framed.scales[0]), record.width, record.height)
+    found = found.within(float(letterboxed.scales[0]), record.width, record.height)
     pixels = read_pixels(record).numpy()
     labels, scores = found.labels.tolist(), found.scores.tolist()
     stream = io.BytesIO()

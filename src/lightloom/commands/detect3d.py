@@ -17,7 +17,7 @@ from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
 from lightloom.config import RunConfig
-from lightloom.data.multicamera import MultiCameraSet, find_moments, frame_moments
+from lightloom.data.multicamera import MultiCameraSet, find_moments, letterbox_samples
 from lightloom.data.nuscenes import CameraView, Moment
 from lightloom.learn import file_name
 from lightloom.metrics.nuscenes import write_results
@@ -68,16 +68,16 @@ def detect_moments(
     training = case_of(folder, case)
     trained = load_case(folder, training)
     trained.detector.to(best_device(device))
-    framed, chosen = _asked(given, trained, training.config, source)
+    letterboxed, chosen = _asked(given, trained, training.config, source)
     claim(out, "detections")
     reserve(out / "detections.json", out / "results.json")
     images, found = [], []
     with follow("detect", len(chosen)) as report:
         for number, place in enumerate(chosen, 1):
-            found.append(_look(trained, framed, place))
-            images.append(_told(trained, framed, place, found[-1], threshold, out))
-            report(number, framed.moments[place].token)
-    moments = [framed.moments[place] for place in chosen]
+            found.append(_look(trained, letterboxed, place))
+            images.append(_told(trained, letterboxed, place, found[-1], threshold, out))
+            report(number, letterboxed.moments[place].token)
+    moments = [letterboxed.moments[place] for place in chosen]
     write_results(out / "results.json", results_of(moments, found), [moment.token for moment in moments])
     result = {"classes": list(trained.classes), "case": training.case.name, "images": images, "failed": []}
     write_json(out / "detections.json", result)
@@ -103,29 +103,29 @@ def _asked(given: Sequence[str], trained: Trained, config: RunConfig, source: st
         cameras=trained.channels,
         town=wanted.town,
     )
-    framed = frame_moments(  # a moment needs few of the images of its scene
+    letterboxed = letterbox_samples(  # a moment needs few of the images of its scene
         kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0, memory=False
     )
     chosen = [place for place, moment in enumerate(kept) if moment.token in given or moment.scene in given]
-    return framed, chosen
+    return letterboxed, chosen
 
 
 @torch.no_grad()
-def _look(trained: Trained, framed: MultiCameraSet, place: int) -> Boxes:
+def _look(trained: Trained, letterboxed: MultiCameraSet, place: int) -> Boxes:
     detector = trained.detector
-    output = detector(framed.images[torch.tensor([place])].to(detector.mean.device))
+    output = detector(letterboxed.images[torch.tensor([place])].to(detector.mean.device))
     return Boxes(*(part.cpu() for part in detector.detect(output)[0]))
 
 
 def _told(
-    trained: Trained, framed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
+    trained: Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
 ) -> dict[str, Any]:
     """Draw one moment, and say what was found."""
-    moment, kept = framed.moments[place], found.scores > threshold
+    moment, kept = letterboxed.moments[place], found.scores > threshold
     shown = Boxes(*(part[kept] for part in found))
     pictures = [_draw(moment, camera, shown, trained.classes, out) for camera in moment.cameras]
     rows, above = found_rows(found, threshold), f"{file_name(moment.token)}-above.svg"
-    view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(framed.labels[place]))
+    view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(letterboxed.labels[place]))
     write_text(out / above, view)
     named = [{**row, "class": trained.classes[row["label"]]} for row in rows]
     return {"file": moment.token, "scene": moment.scene, "annotated": [*pictures, above], "found": named}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lightloom.common.seeds import named_generator
 from lightloom.config import RunConfig, override
 from lightloom.data import ImageSet
 from lightloom.data.splits import stratified_draw
-from lightloom.explore import ExploreConfig, check, explore, sensitivity, space, write
+from lightloom.explore import Engine, ExploreConfig, SensitivityConfig, check, explore, sensitivity, space, write
 from lightloom.pipeline.context import Work
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder, new_folder
@@ -32,20 +33,19 @@ def explore_network(
     over: Sequence[str] = (),
     out: Path | None = None,
     images: int | None = None,
-    workers: int = 0,
-    scheduler: str | None = None,
+    engine: Engine | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Measure many specimens of many chips with one trained network, and write table and report.
 
     Args:
         source: Name of a recipe, whose network is trained first, or the folder of a run.
-        changes: `key=value` changes to its config; its seed is that of the first specimen.
+        changes: `key=value` changes to its config; its seed is that of the first specimen, its device that of the
+            engine.
         over: Axes, such as `chip.block_size=4,8,16`; none is `TECHNOLOGIES`.
         out: Folder of the sweep; one that was begun goes on. None is the next free one under `runs/`.
         images: How many of the test images are looked at; None is all.
-        workers: Processes on this machine; 0 works in this one.
-        scheduler: Address of a running Dask scheduler in their place.
+        engine: Where points are measured; None is this process.
         **options: Other fields of `lightloom.explore.ExploreConfig`.
 
     Returns:
@@ -54,42 +54,31 @@ def explore_network(
     Raises:
         RequestError: The network is none of a classifier, or something else asked for does not fit.
     """
-    config = _config(source, changes)
-    given = {"axes": tuple(over) or TECHNOLOGIES, "skip": config.electronic, "system": config.system}
-    search = ExploreConfig.parse({**given, "seed": config.seed, **options})
-    space(search, [config.chip], [config.model.name])  # a mistake is told before anything is trained
-    _check_images(images)
-    place = _place(out, f"explore {_title(source)}", "explore.json", "explore.csv", "report.html")
-    with hold(place):
-        return _explore(source, changes, config, search, place, images, workers, scheduler)
+    request = _Request.read(source, changes, images)
+    fields = {"axes": tuple(over) or TECHNOLOGIES, "skip": request.config.electronic, "system": request.config.system}
+    config = ExploreConfig.parse({**fields, "seed": request.config.seed, **options})
+    space(config, [request.config.chip], [request.config.model.name])  # a mistake is told before anything is trained
+    engine = replace(Engine() if engine is None else engine, device=request.config.device)
+    folder = _folder(out, f"explore {request.title}", "explore.json", "explore.csv", "report.html")
+    with hold(folder):
+        return _explore(request, config, folder, engine)
 
 
-def _explore(
-    source: str,
-    changes: Sequence[str],
-    config: RunConfig,
-    search: ExploreConfig,
-    place: Path,
-    images: int | None,
-    workers: int,
-    scheduler: str | None,
-) -> dict[str, Any]:
-    work = _trained(source, config, place)
+def _explore(request: _Request, config: ExploreConfig, folder: Path, engine: Engine) -> dict[str, Any]:
+    work = request.trained(folder)
     result = explore(
-        {config.model.name: work.network("electronic")},
-        config.chip,
-        _test_images(work, images),
-        search,
-        folder=place,
-        workers=workers,
-        scheduler=scheduler,
-        device=config.device,
-        source=_title(source),
+        {request.config.model.name: work.network("electronic")},
+        request.config.chip,
+        request.test_images(work),
+        config,
+        folder=folder,
+        engine=engine,
+        source=request.title,
     )
-    result["notes"] += _to_note(config, changes)
-    write(place, result)
+    result["notes"] += request.notes()
+    write(folder, result)
     check(result)
-    return {**result, "run": str(place), "report": str(write_explore_report(place))}
+    return {**result, "run": str(folder), "report": str(write_explore_report(folder))}
 
 
 def scan_layers(
@@ -108,53 +97,89 @@ def scan_layers(
         out: Folder for `sensitivity.json` and the report; a scan that was begun goes on. None is the next free one
             under `runs/`.
         images: How many of the test images are looked at; None is all.
-        **options: As `lightloom.explore.sensitivity`.
+        **options: Other fields of `lightloom.explore.SensitivityConfig`.
 
     Raises:
         RequestError: The network is none of a classifier, or something else asked for does not fit.
     """
-    config = _config(source, changes)
-    _check_images(images)
-    place = _place(out, f"sensitivity {_title(source)}", "sensitivity.json", "sensitivity-state.json", "report.html")
-    with hold(place):
-        return _scan(source, changes, config, place, images, options)
+    request = _Request.read(source, changes, images)
+    fields = {"skip": request.config.electronic, "seed": request.config.seed}
+    config = SensitivityConfig.parse({**fields, **options})
+    title = f"sensitivity {request.title}"
+    folder = _folder(out, title, "sensitivity.json", "sensitivity-state.json", "report.html")
+    with hold(folder):
+        return _scan(request, config, folder)
 
 
-def _scan(
-    source: str,
-    changes: Sequence[str],
-    config: RunConfig,
-    place: Path,
-    images: int | None,
-    options: Mapping[str, Any],
-) -> dict[str, Any]:
-    work = _trained(source, config, place)
+def _scan(request: _Request, config: SensitivityConfig, folder: Path) -> dict[str, Any]:
+    work = request.trained(folder)
     scan = sensitivity(
         work.network("electronic"),
-        config.chip,
-        _test_images(work, images),
-        skip=config.electronic,
-        seed=config.seed,
-        state=place / "sensitivity-state.json",
-        **options,
+        request.config.chip,
+        request.test_images(work),
+        config,
+        state=folder / "sensitivity-state.json",
     )
-    result = {"source": _title(source), "chip": config.chip.name, "network": config.model.name, **scan.as_dict()}
-    result["assumptions"] = [*_to_note(config, changes), *result["assumptions"]]
-    write_json(place / "sensitivity.json", result)
-    return {**result, "run": str(place), "report": str(write_explore_report(place)), "text": str(scan)}
+    names = {"source": request.title, "chip": request.config.chip.name, "network": request.config.model.name}
+    result = {**names, **scan.as_dict()}
+    result["assumptions"] = [*request.notes(), *result["assumptions"]]
+    write_json(folder / "sensitivity.json", result)
+    return {**result, "run": str(folder), "report": str(write_explore_report(folder)), "text": str(scan)}
 
 
-def _place(out: Path | None, title: str, *names: str) -> Path:
+@dataclass(frozen=True)
+class _Request:
+    """Which network is to be measured, and on which images."""
+
+    source: str
+    changes: Sequence[str]
+    config: RunConfig
+    images: int | None
+
+    @classmethod
+    def read(cls, source: str, changes: Sequence[str], images: int | None) -> _Request:
+        if images is not None and images < 1:
+            raise RequestError(f"`images` is {images}; look at 1 image at least.")
+        return cls(source, changes, _config(source, changes), images)
+
+    @property
+    def title(self) -> str:
+        """A page that is sent on names the run, and not where it lies."""
+        path = Path(self.source)
+        return path.resolve().name if path.is_dir() else self.source
+
+    def trained(self, folder: Path) -> Work:
+        """The network of a run, or that of a recipe, trained beside the sweep unless that is done already."""
+        run_folder = Path(self.source)
+        if not run_folder.is_dir():
+            run_folder = folder / "network"
+            run(self.config.replace(stages=("train",)), run_folder, resume=True)
+        work = Work(RunFolder.open(run_folder))
+        work.config = self.config
+        return work
+
+    def test_images(self, work: Work) -> ImageSet:
+        """All of them, or so many, stratified by class, the same in every run."""
+        test = work.splits.test
+        if self.images is None or self.images >= len(test):
+            return test
+        chosen, _ = stratified_draw(test.labels, self.images, named_generator(0, "explore", "images"))
+        return ImageSet(test.images[chosen], test.labels[chosen])
+
+    def notes(self) -> list[str]:
+        """What else decides the result: changes, and what a measurement on one chip at a time leaves aside."""
+        changes = ", ".join(f"`{change}`" for change in self.changes)
+        notes = [f"Changed from the source: {changes}."] if changes else []
+        if self.config.places:
+            notes.append("`places` is left aside: all layers are measured on one chip, but for those in `electronic`.")
+        return notes
+
+
+def _folder(out: Path | None, title: str, *names: str) -> Path:
     """The folder to write to, with none of somebody else's files where ours go."""
-    place = new_folder(title, "exploration") if out is None else claim(out, "exploration")
-    reserve(*(place / name for name in names))
-    return place
-
-
-def _title(source: str) -> str:
-    """A page that is sent on names the run, and not where it lies."""
-    path = Path(source)
-    return path.resolve().name if path.is_dir() else source
+    folder = new_folder(title, "exploration") if out is None else claim(out, "exploration")
+    reserve(*(folder / name for name in names))
+    return folder
 
 
 def _config(source: str, changes: Sequence[str]) -> RunConfig:
@@ -168,42 +193,9 @@ def _config(source: str, changes: Sequence[str]) -> RunConfig:
     return config
 
 
-def _trained(source: str, config: RunConfig, place: Path) -> Work:
-    """The network of a run, or that of a recipe, trained beside the sweep unless that is done already."""
-    folder = Path(source)
-    if not folder.is_dir():
-        folder = place / "network"
-        run(config.replace(stages=("train",)), folder, resume=True)
-    work = Work(RunFolder.open(folder))
-    work.config = config
-    return work
-
-
 def _classifier(config: RunConfig, source: str) -> RunConfig:
     if config.task != "classify" or "train" not in config.stages:
         raise RequestError(
             f"`{source}` trains no classifier of images to put on chips; `onchip/digits` and its like do."
         )
     return config
-
-
-def _to_note(config: RunConfig, changes: Sequence[str]) -> list[str]:
-    """What else decides the result: changes, and what a measurement on one chip at a time leaves aside."""
-    notes = [f"Changed from the source: {', '.join(f'`{change}`' for change in changes)}."] if changes else []
-    if config.places:
-        notes.append("`places` is left aside: all layers are measured on one chip, but for those in `electronic`.")
-    return notes
-
-
-def _check_images(most: int | None) -> None:
-    if most is not None and most < 1:
-        raise RequestError(f"`images` is {most}; look at 1 image at least.")
-
-
-def _test_images(work: Work, most: int | None) -> ImageSet:
-    """All of them, or so many, stratified by class, the same in every run."""
-    test = work.splits.test
-    if most is None or most >= len(test):
-        return test
-    drawn, _ = stratified_draw(test.labels, most, named_generator(0, "explore", "images"))
-    return ImageSet(test.images[drawn], test.labels[drawn])

@@ -17,7 +17,7 @@ def export_run(path: Path, formats: Sequence[str], out: Path | None = None, *, s
 
     Args:
         path: Folder of the run.
-        formats: Of `lightloom.export.FORMATS`.
+        formats: Of `lightloom.export.known_formats`.
         out: Folder to write to; None is `export` in that of the run.
         state: One of `STATES`; empty is the furthest on a chip that the run holds.
 

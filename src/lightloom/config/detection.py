@@ -26,7 +26,7 @@ class ScenesConfig(Section):
     """Of the frame in pixels; every image is made as large as fits into it."""
     width: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(128, ge=32)
     """Of the frame in pixels."""
-    flaws: Literal["skip", "any", "fail"] = "skip"
+    on_invalid: Literal["skip", "any", "fail"] = "skip"
     """What becomes of a box or an image that cannot be as it is written: left out and reported, or an error. A split
     that loses more than it keeps is refused, unless it is `any`."""
     decode: bool = True

@@ -59,7 +59,7 @@ class ModelConfig(Section):
     """Hidden layers of an MLP or convolutions of a CNN, of models that take it; None is the model's own."""
     activation: Activation | None = None
     """Nonlinearity, of models that take it; absorber is that of `optics`, None the model's own."""
-    brightness: Annotated[float, at_most(1e6, "light that bright leaves single precision behind absorbers")] = Field(
+    input_scale: Annotated[float, at_most(1e6, "light that bright leaves single precision behind absorbers")] = Field(
         1.0, gt=0
     )
     """Factor of the pixels, of models that take it: how bright the light is that carries them."""
@@ -75,7 +75,7 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _light_has_sizes_of_its_own(self) -> Self:
         given = [key for key in ("width", "depth", "activation") if getattr(self, key) is not None]
-        given += ["brightness"] if self.brightness != 1 else []
+        given += ["input_scale"] if self.input_scale != 1 else []
         if self.name == DIFFRACTIVE_NETWORK and given:
             raise ValueError(
                 f"`{DIFFRACTIVE_NETWORK}` takes no `{given[0]}`: its sizes are those of the chip; set "

@@ -1,4 +1,4 @@
-"""What a sweep is asked for, as plain settings."""
+"""What a sweep or a scan is asked for, as plain settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExploreConfig(Section):
     limit: int | None = Field(None, ge=1)
     """Measure at most so many points, drawn at random."""
     specimens: int = Field(32, ge=1)
-    """Manufactured chips per point."""
+    """Number of manufactured chips per point."""
     seed: int = Field(0, ge=0)
     """First seed of the specimens, which are the same at every point; it draws the points of `limit` too."""
     threshold: float | None = Field(None, ge=0, le=1)
@@ -37,7 +37,8 @@ class ExploreConfig(Section):
     skip: tuple[str, ...] = ()
     """Names or globs of layers that stay electronic."""
     calibrated: bool = True
-    """Take the static phase bias of meshes as calibrated away, where no axis sets it."""
+    """Whether errors that a calibration takes off, such as the static phase bias of meshes, are taken as off where no
+    axis sets them."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -45,3 +46,18 @@ class ExploreConfig(Section):
         if self.axes and self.points:
             raise ValueError("give `axes` or a list of `points`, not both")
         return self
+
+
+class SensitivityConfig(Section):
+    """On how many specimens each layer is measured, and how much the whole network may lose."""
+
+    specimens: int = Field(8, ge=1)
+    """Number of manufactured chips per measurement, with the seeds `seed`, `seed + 1`, ..."""
+    budget: float = Field(0.01, ge=0)
+    """Drop of the whole network that is allowed, in the unit of the score."""
+    seed: int = Field(0, ge=0)
+    """First seed of the specimens."""
+    skip: tuple[str, ...] = ()
+    """Names or globs of layers that stay electronic anyway."""
+    calibrated: bool = True
+    """Whether errors that a calibration takes off, such as the static phase bias of meshes, are taken as off."""

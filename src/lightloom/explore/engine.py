@@ -21,33 +21,41 @@ _PATIENCE = 15.0  # seconds to reach a scheduler
 
 @dataclass(frozen=True)
 class Engine:
-    """Where to measure.
+    """Where points are measured, and with what.
 
-    Attributes:
+    Args:
         workers: Processes on this machine; 0 measures in this one.
         scheduler: Address of a running Dask scheduler, as `tcp://node:8786`, in their place.
+        device: As a run takes it: `cpu`, or anything else for an accelerator where there is one.
+        threads: Threads of torch, per point.
+        progress: Whether to show how far it is.
 
     Raises:
-        RequestError: Both are given, or a number is negative.
+        RequestError: Both `workers` and `scheduler` are set, or a number is out of range.
     """
 
     workers: int = 0
     scheduler: str | None = None
+    device: str = "cpu"
+    threads: int = 1
+    progress: bool = True
 
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise RequestError(f"`workers` is {self.workers}; give 0 to measure in this process, or how many to start.")
         if self.workers and self.scheduler is not None:
             raise RequestError("Give `workers` or a `scheduler`, not both: a running cluster has workers of its own.")
+        if self.threads < 1:
+            raise RequestError(f"`threads` is {self.threads}; give at least 1.")
 
 
-def run(job: Job, groups: Sequence[Group], where: Engine) -> Iterator[Outcome]:
+def run(job: Job, groups: Sequence[Group], engine: Engine) -> Iterator[Outcome]:
     """Measure groups of points and give the outcome of each point as it comes; the order differs between engines.
 
     Args:
         job: What all share; sent to every worker once.
         groups: What to measure.
-        where: On which processes.
+        engine: On which processes.
 
     Raises:
         RequestError: The engine is not installed or not reached.
@@ -55,11 +63,11 @@ def run(job: Job, groups: Sequence[Group], where: Engine) -> Iterator[Outcome]:
     """
     if not groups:
         return
-    if not where.workers and where.scheduler is None:
+    if not engine.workers and engine.scheduler is None:
         for group in groups:
             yield from measure(job, group)
         return
-    with _client(where.workers, where.scheduler) as client:
+    with _client(engine.workers, engine.scheduler) as client:
         yield from _spread(client, job, groups)
 
 
@@ -71,17 +79,16 @@ def _spread(client: Client, job: Job, groups: Sequence[Group]) -> Iterator[Outco
     # a task that gives the job, which the scheduler can repeat: scattered data would be lost with its workers
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         shared = client.submit(_as_it_is, job, pure=False)
-    asked = {client.submit(measure, shared, group, pure=False): group for group in groups}
+    groups_of = {client.submit(measure, shared, group, pure=False): group for group in groups}
     suspects = []
-    for future in as_completed(asked):
+    for future in as_completed(groups_of):
         if not future.cancelled() and isinstance(future.exception(), KilledWorker):
-            suspects.append(asked[future])
+            suspects.append(groups_of[future])
         else:
-            yield from _outcomes(future, asked[future])
+            yield from _outcomes(future, groups_of[future])
         future.release()
-    for (
-        group
-    ) in suspects:  # those that only waited at a worker that died are suspects too: alone, the guilty dies again
+    # those that only waited at a worker that died are suspects too: alone, the guilty dies again
+    for group in suspects:
         yield from _outcomes(client.submit(measure, shared, group, pure=False), group)
 
 
@@ -93,8 +100,8 @@ def _outcomes(future: Future, group: Group) -> list[Outcome]:
         raise WorkError("The cluster gave up its work. What was finished is kept; start the sweep again to go on.")
     error = future.exception()
     if error is None:
-        found: list[Outcome] = future.result()
-        return found
+        outcomes: list[Outcome] = future.result()
+        return outcomes
     text = _DIED if isinstance(error, KilledWorker) else explain(error)
     return [(point, text) for point in group.points]
 

@@ -51,9 +51,9 @@ class LayerSelector:
 
     def put(self, names: Iterable[str]) -> nn.Module:
         """The network with these layers on the chip and the others electronic."""
-        wanted = set(names)
+        on_chip = set(names)
         for parent, place, name in self._sites:
-            parent.register_module(place, self._forms[name][name in wanted])
+            parent.register_module(place, self._forms[name][name in on_chip])
         return self.model
 
     def install(self, seed: int) -> None:

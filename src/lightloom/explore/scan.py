@@ -16,7 +16,7 @@ from lightloom.explore import digest
 from lightloom.explore.layer_selector import LayerSelector
 from lightloom.explore.point import accuracy, drawn_from
 from lightloom.explore.yields import accuracies
-from lightloom.nn.population import Population
+from lightloom.nn.specimen_ensemble import SpecimenEnsemble
 
 Score = Callable[[nn.Module], float]
 """How good a model is; more is better."""
@@ -42,7 +42,15 @@ class ScoreCache:
             self.values = read_record(path, dict[str, float | list[float]], {})
 
     def get(self, what: str, measure: Callable[[], Any]) -> Any:
-        """What `measure()` gave the first time. Raises `WorkError` where the disk refuses."""
+        """What `measure()` gave the first time.
+
+        Args:
+            what: Name of the measurement among those of this cache.
+            measure: Makes it where it is not there yet.
+
+        Raises:
+            WorkError: The disk refuses.
+        """
         key = f"{self.about} {what}"
         if key not in self.values:
             self.values[key] = measure()
@@ -51,65 +59,70 @@ class ScoreCache:
         return self.values[key]
 
 
-class Bench:
+class LayerScorer:
     """Measures the network with some layers on the chip.
 
     Args:
-        board: The network.
+        selector: The network, each of whose layers is on the chip or electronic.
         samples: Labelled images of a classifier, or None with a score.
         score: What to measure in the place of accuracy.
         seeds: Of the specimens.
-        kept: What was measured before.
+        cache: What was measured before.
     """
 
     def __init__(
-        self, board: LayerSelector, samples: Samples | None, score: Score | None, seeds: range, kept: ScoreCache
+        self, selector: LayerSelector, samples: Samples | None, score: Score | None, seeds: range, cache: ScoreCache
     ) -> None:
-        self.board, self.samples, self.score, self.seeds, self.kept = board, samples, score, seeds, kept
+        self.selector, self.samples, self.score, self.seeds, self.cache = selector, samples, score, seeds, cache
 
     def scores(self, on_chip: Sequence[str]) -> list[float]:
         """One per specimen; one alone where nothing is on the chip."""
         what = f"{self._seeds(on_chip)} on {digest.of_values(sorted(on_chip))}"
-        found: list[float] = self.kept.get(f"score {what}", lambda: self._scores(on_chip, what))
-        return found
+        scores: list[float] = self.cache.get(f"score {what}", lambda: self._scores(on_chip, what))
+        return scores
 
     def distance(self, name: str) -> float | None:
-        """See `sensitivity.LayerDrop.distance`."""
+        """How far one layer on the chip moves the outputs, relative to their norm; see `LayerDrop.distance`."""
         if self.samples is None:
             return None
         what = f"{self._seeds((name,))} on {digest.of_values([name])}"
-        found: float = self.kept.get(f"distance {what}", lambda: self._distance(name, what))
-        return found
+        distance: float = self.cache.get(f"distance {what}", lambda: self._distance(name, what))
+        return distance
 
     def _seeds(self, on_chip: Sequence[str]) -> str:
         return f"{self.seeds.start}+{len(self.seeds)}" if on_chip else "electronic"
 
     def _scores(self, on_chip: Sequence[str], what: str) -> list[float]:
-        model = self.board.put(on_chip)
+        model = self.selector.put(on_chip)
         with drawn_from(self.seeds.start, "sensitivity", what):
             if self.score is not None:
                 return self._by_function(model, self.score, bool(on_chip))
             assert self.samples is not None  # one of both is there, `sensitivity` has seen to it
             if not on_chip:
                 return [accuracy(model, self.samples)]
-            found: list[float] = accuracies(model, self.seeds, self.samples, progress=False).tolist()
-            return found
+            shares: list[float] = accuracies(model, self.seeds, self.samples, progress=False).tolist()
+            return shares
 
     @torch.no_grad()
     def _by_function(self, model: nn.Module, score: Score, on_chip: bool) -> list[float]:
-        found = []
+        scores = []
         for seed in self.seeds if on_chip else self.seeds[:1]:
-            self.board.install(seed)
-            found.append(float(score(model.eval())))
-        return found
+            self.selector.install(seed)
+            scores.append(float(score(model.eval())))
+        return scores
 
     @torch.no_grad()
     def _distance(self, name: str, what: str) -> float:
         assert self.samples is not None  # `distance` has looked
-        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.images.device)
-        probes: Tensor = self.samples.images[numbers]
-        wanted = self.board.put(())(probes)
+        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.inputs.device)
+        probes: Tensor = self.samples.inputs[numbers]
+        electronic = self.selector.put(())(probes)
         with drawn_from(self.seeds.start, "sensitivity", "distance", what):
-            made = Population(self.board.put((name,)), self.seeds)(probes)
-        apart = (made - wanted).flatten(1).norm(dim=1) / wanted.norm().clamp(min=torch.finfo(wanted.dtype).tiny)
+            outputs = SpecimenEnsemble(self.selector.put((name,)), self.seeds)(probes)
+        apart = (outputs - electronic).flatten(1).norm(dim=1) / electronic.norm().clamp(min=_tiny(electronic))
         return float(apart.mean())
+
+
+def _tiny(tensor: Tensor) -> float:
+    """The smallest normal number of a tensor's type."""
+    return torch.finfo(tensor.dtype).tiny

@@ -17,13 +17,24 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import Report, follow
-from lightloom.cost import account, trace
+from lightloom.common.text_table import text_table
+from lightloom.cost import estimate, trace
 from lightloom.data import Samples
 from lightloom.explore import digest
+from lightloom.explore.config import SensitivityConfig
 from lightloom.explore.layer_selector import LayerSelector
 from lightloom.explore.point import RANGED, first_inputs
-from lightloom.explore.scan import Bench, Score, ScoreCache
+from lightloom.explore.scan import LayerScorer, Score, ScoreCache
 from lightloom.physics import compiled
+
+
+class CustomScore(NamedTuple):
+    """How good a model that is no classifier of images is."""
+
+    function: Score
+    """Called once per specimen with the model in evaluation mode; more is better."""
+    sample: Any
+    """One input [1, ...], for the cost and for static ranges of converters."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +48,14 @@ class LayerDrop:
     drop: float
     """Score of the electronic network less `score`; below 0 where the chip helps."""
     std: float
-    """Of the drop, between specimens."""
+    """Standard deviation of the drop between specimens."""
     distance: float | None
     """||outputs - electronic outputs|| / ||electronic outputs||, mean over specimens: tells layers apart where the
     score does not move. None where a score function is all there is."""
     share: float
-    """Of the multiply-adds of the network."""
+    """Share of the multiply-adds of the network."""
     energy_share: float
-    """Of the energy of all layers on the chip."""
+    """Share of the energy of all layers on the chip."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Level:
     """The network with several layers on the chip."""
 
     electronic: list[str]
-    """Layers that are not."""
+    """Names of the layers that are not on the chip."""
     score: float
     drop: float
     std: float
@@ -60,7 +71,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What a scan found."""
+    """The result of a scan over the layers of a network."""
 
     measure: str
     """`accuracy`, or `score` of a function of the user's."""
@@ -69,7 +80,7 @@ class Sensitivity:
     budget: float
     specimens: int
     rows: list[LayerDrop]
-    """In the order of the model."""
+    """One row per layer, in the order of the model."""
     whole: Level
     """Every layer on the chip."""
     proposed: Level
@@ -93,15 +104,9 @@ class Sensitivity:
 def sensitivity(
     model: nn.Module,
     chip: Chip | str,
-    samples: Samples | None = None,
+    samples: Samples | CustomScore,
+    config: SensitivityConfig | None = None,
     *,
-    score: Score | None = None,
-    sample: Any = None,
-    specimens: int = 8,
-    budget: float = 0.01,
-    seed: int = 0,
-    skip: Sequence[str] = (),
-    calibrated: bool = True,
     state: Path | None = None,
     progress: bool = True,
 ) -> Sensitivity:
@@ -113,64 +118,68 @@ def sensitivity(
     Args:
         model: Electronic; it stays as it is.
         chip: The hardware, or the name of a preset.
-        samples: Labelled images of a classifier; or None, with `score` and `sample`.
-        score: How good any other model is; called once per specimen, with the model in evaluation mode.
-        sample: One input [1, ...], where there are no `samples`: for the cost.
-        specimens: Manufactured chips per measurement, with the seeds `seed`, `seed + 1`, ...
-        budget: Drop of the whole network that is allowed, in the unit of the score, at least 0.
-        seed: See `specimens`.
-        skip: Names or globs of layers that stay electronic anyway.
-        calibrated: Take the static phase bias of meshes as calibrated away.
+        samples: Labelled images of a classifier; or, of any other model, a function that says how good it is.
+        config: Specimens, budget and layers to skip; None takes the defaults.
         state: A file that keeps what is measured, so that a scan that was stopped goes on. Give each score function a
             file of its own.
         progress: Show how far it is.
 
     Raises:
-        RequestError: A number is out of range, there is neither data nor score and sample, or nothing is to be scanned.
+        RequestError: Nothing is to be scanned, or the file of the state is another one.
     """
-    one = sample if samples is None else first_inputs(samples)
-    if one is None or (samples is None and score is None):
-        raise RequestError("Give labelled `samples`, or a `score` function and one `sample` for the cost.")
-    if not budget >= 0 or specimens < 1:  # NaN is none either
-        raise RequestError(f"`budget` is {budget} and `specimens` {specimens}; give 0 or more and at least 1.")
-    hardware = core_chip(chip).calibrated() if calibrated else core_chip(chip)
-    board = LayerSelector(model, hardware, one if samples is None else first_inputs(samples, RANGED), skip)
-    shares = _shares(board, one)
-    bench = Bench(
-        board, samples, score, range(seed, seed + specimens), ScoreCache(state, _about(model, board, samples))
-    )
-    with follow("sensitivity", len(board.layers) + 2, shown=progress and is_main()) as report:
-        electronic = bench.scores(())[0]
-        rows = [_row(bench, name, electronic, shares) for name in _told(board.layers, report)]
-        whole = _level(bench, list(board.layers), [], electronic)
+    config = SensitivityConfig() if config is None else config
+    if samples is None:
+        raise RequestError("Give labelled `samples`, or a `CustomScore` of any other model.")
+    if isinstance(samples, CustomScore):
+        images, score, sample, inputs = None, samples.function, samples.sample, samples.sample
+    else:
+        images, score, sample, inputs = samples, None, first_inputs(samples), first_inputs(samples, RANGED)
+    hardware = core_chip(chip)
+    selector = LayerSelector(model, hardware.calibrated() if config.calibrated else hardware, inputs, config.skip)
+    shares = _shares(selector, sample)
+    seeds = range(config.seed, config.seed + config.specimens)
+    cache = ScoreCache(state, _about(model, selector, images))
+    scorer = LayerScorer(selector, images, score, seeds, cache)
+    with follow("sensitivity", len(selector.layers) + 2, shown=progress and is_main()) as report:
+        electronic = scorer.scores(())[0]
+        rows = [_row(scorer, name, electronic, shares) for name in _reported(selector.layers, report)]
+        whole = _level(scorer, list(selector.layers), [], electronic)
         report(len(rows) + 1, f"all on the chip: drop {whole.drop:.4g}")
-        proposed = _propose(bench, rows, whole, electronic, budget, report)
-    measure = "accuracy" if score is None else "score"
-    return Sensitivity(measure, electronic, budget, specimens, rows, whole, proposed, shares.assumptions)
+        proposed = _propose(scorer, rows, whole, electronic, config.budget, report)
+    return Sensitivity(
+        measure="accuracy" if score is None else "score",
+        electronic=electronic,
+        budget=config.budget,
+        specimens=config.specimens,
+        rows=rows,
+        whole=whole,
+        proposed=proposed,
+        assumptions=shares.assumptions,
+    )
 
 
-def _told(names: Iterable[str], report: Report) -> Iterator[str]:
+def _reported(names: Iterable[str], report: Report) -> Iterator[str]:
     for number, name in enumerate(names):
         report(number, name or "root")
         yield name
 
 
-def _row(bench: Bench, name: str, electronic: float, shares: _Shares) -> LayerDrop:
-    found = bench.scores((name,))
+def _row(scorer: LayerScorer, name: str, electronic: float, shares: _Shares) -> LayerDrop:
+    scores = scorer.scores((name,))
     return LayerDrop(
         name=name,
-        kind=type(bench.board.layers[name]).__name__,
-        score=statistics.fmean(found),
-        drop=electronic - statistics.fmean(found),
-        std=_spread(found),
-        distance=bench.distance(name),
+        kind=type(scorer.selector.layers[name]).__name__,
+        score=statistics.fmean(scores),
+        drop=electronic - statistics.fmean(scores),
+        std=_spread(scores),
+        distance=scorer.distance(name),
         share=shares.macs[name],
         energy_share=shares.energy[name],
     )
 
 
 def _propose(
-    bench: Bench, rows: Sequence[LayerDrop], whole: Level, electronic: float, budget: float, report: Report
+    scorer: LayerScorer, rows: Sequence[LayerDrop], whole: Level, electronic: float, budget: float, report: Report
 ) -> Level:
     """Halve between all layers on the chip and none, worst first; the one kept has been measured to be good."""
     if whole.drop <= budget:
@@ -181,7 +190,7 @@ def _propose(
     bad, good, best = 0, len(worst), Level(worst, electronic, 0.0, 0.0)
     while good - bad > 1:
         middle = (bad + good) // 2
-        level = _level(bench, names, worst[:middle], electronic)
+        level = _level(scorer, names, worst[:middle], electronic)
         report(len(rows) + 1, f"{middle} electronic: drop {level.drop:.4g}")
         if level.drop <= budget:
             good, best = middle, level
@@ -191,24 +200,24 @@ def _propose(
     return best
 
 
-def _level(bench: Bench, names: Sequence[str], electronic: Sequence[str], reference: float) -> Level:
-    found = bench.scores([name for name in names if name not in electronic])
-    return Level(list(electronic), statistics.fmean(found), reference - statistics.fmean(found), _spread(found))
+def _level(scorer: LayerScorer, names: Sequence[str], electronic: Sequence[str], reference: float) -> Level:
+    scores = scorer.scores([name for name in names if name not in electronic])
+    return Level(list(electronic), statistics.fmean(scores), reference - statistics.fmean(scores), _spread(scores))
 
 
 class _Shares(NamedTuple):
-    """Of each layer."""
+    """What each layer takes of the work and the energy, 0 to 1."""
 
     macs: dict[str, float]
     energy: dict[str, float]
     assumptions: list[str]
-    """Of the energy."""
+    """What the energy is based on."""
 
 
-def _shares(board: LayerSelector, sample: Any) -> _Shares:
-    model = board.put(board.layers)
+def _shares(selector: LayerSelector, sample: Any) -> _Shares:
+    model = selector.put(selector.layers)
     sample = sample.to(next(model.parameters()).device) if isinstance(sample, Tensor) else sample
-    bill = account(model, sample)
+    bill = estimate(model, sample)
     macs = {
         use.name: float(use.vectors * use.layer.core.rows * use.layer.core.columns * use.layer.core.groups)
         for use in trace(model, sample)
@@ -222,14 +231,14 @@ def _parts(amounts: dict[str, float], rest: float) -> dict[str, float]:
     return {name: amount / total if total else 0.0 for name, amount in amounts.items()}
 
 
-def _about(model: nn.Module, board: LayerSelector, samples: Samples | None) -> str:
+def _about(model: nn.Module, selector: LayerSelector, samples: Samples | None) -> str:
     data = "score" if samples is None else digest.of_samples(samples)
     values = [
         digest.VERSION,
         digest.of_model(model),
         data,
-        board.chip.model_dump(mode="json"),
-        list(board.layers),
+        selector.chip.model_dump(mode="json"),
+        list(selector.layers),
         compiled.backend(),
     ]
     return digest.of_values(values)
@@ -239,20 +248,22 @@ def _spread(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def _lines(found: Sensitivity) -> list[str]:
-    width = max(len("layer"), *(len(row.name) for row in found.rows))
-    lines = [f"{'layer':{width}}  {'drop':>9} {'+-':>8} {'distance':>9} {'work':>6} {'energy':>6}  stays"]
-    for row in found.rows:
-        distance = "" if row.distance is None else f"{row.distance:.4f}"
-        stays = "electronic" if row.name in found.proposal else "on the chip"
-        lines.append(
-            f"{row.name:{width}}  {row.drop:9.4f} {row.std:8.4f} {distance:>9} {row.share:6.1%} {row.energy_share:6.1%}"
-            f"  {stays}"
+def _lines(scan: Sensitivity) -> list[str]:
+    rows = [
+        (
+            row.name,
+            f"{row.drop:.4f}",
+            f"{row.std:.4f}",
+            "" if row.distance is None else f"{row.distance:.4f}",
+            f"{row.share:.1%}",
+            f"{row.energy_share:.1%}",
+            "electronic" if row.name in scan.proposal else "on the chip",
         )
-    lines.append(f"{found.measure} {found.electronic:.4f} without a chip, {found.whole.score:.4f} all on the chip")
-    kept = len(found.proposal)
-    lines.append(
-        f"with {kept} of {len(found.rows)} layers electronic {found.proposed.score:.4f}: a drop of "
-        f"{found.proposed.drop:.4f} within the budget of {found.budget:g}"
-    )
-    return lines
+        for row in scan.rows
+    ]
+    return [
+        *text_table(("layer", "drop", "+-", "distance", "work", "energy", "stays"), rows, right=range(1, 6)),
+        f"{scan.measure} {scan.electronic:.4f} without a chip, {scan.whole.score:.4f} all on the chip",
+        f"with {len(scan.proposal)} of {len(scan.rows)} layers electronic {scan.proposed.score:.4f}: a drop of "
+        f"{scan.proposed.drop:.4f} within the budget of {scan.budget:g}",
+    ]

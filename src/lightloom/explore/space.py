@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lightloom.chips import Chip, Constant, preset
-from lightloom.chips.technologies import TECHNOLOGIES
+from lightloom.chips import TECHNOLOGIES, Chip, Constant, preset
 from lightloom.common.arguments import checked
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
@@ -61,6 +60,8 @@ class Space:
     designs: list[DesignPoint]
     notes: list[str]
     """What was asked for and says nothing at some designs."""
+    assumptions: list[str]
+    """What calibration is taken to have done."""
 
 
 @checked
@@ -82,11 +83,11 @@ def parse_axis(text: str) -> Axis:
 
 
 @checked
-def space(search: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str] = ("network",)) -> Space:
+def space(config: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str] = ("network",)) -> Space:
     """The full product of the axes, or the listed points, or a random part of either.
 
     Args:
-        search: What is asked for.
+        config: What is asked for.
         bases: Chips to start from; an axis `chip` names presets in their place.
         networks: Names that an axis `network` chooses among; without that axis all of them.
 
@@ -94,25 +95,28 @@ def space(search: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str] 
         RequestError: An axis is unknown, a value does not fit or is out of range, no point has an axis, or there is
             nothing to measure.
     """
-    products = [[parse_axis(text) for text in entry] for entry in search.points or (search.axes,)]
-    builder = _Builder(search, bases, networks)
-    found: dict[str, DesignPoint] = {}
+    products = [[parse_axis(text) for text in entry] for entry in config.points or (config.axes,)]
+    builder = _Builder(config, bases, networks)
+    by_key: dict[str, DesignPoint] = {}
     for product in products:
         _check_size(product)
-        found |= {_key(design): design for design in builder.designs(product)}
+        by_key |= {_key(design): design for design in builder.designs(product)}
     builder.check()
-    designs = list(found.values())
-    if search.limit is not None and search.limit < len(designs):
-        draw = random.Random(named_seed(search.seed, "explore", "limit"))
-        designs = [designs[number] for number in sorted(draw.sample(range(len(designs)), search.limit))]
+    designs = list(by_key.values())
+    if config.limit is not None and config.limit < len(designs):
+        draw = random.Random(named_seed(config.seed, "explore", "limit"))
+        designs = [designs[number] for number in sorted(draw.sample(range(len(designs)), config.limit))]
     keys = dict.fromkeys(key for design in designs for key in design.settings)
-    return Space(list(keys), designs, builder.notes())
+    return Space(list(keys), designs, builder.notes(), builder.assumptions())
 
 
 def set_field(section: Section, path: str, text: str) -> tuple[Any, Any]:
     """A copy of a section with the field at `path` read from `text` by the field's type; the copy and the value.
 
-    The path of a device constant takes its value, in the constant's unit.
+    Args:
+        section: The section to copy.
+        path: Names of fields with dots between; that of a device constant takes its value, in the constant's unit.
+        text: The value as it is written.
 
     Raises:
         RequestError: There is no such field, or the value does not fit.
@@ -120,13 +124,13 @@ def set_field(section: Section, path: str, text: str) -> tuple[Any, Any]:
     name, _, rest = path.partition(".")
     if name not in type(section).model_fields:
         raise RequestError(f"no field `{name}`. {nearest(name, type(section).model_fields)}")
-    held = getattr(section, name)
-    if isinstance(held, Constant):
-        changed, value = _constant(held, rest, text)
-    elif isinstance(held, Section):
+    current = getattr(section, name)
+    if isinstance(current, Constant):
+        changed, value = _constant(current, rest, text)
+    elif isinstance(current, Section):
         if not rest:
-            raise RequestError(f"a group of fields; give one of them: {_list(paths(held))}.")
-        changed, value = set_field(held, rest, text)
+            raise RequestError(f"a group of fields; give one of them: {_list(paths(current))}.")
+        changed, value = set_field(current, rest, text)
     elif rest:
         raise RequestError(f"`{name}` has no fields of its own")
     else:
@@ -149,9 +153,10 @@ def paths(section: Section | type[Section]) -> Iterator[str]:
 class _Builder:
     """Makes designs and remembers which axes said something where."""
 
-    def __init__(self, search: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str]) -> None:
-        self.bases, self.networks, self.system, self.calibrated = bases, networks, search.system, search.calibrated
-        self.known = {technology: set(paths(record.chip)) for technology, record in TECHNOLOGIES.items()}
+    def __init__(self, config: ExploreConfig, bases: Sequence[Chip], networks: Sequence[str]) -> None:
+        self.bases, self.networks, self.system, self.calibrated = bases, networks, config.system, config.calibrated
+        self.fields = {name: set(paths(technology.chip)) for name, technology in TECHNOLOGIES.items()}
+        self.errors: dict[str, dict[str, None]] = {}  # technology: fields that a calibration takes off
         self.idle: dict[str, dict[str, None]] = {}  # axis: technologies that have no such field
         self.said: set[str] = set()
         self.wrong: dict[str, None] = {}
@@ -160,15 +165,15 @@ class _Builder:
         keys = [axis.key for axis in axes]
         for key in keys:
             self._check_key(key, keys)
-        whole = [axis for axis in axes if axis.key in ("network", "chip")]
-        rest = [axis for axis in axes if axis not in whole]
-        given = {axis.key: axis.values for axis in whole}
-        for name in given.get("network", tuple(self.networks)):
+        named = [axis for axis in axes if axis.key in ("network", "chip")]
+        rest = [axis for axis in axes if axis not in named]
+        values = {axis.key: axis.values for axis in named}
+        for name in values.get("network", tuple(self.networks)):
             if name not in self.networks:
                 raise RequestError(f"There is no network `{name}`. {nearest(name, self.networks)}")
-            for base in self._bases(given.get("chip")):
-                start = {"network": name} if len(self.networks) > 1 or "network" in given else {}
-                if len(self.bases) > 1 or "chip" in given:
+            for base in self._bases(values.get("chip")):
+                start = {"network": name} if len(self.networks) > 1 or "network" in values else {}
+                if len(self.bases) > 1 or "chip" in values:
                     start["chip"] = base.name
                 yield from self._settle(DesignPoint(name, base, self.system, start), rest)
 
@@ -179,13 +184,18 @@ class _Builder:
         twice = next((c.name for n, c in enumerate(chips) if c.name in [other.name for other in chips[:n]]), None)
         if twice is not None:
             raise RequestError(f"Two chips are called `{twice}`; give each a `name` of its own.")
-        if not self.calibrated:
-            return chips
-        return [chip.calibrated() for chip in chips]
+        return [self._calibrated(chip) for chip in chips]
+
+    def _calibrated(self, chip: Chip) -> Chip:
+        """The chip to start from; what a calibration takes off is noted, whether it is taken off or not."""
+        after = chip.calibrated()
+        fields = [name for name in type(chip).model_fields if getattr(chip, name) != getattr(after, name)]
+        self.errors.setdefault(chip.technology, {}).update(dict.fromkeys(fields))
+        return after if self.calibrated else chip
 
     def _settle(self, start: DesignPoint, axes: Sequence[Axis]) -> Iterator[DesignPoint]:
         technology = start.chip.technology
-        apt = [axis for axis in axes if axis.key.startswith("system.") or axis.key[5:] in self.known[technology]]
+        apt = [axis for axis in axes if axis.key.startswith("system.") or axis.key[5:] in self.fields[technology]]
         for axis in axes:
             if axis not in apt:
                 self.idle.setdefault(axis.key, {})[technology] = None
@@ -212,11 +222,12 @@ class _Builder:
     def _check_key(self, key: str, keys: Sequence[str]) -> None:
         if keys.count(key) > 1:
             raise RequestError(f"The axis `{key}` is given twice; put its values in one.")
-        owned = {f"chip.{path}" for known in self.known.values() for path in known} - {"chip.technology", "chip.name"}
-        known = {"network", "chip", *owned, *(f"system.{path}" for path in paths(System))}
-        if key not in known:
-            by_leaf = sorted(path for path in known if path.rpartition(".")[2] == key)
-            hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, known)
+        owned = {f"chip.{path}" for fields in self.fields.values() for path in fields}
+        owned -= {"chip.technology", "chip.name"}
+        axes = {"network", "chip", *owned, *(f"system.{path}" for path in paths(System))}
+        if key not in axes:
+            by_leaf = sorted(path for path in axes if path.rpartition(".")[2] == key)
+            hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, axes)
             raise RequestError(f"Unknown axis `{key}`. {hint}")
 
     def check(self) -> None:
@@ -225,11 +236,21 @@ class _Builder:
         if nowhere:
             raise RequestError(f"No point has {_list(nowhere)}: {self._why(nowhere[0])}.")
         if self.wrong:
-            shown, more = list(self.wrong)[:8], len(self.wrong) - 8
-            raise RequestError("\n".join([*shown, *([f"and {more} more."] if more > 0 else [])]))
+            first, more = list(self.wrong)[:8], len(self.wrong) - 8
+            raise RequestError("\n".join([*first, *([f"and {more} more."] if more > 0 else [])]))
 
     def notes(self) -> list[str]:
         return [f"`{key}` says nothing at some points: {self._why(key)}." for key in self.idle]
+
+    def assumptions(self) -> list[str]:
+        texts = []
+        for technology, fields in self.errors.items():
+            if fields and self.calibrated:
+                named = _list(list(fields))
+                texts.append(f"{named} of {technology} chips is taken as calibrated away, where no axis sets it.")
+            elif fields:
+                texts.append(f"Chips of {technology} keep {_list(list(fields))}: nothing was calibrated.")
+        return texts
 
     def _why(self, key: str) -> str:
         return " and ".join(f"a {technology} chip" for technology in self.idle[key]) + " has no such field"
@@ -245,11 +266,11 @@ def _key(design: DesignPoint) -> str:
     return repr((design.network, design.settings))
 
 
-def _constant(held: Constant, rest: str, text: str) -> tuple[Constant, float]:
+def _constant(constant: Constant, rest: str, text: str) -> tuple[Constant, float]:
     if rest not in ("", "value"):
-        raise RequestError(f"a constant has a `value` in {held.unit} and no `{rest}`")
-    source = f"set by the sweep in the place of {held.value:g}: {held.source}"
-    changed = held.replace(value=_read(text), source=source, doi="", status="assumed", confidence="C")
+        raise RequestError(f"a constant has a `value` in {constant.unit} and no `{rest}`")
+    source = f"set by the sweep in the place of {constant.value:g}: {constant.source}"
+    changed = constant.replace(value=_read(text), source=source, doi="", status="assumed", confidence="C")
     return changed, changed.value
 
 

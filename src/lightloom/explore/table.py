@@ -15,6 +15,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, WorkError, nearest
 from lightloom.common.files import reserve, write_json, write_text
 from lightloom.common.marks import claim
+from lightloom.common.text_table import text_table
 from lightloom.explore import pareto
 from lightloom.explore.config import ExploreConfig
 
@@ -25,41 +26,51 @@ LOW = 5
 """Percentile of the specimens that `low` gives."""
 
 _ROUNDING = 1e-6  # less than one image in a set; a threshold is a difference of two shares
+_HEAD = ("on the front", "accuracy", "low", "yield", "energy/J", "latency/s", "area/m2")
 _FIGURES = ("accuracy", "std", "low", "yield", "energy_j", "latency_s", "throughput_per_s", "area_m2")
 
 
 def summary(
-    rows: Sequence[Mapping[str, Any]], search: ExploreConfig, electronic: Mapping[str, float]
+    rows: Sequence[Mapping[str, Any]], config: ExploreConfig, electronic: Mapping[str, float]
 ) -> dict[str, Any]:
     """The table with its yardsticks.
 
     Args:
         rows: Finished points, as `point.measure` gives them.
-        search: What was asked for.
+        config: What was asked for.
         electronic: Accuracy of every network without a chip.
 
     Raises:
         RequestError: The cost has no such boundary.
     """
     best = max(electronic.values())
-    good = best - MARGIN if search.threshold is None else search.threshold
-    points = [figures(row, good, search.boundary) for row in rows]
-    marks = pareto.mark(points, search.objectives)
+    good = best - MARGIN if config.threshold is None else config.threshold
+    points = [figures(row, good, config.boundary) for row in rows]
+    marks = pareto.mark(points, config.objectives)
     return {
         "network": ", ".join(electronic),
         "electronic": best,
         "networks": dict(electronic),
         "threshold": good,
-        "specimens": search.specimens,
-        "seed": search.seed,
-        "objectives": list(search.objectives),
-        "boundary": rows[0]["boundaries"][-1]["name"] if rows and search.boundary is None else search.boundary or "",
+        "specimens": config.specimens,
+        "seed": config.seed,
+        "objectives": list(config.objectives),
+        "boundary": rows[0]["boundaries"][-1]["name"] if rows and config.boundary is None else config.boundary or "",
         "points": [{**point, "pareto": on} for point, on in zip(points, marks, strict=True)],
     }
 
 
 def figures(row: Mapping[str, Any], threshold: float, boundary: str | None) -> dict[str, Any]:
-    """One row of the table: a finished point with what its specimens make of it."""
+    """One row of the table: a finished point with what its specimens make of it.
+
+    Args:
+        row: The point, as `point.measure` gives it.
+        threshold: Accuracy from which a specimen is good.
+        boundary: Name of the boundary of the cost; None is the widest.
+
+    Raises:
+        RequestError: The cost has no such boundary.
+    """
     values: list[float] = row["accuracies"]
     bill = _bill(row["boundaries"], boundary)
     return {
@@ -90,6 +101,10 @@ def check(result: Mapping[str, Any]) -> None:
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Write `explore.json` and `explore.csv` into the folder of a sweep.
 
+    Args:
+        folder: The folder of the sweep.
+        result: What `explore` returned.
+
     Raises:
         RequestError: It cannot be written to.
         WorkError: The disk refuses.
@@ -114,13 +129,17 @@ def as_csv(result: Mapping[str, Any]) -> str:
 def as_text(result: Mapping[str, Any]) -> Iterator[str]:
     """Lines for a terminal: the front, best accuracy first, and what else there is to know."""
     front = sorted((p for p in result["points"] if p["pareto"]), key=lambda point: -point["accuracy"])
-    width = max([len("on the front"), *(len(point["label"]) for point in front)])
-    yield f"{'on the front':{width}}  accuracy    low  yield   energy/J  latency/s    area/m2"
-    for point in front:
-        yield (
-            f"{point['label']:{width}}  {point['accuracy']:8.2%} {point['low']:6.1%} {point['yield']:6.0%}"
-            f" {point['energy_j']:10.3g} {point['latency_s']:10.3g} {point['area_m2']:10.3g}"
+    rows = [
+        (
+            point["label"],
+            f"{point['accuracy']:.2%}",
+            f"{point['low']:.1%}",
+            f"{point['yield']:.0%}",
+            *(f"{point[name]:.3g}" for name in ("energy_j", "latency_s", "area_m2")),
         )
+        for point in front
+    ]
+    yield from text_table(_HEAD, rows, right=range(1, len(_HEAD)))
     yield (
         f"{len(result['points'])} points of {result['specimens']} specimens each, {len(front)} on the front; "
         f"{result['electronic']:.2%} without a chip, good from {result['threshold']:.2%}; {result['boundary']}"
@@ -134,10 +153,18 @@ def _settings(result: Mapping[str, Any]) -> list[str]:
     return [axis for axis in result["axes"] if axis not in ("network", "chip")]
 
 
-def check_boundary(known: Sequence[str], name: str | None) -> None:
-    """Raises `RequestError` where the cost has no boundary of this name; None stands for the widest."""
-    if name is not None and name not in known:
-        raise RequestError(f"The cost has no boundary `{name}`. {nearest(name, known)}")
+def check_boundary(names: Sequence[str], name: str | None) -> None:
+    """Refuse a boundary that the cost has not.
+
+    Args:
+        names: The boundaries of the cost.
+        name: The one that is asked for; None stands for the widest.
+
+    Raises:
+        RequestError: There is none of this name.
+    """
+    if name is not None and name not in names:
+        raise RequestError(f"The cost has no boundary `{name}`. {nearest(name, names)}")
 
 
 def _bill(boundaries: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any]:

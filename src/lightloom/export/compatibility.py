@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,23 +10,32 @@ from torch import Tensor, nn
 from lightloom.chips import Chip
 from lightloom.common.errors import RequestError, nearest
 from lightloom.export.description import Description, SavedLayer
+from lightloom.export.technology import export_model
 from lightloom.export.tensors import check_finite
-from lightloom.nn import OpticalLayer, PCMCore, optical_layers
-from lightloom.physics.pcm import schedule
-
-FORM: dict[str, tuple[str, ...]] = {"mesh": ("block_size", "layout", "field"), "pcm": ("block_size", "levels")}
-"""Fields of a chip that decide what its weights are made of, by technology."""
-_ORDER_FORM = ("sharing", "scope", "broadcast")
+from lightloom.nn import Mode, OpticalLayer, TensorCore, optical_layers
 
 
 def pairs(model: nn.Module, description: Description) -> list[tuple[SavedLayer, OpticalLayer]]:
-    """Each saved layer with that of the model."""
+    """Each saved layer with that of the model.
+
+    Args:
+        model: A model that `check_layers` accepts.
+        description: What was saved.
+    """
     layers = optical_layers(model)
     return [(saved, layers[saved.name]) for saved in description.layers]
 
 
 def check_layers(model: nn.Module, description: Description) -> None:
-    """The model has just the saved layers on chips, of the same kinds and sizes; raises `RequestError` otherwise."""
+    """Check that a model has just the saved layers on chips, of the same kinds and sizes.
+
+    Args:
+        model: A converted model.
+        description: What was saved.
+
+    Raises:
+        RequestError: It has not; what differs is named.
+    """
     layers, modules = optical_layers(model), dict(model.named_modules())
     for saved in description.layers:
         if saved.name not in modules:
@@ -54,73 +63,99 @@ def check_layers(model: nn.Module, description: Description) -> None:
 
 
 def check_form(name: str, was: Chip, here: Chip, *, ordered: bool) -> None:
-    """The weights saved on one chip have a form that another one can hold, and an order that it can follow."""
+    """Check that weights saved on one chip have a form that another one can hold, and an order that it can follow.
+
+    Args:
+        name: Name of the layer.
+        was: The chip that the layer was saved on.
+        here: The chip that it is to be on.
+        ordered: Whether an order was saved.
+
+    Raises:
+        RequestError: They do not fit; what differs is named.
+    """
     if was.technology != here.technology:
         raise RequestError(
             f"Layer `{name}` was saved on a {was.technology} chip, and weights of that form do not fit the "
             f"{here.technology} chip `{here.name}`. Load it with `load`, and convert its `nn.to_electronic` onto yours."
         )
-    fields = (*FORM[was.technology], *(_ORDER_FORM if ordered else ()))
+    technology = export_model(was)
+    fields = (*technology.form, *(technology.order_form if ordered else ()))
     wrong = [field for field in fields if getattr(was, field) != getattr(here, field)]
     if wrong:
-        told = "; ".join(f"`{field}` {getattr(was, field)} as saved, {getattr(here, field)} here" for field in wrong)
+        text = "; ".join(f"`{field}` {getattr(was, field)} as saved, {getattr(here, field)} here" for field in wrong)
         raise RequestError(
-            f"The weights of layer `{name}` do not fit the chip `{here.name}`: {told}. Take a chip of the same form, "
+            f"The weights of layer `{name}` do not fit the chip `{here.name}`: {text}. Take a chip of the same form, "
             "or load the network with `load` and convert its `nn.to_electronic` onto yours."
         )
 
 
 def fill(model: nn.Module, description: Description, tensors: dict[str, Tensor], orders: dict[str, Tensor]) -> None:
-    """Put saved tensors and orders into a model whose layers and chips fit; raises `RequestError` else."""
+    """Put saved tensors and orders into a model whose layers and chips fit.
+
+    Args:
+        model: The converted model; it is as it was where something does not fit.
+        description: What was saved.
+        tensors: The saved state, each tensor once.
+        orders: The saved orders, by layer and name, see `order_of`.
+
+    Raises:
+        RequestError: A mode, a tensor or an order does not fit the model.
+    """
     whole = tensors | {name: tensors[first] for name, first in description.shared.items() if first in tensors}
     modes = {saved.name: saved.mode for saved in description.layers}
-    plans = {}
+    following: dict[TensorCore, Callable[[], None]] = {}
     for name, layer in optical_layers(model).items():
         core = layer.core
         if modes[name] not in core.modes:
             raise RequestError(f"Layer `{name}` was saved in mode `{modes[name]}`. {nearest(modes[name], core.modes)}")
-        if isinstance(core, PCMCore):
-            plans[name] = _plan(name, core, whole, orders)
+        if core not in following:  # what layers share is saved under the first
+            state = _below(_prefix(name), whole)
+            following[core] = export_model(core.chip).follow(name, core, state, order_of(name, orders))
     _check_tensors(model, whole, modes)
     for name, layer in optical_layers(model).items():
         layer.core.switch(modes[name])
     model.load_state_dict(whole)
-    for name, plan in plans.items():
-        core = optical_layers(model)[name].core
-        assert isinstance(core, PCMCore)
-        core.place(plan)
+    for follow in following.values():
+        follow()
 
 
-def _plan(name: str, core: PCMCore, tensors: dict[str, Tensor], orders: dict[str, Tensor]) -> schedule.Schedule:
-    """The order in which a crossbar is written."""
-    prefix = f"{name}." if name else ""
-    rows = tensors.get(f"{prefix}core.array_rows", core.array_rows.cpu())
-    columns = orders.get(f"{name}.turns", core.natural.columns)
-    plan = schedule.Schedule(rows, columns)
-    try:
-        schedule.check(plan, *core.shape)
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise RequestError(f"The saved order of layer `{name}` is none of its matrix: {error}") from None
-    return plan
+def order_of(layer: str, orders: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The saved order of one layer, by the names that its technology gives to the tensors.
+
+    Args:
+        layer: Name of the layer.
+        orders: Orders of all layers, as `LAYER.NAME`.
+    """
+    split = {key: key.rpartition(".") for key in orders}
+    return {name: orders[key] for key, (owner, _, name) in split.items() if owner == layer}
 
 
-def _check_tensors(model: nn.Module, tensors: dict[str, Tensor], modes: dict[str, str]) -> None:
+def _prefix(layer: str) -> str:
+    """What the names of a layer's core in the state of the model begin with."""
+    return f"{layer}.core." if layer else "core."
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _check_tensors(model: nn.Module, tensors: dict[str, Tensor], modes: Mapping[str, Mode]) -> None:
     """The saved tensors are those of the model, once its layers are in the modes that they were saved in."""
-    wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+    state = model.state_dict()
     for name, layer in optical_layers(model).items():
-        prefix = f"{name}." if name else ""
-        if not isinstance(layer.core, PCMCore):
-            wanted.pop(f"{prefix}core.matrix", None)
-            if modes[name] == "weight":  # a mesh has a plain matrix in this mode only
-                shape = torch.Size((layer.core.groups * layer.core.rows, layer.core.columns))
-                wanted[f"{prefix}core.matrix"] = (shape, layer.core.sigma.dtype)
+        prefix = _prefix(name)
+        of_core = export_model(layer.chip).state(layer.core, modes[name])
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(prefix)}
+        state |= {f"{prefix}{key}": tensor for key, tensor in of_core.items()}
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
     buffers = {name for name, _ in model.named_buffers(remove_duplicate=False)}
     for name, tensor in tensors.items():
         check_finite(name, tensor, infinite=name in buffers)
-    problems = [f"`{name}` was not saved" for name in wanted if name not in tensors]
-    problems += [f"`{name}` is not in the model. {nearest(name, wanted)}" for name in tensors if name not in wanted]
-    for name in wanted.keys() & tensors.keys():
-        shape, dtype = wanted[name]
+    problems = [f"`{name}` was not saved" for name in expected if name not in tensors]
+    problems += [f"`{name}` is not in the model. {nearest(name, expected)}" for name in tensors if name not in expected]
+    for name in expected.keys() & tensors.keys():
+        shape, dtype = expected[name]
         if tensors[name].shape != shape:
             problems.append(f"`{name}` is {tuple(tensors[name].shape)} as saved, {tuple(shape)} in the model")
         elif tensors[name].dtype != dtype:

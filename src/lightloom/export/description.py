@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from lightloom.chips import Chip
-from lightloom.chips.technologies import TECHNOLOGIES, labels
+from lightloom.chips import TECHNOLOGIES, Chip, Specimen, labels
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import read_json
 from lightloom.common.folders import settle
 from lightloom.export.atomic_folder import inside
-from lightloom.nn import optical_layers
+from lightloom.nn import TensorCore, optical_layers
+from lightloom.nn.copies import copy_of
 
 FORMAT = 1
 """Version of the folder that is written; any up to this one is read."""
@@ -33,21 +33,21 @@ class SavedLayer(Section):
     """A layer on a chip."""
 
     name: str
-    """In the model; empty where the model is the layer."""
+    """Name of the layer in the model; empty where the model is the layer."""
     kind: str
-    """Class of the optical layer."""
+    """Name of the class of the optical layer."""
     core: str
     """Place on the chip, which decides the devices of a specimen."""
     chip: str
     """Key in `chips.json`."""
     rows: int = Field(ge=1)
-    """Of each group's matrix."""
+    """Rows of each group's matrix."""
     columns: int = Field(ge=1)
-    """Of each group's matrix."""
+    """Columns of each group's matrix."""
     groups: int = Field(ge=1)
-    """How many matrices."""
+    """Number of matrices."""
     mode: str
-    """What trains."""
+    """What of the core trains, one of its modes."""
     tied_to: str | None = None
     """The layer whose core it shares."""
     specimen: int | None = None
@@ -58,15 +58,15 @@ class Description(Section):
     """The whole of `lightloom.json`."""
 
     format: int
-    """Version of the folder."""
+    """Version of the format of the folder."""
     lightloom: str
-    """Version that wrote it."""
+    """Version of Lightloom that wrote the folder."""
     network: str
-    """Class of the model."""
+    """Name of the class of the model."""
     note: str = ""
-    """The user's."""
+    """Whatever the user wanted to say."""
     layers: list[SavedLayer]
-    """On chips, in the order of the model."""
+    """The layers on chips, in the order of the model."""
     shared: dict[str, str] = Field(default_factory=dict)
     """Names of tensors that are the same as another one, which is stored."""
     files: dict[str, str]
@@ -106,20 +106,20 @@ def describe_layers(model: nn.Module, keys: dict[str, str], specimens: bool) -> 
 def named_chips(model: nn.Module) -> tuple[dict[str, Chip], dict[str, str]]:
     """The different chips of a model by a name of their own, and the name of each layer's."""
     layers = optical_layers(model)
-    found = labels(layer.chip for layer in layers.values())
-    return {key: chip for chip, key in found.items()}, {name: found[layer.chip] for name, layer in layers.items()}
+    keys = labels(layer.chip for layer in layers.values())
+    return {key: chip for chip, key in keys.items()}, {name: keys[layer.chip] for name, layer in layers.items()}
 
 
-def specimen_seed(core: Any) -> int | None:
+def specimen_seed(core: TensorCore) -> int | None:
     """The seed from which a core's devices can be made again.
 
     Raises:
         RequestError: There is none: the chip has aged, or nobody knows which one it is.
     """
-    specimen = getattr(core, "specimen", None)
-    if specimen is None and not _flawed(core):
+    specimen: Specimen | None = getattr(core, "specimen", None)
+    if specimen is None and _is_of(core, None):
         return None
-    if specimen is None or not _made_again(core, specimen.seed):
+    if specimen is None or not _is_of(core, core.chip.specimen(specimen.seed)):
         raise RequestError(
             f"Core `{core.name}` is on a chip that no seed describes, such as an aged one. Save the network without "
             "its specimens: `specimens=False`."
@@ -127,26 +127,20 @@ def specimen_seed(core: Any) -> int | None:
     return int(specimen.seed)
 
 
-def _errors(core: Any, seed: int) -> dict[str, Any]:
-    specimen = core.chip.specimen(seed)
-    if core.chip.technology == "mesh":
-        drawn = specimen.mesh_errors(core.name, core.blocks, core.shifters)
-    else:
-        drawn = specimen.pcm_errors(core.name, len(core.array_rows))
-    errors: dict[str, Any] = drawn._asdict()
-    return errors
+def _hardware(core: TensorCore) -> dict[str, Tensor]:
+    """The tensors that are no part of the weights: what the devices at the core's place on a specimen are like."""
+    weights = core.state_dict().keys()
+    return {name: buffer for name, buffer in core.named_buffers() if name not in weights}
 
 
-def _flawed(core: Any) -> bool:
-    return any(getattr(core, field) is not None for field in _errors(core, 0))
-
-
-def _made_again(core: Any, seed: int) -> bool:
-    for field, drawn in _errors(core, seed).items():
-        held = getattr(core, field)
-        if (held is None) != (drawn is None) or (held is not None and not bool((drawn.to(held) == held).all())):
-            return False
-    return True
+def _is_of(core: TensorCore, specimen: Specimen | None) -> bool:
+    """Whether a core is made of the devices of a specimen, of perfect ones where that is None."""
+    other = copy_of(core)
+    other.install(specimen)
+    devices, expected = _hardware(core), _hardware(other)
+    return devices.keys() == expected.keys() and all(
+        bool((expected[name].to(device) == device).all()) for name, device in devices.items()
+    )
 
 
 def chips_text(chips: dict[str, Chip]) -> str:
@@ -161,7 +155,12 @@ def write_out(description: Description) -> str:
 
 
 def begin(model: nn.Module, note: str) -> dict[str, Any]:
-    """The fields of a description that do not depend on layers and files."""
+    """The fields of a description that do not depend on layers and files.
+
+    Args:
+        model: The network.
+        note: Anything that the user wants to say.
+    """
     kind = type(model)
     named = {"format": FORMAT, "lightloom": version("lightloom"), "note": note}
     return {**named, "network": f"{kind.__module__}.{kind.__qualname__}"}
@@ -178,23 +177,23 @@ def read_description(folder: Path) -> Description:
         settle(folder)
     if not (folder / INDEX).is_file():
         raise RequestError(f"There is no saved network in `{folder}`: it has no `{INDEX}`. `save` makes such a folder.")
-    given = read_json(inside(folder, INDEX))
-    number = given.get("format") if isinstance(given, dict) else None
+    index = read_json(inside(folder, INDEX))
+    number = index.get("format") if isinstance(index, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise RequestError(f"`{folder / INDEX}` does not say what format it has. Is it a file of Lightloom?")
     if number > FORMAT:
         raise RequestError(
-            f"`{folder}` has format {number}, written by lightloom {given.get('lightloom')}; this version reads up to "
+            f"`{folder}` has format {number}, written by lightloom {index.get('lightloom')}; this version reads up to "
             f"format {FORMAT}. Update it: `pip install -U lightloom`."
         )
-    description = Description.parse(given, INDEX)
+    description = Description.parse(index, INDEX)
     for name in (CHIPS, WEIGHTS):
         if name not in description.files:
             raise RequestError(f"`{folder / INDEX}` names no `{name}`. Save the network again.")
-    for name, wanted in description.files.items():
+    for name, checksum in description.files.items():
         if name not in (CHIPS, WEIGHTS, ORDERS, CONFIG, SAMPLE):
             raise RequestError(f"`{folder / INDEX}` names a file `{name}`, which is none of a saved network.")
-        if digest(inside(folder, name)) != wanted:
+        if digest(inside(folder, name)) != checksum:
             raise RequestError(
                 f"`{folder / name}` is not the file that was saved: it is cut short, damaged or changed. "
                 "Copy the folder once more."
@@ -208,11 +207,11 @@ def read_chips(folder: Path) -> dict[str, Chip]:
     Raises:
         RequestError: One is unknown or has a value that does not fit.
     """
-    given = read_json(inside(folder, CHIPS))
-    if not isinstance(given, dict):
+    named = read_json(inside(folder, CHIPS))
+    if not isinstance(named, dict):
         raise RequestError(f"`{folder / CHIPS}` holds no chips by name.")
     chips: dict[str, Chip] = {}
-    for key, fields in given.items():
+    for key, fields in named.items():
         technology = fields.get("technology") if isinstance(fields, dict) else None
         if not isinstance(technology, str) or technology not in TECHNOLOGIES:
             raise RequestError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,18 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import reserve
 from lightloom.common.marks import MARK, claim
 from lightloom.export.loading import check
-from lightloom.export.mesh.netlist_files import write_netlists
-from lightloom.export.mesh.phase_table import phase_table
-from lightloom.export.mesh.settings import Block
 from lightloom.export.onnx_file import to_onnx
-from lightloom.export.pcm.levels import pcm_levels
 from lightloom.export.sample_io import Sample
 from lightloom.export.saving import save
-from lightloom.nn import MeshCore, PCMCore, TensorCore, cores
+from lightloom.export.settings import write_settings
+from lightloom.export.technology import Block, Selection, formats_of, technology_formats
 
-FORMATS = {
-    "folder": "model",
-    "onnx": "model.onnx",
-    "netlist": "netlists",
-    "phases": "phases.csv",
-    "pcm": "levels",
-}
-"""What can be written, and the file or folder that it becomes."""
+_ANY_TECHNOLOGY = {"folder": "model", "onnx": "model.onnx", "settings": "settings"}
+
+
+def known_formats() -> dict[str, str]:
+    """What can be written, and the file or folder that it becomes: formats of every network, then of technologies."""
+    return {**_ANY_TECHNOLOGY, **{name: form.file for name, form in technology_formats().items()}}
 
 
 @checked
@@ -47,9 +42,9 @@ def export(
     Args:
         model: A converted model.
         folder: Where to; what was written there before in the same format is replaced.
-        formats: Of `FORMATS`.
+        formats: Names of formats, see `lightloom.export.known_formats`.
         sample: Inputs to check with; the format "onnx" needs it.
-        layers: Layers of "netlist" and "phases"; None is all on meshes.
+        layers: Layers of formats that name each device, "netlist" and "phases"; None is all.
         blocks: Blocks of those layers: how many, or which; None is all.
 
     Returns:
@@ -60,48 +55,49 @@ def export(
             its place.
         WorkError: A check failed, or the disk is full.
     """
-    for name in formats:
-        if name not in FORMATS:
-            raise RequestError(f"There is no format `{name}`. {nearest(name, FORMATS)}")
-    if not formats:
-        raise RequestError(f"Name a format: {', '.join(f'`{name}`' for name in FORMATS)}.")
+    files = _files(model, formats)
     if "onnx" in formats and sample is None:
         raise RequestError("The format `onnx` takes a sample: it is traced with it, and checked.")
-    _check_layers(model, formats)
     claim(folder, "export")
-    reserve(*(folder / FORMATS[name] for name in formats if "." in FORMATS[name]))
-    limits: dict[str, Any] = {"layers": layers, "blocks": blocks}
-    writers: dict[str, Callable[[Path], dict[str, Any]]] = {
-        "folder": lambda path: _folder(model, path, sample),
-        "onnx": lambda path: to_onnx(model, sample, path),  # type: ignore[arg-type]  # checked above
-        "netlist": lambda path: {"blocks": _count(write_netlists(model, path, **limits))},
-        "phases": lambda path: phase_table(model, path, **limits),
-        "pcm": lambda path: {"layers": len(pcm_levels(model, path)["layers"])},
-    }
-    written = {}
-    for name in dict.fromkeys(formats):
-        path = folder / FORMATS[name]
-        written[name] = {**writers[name](path), **_size(path)}
-    return written
+    reserve(*(folder / file for file in files.values() if "." in file))
+    selection = Selection(layers, blocks)
+    return {name: _written(name, model, folder / file, sample, selection) for name, file in files.items()}
 
 
-def _check_layers(model: nn.Module, formats: Sequence[str]) -> None:
-    """Nothing is written where one format does not fit."""
-    kinds: dict[str, type[TensorCore]] = {"netlist": MeshCore, "phases": MeshCore, "pcm": PCMCore}
-    for name in formats:
-        if name in kinds and not cores(model, kinds[name]):
-            what = "a mesh" if kinds[name] is MeshCore else "phase-change crossbars"
-            raise RequestError(f"The format `{name}` is for layers on {what}, and this network has none; leave it out.")
+def _files(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
+    """What each format becomes; nothing is written where one of them does not fit."""
+    files, of_technologies = known_formats(), technology_formats()
+    for name in names:
+        if name not in files:
+            raise RequestError(f"There is no format `{name}`. {nearest(name, files)}")
+    if not names:
+        raise RequestError(f"Name a format: {', '.join(f'`{name}`' for name in files)}.")
+    for name in names:
+        if name not in _ANY_TECHNOLOGY and name not in formats_of(model):
+            hardware = of_technologies[name].hardware
+            raise RequestError(
+                f"The format `{name}` is for layers on {hardware}, and this network has none; leave it out."
+            )
+    return {name: files[name] for name in names}
+
+
+def _written(name: str, model: nn.Module, path: Path, sample: Sample | None, selection: Selection) -> dict[str, Any]:
+    if name == "folder":
+        facts = _folder(model, path, sample)
+    elif name == "onnx":
+        assert sample is not None  # `export` has looked
+        facts = to_onnx(model, sample, path)
+    elif name == "settings":
+        facts = {"layers": len(write_settings(model, path)["layers"])}
+    else:
+        facts = technology_formats()[name].write(model, path, selection)
+    return {**facts, **_size(path)}
 
 
 def _folder(model: nn.Module, path: Path, sample: Sample | None) -> dict[str, Any]:
     saved = save(model, path, sample=sample)
-    checked = {} if sample is None else {"difference": check(path, model)}
-    return {"layers": len(saved["layers"]), **checked}
-
-
-def _count(index: dict[str, Any]) -> int:
-    return sum(len(layer["files"]) for layer in index["layers"].values())
+    difference = {} if sample is None else {"difference": check(path, model)}
+    return {"layers": len(saved["layers"]), **difference}
 
 
 def _size(path: Path) -> dict[str, Any]:

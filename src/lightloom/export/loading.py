@@ -12,7 +12,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json
 from lightloom.export.atomic_folder import inside
-from lightloom.export.compatibility import check_form, check_layers, fill, pairs
+from lightloom.export.compatibility import check_form, check_layers, fill, order_of, pairs
 from lightloom.export.description import (
     CONFIG,
     ORDERS,
@@ -79,7 +79,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     check_layers(model, description)
     orders = _orders(folder, description)
     for saved, layer in pairs(model, description):
-        check_form(saved.name, chips[saved.chip], layer.chip, ordered=f"{saved.name}.turns" in orders)
+        check_form(saved.name, chips[saved.chip], layer.chip, ordered=bool(order_of(saved.name, orders)))
     fill(model, description, tensors, orders)
 
 
@@ -87,19 +87,22 @@ def load_weights(model: nn.Module, folder: Path) -> None:
 def check(folder: Path, model: nn.Module) -> float:
     """How far the model's outputs are from those saved with it, relative to the largest; see `save(sample=...)`.
 
+    Args:
+        folder: Of a saved network.
+        model: The network, as `load` gave it.
+
     Raises:
         RequestError: The folder holds no sample, or the model answers with other outputs.
     """
     folder = Path(folder)
     if SAMPLE not in read_description(folder).files:
         raise RequestError(f"`{folder}` holds no sample to compare with. Save the network with `sample=`.")
-    kept = read_tensors(inside(folder, SAMPLE))
-    sample, wanted = unpacked(kept)
-    made = answers(model, sample)
-    for name, tensor in wanted.items():
-        if name not in made or made[name].shape != tensor.shape:
+    sample, saved = unpacked(read_tensors(inside(folder, SAMPLE)))
+    outputs = answers(model, sample)
+    for name, tensor in saved.items():
+        if name not in outputs or outputs[name].shape != tensor.shape:
             raise RequestError(f"The model does not answer with `{name}` {tuple(tensor.shape)} as the saved one does.")
-    return difference(made, wanted)
+    return difference(outputs, saved)
 
 
 def _read(folder: Path) -> tuple[Description, dict[str, Chip], dict[str, Tensor]]:
@@ -118,27 +121,27 @@ def _build(folder: Path, description: Description) -> nn.Module:
             f"`{folder}` does not say how to build a `{description.network}`. Build one as you did before and give it: "
             "`load(folder, model)`."
         )
-    given = read_json(inside(folder, CONFIG))
+    config = read_json(inside(folder, CONFIG))
     try:
         import transformers
     except ImportError:
         raise RequestError(
             f"`{description.network}` is a model of transformers, which is not here: `pip install transformers`."
         ) from None
-    kind = getattr(transformers, str(given.get("class")), None)
+    kind = getattr(transformers, str(config.get("class")), None)
     if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)):
         raise RequestError(
-            f"transformers {transformers.__version__} has no `{given.get('class')}`. Give it: `load(folder, model)`."
+            f"transformers {transformers.__version__} has no `{config.get('class')}`. Give it: `load(folder, model)`."
         )
-    made: nn.Module = kind(kind.config_class.from_dict(given["config"]))  # type: ignore[union-attr]
-    return made
+    model: nn.Module = kind(kind.config_class.from_dict(config["config"]))  # type: ignore[union-attr]
+    return model
 
 
 def _put_on_chips(model: nn.Module, description: Description, chips: dict[str, Chip]) -> nn.Module:
     """Every layer that is not on a chip yet but was saved on one."""
-    there = set(optical_layers(model))
-    wanted = {key: {saved.name for saved in description.layers if saved.chip == key} - there for key in chips}
-    places = [(_among(names), chips[key]) for key, names in wanted.items() if names]
+    converted = set(optical_layers(model))
+    missing = {key: {saved.name for saved in description.layers if saved.chip == key} - converted for key in chips}
+    places = [(_among(names), chips[key]) for key, names in missing.items() if names]
     # a tie that conversion did not keep was cut when the model was saved
     return convert(model, None, places=places, untie=True, inplace=True).model if places else model
 

@@ -29,8 +29,9 @@ from lightloom.export.description import (
     write_out,
 )
 from lightloom.export.sample_io import Sample, answers, packed
+from lightloom.export.technology import export_model
 from lightloom.export.tensors import check_finite, write_tensors
-from lightloom.nn import PCMCore, cores, optical_layers
+from lightloom.nn import TensorCore, optical_layers
 
 
 @checked
@@ -66,22 +67,34 @@ def save(
     chips, keys = named_chips(model)
     layers = describe_layers(model, keys, specimens)
     tensors, shared = _weights(model)
-    with whole_folder(folder, "network") as made:
-        write_text(made / CHIPS, chips_text(chips))
-        write_tensors(made / WEIGHTS, tensors)
-        orders = {f"{name}.turns": core.turns for name, core in cores(model, PCMCore).items() if core.turns is not None}
+    with whole_folder(folder, "network") as part:
+        write_text(part / CHIPS, chips_text(chips))
+        write_tensors(part / WEIGHTS, tensors)
+        orders = _orders(model)
         if orders:
-            write_tensors(made / ORDERS, orders)
+            write_tensors(part / ORDERS, orders)
         config = _config(model)
         if config is not None:
-            write_text(made / CONFIG, config)
+            write_text(part / CONFIG, config)
         if sample is not None:
-            write_tensors(made / SAMPLE, packed(sample, answers(model, sample)))
-        files = {path.name: digest(path) for path in sorted(made.iterdir()) if path.name != MARK}
+            write_tensors(part / SAMPLE, packed(sample, answers(model, sample)))
+        files = {path.name: digest(path) for path in sorted(part.iterdir()) if path.name != MARK}
         description = Description(**begin(model, note), layers=layers, shared=shared, files=files)
-        write_text(made / INDEX, write_out(description))
+        write_text(part / INDEX, write_out(description))
     saved: dict[str, Any] = description.model_dump(mode="json")
     return saved
+
+
+def _orders(model: nn.Module) -> dict[str, Tensor]:
+    """The orders in which cores are written, as `LAYER.NAME`; a core that layers share stands under the first."""
+    names: dict[TensorCore, str] = {}
+    for name, layer in optical_layers(model).items():
+        names.setdefault(layer.core, name)
+    return {
+        f"{name}.{key}": tensor
+        for core, name in names.items()
+        for key, tensor in export_model(core.chip).order(core).items()
+    }
 
 
 def _weights(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -89,7 +102,7 @@ def _weights(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     buffers = {name for name, _ in model.named_buffers(remove_duplicate=False)}
     tensors: dict[str, Tensor] = {}
     shared: dict[str, str] = {}
-    seen: dict[tuple[Any, ...], str] = {}
+    names: dict[tuple[Any, ...], str] = {}
     for name, tensor in model.state_dict().items():
         if not isinstance(tensor, Tensor):
             raise RequestError(
@@ -97,7 +110,7 @@ def _weights(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
             )
         check_finite(name, tensor, infinite=name in buffers)
         place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
-        first = seen.setdefault(place, name) if tensor.numel() else name
+        first = names.setdefault(place, name) if tensor.numel() else name
         if first == name:
             tensors[name] = tensor
         else:

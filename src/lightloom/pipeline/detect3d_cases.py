@@ -32,7 +32,7 @@ from lightloom.pipeline.case_store import (
 from lightloom.pipeline.comparison import Training
 from lightloom.pipeline.detectors3d import Surroundings, build_detector3d, read_surroundings
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.tasks.detection3d import Detect3D, Detector3D, build_distiller
+from lightloom.tasks.detection3d import Detection3DObjective, Detector3D, build_distiller
 
 _TRIED = 2  # moments that every detector is shown before the first is trained
 
@@ -97,19 +97,14 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     model, task, prepare = _plan(folder, training, asked, detector)
     progress = learning.fit(
         model,
-        scenes.train,
-        scenes.validation,
+        learning.TrainingData(scenes.train, scenes.validation, view_augmentation(wanted.scenes.augment)),
         task,
         config.train,
-        folder=folder.path,
-        stage=training.name,
-        seed=training.seed,
-        device=config.device,
-        augment=view_augmentation(wanted.scenes.augment),
+        learning.Session(folder.path, training.name, training.seed, config.device),
         prepare=prepare,
     )
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
-    figures, _ = Detect3D(detector).measure(detector, scenes.test)
+    figures, _ = Detection3DObjective(detector).measure(detector, scenes.test)
     if is_main():
         keep_weights(folder, training, detector, scenes.classes, scenes.channels)
     processes.wait(config.device)  # the next case may learn from this one, in every process
@@ -127,11 +122,11 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
 
 def _plan(
     folder: RunFolder, training: Training, asked: Sequence[Training], detector: Detector3D
-) -> tuple[nn.Module, learning.Task, Prepare | None]:
+) -> tuple[nn.Module, learning.Objective, Prepare | None]:
     """What trains, what for, and what is prepared before each epoch: the detector itself, or with its teacher."""
     config = training.config
     if not config.detect3d.distil.teacher:
-        return detector, Detect3D(detector), None
+        return detector, Detection3DObjective(detector), None
     scenes = surroundings_of(config)
     home, source = teacher_of(config.detect3d.distil.teacher, training, asked)
     teacher = load_case(home or folder, source, scenes.classes).detector
@@ -163,7 +158,7 @@ def _build_distillation(
     torch.manual_seed(named_seed(config.seed, "pupil"))
     distiller = build_distiller(wanted.guide, detector, teacher, sample)
     distil = DistillationObjective(
-        Detect3D(detector), wanted.distil, detector.later_parts if wanted.distil.strategy == "two" else ()
+        Detection3DObjective(detector), wanted.distil, detector.head_modules if wanted.distil.strategy == "two" else ()
     )
     return DistillationModel(detector, teacher, sample, wanted.distil, distiller=distiller), distil, distil.prepare
 

@@ -17,14 +17,21 @@ from lightloom.common.progress import follow
 from lightloom.data.multicamera import BEVRange, MultiCameraSet, Views
 from lightloom.data.nuscenes import Moment
 from lightloom.learn.distil import gaussian_heatmap
-from lightloom.metrics.nuscenes import Figures, write_results
+from lightloom.metrics.nuscenes import NuScenesMetrics, write_results
 from lightloom.nn.diffractive.snapshot import look
 from lightloom.pipeline.case_store import noise_seed
 from lightloom.pipeline.comparison import first_trainings
 from lightloom.pipeline.context import Work
 from lightloom.pipeline.detect3d_cases import load_case, surroundings_of
 from lightloom.pipeline.moment_pictures import camera_pictures, found_rows, true_rows
-from lightloom.tasks.detection3d import Boxes, Detect3D, Detector3D, Detector3DOutput, HeatmapConfig, results_of
+from lightloom.tasks.detection3d import (
+    Boxes,
+    Detection3DObjective,
+    Detector3D,
+    Detector3DOutput,
+    HeatmapConfig,
+    results_of,
+)
 
 _LISTED = 0.2  # least score of a box that is shown
 _POSITIONS = 30  # of the best queries
@@ -45,7 +52,7 @@ def evaluate(work: Work) -> None:
         for number, training in enumerate(first, 1):
             detector = load_case(work.folder, training, scenes.classes).detector.to(device)
             torch.manual_seed(noise_seed(training))  # the same noise as when it was trained
-            figures, found = Detect3D(detector).measure(detector, scenes.test)
+            figures, found = Detection3DObjective(detector).measure(detector, scenes.test)
             name = training.case.name
             curves += list(_curves(name, figures))
             _write_submission(work, name, scenes.test.moments, found)
@@ -138,7 +145,7 @@ def _write_submission(work: Work, name: str, moments: Sequence[Moment], found: S
     write_results(path, results, [moment.token for moment in moments])
 
 
-def _curves(case: str, figures: Figures) -> Iterator[dict[str, Any]]:
+def _curves(case: str, figures: NuScenesMetrics) -> Iterator[dict[str, Any]]:
     for name, by_distance in figures.curves.items():
         for distance, precision in by_distance.items():
             yield {

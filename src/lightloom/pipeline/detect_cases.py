@@ -31,7 +31,7 @@ from lightloom.pipeline.case_store import (
 from lightloom.pipeline.comparison import Training
 from lightloom.pipeline.detectors import AnyDetector, Scenes, build_detector, read_scenes
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.tasks.detection2d import Detect2D
+from lightloom.tasks.detection2d import Detection2DObjective
 
 _TRIED = 2  # images that every detector is shown before the first is trained
 
@@ -89,19 +89,14 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     model, task, prepare = _plan(folder, training, asked, detector)
     progress = learning.fit(
         model,
-        scenes.train,
-        scenes.validation,
+        learning.TrainingData(scenes.train, scenes.validation, augmentation(wanted.scenes.augment)),
         task,
         config.train,
-        folder=folder.path,
-        stage=training.name,
-        seed=training.seed,
-        device=config.device,
-        augment=augmentation(wanted.scenes.augment),
+        learning.Session(folder.path, training.name, training.seed, config.device),
         prepare=prepare,
     )
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
-    precision, _ = Detect2D(detector).measure(detector, scenes.test)
+    precision, _ = Detection2DObjective(detector).measure(detector, scenes.test)
     if is_main():
         keep_weights(folder, training, detector, scenes.classes, white=scenes.white)
     processes.wait(config.device)  # the next case may learn from this one, in every process
@@ -111,7 +106,7 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
         progress,
         time.perf_counter() - started,
         measure="AP",
-        figures=precision.figures,
+        figures=precision.metrics,
         per_class=precision.per_class,
         teacher=wanted.distil.teacher,
     )
@@ -122,11 +117,11 @@ Prepare = Callable[[nn.Module, float], None]
 
 def _plan(
     folder: RunFolder, training: Training, asked: Sequence[Training], detector: AnyDetector
-) -> tuple[nn.Module, learning.Task, Prepare | None]:
+) -> tuple[nn.Module, learning.Objective, Prepare | None]:
     """What trains, what for, and what is prepared before each epoch: the detector itself, or with its teacher."""
     config = training.config
     if not config.detect.distil.teacher:
-        return detector, Detect2D(detector), None
+        return detector, Detection2DObjective(detector), None
     scenes = scenes_of(config)
     home, source = teacher_of(config.detect.distil.teacher, training, asked)
     teacher = load_case(home or folder, source, scenes.classes).detector
@@ -140,7 +135,9 @@ def _build_distillation(
 ) -> tuple[DistillationModel, DistillationObjective, Prepare]:
     """A detector with its teacher. What follows the backbone waits while distillation trains alone, as published."""
     wanted = config.detect.distil
-    distil = DistillationObjective(Detect2D(detector), wanted, detector.later_parts if wanted.strategy == "two" else ())
+    distil = DistillationObjective(
+        Detection2DObjective(detector), wanted, detector.head_modules if wanted.strategy == "two" else ()
+    )
     return DistillationModel(detector, teacher, _sample(scenes), wanted), distil, distil.prepare
 
 

@@ -15,13 +15,13 @@ from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_bytes, write_json
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
-from lightloom.data.detection import FramedSet, read_pixels
+from lightloom.data.detection import LetterboxedSet, read_pixels
 from lightloom.nn.diffractive.snapshot import look
 from lightloom.pipeline.case_store import noise_seed
 from lightloom.pipeline.comparison import first_trainings
 from lightloom.pipeline.context import Work
 from lightloom.pipeline.detect_cases import load_case, scenes_of
-from lightloom.tasks.detection2d import Detect2D, Detections, Precision
+from lightloom.tasks.detection2d import Detection2DObjective, Detections, Precision
 
 _LISTED = 0.25  # least score of a detection that is shown
 _JPEG = 90
@@ -38,7 +38,7 @@ def evaluate(work: Work) -> None:
         for number, training in enumerate(first, 1):
             detector = load_case(work.folder, training, scenes.classes).detector.to(device)
             torch.manual_seed(noise_seed(training))  # the same noise as when it was trained
-            precision, found = Detect2D(detector).measure(detector, scenes.test)
+            precision, found = Detection2DObjective(detector).measure(detector, scenes.test)
             curves += list(_curves(training.case.name, precision))
             for image, place in zip(images, shown, strict=True):
                 image["cases"][training.case.name] = _listed(found[place].above(_LISTED))
@@ -72,7 +72,7 @@ def _shown(count: int, wanted: int) -> list[int]:
     return [place * count // few for place in range(few)]
 
 
-def _pictures(work: Work, test: FramedSet, shown: list[int]) -> Iterator[dict[str, Any]]:
+def _pictures(work: Work, test: LetterboxedSet, shown: list[int]) -> Iterator[dict[str, Any]]:
     """Store the images that are shown, and say what is in them."""
     make_folder(work.folder.file("pictures"))
     for number, place in enumerate(shown):

@@ -10,7 +10,7 @@ import torch
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig, ScenesConfig
-from lightloom.data.detection import FramedSet, Problem, frame, load_detection
+from lightloom.data.detection import LetterboxedSet, Problem, letterbox, load_detection
 from lightloom.nn import misalign
 from lightloom.nn.backbones import (
     build_backbone,
@@ -25,9 +25,9 @@ AnyDetector = Detector | TransformersDetector
 class Scenes(NamedTuple):
     """Framed images with boxes, ready to train on."""
 
-    train: FramedSet
-    validation: FramedSet
-    test: FramedSet
+    train: LetterboxedSet
+    validation: LetterboxedSet
+    test: LetterboxedSet
     classes: tuple[str, ...]
     problems: tuple[Problem, ...]
     """What was wrong with the files, and what became of it."""
@@ -53,14 +53,14 @@ def read_scenes(wanted: ScenesConfig, root: Path | None, seed: int) -> Scenes:
         root,
         seed=seed,
         limit=wanted.limit,
-        flaws=wanted.flaws,
+        on_invalid=wanted.on_invalid,
         decode=wanted.decode,
         count=wanted.count,
         size=size,
         white=wanted.white,
     )
     train, validation, test = (
-        frame(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)
+        letterbox(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)
     )
     for part in (train, validation, test):
         if not (part.labels[..., 4] >= 0).any():

@@ -12,7 +12,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.config import MomentsConfig, RunConfig
 from lightloom.data.detection import Problem
-from lightloom.data.multicamera import BEVRange, MultiCameraSet, frame_moments, load_multicamera
+from lightloom.data.multicamera import BEVRange, MultiCameraSet, letterbox_samples, load_multicamera
 from lightloom.data.nuscenes import Moment
 from lightloom.nn import convert, install, misalign
 from lightloom.nn.backbones import Backbone, build_backbone
@@ -61,8 +61,8 @@ def read_surroundings(
     for problem in splits.problems:
         _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
 
-    def framed(split: str, moments: tuple[Moment, ...]) -> MultiCameraSet:
-        part = frame_moments(
+    def letterboxed(split: str, moments: tuple[Moment, ...]) -> MultiCameraSet:
+        part = letterbox_samples(
             moments,
             splits.channels,
             wanted.height,
@@ -79,9 +79,9 @@ def read_surroundings(
         return part
 
     return Surroundings(
-        framed("train", splits.train),
-        framed("validation", splits.validation),
-        framed("test", splits.test),
+        letterboxed("train", splits.train),
+        letterboxed("validation", splits.validation),
+        letterboxed("test", splits.test),
         splits.classes,
         splits.channels,
         splits.problems,

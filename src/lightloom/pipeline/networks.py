@@ -17,12 +17,12 @@ from lightloom.nn import (
     Conversion,
     DiffractiveNetwork,
     SaturableAbsorber,
+    constrain_weights,
     convert,
     install,
-    limit_weights,
     misalign,
 )
-from lightloom.tasks.classification import build, settle
+from lightloom.tasks.classification import build, scale_to_half_transmission
 
 _SETTLING = 512
 _ELECTRONIC: dict[str, Callable[[], nn.Module]] = {
@@ -43,7 +43,7 @@ def build_network(config: RunConfig, splits: Splits) -> nn.Module:
 
     Args:
         config: Of the run, or of one case of it.
-        splits: The images, for shapes, classes and the brightness that absorbers find.
+        splits: The images, for shapes, classes and the light that absorbers find.
     """
     torch.manual_seed(named_seed(config.seed, "model"))
     wanted, optics = config.model, config.optics
@@ -58,11 +58,11 @@ def build_network(config: RunConfig, splits: Splits) -> nn.Module:
         width=wanted.width,
         depth=wanted.depth,
         activation=_activation(config),
-        brightness=wanted.brightness,
+        input_scale=wanted.input_scale,
     )
     if optics.settle is not None:
         images = splits.train.images[:_SETTLING]
-        settle(_row(model), images, optics.settle, transmission=optics.light.transmission)
+        scale_to_half_transmission(_row(model), images, optics.settle, transmission=optics.light.transmission)
     _limit(model, config)
     if optics.on_chip:
         if "static" in {chip.range for chip in config.chips}:
@@ -105,4 +105,4 @@ def _limit(model: nn.Module, config: RunConfig) -> None:
         return
     for layer in list(model.modules()):
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            limit_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)
+            constrain_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)

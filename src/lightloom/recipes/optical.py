@@ -50,9 +50,9 @@ def digits(
     mesh = ("optics.on_chip=true", "optics.light.weight_bits=null", "train.lr=5e-3")
     cases = (
         *electronic(("relu", "linear")),
-        *absorbing("thin", ("model.brightness=3",)),
+        *absorbing("thin", ("model.input_scale=3",)),
         *absorbing("propagated", (FIELD_AT_HALF, "optics.absorber=vapour")),
-        Case(name="light", changes=(*light, "model.brightness=3")),
+        Case(name="light", changes=(*light, "model.input_scale=3")),
         Case(name="light on a mesh", changes=(*light, FIELD_AT_HALF, *mesh)),
     )
     return comparison(
@@ -161,7 +161,7 @@ def _cnn(recipe: str, data: str, epochs: int, schedule: Schedule, quick: bool) -
     """The published comparison: at depth 10 the light is five times as bright as in the electronic networks."""
     cases = (
         *electronic(),
-        *absorbing("thin", ("model.brightness=5",)),
+        *absorbing("thin", ("model.input_scale=5",)),
         *absorbing("propagated", (FIELD_AT_HALF, "optics.absorber=vapour")),
     )
     return comparison(

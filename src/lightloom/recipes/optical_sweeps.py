@@ -93,7 +93,7 @@ def noise_sweep(
     """
     check("over", over, _NOISES)
     field, label, scale, values = _NOISES[over]
-    base = ("model.activation=absorber", "optics.gradient=probe", "model.brightness=3")
+    base = ("model.activation=absorber", "optics.gradient=probe", "model.input_scale=3")
     known = "null" if photons is None or over == "photons" else f"{photons:g}"
     cases = [
         *electronic(("relu",)),

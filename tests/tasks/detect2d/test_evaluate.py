@@ -11,7 +11,7 @@ from lightloom.common.errors import RequestError
 from lightloom.data.detection import DetectionSet, Record
 from lightloom.tasks.detection2d import Detections, evaluate
 from lightloom.tasks.detection2d.boxes import iou
-from lightloom.tasks.detection2d.evaluate import FIGURES
+from lightloom.tasks.detection2d.evaluate import METRICS
 
 
 def scene(seed: int, images: int = 12, classes: int = 3) -> DetectionSet:
@@ -72,8 +72,8 @@ def by_pycocotools(truth: DetectionSet, found: list[Detections]) -> list[float]:
 def test_all_twelve_figures_are_those_of_pycocotools(seed: int) -> None:
     truth = scene(seed)
     found = guesses(truth, seed + 100)
-    ours = evaluate(truth, found).figures
-    assert [ours[name] for name in FIGURES] == pytest.approx(by_pycocotools(truth, found), abs=1e-4)
+    ours = evaluate(truth, found).metrics
+    assert [ours[name] for name in METRICS] == pytest.approx(by_pycocotools(truth, found), abs=1e-4)
     assert 0 < ours["AP"] < 0.9
 
 
@@ -84,8 +84,8 @@ def test_finding_everything_is_1_and_nothing_is_0() -> None:
     ]
     none = [Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64)) for _ in truth.records]
     best, worst = evaluate(truth, right), evaluate(truth, none)
-    assert best.figures["AP"] == pytest.approx(1) and list(best.per_class.values()) == pytest.approx([1, 1, 1])
-    assert worst.figures["AP"] == 0
+    assert best.metrics["AP"] == pytest.approx(1) and list(best.per_class.values()) == pytest.approx([1, 1, 1])
+    assert worst.metrics["AP"] == 0
     assert best.recall == pytest.approx([n / 100 for n in range(101)])
     assert best.curves["all"] == pytest.approx([1.0] * 101)
 
@@ -100,7 +100,7 @@ def test_a_class_of_which_there_is_nothing_does_not_count() -> None:
     without = DetectionSet("two of three", truth.classes, tuple(kept))
     found = evaluate(without, guesses(without, 0))
     assert found.per_class["c"] == -1 and "c" not in found.curves
-    assert found.figures["AP"] == pytest.approx((found.per_class["a"] + found.per_class["b"]) / 2)
+    assert found.metrics["AP"] == pytest.approx((found.per_class["a"] + found.per_class["b"]) / 2)
 
 
 def test_as_many_detections_as_images() -> None:
@@ -128,15 +128,15 @@ def test_a_difficult_object_counts_as_in_the_challenge() -> None:
     truth = one_image([plain, hard], [False, True])
     # missed, found, or found several times: it makes no difference
     for found in (seen((plain, 0.5)), seen((hard, 0.9), (plain, 0.5)), seen((hard, 0.9), (close, 0.8), (plain, 0.5))):
-        assert evaluate(truth, found).figures["AP50"] == pytest.approx(1)
-        assert evaluate(truth, found).figures["AR100"] == pytest.approx(1)
+        assert evaluate(truth, found).metrics["AP50"] == pytest.approx(1)
+        assert evaluate(truth, found).metrics["AR100"] == pytest.approx(1)
     # a small part of it overlaps too little, and is wrong as anywhere: a crowd would have taken it
-    wrong = evaluate(truth, seen((inside, 0.9), (plain, 0.5))).figures["AP50"]
+    wrong = evaluate(truth, seen((inside, 0.9), (plain, 0.5))).metrics["AP50"]
     assert wrong == pytest.approx(0.5)
     crowd = one_image([plain, hard], [False, False], [False, True])
-    assert evaluate(crowd, seen((inside, 0.9), (plain, 0.5))).figures["AP50"] == pytest.approx(1)
+    assert evaluate(crowd, seen((inside, 0.9), (plain, 0.5))).metrics["AP50"] == pytest.approx(1)
     nothing = evaluate(one_image([hard], [True]), seen((hard, 0.9)))
-    assert nothing.figures["AP"] == -1 and nothing.per_class == {"a": -1}
+    assert nothing.metrics["AP"] == -1 and nothing.per_class == {"a": -1}
 
 
 def devkit(truth: DetectionSet, found: list[Detections], label: int) -> tuple[list[bool], int]:

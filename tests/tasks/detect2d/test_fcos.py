@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
-from lightloom.tasks.detection2d import Detect2D, Detector, FCOSConfig
+from lightloom.tasks.detection2d import Detection2DObjective, Detector, FCOSConfig
 from lightloom.tasks.detection2d.fcos import points, reach_of
 from lightloom.tasks.detection2d.targets import (
     Assigned,
@@ -191,7 +191,7 @@ def test_levels_beyond_the_backbone_go_on_halving() -> None:
 
 def test_a_detector_learns_one_image_by_heart() -> None:
     model = detector(SMALL.replace(centre=1.5, by_stride=True, overlap="giou"))
-    task, image = Detect2D(model), torch.rand(1, 3, 64, 64)
+    task, image = Detection2DObjective(model), torch.rand(1, 3, 64, 64)
     targets = padded((8, 8, 40, 40, 1), (36, 36, 60, 56, 2))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(120):

@@ -1,9 +1,9 @@
-"""Images with boxes: readers, a synthetic set, framing, and augmentation that keeps boxes on their pixels."""
+"""Images with boxes: readers, a synthetic set, letterboxing, and augmentation that keeps boxes on their pixels."""
 
 from lightloom.data.detection.augment import Augment, AugmentConfig, augmentation, colour, compose, flip, mosaic, zoom
 from lightloom.data.detection.coco import read_coco
-from lightloom.data.detection.frame import GRAY, FramedSet, LazyImages, frame, framed, read_pixels
-from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws, Problem, Record
+from lightloom.data.detection.letterbox import GRAY, LazyImages, LetterboxedSet, letterbox, letterbox_image, read_pixels
+from lightloom.data.detection.records import DetectionSet, DetectionSplits, OnInvalid, Problem, Record
 from lightloom.data.detection.sets import DETECTION_SETS, load_detection
 from lightloom.data.detection.shapes import SHAPES, shapes
 from lightloom.data.detection.voc import read_voc
@@ -18,17 +18,17 @@ __all__ = [
     "AugmentConfig",
     "DetectionSet",
     "DetectionSplits",
-    "Flaws",
-    "FramedSet",
     "LazyImages",
+    "LetterboxedSet",
+    "OnInvalid",
     "Problem",
     "Record",
     "augmentation",
     "colour",
     "compose",
     "flip",
-    "frame",
-    "framed",
+    "letterbox",
+    "letterbox_image",
     "load_detection",
     "mosaic",
     "read_coco",

@@ -12,7 +12,7 @@ import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.data.detection.pictures import Header, read_header, white_level
-from lightloom.data.detection.records import Flaws, Problem, Record
+from lightloom.data.detection.records import OnInvalid, Problem, Record
 from lightloom.data.detection.threads import in_threads
 
 ROUNDING = 0.5  # pixels that an edge may lie outside by: annotation tools round
@@ -45,26 +45,45 @@ class Findings:
     """Flaws met so far: noted, or raised where the user wants none.
 
     Args:
-        flaws: `skip`, `any` or `fail`.
+        on_invalid: `skip`, `any` or `fail`.
 
     Raises:
-        RequestError: `flaws` is none of them.
+        RequestError: `on_invalid` is none of them.
     """
 
-    def __init__(self, flaws: Flaws) -> None:
-        if flaws not in ("skip", "any", "fail"):
-            raise RequestError(f"`flaws` is `{flaws}`; give `skip` or `fail`, or `any` to take however little is left.")
-        self._flaws = flaws
+    def __init__(self, on_invalid: OnInvalid) -> None:
+        if on_invalid not in ("skip", "any", "fail"):
+            raise RequestError(
+                f"`on_invalid` is `{on_invalid}`; give `skip` or `fail`, or `any` to take however little is left."
+            )
+        self._on_invalid = on_invalid
         self.problems: list[Problem] = []
 
     def note(self, kind: str, where: str, what: str, done: str) -> None:
-        """Note a flaw. Raises `RequestError` under `fail`."""
-        if self._flaws == "fail":
-            raise RequestError(f"{where}: {what} ({kind}). Mend it, or read with `flaws=skip`: it is then {done}.")
+        """Note a flaw.
+
+        Args:
+            kind: Name of the kind of flaw.
+            where: File and place.
+            what: What is wrong there.
+            done: What becomes of it, such as `dropped`.
+
+        Raises:
+            RequestError: `on_invalid` is `fail`.
+        """
+        if self._on_invalid == "fail":
+            raise RequestError(f"{where}: {what} ({kind}). Mend it, or read with `on_invalid=skip`: it is then {done}.")
         self.remark(kind, where, what, done)
 
     def remark(self, kind: str, where: str, what: str, done: str) -> None:
-        """Note what is no flaw but should be known: how the files were understood where they leave it open."""
+        """Note what is no flaw but matters: how the files were understood where they leave it open.
+
+        Args:
+            kind: Name of the kind of remark.
+            where: File and place.
+            what: What is open there.
+            done: How it is understood.
+        """
         self.problems.append(Problem(kind, where, what, done))
 
     def settle(self, where: str, records: Sequence[Record]) -> None:
@@ -83,28 +102,39 @@ class Findings:
         if not records:
             first = f" The first: {dropped[0].where}: {dropped[0].what}." if dropped else ""
             raise RequestError(f"{where} has no usable image.{first}")
-        for what, lost, kept in (
+        for what, lost, remaining in (
             ("images", images, len(records)),
             ("boxes", boxes, sum(len(record.labels) for record in records)),
         ):
-            if self._flaws == "skip" and len(lost) > kept and len(lost) + kept >= _FEW:
+            if self._on_invalid == "skip" and len(lost) > remaining and len(lost) + remaining >= _FEW:
                 kinds = ", ".join(
                     f"{count} x {kind}" for kind, count in Counter(one.kind for one in lost).most_common()
                 )
                 raise RequestError(
-                    f"{where} loses {len(lost)} of {len(lost) + kept} {what} ({kinds}), so something is amiss with all "
-                    f"of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take what is left with "
-                    "`flaws=any` (`detect.scenes.flaws=any` of a run)."
+                    f"{where} loses {len(lost)} of {len(lost) + remaining} {what} ({kinds}), so something is amiss "
+                    f"with all of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take "
+                    "what is left with `on_invalid=any` (`detect.scenes.on_invalid=any` of a run)."
                 )
 
 
 def read_headers(paths: Sequence[Path], *, decode: bool = False) -> list[Header]:
-    """`read_header` of many files, in threads."""
+    """Read the headers of many files, in threads; see `read_header`.
+
+    Args:
+        paths: Files of images.
+        decode: Decode each image as well, to find damage behind its header.
+    """
     return list(in_threads(lambda path: read_header(path, decode=decode), paths, "Checking images"))
 
 
 def usable(header: Header, where: str, findings: Findings) -> bool:
-    """Whether an image can be used; notes why not."""
+    """Whether an image can be used; the reason why not is noted.
+
+    Args:
+        header: Header of the image.
+        where: File and place of the annotation, for the note.
+        findings: The notes.
+    """
     if header.trouble is not None:
         findings.note(header.trouble[0], where, header.trouble[1], "dropped")
     return header.trouble is None
@@ -116,6 +146,12 @@ def stated_orientation(header: Header, where: str, findings: Findings, stated: t
     Neither VOC nor COCO says whether boxes refer to an image as it is stored or as its EXIF tag turns it, and tools do
     both. The stated (width, height) tells where the two differ in size; else boxes are taken as of the stored pixels,
     as the programs of both challenges read them. Either is noted, and so is a size that fits neither.
+
+    Args:
+        header: Header of the image.
+        where: File and place of the annotation, for the note.
+        findings: The notes.
+        stated: Width and height that the annotation states; None where it states none.
     """
     stored, turned = (header.width, header.height), header.turned(header.orientation)
     if header.orientation != 1:
@@ -143,7 +179,7 @@ def make_record(
     key: str,
     image_id: int,
     header: Header,
-    found: list[Found],
+    listed: list[Found],
     findings: Findings,
     orientation: int = 1,
 ) -> Record:
@@ -157,34 +193,34 @@ def make_record(
         key: What the set calls it.
         image_id: From 1, unique in the set.
         header: Of the file.
-        found: Boxes in pixels of the image once turned.
+        listed: Boxes in pixels of the image once turned.
         findings: Takes the notes.
         orientation: The turn, an EXIF tag.
     """
-    kept: list[Found] = []
-    seen: set[tuple[object, ...]] = set()
+    unique: list[Found] = []
+    keys: set[tuple[object, ...]] = set()
     width, height = header.turned(orientation)
-    for one in found:
+    for one in listed:
         box = _sound(one, (width, height), findings)
         if box is None:
             continue
-        if (*box, one.label, one.crowd) in seen:
+        if (*box, one.label, one.crowd) in keys:
             findings.note("duplicate box", one.where, f"the box {_shown(box)} was there before", "dropped")
             continue
-        seen.add((*box, one.label, one.crowd))
-        kept.append(one._replace(box=box))
-    stated = [one.area for one in kept if one.area is not None]
-    difficult = torch.tensor([one.difficult for one in kept], dtype=torch.bool)
+        keys.add((*box, one.label, one.crowd))
+        unique.append(one._replace(box=box))
+    stated = [one.area for one in unique if one.area is not None]
+    difficult = torch.tensor([one.difficult for one in unique], dtype=torch.bool)
     return Record(
         image=path,
         image_id=image_id,
         key=key,
         width=width,
         height=height,
-        boxes=torch.tensor([one.box for one in kept], dtype=torch.float32).reshape(-1, 4),
-        labels=torch.tensor([one.label for one in kept], dtype=torch.int64),
-        crowd=torch.tensor([one.crowd for one in kept], dtype=torch.bool),
-        area=torch.tensor(stated, dtype=torch.float32) if kept and len(stated) == len(kept) else None,
+        boxes=torch.tensor([one.box for one in unique], dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor([one.label for one in unique], dtype=torch.int64),
+        crowd=torch.tensor([one.crowd for one in unique], dtype=torch.bool),
+        area=torch.tensor(stated, dtype=torch.float32) if unique and len(stated) == len(unique) else None,
         difficult=difficult if difficult.any() else None,
         orientation=orientation,
         white=white_level([header.depth]) if header.depth is not None else None,
@@ -214,26 +250,33 @@ def _shown(box: tuple[float, float, float, float]) -> str:
     return "(" + ", ".join(f"{side:g}" for side in box) + ")"
 
 
-def match_classes(found: Sequence[str], asked: Sequence[str] | None, where: str) -> tuple[str, ...]:
+def match_classes(listed: Sequence[str], expected: Sequence[str] | None, where: str) -> tuple[str, ...]:
     """The classes that a file lists, which must be those asked for, in their order.
+
+    Args:
+        listed: Classes that the file lists, in its order.
+        expected: Classes that it must list; None takes what it lists.
+        where: The file, for the message.
 
     Raises:
         RequestError: The class list does not match, names a class twice, or is empty.
     """
-    double = [name for name, count in Counter(found).items() if count > 1]
+    double = [name for name, count in Counter(listed).items() if count > 1]
     if double:
         raise RequestError(
-            f"`{where}` has {len(found)} classes, {len(set(found))} of them different: "
+            f"`{where}` has {len(listed)} classes, {len(set(listed))} of them different: "
             f"{', '.join(f'`{name}`' for name in double[:5])} is there more than once. List each once."
         )
-    if not found:
+    if not listed:
         raise RequestError(f"`{where}` lists no class; give at least one.")
-    if asked is None or tuple(asked) == tuple(found):
-        return tuple(found)
-    place = next((i for i, (a, b) in enumerate(zip(asked, found, strict=False)) if a != b), min(len(asked), len(found)))
-    here = f"`{found[place]}`" if place < len(found) else "none"
-    there = f"`{asked[place]}`" if place < len(asked) else "none"
+    if expected is None or tuple(expected) == tuple(listed):
+        return tuple(listed)
+    place = next(
+        (i for i, (a, b) in enumerate(zip(expected, listed, strict=False)) if a != b), min(len(expected), len(listed))
+    )
+    here = f"`{listed[place]}`" if place < len(listed) else "none"
+    there = f"`{expected[place]}`" if place < len(expected) else "none"
     raise RequestError(
-        f"The class list does not match: class {place} is {here} in `{where}` ({len(found)} classes), and {there} "
-        f"was asked for ({len(asked)} classes). Give the classes of the file in its order, or leave them away."
+        f"The class list does not match: class {place} is {here} in `{where}` ({len(listed)} classes), and {there} "
+        f"was asked for ({len(expected)} classes). Give the classes of the file in its order, or leave them away."
     )

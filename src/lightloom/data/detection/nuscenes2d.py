@@ -9,7 +9,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json, reserve, write_json
 from lightloom.common.marks import claim
 from lightloom.data.detection.coco import read_coco
-from lightloom.data.detection.records import DetectionSet, Flaws
+from lightloom.data.detection.records import DetectionSet, OnInvalid
 from lightloom.data.files import cache_folder
 from lightloom.data.nuscenes import CLASSES, export_2d
 
@@ -17,7 +17,7 @@ _INDEX = "index.json"  # names of the files, written when all of them are
 _VERSIONS = ("v1.0-trainval", "v1.0-mini")  # the first that is there
 
 
-def read_nuscenes2d(root: Path, flaws: Flaws, decode: bool = False) -> dict[str, DetectionSet]:
+def read_nuscenes2d(root: Path, on_invalid: OnInvalid, decode: bool = False) -> dict[str, DetectionSet]:
     """The front camera's key frames with every 3D box drawn into them, by split.
 
     The first time they are computed from the tables, minutes for the whole set, and kept as COCO files: in `boxes2d/`
@@ -25,30 +25,30 @@ def read_nuscenes2d(root: Path, flaws: Flaws, decode: bool = False) -> dict[str,
 
     Args:
         root: Folder of the set, with its tables in `v1.0-trainval`, `v1.0-mini` or a folder of your own `v1.0-...`.
-        flaws: What to do with flawed images and annotations.
+        on_invalid: What to do with flawed images and annotations.
         decode: Decode every image to find torn ones.
 
     Raises:
         RequestError: There are no tables, or they are broken.
     """
     version = _version(root)
-    made = _kept(root, version) or _made(root, version)
-    splits = {path.stem.removeprefix("mini_"): path for path in made}
+    exported = _kept(root, version) or _made(root, version)
+    splits = {path.stem.removeprefix("mini_"): path for path in exported}
     return {
-        split: read_coco(path, root, classes=CLASSES, flaws=flaws, decode=decode)
+        split: read_coco(path, root, classes=CLASSES, on_invalid=on_invalid, decode=decode)
         for split, path in splits.items()
         if split in ("train", "val", "test")
     }
 
 
 def _version(root: Path) -> str:
-    found = sorted(folder.name for folder in root.glob("v1.0-*") if folder.is_dir())
-    if not found:
+    versions = sorted(folder.name for folder in root.glob("v1.0-*") if folder.is_dir())
+    if not versions:
         raise RequestError(
             f"`{root}` has no tables of nuScenes; expected a folder such as `{root / _VERSIONS[1]}`, or COCO files "
             f"such as `{root / 'train.json'}`."
         )
-    return next((version for version in _VERSIONS if version in found), found[0])
+    return next((version for version in _VERSIONS if version in versions), versions[0])
 
 
 def _places(root: Path, version: str) -> tuple[Path, Path]:

@@ -81,7 +81,12 @@ class Header(NamedTuple):
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """(width, height) of an image of this size once turned as an EXIF tag says."""
+    """(width, height) of an image of this size once turned as an EXIF tag says.
+
+    Args:
+        size: Width and height as stored.
+        orientation: EXIF orientation, 1 ... 8.
+    """
     return size[::-1] if orientation in _SIDEWAYS else size
 
 
@@ -137,13 +142,13 @@ def white_level(depths: Iterable[Depth]) -> float | None:
     return next((float(2**bits - 1) for bits in _BITS if peak < 2**bits), peak)
 
 
-def read_picture(path: Path, *, white: float | None, wanted: tuple[int, int] | None = None) -> Image.Image:
+def read_picture(path: Path, *, white: float | None, least_size: tuple[int, int] | None = None) -> Image.Image:
     """An image in RGB, as it is stored.
 
     Args:
         path: The file.
         white: Value that becomes 255 where the file holds more than 8 bits; None takes the level of this image alone.
-        wanted: (width, height) that are needed; of a JPEG, at least twice as many pixels come.
+        least_size: (width, height) that are needed; of a JPEG, at least twice as many pixels come.
 
     Raises:
         OSError: Or another of `UNREADABLE`: the file cannot be decoded.
@@ -151,8 +156,9 @@ def read_picture(path: Path, *, white: float | None, wanted: tuple[int, int] | N
     with Image.open(path) as image:
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or image.width * image.height):
             raise Image.DecompressionBombError(f"it has {image.width} x {image.height} pixels")
-        if wanted is not None:
-            image.draft("RGB", (2 * wanted[0], 2 * wanted[1]))  # decodes fewer frequencies, which is far quicker
+        if least_size is not None:
+            # decodes fewer frequencies, which is far quicker
+            image.draft("RGB", (2 * least_size[0], 2 * least_size[1]))
         values = _deep_values(image, path)
         if values is None:
             return image.convert("RGB")
@@ -165,12 +171,22 @@ def read_picture(path: Path, *, white: float | None, wanted: tuple[int, int] | N
 
 
 def turn(image: Image.Image, orientation: int) -> Image.Image:
-    """An image turned as an EXIF tag says."""
+    """An image turned as an EXIF tag says.
+
+    Args:
+        image: As stored.
+        orientation: EXIF orientation, 1 ... 8.
+    """
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def shown(values: np.ndarray[Any, Any], white: float) -> np.ndarray[Any, Any]:
-    """Values of which `white` is the brightest as uint8; of whole depths, their 8 highest bits."""
+    """Values of which `white` is the brightest as uint8; of whole depths, their 8 highest bits.
+
+    Args:
+        values: Pixels of more than 8 bits, or of floating point.
+        white: The value that becomes 255.
+    """
     if values.dtype.kind in "ui" and white == int(white):
         return (values.astype(np.int64) * 256 // (int(white) + 1)).clip(0, 255).astype(np.uint8)
     scaled = values.astype(np.float64) * (255 / white)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightloom.common.errors import RequestError
 
-Flaws = Literal["skip", "any", "fail"]
+OnInvalid = Literal["skip", "any", "fail"]
 """What a reader does with a flaw: `skip` mends or drops it and notes a `Problem`, and refuses a split that loses more
 of its boxes or images than it keeps; `any` takes what is left, however little; `fail` raises `RequestError` at once."""
 
@@ -151,11 +151,11 @@ class DetectionSet:
         Raises:
             RequestError: There is no such position, or one is given twice.
         """
-        chosen = [int(index) for index in indices]
-        for index in chosen:
+        numbers = [int(index) for index in indices]
+        for index in numbers:
             if not 0 <= index < len(self.records):
                 raise RequestError(f"`{self.name}` has no image {index}; give 0 ... {len(self.records) - 1}.")
-        return replace(self, records=tuple(self.records[index] for index in chosen), problems=())
+        return replace(self, records=tuple(self.records[index] for index in numbers), problems=())
 
     def coco(self) -> dict[str, Any]:
         """The set in the form of a COCO json file: category ids are the labels, annotation ids count from 1.

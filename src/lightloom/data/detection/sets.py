@@ -14,7 +14,7 @@ from lightloom.common.seeds import named_generator, named_seed
 from lightloom.data.detection.coco import read_coco
 from lightloom.data.detection.coco_layout import WHOLE, coco_parts
 from lightloom.data.detection.nuscenes2d import read_nuscenes2d
-from lightloom.data.detection.records import DetectionSet, DetectionSplits, Flaws, Problem
+from lightloom.data.detection.records import DetectionSet, DetectionSplits, OnInvalid, Problem
 from lightloom.data.detection.shapes import shapes
 from lightloom.data.detection.voc import read_voc, voc_classes, voc_leftovers, voc_splits
 from lightloom.data.detection.whites import same_white
@@ -48,7 +48,7 @@ def load_detection(
     *,
     seed: int = 0,
     limit: int | None = None,
-    flaws: Flaws = "skip",
+    on_invalid: OnInvalid = "skip",
     decode: bool = False,
     count: int = 1000,
     size: int | tuple[int, int] = 128,
@@ -66,7 +66,7 @@ def load_detection(
         root: Folder that holds the sets' folders (`bccd/`, ...); else `LIGHTLOOM_DATA`.
         seed: Draws what goes to validation and what a `limit` keeps, and the shapes; never the test images.
         limit: Keep at most so many training images; a larger limit keeps those of a smaller one.
-        flaws: What to do with flawed images and annotations: drop or mend them and note it, or fail.
+        on_invalid: What to do with flawed images and annotations: drop or mend them and note it, or fail.
         decode: Decode every image to find torn ones, in the place of looking at headers alone.
         count: Training images of `shapes`; a fifth as many are added for validation and for the test.
         size: Of the images of `shapes`: pixels on each side, or (height, width).
@@ -84,13 +84,13 @@ def load_detection(
         parts = _shapes(count, size, seed)
     else:
         form, folder = _find(name, root)
-        parts = same_white(_READERS[form](folder, flaws, decode), name, white)
+        parts = same_white(_READERS[form](folder, on_invalid, decode), name, white)
         if "train" not in parts:
             raise RequestError(
                 f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}. "
                 f"{contents(folder)}"
             )
-        _check_shared(parts, name, flaws)
+        _check_shared(parts, name, on_invalid)
         parts = _with_problems(parts, tuple(_similar(name, parts["train"].classes)))
     return _divided(name, parts, seed, limit)
 
@@ -106,8 +106,8 @@ def _find(name: str, root: Path | None) -> tuple[str, Path]:
             raise RequestError(f"`{name}` names the folder `{folder}`, which is missing. Give `{form}:` and its path.")
         return form, folder
     if name not in DETECTION_SETS:
-        known = (*DETECTION_SETS, *(f"{own}:PATH" for own in _FORMS))
-        raise RequestError(f"There is no detection set `{name}`. {nearest(name, known)}")
+        available = (*DETECTION_SETS, *(f"{own}:PATH" for own in _FORMS))
+        raise RequestError(f"There is no detection set `{name}`. {nearest(name, available)}")
     place = given_folder(name, root)
     tables = given_folder("nuscenes", root) if name == "nuscenes2d" else None
     if tables is not None and tables.is_dir() and place is not None and not place.is_dir():
@@ -134,47 +134,50 @@ def _shapes(count: int, size: int | tuple[int, int], seed: int) -> Parts:
     }
 
 
-def _bccd(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+def _bccd(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     return {
-        split: read_voc(folder, split, classes=_BCCD, flaws=flaws, decode=decode) for split in ("train", "val", "test")
+        split: read_voc(folder, split, classes=_BCCD, on_invalid=on_invalid, decode=decode)
+        for split in ("train", "val", "test")
     }
 
 
-def _voc(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+def _voc(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     splits, classes = voc_splits(folder), voc_classes(folder)
     names: dict[str, tuple[str, ...]] = dict(SPLITS)
     if "train" not in splits and "trainval" in splits:
         names = {"train": ("trainval",), "val": (), "test": ("test",)}  # its validation images are among the others
-    told = voc_leftovers(folder)
-    if len(splits) == 1 and not any(splits[0] in known for known in names.values()):
+    remarks = voc_leftovers(folder)
+    if len(splits) == 1 and not any(splits[0] in aliases for aliases in names.values()):
         names = {"train": splits}  # of a folder that is not divided, or the one list of it, whatever it is called
-        if not any(problem.kind == "no split" for problem in told):
-            told += (Problem("no split", f"`{folder}`", f"it has one list, `{splits[0]}`, which is all of it", "kept"),)
+        if not any(problem.kind == "no split" for problem in remarks):
+            remarks += (
+                Problem("no split", f"`{folder}`", f"it has one list, `{splits[0]}`, which is all of it", "kept"),
+            )
     parts: Parts = {}
-    for part, known in names.items():
-        split = next((name for name in known if name in splits), None)
+    for part, aliases in names.items():
+        split = next((name for name in aliases if name in splits), None)
         if split is not None:
-            parts[part] = read_voc(folder, split, classes=classes, flaws=flaws, decode=decode)
+            parts[part] = read_voc(folder, split, classes=classes, on_invalid=on_invalid, decode=decode)
     if "train" not in parts:
         listed = ", ".join(f"`{name}`" for name in splits)
         raise RequestError(f"`{folder}` has no split `train`; it has the lists {listed}. Name one of them `train`.")
-    return _with_problems(parts, told)
+    return _with_problems(parts, remarks)
 
 
-def _yolo(folder: Path, flaws: Flaws, decode: bool) -> Parts:
-    parts = {split: read_yolo(folder, split, flaws=flaws, decode=decode) for split in yolo_splits(folder)}
+def _yolo(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
+    parts = {split: read_yolo(folder, split, on_invalid=on_invalid, decode=decode) for split in yolo_splits(folder)}
     return _with_problems(parts, absent_splits(folder))
 
 
-def _coco(folder: Path, flaws: Flaws, decode: bool) -> Parts:
+def _coco(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     parts: Parts = {}
     for split, part in coco_parts(folder).items():
         classes = parts["train"].classes if "train" in parts else None
-        made = read_coco(part.file, part.images, classes=classes, flaws=flaws, decode=decode)
+        dataset = read_coco(part.file, part.images, classes=classes, on_invalid=on_invalid, decode=decode)
         if split == WHOLE:
             what = f"no file is called after a split, so all images of `{part.file}` are one"
-            made = replace(made, problems=(*made.problems, Problem("no split", f"`{folder}`", what, "kept")))
-        parts["train" if split == WHOLE else split] = made
+            dataset = replace(dataset, problems=(*dataset.problems, Problem("no split", f"`{folder}`", what, "kept")))
+        parts["train" if split == WHOLE else split] = dataset
     return parts
 
 
@@ -195,24 +198,24 @@ def _with_problems(parts: Parts, problems: tuple[Problem, ...]) -> Parts:
     return {**parts, first: replace(parts[first], problems=parts[first].problems + problems)} if problems else parts
 
 
-def _check_shared(parts: Parts, name: str, flaws: Flaws) -> None:
+def _check_shared(parts: Parts, name: str, on_invalid: OnInvalid) -> None:
     """Add a problem to each split that has images of one before it."""
-    seen: dict[Path, str] = {}
+    owners: dict[Path, str] = {}
     for split, part in parts.items():
-        shared = [record.image for record in part.records if record.image in seen]
+        shared = [record.image for record in part.records if record.image in owners]
         if shared:
             what = (
-                f"{len(shared)} images of `{split}` are in `{seen[shared[0]]}` too, the first is `{shared[0]}`: what "
+                f"{len(shared)} images of `{split}` are in `{owners[shared[0]]}` too, the first is `{shared[0]}`: what "
                 "is measured on them says little of new images"
             )
-            if flaws == "fail":
-                raise RequestError(f"`{name}`: {what} (shared image). Divide them, or read with `flaws=skip`.")
+            if on_invalid == "fail":
+                raise RequestError(f"`{name}`: {what} (shared image). Divide them, or read with `on_invalid=skip`.")
             problem = Problem("shared image", f"`{name}`", what, "kept")
             parts[split] = replace(part, problems=(*part.problems, problem))
-        seen |= {record.image: split for record in part.records if record.image not in seen}
+        owners |= {record.image: split for record in part.records if record.image not in owners}
 
 
-_READERS: Mapping[str, Callable[[Path, Flaws, bool], Parts]] = {
+_READERS: Mapping[str, Callable[[Path, OnInvalid, bool], Parts]] = {
     "bccd": _bccd,
     "voc": _voc,
     "yolo": _yolo,

@@ -18,7 +18,7 @@ from lightloom.data.detection.checks import (
     usable,
 )
 from lightloom.data.detection.listing import Listing
-from lightloom.data.detection.records import DetectionSet, Flaws, Problem, Record
+from lightloom.data.detection.records import DetectionSet, OnInvalid, Problem, Record
 from lightloom.data.detection.texts import DamagedFileError
 from lightloom.data.detection.voc_layout import WHOLE, Entry, all_pages, entries, find_image, find_layout, unread
 from lightloom.data.detection.whites import one_white
@@ -41,7 +41,7 @@ def read_voc(
     split: str,
     *,
     classes: Sequence[str] | None = None,
-    flaws: Flaws = "skip",
+    on_invalid: OnInvalid = "skip",
     decode: bool = False,
     one_based: bool = False,
 ) -> DetectionSet:
@@ -58,16 +58,16 @@ def read_voc(
         root: The folder that holds `ImageSets`, `Annotations` and `JPEGImages`, or `annotations` and `images`.
         split: Name of the list or folder.
         classes: Class names in the order of the labels; by default every name in the annotations of all splits, sorted.
-        flaws: Drop or mend what is flawed and note it, or fail.
+        on_invalid: Drop or mend what is flawed and note it, or fail.
         decode: Decode every image to find those cut short.
         one_based: Edges count pixels from 1 and the far ones are inclusive, as in the files of the challenge itself;
             else they are coordinates, as labelling tools write them.
 
     Raises:
         RequestError: The list, all annotations or all images are missing, a file has a DTD, more is lost than kept, or
-            `flaws` is `fail` and there is one.
+            `on_invalid` is `fail` and there is one.
     """
-    findings = Findings(flaws)
+    findings = Findings(on_invalid)
     layout = find_layout(root)
     names = match_classes(classes, None, "classes") if classes is not None else voc_classes(root)
     pages = list(_pages(entries(layout, split, findings), findings))
@@ -77,9 +77,9 @@ def read_voc(
         where = f"`{page.entry.page}`"
         if usable(header, where, findings):
             orientation = stated_orientation(header, where, findings, _stated_size(page.root))
-            found = list(_boxes(page, names, findings, one_based))
+            objects = list(_boxes(page, names, findings, one_based))
             number = len(records) + 1
-            records.append(make_record(page.image, page.entry.key, number, header, found, findings, orientation))
+            records.append(make_record(page.image, page.entry.key, number, header, objects, findings, orientation))
     where = f"The split `{split}` of `{root}`"
     findings.settle(where, records)
     return DetectionSet(f"{root.name} {split}", names, one_white(records, where, findings), tuple(findings.problems))
@@ -118,17 +118,17 @@ def voc_leftovers(root: Path) -> tuple[Problem, ...]:
     """What of a set is in no split, as a problem each: annotation files, and images without one."""
     layout = find_layout(root)
     pages, images = unread(layout)
-    told = []
+    remarks = []
     if pages:
         what = f"{len(pages)} annotation files are in no list; the first is `{pages[0]}`"
-        told.append(Problem("unlisted annotation", f"`{layout.pages}`", what, "dropped"))
+        remarks.append(Problem("unlisted annotation", f"`{layout.pages}`", what, "dropped"))
     if images:
         what = f"{len(images)} images have no annotation file and are left out; the first is `{images[0]}`"
-        told.append(Problem("no annotation", f"`{root}`", what, "dropped"))
+        remarks.append(Problem("no annotation", f"`{root}`", what, "dropped"))
     if WHOLE in layout.folders:
         what = f"there is no list of images, so all annotation files of `{layout.folders[WHOLE]}` are one split"
-        told.append(Problem("no split", f"`{root}`", what, "kept"))
-    return tuple(told)
+        remarks.append(Problem("no split", f"`{root}`", what, "kept"))
+    return tuple(remarks)
 
 
 def _pages(listed: Sequence[Entry], findings: Findings) -> Iterator[_Page]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightloom.data.detection.checks import Findings, make_record, read_headers, usable
-from lightloom.data.detection.records import DetectionSet, Flaws, Problem, Record
+from lightloom.data.detection.records import DetectionSet, OnInvalid, Problem, Record
 from lightloom.data.detection.texts import DamagedFileError
 from lightloom.data.detection.whites import one_white
 from lightloom.data.detection.yolo_places import LabelFiles, named_splits, split_images
@@ -19,7 +19,7 @@ def read_yolo(
     split: str,
     *,
     classes: Sequence[str] | None = None,
-    flaws: Flaws = "skip",
+    on_invalid: OnInvalid = "skip",
     decode: bool = False,
 ) -> DetectionSet:
     """Read one split of a set in YOLO form.
@@ -38,14 +38,14 @@ def read_yolo(
         split: `train`, `val`, `test`, or another name that the folder uses.
         classes: Class names in the order of the labels; where `data.yaml` or `classes.txt` lists them, they must be
             the same.
-        flaws: Drop or mend what is flawed and note it, or fail.
+        on_invalid: Drop or mend what is flawed and note it, or fail.
         decode: Decode every image to find those cut short.
 
     Raises:
         RequestError: A folder is missing, a file is no text, the class list is missing or does not match, no image can
-            be used, more is lost than kept, every row may be a pose, or `flaws` is `fail` and there is one.
+            be used, more is lost than kept, every row may be a pose, or `on_invalid` is `fail` and there is one.
     """
-    findings = Findings(flaws)
+    findings = Findings(on_invalid)
     settings = read_settings(root)
     names, points = class_names(root, settings, classes), settings.key_points()
     images = split_images(root, settings, split, findings)

@@ -1,7 +1,7 @@
 """Several calibrated cameras around a vehicle: what they see, and the boxes around it."""
 
 from lightloom.data.multicamera.augment import ViewAugmentConfig, mirror, turn, view_augmentation
-from lightloom.data.multicamera.framed import TARGET, BEVRange, MultiCameraSet, Windows, frame_moments
+from lightloom.data.multicamera.letterbox import TARGET, BEVRange, MultiCameraSet, Windows, letterbox_samples
 from lightloom.data.multicamera.sets import MULTICAMERA_SETS, MultiCameraSplits, find_moments, load_multicamera
 from lightloom.data.multicamera.views import Views
 
@@ -15,7 +15,7 @@ __all__ = [
     "Views",
     "Windows",
     "find_moments",
-    "frame_moments",
+    "letterbox_samples",
     "load_multicamera",
     "mirror",
     "turn",

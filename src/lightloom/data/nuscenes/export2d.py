@@ -62,12 +62,14 @@ def export_2d(
     for token in visibilities:
         if token not in VISIBILITIES:
             raise RequestError(f"No visibility `{token}`; choose among {', '.join(map(repr, VISIBILITIES))}.")
-    chosen = scene_splits(tables) if splits is None else {name: tuple(scenes) for name, scenes in splits.items()}
-    chosen = check_splits(tables, chosen)
+    scenes_by_split = (
+        scene_splits(tables) if splits is None else {name: tuple(scenes) for name, scenes in splits.items()}
+    )
+    scenes_by_split = check_splits(tables, scenes_by_split)
     folder = claim(out, "boxes")
-    reserve(*(folder / f"{split}.json" for split in chosen))
+    reserve(*(folder / f"{split}.json" for split in scenes_by_split))
     files = {}
-    for split, scenes in chosen.items():
+    for split, scenes in scenes_by_split.items():
         files[split] = folder / f"{split}.json"
         frames = list(key_frames(tables, scenes, cameras))
         write_text(files[split], json.dumps(coco(tables, split, frames, visibilities), allow_nan=False) + "\n")
@@ -75,7 +77,13 @@ def export_2d(
 
 
 def key_frames(tables: Tables, scenes: Iterable[str], cameras: Sequence[str]) -> Iterator[Record]:
-    """Records of `sample_data` of the cameras' key frames: by scene, then by time, then in the order of `cameras`."""
+    """Records of `sample_data` of the cameras' key frames: by scene, then by time, then in the order of `cameras`.
+
+    Args:
+        tables: The tables of the set.
+        scenes: Names of scenes.
+        cameras: Channels of the cameras.
+    """
     by_name = {scene["name"]: scene for scene in tables["scene"].values()}
     for name in scenes:
         for sample in tables.samples(by_name[name]):
@@ -85,7 +93,14 @@ def key_frames(tables: Tables, scenes: Iterable[str], cameras: Sequence[str]) ->
 
 
 def coco(tables: Tables, split: str, frames: Sequence[Record], visibilities: Sequence[str]) -> dict[str, Any]:
-    """The content of the file of one split."""
+    """The content of the COCO file of one split.
+
+    Args:
+        tables: The tables of the set.
+        split: Name of the split.
+        frames: Records of `sample_data`, one an image.
+        visibilities: Tokens of `visibility` whose annotations count.
+    """
     annotations: list[dict[str, Any]] = []
     with follow(f"boxes of {split}", len(frames)) as report:
         for number, frame in enumerate(frames, start=1):
@@ -129,7 +144,13 @@ def _coco_box(number: int, image: int, annotation: Record, label: int, box: Box)
 
 
 def seen_boxes(tables: Tables, frame: Record, visibilities: Sequence[str]) -> Iterator[tuple[Record, int, Box]]:
-    """Annotations that a camera sees, each with its class and its box (x0, y0, x1, y1) in pixels."""
+    """Annotations that a camera sees, each with its class and its box (x0, y0, x1, y1) in pixels.
+
+    Args:
+        tables: The tables of the set.
+        frame: The record of `sample_data` of an image.
+        visibilities: Tokens of `visibility` whose annotations count.
+    """
     calibrated = tables["calibrated_sensor"][frame["calibrated_sensor_token"]]
     ego = checked_pose(tables, "ego_pose", frame["ego_pose_token"])
     sensor = checked_pose(tables, "calibrated_sensor", calibrated["token"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -11,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError, nearest
+from lightloom.export.technology import Block
 from lightloom.nn import MeshCore, cores
-from lightloom.physics import phases
-
-Block = tuple[int, int, int]
-"""(group, block row, block column)."""
+from lightloom.physics import attenuators, phases
 
 
 class DeviceSettings(NamedTuple):
@@ -34,7 +31,15 @@ class DeviceSettings(NamedTuple):
 
 
 def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
-    """What the controller asks for, phases within [0, 2 pi). Raises `RequestError` for an electronic twin."""
+    """What the controller asks of the devices of some blocks, phases within [0, 2 pi).
+
+    Args:
+        core: A mesh core.
+        blocks: (group, block row, block column) of each.
+
+    Raises:
+        RequestError: The core is an electronic twin.
+    """
     if core.matrix is not None:
         raise RequestError(
             f"Core `{core.name}` is an electronic twin (mode `weight`), whose devices are set to nothing. Put it on "
@@ -46,28 +51,22 @@ def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
     # a block of zeros has no gain, and its attenuators stand half way, where nothing passes
     share = sigma / torch.where(gain > 0, gain, 1).unsqueeze(-1)
     signs = torch.ones_like(sigma) if core.u_signs is None else _chosen(core.u_signs, places)
-    u, v = (phases.wrap(_chosen(given, places)) for given in (core.u_phases, core.v_phases))
+    u, v = (phases.wrap(_chosen(side, places)) for side in (core.u_phases, core.v_phases))
     return DeviceSettings(u, v, torch.acos(share.clamp(-1, 1)), gain, signs)
 
 
 def realised(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
     """What light meets on the core's specimen, without dynamic noise. Raises as `commanded`."""
-    asked, places, chip = commanded(core, blocks), _places(core, blocks), core.chip
-    u, v = (
-        phases.realise(
-            given,
-            bits=chip.weight_bits,
-            dac=chip.dac,
-            gamma_ratio=_error(gamma, places),
-            coupling=chip.crosstalk,
-            neighbours=core.neighbours.cpu(),
-            bias=_error(bias, places),
-        )
-        for given, gamma, bias in ((asked.u, core.u_gamma, core.u_bias), (asked.v, core.v_gamma, core.v_bias))
+    asked, places = commanded(core, blocks), _places(core, blocks)
+    drive = core.chip.drive(core.neighbours.cpu())._replace(noise_std=0.0)
+    errors = core.errors().map(lambda error: _chosen(error, places))
+    return asked._replace(
+        u=phases.realise(asked.u, drive, errors.of("u")),
+        v=phases.realise(asked.v, drive, errors.of("v")),
+        attenuators=attenuators.realise(
+            asked.attenuators, bits=core.chip.weight_bits, gamma_ratio=errors.of("sigma").gamma
+        ),
     )
-    angles = phases.quantise(asked.attenuators, chip.weight_bits, span=math.pi)
-    ratio = _error(core.sigma_gamma, places)
-    return asked._replace(u=u, v=v, attenuators=angles if ratio is None else angles * ratio)
 
 
 def mesh_cores(model: nn.Module, layers: str | Iterable[str] | None = None) -> dict[str, MeshCore]:
@@ -80,23 +79,24 @@ def mesh_cores(model: nn.Module, layers: str | Iterable[str] | None = None) -> d
     Raises:
         RequestError: There is no mesh in the model, or a name fits no layer with one.
     """
-    found: dict[str, MeshCore] = {}
-    for name, core in cores(model, MeshCore).items():
-        if not any(core is other for other in found.values()):
-            found[name] = core
-    if not found:
+    meshes = cores(model, MeshCore)
+    if not meshes:
         raise RequestError("No layer of this network is on a mesh, and only meshes have phases and MZIs.")
     if layers is None:
-        return found
+        return meshes
     rules = (layers,) if isinstance(layers, str) else tuple(layers)
     for rule in rules:
-        if not any(fnmatchcase(name, rule) for name in found):
-            raise RequestError(f"No layer on a mesh is called `{rule}`. {nearest(rule, found)}")
-    return {name: core for name, core in found.items() if any(fnmatchcase(name, rule) for rule in rules)}
+        if not any(fnmatchcase(name, rule) for name in meshes):
+            raise RequestError(f"No layer on a mesh is called `{rule}`. {nearest(rule, meshes)}")
+    return {name: core for name, core in meshes.items() if any(fnmatchcase(name, rule) for rule in rules)}
 
 
 def chosen_blocks(core: MeshCore, blocks: int | Sequence[Block] | None = None) -> list[Block]:
     """Blocks of a core: all, the first so many, or those named.
+
+    Args:
+        core: A mesh core.
+        blocks: How many, or which; None is all.
 
     Raises:
         RequestError: There is no such block, or none is asked for.
@@ -125,7 +125,3 @@ def _places(core: MeshCore, blocks: Sequence[Block]) -> Tensor:
 def _chosen(tensor: Tensor, places: Tensor) -> Tensor:
     """The chosen blocks of [groups, p, q, ...], as [B, ...]."""
     return tensor.detach().cpu().flatten(0, 2)[places].double()
-
-
-def _error(tensor: Tensor | None, places: Tensor) -> Tensor | None:
-    return None if tensor is None else _chosen(tensor, places)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
+from lightloom.lab.instrumented import instruments_for
 from lightloom.lab.mesh.identify import (
     Identified,
     Measurements,
@@ -18,7 +19,7 @@ from lightloom.lab.mesh.identify import (
     settings_for_targets,
 )
 from lightloom.lab.mesh.in_situ_mapping import map_targets
-from lightloom.lab.network import Rack, racks
+from lightloom.lab.mesh.network import InstrumentedMeshes
 from lightloom.nn import MeshCore, cores
 from lightloom.pipeline.context import Work
 
@@ -26,14 +27,14 @@ from lightloom.pipeline.context import Work
 def calibrate(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list[dict[str, Any]]:
     """Identify every device of the specimen, and program the weights to the phases that it needs for them."""
     rows = []
-    for number, rack in enumerate(_racks(work, model, "calibrate")):
-        known = _identify(work, rack, number)
+    for number, bench in enumerate(_benches(work, model, "calibrate")):
+        known = _identify(work, bench, number)
         save_identified(known, work.folder.file(f"twin-{number}.safetensors"))
-        rack.store(*settings_for_targets(known.twin, rack.targets(wanted)))
+        bench.store(*settings_for_targets(known.twin, bench.targets(wanted)))
         rows.append(
             {
                 "calls": known.calls,
-                "blocks": rack.instrument.blocks,
+                "blocks": bench.instrument.blocks,
                 "readout_noise": known.readout,
                 "phase_std": known.phase_std,
                 "suspects": [suspect._asdict() for suspect in known.suspects],
@@ -46,14 +47,14 @@ def calibrate(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list[d
 def map_weights(work: Work, model: nn.Module, wanted: dict[str, Tensor]) -> list[dict[str, Any]]:
     """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
     rows = []
-    for number, rack in enumerate(_racks(work, model, "map")):
-        known = load_identified(work.folder.file(f"twin-{number}.safetensors"), rack.instrument.chip)
-        mapped = map_targets(rack.instrument, known, rack.targets(wanted), verify_calls=work.config.bench.looks)
-        rack.store(mapped.settings, mapped.gain)
+    for number, bench in enumerate(_benches(work, model, "map")):
+        known = load_identified(work.folder.file(f"twin-{number}.safetensors"), bench.instrument.chip)
+        mapped = map_targets(bench.instrument, known, bench.targets(wanted), verify_calls=work.config.bench.looks)
+        bench.store(mapped.settings, mapped.gain)
         rows.append(
             {
                 "calls": mapped.calls,
-                "blocks": rack.instrument.blocks,
+                "blocks": bench.instrument.blocks,
                 "expected_distance": float(mapped.distance.mean()),
                 **_claim(mapped.known, number),
             }
@@ -70,23 +71,24 @@ def _claim(known: Identified, number: int) -> dict[str, Any]:
     }
 
 
-def _racks(work: Work, model: nn.Module, stage: str) -> list[Rack]:
+def _benches(work: Work, model: nn.Module, stage: str) -> list[InstrumentedMeshes]:
     """Each stage reads with noise of its own."""
     if not cores(model, MeshCore):
         return []
-    return racks(model, readout_std=work.config.bench.readout_std, seed=named_seed(work.config.seed, stage))
+    seed = named_seed(work.config.seed, stage)
+    return instruments_for(model, InstrumentedMeshes, readout_std=work.config.bench.readout_std, seed=seed)
 
 
-def _identify(work: Work, rack: Rack, number: int) -> Identified:
+def _identify(work: Work, bench: InstrumentedMeshes, number: int) -> Identified:
     """Measure the chip until it is known; measurements of an attempt that failed are not made again."""
-    bench, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
+    settings, path = work.config.bench, work.folder.file("checkpoints") / f"calibrate-{number}.safetensors"
     measurements = Measurements.load(path) if path.exists() else Measurements()
     try:
-        with follow("calibrate", bench.budget or 4 * rack.instrument.size + 256) as report:
+        with follow("calibrate", settings.budget or 4 * bench.instrument.size + 256) as report:
             return identify(
-                rack.instrument,
-                accuracy=bench.accuracy,
-                budget=bench.budget,
+                bench.instrument,
+                accuracy=settings.accuracy,
+                budget=settings.budget,
                 seed=work.config.seed,
                 measurements=measurements,
                 report=report,

@@ -12,7 +12,7 @@ from lightloom.common.files import write_json
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
-from lightloom.lab.crossbar import Bench, Surveyed, crossbars, survey
+from lightloom.lab.crossbar import InstrumentedCrossbar, Surveyed, instruments_for, survey
 from lightloom.learn.checkpoint import write_tensors
 from lightloom.nn import PCMCore, cores
 from lightloom.nn import reorder as best_order
@@ -25,12 +25,12 @@ _AS_IT_COMES, _REORDERED = "as it comes", "reordered"
 def calibrate(work: Work, model: nn.Module) -> list[dict[str, Any]]:
     """Measure every cell of the specimen: which no longer switch, and how much the others absorb."""
     rows = []
-    for name, bench in _benches(work, model, "calibrate").items():
+    for bench in _benches(work, model, "calibrate"):
         known = survey(bench.instrument, accuracy=work.config.bench.accuracy)
-        known.save(_survey_file(work.folder, name))
+        known.save(_survey_file(work.folder, bench.layer))
         rows.append(
             {
-                "layer": name,
+                "layer": bench.layer,
                 "calls": known.calls,
                 "arrays": bench.instrument.arrays,
                 "levels_written": int(known.writes.sum()),
@@ -38,7 +38,7 @@ def calibrate(work: Work, model: nn.Module) -> list[dict[str, Any]]:
                 "readout_noise": known.readout,
                 "absorption_std": known.absorption_std,
                 "suspects": [suspect._asdict() for suspect in known.suspects],
-                **claim(f"Layer `{name}`", known.misfit, known.caveat),
+                **claim(f"Layer `{bench.layer}`", known.misfit, known.caveat),
             }
         )
     return rows
@@ -47,10 +47,10 @@ def calibrate(work: Work, model: nn.Module) -> list[dict[str, Any]]:
 def map_weights(work: Work, model: nn.Module) -> list[dict[str, Any]]:
     """Give every row of the weights an array row whose cells can hold it, and choose the levels that serve there."""
     rows = []
-    for name, bench in _benches(work, model, "map").items():
-        remapped = bench.remap(Surveyed.load(_survey_file(work.folder, name)))
+    for bench in _benches(work, model, "map"):
+        remapped = bench.remap(Surveyed.load(_survey_file(work.folder, bench.layer)))
         bench.store(remapped)
-        rows.append({"layer": name, "calls": 0, "error_before": remapped.before, "error_after": remapped.after})
+        rows.append({"layer": bench.layer, "calls": 0, "error_before": remapped.before, "error_after": remapped.after})
     return rows
 
 
@@ -80,11 +80,12 @@ def reorder(work: Work) -> None:
     work.leave(last, "reordered")
 
 
-def _benches(work: Work, model: nn.Module, stage: str) -> dict[str, Bench]:
+def _benches(work: Work, model: nn.Module, stage: str) -> list[InstrumentedCrossbar]:
     """Each stage reads with noise of its own."""
     if not cores(model, PCMCore):
-        return {}
-    return crossbars(model, readout_std=work.config.bench.readout_std, seed=named_seed(work.config.seed, stage))
+        return []
+    seed = named_seed(work.config.seed, stage)
+    return instruments_for(model, InstrumentedCrossbar, readout_std=work.config.bench.readout_std, seed=seed)
 
 
 def _survey_file(folder: RunFolder, layer: str) -> Any:

@@ -4,10 +4,10 @@ from lightloom.tasks.detection2d.boxes import Detections, iou, nms
 from lightloom.tasks.detection2d.detector import Detector, DetectorOutput
 from lightloom.tasks.detection2d.evaluate import Precision, evaluate
 from lightloom.tasks.detection2d.fcos import FCOSConfig
-from lightloom.tasks.detection2d.task import Detect2D
+from lightloom.tasks.detection2d.objective import Detection2DObjective
 
 __all__ = [
-    "Detect2D",
+    "Detection2DObjective",
     "Detections",
     "Detector",
     "DetectorOutput",

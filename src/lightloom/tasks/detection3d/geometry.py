@@ -27,13 +27,19 @@ def project_points(points: Tensor, project: Tensor) -> tuple[Tensor, Tensor]:
         front of the camera have no meaning, but are finite.
     """
     with torch.autocast(points.device.type, enabled=False):  # half precision knows no pixels
-        moved = points @ project[..., :3, :3].transpose(-1, -2) + project[..., None, :3, 3]
-    depth = moved[..., 2]
-    return moved[..., :2] / depth.clamp(min=_NEAREST).unsqueeze(-1), depth
+        in_camera = points @ project[..., :3, :3].transpose(-1, -2) + project[..., None, :3, 3]
+    depth = in_camera[..., 2]
+    return in_camera[..., :2] / depth.clamp(min=_NEAREST).unsqueeze(-1), depth
 
 
-def seen(pixels: Tensor, depth: Tensor, extent: Tensor) -> Tensor:
-    """Which points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height)."""
+def visible_points(pixels: Tensor, depth: Tensor, extent: Tensor) -> Tensor:
+    """Which points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height).
+
+    Args:
+        pixels: (u, v) [..., P, 2].
+        depth: Metres along the optical axis [..., P].
+        extent: Width and height of the image in pixels [..., 2].
+    """
     within = (pixels > 0) & (pixels < extent.unsqueeze(-2))
     return (depth > _NEAREST) & within.all(-1)
 
@@ -70,7 +76,7 @@ def find_hits(
     flat = points.flatten(-3, -2)
     flat = flat.unsqueeze(1) if flat.dim() == 3 else flat
     pixels, depth = project_points(flat, project)
-    visible = seen(pixels, depth, extent).view(samples, cameras, queries, heights)
+    visible = visible_points(pixels, depth, extent).view(samples, cameras, queries, heights)
     any_point = visible.any(-1)
     pairs = any_point if hits_only else torch.ones_like(any_point)
     sample, camera, query = pairs.nonzero(as_tuple=True)
@@ -103,13 +109,23 @@ def decode_boxes(codes: Tensor) -> Tensor:
 
 
 def to_metres(shares: Tensor, area: tuple[float, ...]) -> Tensor:
-    """Points (x, y, z) [..., 3], 0 ... 1 within an area (x0, y0, z0, x1, y1, z1), in metres."""
+    """Points (x, y, z) [..., 3], 0 ... 1 within an area (x0, y0, z0, x1, y1, z1), in metres.
+
+    Args:
+        shares: (x, y, z), 0 ... 1 within the area [..., 3].
+        area: x0, y0, z0, x1, y1, z1 in metres.
+    """
     low, high = shares.new_tensor(area[:3]), shares.new_tensor(area[3:])
     return low + shares * (high - low)
 
 
 def inverse_sigmoid(shares: Tensor, margin: float = 1e-5) -> Tensor:
-    """The logit of shares 0 ... 1, held within a margin."""
+    """The logit of shares 0 ... 1, held within a margin.
+
+    Args:
+        shares: 0 ... 1 [...].
+        margin: Least distance from 0 and 1.
+    """
     return shares.clamp(margin, 1 - margin).logit()
 
 

@@ -15,13 +15,13 @@ from torch import nn
 
 from lightloom.common.errors import RequestError, nearest
 from lightloom.tasks.classification.models.cnn import cnn, cnn_l, cnn_s
+from lightloom.tasks.classification.models.init_scaling import scale_to_half_transmission
 from lightloom.tasks.classification.models.mlp import mlp
-from lightloom.tasks.classification.models.optical import Brightness, optical_cnn, optical_mlp
+from lightloom.tasks.classification.models.optical import InputScale, optical_cnn, optical_mlp
 from lightloom.tasks.classification.models.resnet import resnet18
-from lightloom.tasks.classification.models.settle import settle
 from lightloom.tasks.classification.models.vgg import vgg8, vgg13
 
-__all__ = ["MODELS", "Brightness", "build", "replace_head", "settle"]
+__all__ = ["MODELS", "InputScale", "build", "replace_head", "scale_to_half_transmission"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "cnn": cnn,
@@ -46,7 +46,7 @@ def build(
     width: int | None = None,
     depth: int | None = None,
     activation: Callable[[], nn.Module] | None = None,
-    brightness: float = 1.0,
+    input_scale: float = 1.0,
 ) -> nn.Module:
     """A classifier by name, with weights drawn from torch's global generator.
 
@@ -57,7 +57,7 @@ def build(
         width: Channels or units of the first layer, the others in proportion; None is the model's own.
         depth: Hidden layers of `optical-mlp`, convolutions of `optical-cnn`; None is the model's own.
         activation: Makes one activation of an optical model; None is ReLU.
-        brightness: Factor of the pixels that enter an optical model.
+        input_scale: Factor of the pixels that enter an optical model.
 
     Raises:
         RequestError: There is no such model (the nearest name is given), the images are too small for it, or it does
@@ -66,13 +66,13 @@ def build(
     if name not in MODELS:
         raise RequestError(f"There is no model `{name}`. {nearest(name, MODELS)}")
     channels, height, breadth = shape
-    chosen: dict[str, Any] = {} if width is None else {"width": width}
-    wanted: dict[str, Any] = {} if depth is None else {"depth": depth}
-    wanted |= {} if activation is None else {"activation": activation}
-    wanted |= {} if brightness == 1 else {"brightness": brightness}
-    if wanted and name not in _OPTICAL:
+    sizes: dict[str, Any] = {} if width is None else {"width": width}
+    optical: dict[str, Any] = {} if depth is None else {"depth": depth}
+    optical |= {} if activation is None else {"activation": activation}
+    optical |= {} if input_scale == 1 else {"input_scale": input_scale}
+    if optical and name not in _OPTICAL:
         raise RequestError(
-            f"The model `{name}` takes no {' or '.join(f'`{key}`' for key in wanted)}; "
+            f"The model `{name}` takes no {' or '.join(f'`{key}`' for key in optical)}; "
             f"leave it away, or choose {' or '.join(f'`{other}`' for other in _OPTICAL)}."
         )
     sized: dict[str, dict[str, Any]] = {
@@ -83,11 +83,15 @@ def build(
         "vgg8": {"side": min(height, breadth)},
         "vgg13": {"side": min(height, breadth)},
     }
-    return MODELS[name](channels, classes, **chosen, **wanted, **sized.get(name, {}))
+    return MODELS[name](channels, classes, **sizes, **optical, **sized.get(name, {}))
 
 
 def replace_head(model: nn.Module, classes: int) -> None:
     """Put a new last layer with other classes into a model of `MODELS`, drawn from torch's global generator.
+
+    Args:
+        model: A model of `MODELS`, changed in place.
+        classes: Number of new classes.
 
     Raises:
         ValueError: The model has no linear layer called `head`.

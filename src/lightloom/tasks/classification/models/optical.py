@@ -3,7 +3,7 @@
 Widths, order and first weights are those of X. Guo, T. D. Barrett, Z. M. Wang, A. I. Lvovsky, "Backpropagation through
 nonlinear units for the all-optical training of neural networks", Photonics Research 9, B71 (2021), and of the code
 published with it. Weights of standard deviation 0.1 pass light through media of optical depth 30 or less; for denser
-ones, and for propagated light, `lightloom.tasks.classification.settle` finds first weights.
+ones, and for propagated light, `lightloom.tasks.classification.scale_to_half_transmission` finds first weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KERNEL = 5
 _SMALLEST = 16  # pixels a side that leave 2x2 positions to the last pooling
 
 
-class Brightness(nn.Module):
+class InputScale(nn.Module):
     """The amplitude of the light that the images are written into.
 
     Args:
@@ -46,7 +46,7 @@ class Brightness(nn.Module):
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
         if not 0 < factor < math.inf:
-            raise RequestError(f"The brightness is {factor}; give a positive number: pixels are multiplied by it.")
+            raise RequestError(f"The input scale is {factor}; give a positive number: pixels are multiplied by it.")
         self.register_buffer("factor", torch.tensor(float(factor)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def optical_mlp(
     pixels: int = 784,
     depth: int = 2,
     activation: Activation = nn.ReLU,
-    brightness: float = 1.0,
+    input_scale: float = 1.0,
 ) -> nn.Sequential:
     """Hidden layers, each with an activation, and a head; 784-128-128-10 is published for MNIST.
 
@@ -76,14 +76,14 @@ def optical_mlp(
         pixels: Of one channel of the image.
         depth: Hidden layers.
         activation: Makes the activation of one layer.
-        brightness: Factor of the pixels; published is 1 for pixels of 0 ... 1.
+        input_scale: Factor of the pixels; published is 1 for pixels of 0 ... 1.
 
     Raises:
-        RequestError: There is no hidden layer, or the brightness is not positive.
+        RequestError: There is no hidden layer, or the input scale is not positive.
     """
     if depth < 1:
         raise RequestError(f"`optical-mlp` is asked for a depth of {depth}; give at least 1 hidden layer.")
-    layers: OrderedDict[str, nn.Module] = OrderedDict(brightness=Brightness(brightness), flatten=nn.Flatten())
+    layers: OrderedDict[str, nn.Module] = OrderedDict(input_scale=InputScale(input_scale), flatten=nn.Flatten())
     for number, (inputs, outputs) in enumerate(pairwise((channels * pixels, *[width] * depth)), 1):
         layers[f"hidden{number}"] = _dense(inputs, outputs, _DENSE_STD)
         layers[f"act{number}"] = activation()
@@ -98,7 +98,7 @@ def optical_cnn(
     side: tuple[int, int] = (28, 28),
     depth: int = 2,
     activation: Activation = nn.ReLU,
-    brightness: float = 1.0,
+    input_scale: float = 1.0,
     dropout: float = 0.4,
 ) -> nn.Sequential:
     """Two 5x5 convolutions, each with activation and average pooling, one hidden layer and a head.
@@ -114,12 +114,12 @@ def optical_cnn(
         depth: Convolutions; those beyond 2 are 3x3, padded, of 2 `width` channels, each with its activation, and
             stand before the second pooling.
         activation: Makes the activation of one layer.
-        brightness: Factor of the pixels; published for pixels of 0 ... 1 are 1 with electronic activations, 5 with
+        input_scale: Factor of the pixels; published for pixels of 0 ... 1 are 1 with electronic activations, 5 with
             absorbers of optical depth 10 or less, and 15 with denser ones.
         dropout: Share of the flattened fields that is dropped in training.
 
     Raises:
-        RequestError: The depth is below 2, the image too small, or the brightness not positive.
+        RequestError: The depth is below 2, the image too small, or the input scale not positive.
     """
     if depth < 2:
         raise RequestError(f"`optical-cnn` is asked for a depth of {depth}; give at least 2 convolutions.")
@@ -128,7 +128,7 @@ def optical_cnn(
             f"`optical-cnn` needs {_SMALLEST} pixels a side and got {min(side)}; "
             f"resize by `data.size={_SMALLEST}` or choose another model."
         )
-    layers: OrderedDict[str, nn.Module] = OrderedDict(brightness=Brightness(brightness))
+    layers: OrderedDict[str, nn.Module] = OrderedDict(input_scale=InputScale(input_scale))
     layers |= {"conv1": _conv(channels, width, _KERNEL), "act1": activation(), "pool1": nn.AvgPool2d(2)}
     layers |= {"conv2": _conv(width, 2 * width, _KERNEL), "act2": activation()}
     for number in range(3, depth + 1):
