@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.config import MomentsConfig, RunConfig
 from lightloom.data.detection import Problem
 from lightloom.data.multicamera import BEVRange, MultiCameraSet, letterbox_samples, load_multicamera
 from lightloom.data.nuscenes import Moment
-from lightloom.nn import convert, install, misalign
-from lightloom.nn.backbones import Backbone, build_backbone
-from lightloom.pipeline.optical_backbones import make_optical
-from lightloom.tasks.detection3d import Detector3D
+from lightloom.nn import misalign, put_on_chip
+from lightloom.nn.backbones import SIZES, build_backbone
+from lightloom.tasks.detection3d.config import Detection3DConfig, MomentsConfig
+from lightloom.tasks.detection3d.detector import Detector3D
+from lightloom.tasks.hybrid.backbone import make_optical
 
 _LOG = logging.getLogger("lightloom")
 
@@ -34,16 +34,14 @@ class Surroundings(NamedTuple):
     """What was wrong with the set, and what became of it."""
 
 
-def read_surroundings(
-    wanted: MomentsConfig, area: BEVRange, history: int, root: Path | None, seed: int
-) -> Surroundings:
+@lru_cache(maxsize=1)  # the moments of a training stay for the next one, which mostly has the same
+def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed: int) -> Surroundings:
     """Read, check and frame a multi-camera set.
 
     Args:
         wanted: Which, and the frame.
         area: Boxes with their centre outside are no targets.
         history: Moments of each view.
-        root: Folder with the sets' folders; None is `LIGHTLOOM_DATA`.
         seed: Draws the scenes that validate where a set does not say which.
 
     Raises:
@@ -51,7 +49,7 @@ def read_surroundings(
     """
     splits = load_multicamera(
         wanted.name,
-        root,
+        wanted.root,
         version=wanted.version,
         cameras=wanted.cameras,
         limit=wanted.limit,
@@ -74,7 +72,7 @@ def read_surroundings(
         if not (part.labels[..., -1] >= 0).any():
             raise RequestError(
                 f"No moment of the split `{split}` of `{wanted.name}` has a box within {area}, so there is nothing to "
-                "learn or to measure; widen `detect3d.detector.area`, or mend its annotations."
+                "learn or to measure; widen `model.detector.area`, or mend its annotations."
             )
         return part
 
@@ -88,29 +86,26 @@ def read_surroundings(
     )
 
 
-def build_detector3d(config: RunConfig, classes: int) -> Detector3D:
+def build_detector3d(config: Detection3DConfig, classes: int, *, pretrained: bool = True) -> Detector3D:
     """The detector of a config with first weights drawn from its seed; what of it is light or on a chip is so already.
 
     Args:
         config: Of the run, or of one case of it.
         classes: How many there are to tell apart.
+        pretrained: Whether to read the backbone's weights that the config names; not where trained weights follow, and
+            a named size says the shapes.
     """
     torch.manual_seed(named_seed(config.seed, "model"))
-    wanted = config.detect3d
-    backbone = build_backbone(wanted.backbone.name, pretrained=wanted.backbone.pretrained)
-    if wanted.backbone.frozen is not None:
-        backbone.freeze(wanted.backbone.frozen, norms=wanted.backbone.pretrained is not None)
-    shrink = wanted.detector.shrink
-    shape = (wanted.scenes.height // shrink, wanted.scenes.width // shrink)
-    make_optical(backbone, wanted.hybrid, config.optics.diffraction, shape)
-    if wanted.converted:
-        _put_on_chip(backbone, config)
-    detector = Detector3D(backbone, classes, wanted.detector)
+    model, backbone_config = config.model, config.model.backbone
+    weights = backbone_config.pretrained if pretrained or backbone_config.name not in SIZES else None
+    backbone = build_backbone(backbone_config.name, pretrained=weights)
+    if backbone_config.frozen is not None:
+        backbone.freeze(backbone_config.frozen, norms=backbone_config.pretrained is not None)
+    shrink = model.detector.shrink
+    shape = (config.data.height // shrink, config.data.width // shrink)
+    make_optical(backbone, model.hybrid, config.optics.diffraction, shape)
+    if model.converted:
+        put_on_chip(backbone, config.chip, config.specimen, only=model.converted, inplace=True)
+    detector = Detector3D(backbone, classes, model.detector)
     misalign(detector, config.specimen)
     return detector
-
-
-def _put_on_chip(backbone: Backbone, config: RunConfig) -> None:
-    """Layers become tensor cores of the chip, made of the devices of the specimen of the run."""
-    convert(backbone, config.chip, only=config.detect3d.converted, inplace=True)
-    install(backbone, config.specimen)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.config import RunConfig, ScenesConfig
 from lightloom.data.detection import LetterboxedSet, Problem, letterbox, load_detection
 from lightloom.nn import misalign
-from lightloom.nn.backbones import (
-    build_backbone,
-)
-from lightloom.pipeline.optical_backbones import make_optical
-from lightloom.tasks.detection2d import Detector
+from lightloom.nn.backbones import SIZES, build_backbone
+from lightloom.tasks.detection2d.config import Detection2DConfig, ScenesConfig
+from lightloom.tasks.detection2d.detector import Detector
 from lightloom.tasks.detection2d.transformers import TransformersDetector, build_transformers_detector
+from lightloom.tasks.hybrid.backbone import make_optical
 
 AnyDetector = Detector | TransformersDetector
 
@@ -39,18 +37,18 @@ class Scenes(NamedTuple):
         return next((record.white for record in records if record.white is not None), None)
 
 
-def read_scenes(wanted: ScenesConfig, root: Path | None, seed: int) -> Scenes:
+@lru_cache(maxsize=1)  # the scenes of a training stay for the next one, which mostly has the same
+def read_scenes(wanted: ScenesConfig, seed: int) -> Scenes:
     """Read, check and frame a detection set.
 
     Args:
         wanted: Which, and the frame.
-        root: Folder with the sets' folders; None is `LIGHTLOOM_DATA`.
         seed: Divides training from validation where a set does not itself.
     """
     size = (wanted.height, wanted.width)
     splits = load_detection(
         wanted.name,
-        root,
+        wanted.root,
         seed=seed,
         limit=wanted.limit,
         on_invalid=wanted.on_invalid,
@@ -72,30 +70,30 @@ def read_scenes(wanted: ScenesConfig, root: Path | None, seed: int) -> Scenes:
     return Scenes(train, validation, test, splits.classes, splits.problems)
 
 
-def build_detector(config: RunConfig, classes: int) -> AnyDetector:
+def build_detector(config: Detection2DConfig, classes: int, *, pretrained: bool = True) -> AnyDetector:
     """The detector of a config with first weights drawn from its seed; its optical stages are there already.
 
     Args:
         config: Of the run, or of one case of it.
         classes: How many there are to tell apart.
+        pretrained: Whether to read the backbone's weights that the config names; not where trained weights follow, and
+            a named size says the shapes.
     """
     torch.manual_seed(named_seed(config.seed, "model"))
-    wanted = config.detect.backbone
-    if config.detect.kind != "fcos":
-        found = build_transformers_detector(
-            config.detect.kind, classes, size=wanted.size, pretrained=wanted.pretrained, rehead=True
+    model, backbone_config = config.model, config.model.backbone
+    shape = config.data.height, config.data.width
+    if model.kind != "fcos":
+        transformer = build_transformers_detector(
+            model.kind, classes, size=backbone_config.size, pretrained=backbone_config.pretrained, rehead=True
         )
-        make_optical(found.backbone, config.detect.hybrid, config.optics.diffraction, _shape(config))
-        misalign(found, config.specimen)
-        return found
-    backbone = build_backbone(wanted.name, pretrained=wanted.pretrained)
-    if wanted.frozen is not None:  # before there are optical stages, which have everything to learn
-        backbone.freeze(wanted.frozen, norms=wanted.pretrained is not None)
-    make_optical(backbone, config.detect.hybrid, config.optics.diffraction, _shape(config))
-    detector = Detector(backbone, classes, config.detect.head)
+        make_optical(transformer.backbone, model.hybrid, config.optics.diffraction, shape)
+        misalign(transformer, config.specimen)
+        return transformer
+    weights = backbone_config.pretrained if pretrained or backbone_config.name not in SIZES else None
+    backbone = build_backbone(backbone_config.name, pretrained=weights)
+    if backbone_config.frozen is not None:  # before there are optical stages, which have everything to learn
+        backbone.freeze(backbone_config.frozen, norms=backbone_config.pretrained is not None)
+    make_optical(backbone, model.hybrid, config.optics.diffraction, shape)
+    detector = Detector(backbone, classes, model.head)
     misalign(detector, config.specimen)
     return detector
-
-
-def _shape(config: RunConfig) -> tuple[int, int]:
-    return config.detect.scenes.height, config.detect.scenes.width

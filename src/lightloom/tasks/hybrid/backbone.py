@@ -8,8 +8,8 @@ from torch import nn
 
 from lightloom.chips import DiffractiveChip, diffractive
 from lightloom.common.errors import RequestError
-from lightloom.config import HybridConfig
 from lightloom.nn.backbones import FeatureNoise, VisionTransformer, replace_blocks, replace_stages
+from lightloom.tasks.hybrid.config import HybridConfig
 
 _PUBLISHED = ("phoenix-stage0", "phoenix-stage1", "phoenix-stage2", "phoenix")
 

@@ -14,23 +14,23 @@ from torch import Tensor
 from lightloom.common.files import make_folder, write_bytes
 from lightloom.data.nuscenes import Moment
 from lightloom.learn import file_name
-from lightloom.pipeline.run_folder import RunFolder
-from lightloom.tasks.detection3d import Boxes
+from lightloom.tasks.base import Files
+from lightloom.tasks.detection3d.decode import Boxes
 
 _JPEG = 88
 _WIDEST = 640  # pixels of a stored picture
 
 
-def camera_pictures(folder: RunFolder, number: int, moment: Moment, channels: Sequence[str]) -> list[dict[str, Any]]:
+def camera_pictures(files: Files, number: int, moment: Moment, channels: Sequence[str]) -> list[dict[str, Any]]:
     """Store what each camera saw, and say how points of the ego frame project there.
 
     Args:
-        folder: Of the run.
+        files: Of the run.
         number: Of the moment among those shown.
         moment: What was seen.
         channels: Cameras, in the order in which they are wanted.
     """
-    make_folder(folder.file("pictures"))
+    make_folder(files.file("pictures"))
     by_channel = {camera.channel: camera for camera in moment.cameras}
     listed = []
     for channel in channels:
@@ -43,7 +43,7 @@ def camera_pictures(folder: RunFolder, number: int, moment: Moment, channels: Se
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=_JPEG)
         name = f"pictures/{number:03d}-{file_name(channel)}.jpg"
-        write_bytes(folder.file(name), stream.getvalue())
+        write_bytes(files.file(name), stream.getvalue())
         shrunk = np.diag([image.width / camera.width, image.height / camera.height, 1.0, 1.0]) @ camera.matrix
         listed.append(
             {"channel": channel, "file": name, "width": image.width, "height": image.height, "project": shrunk.tolist()}

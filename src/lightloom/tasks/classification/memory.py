@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from lightloom.common.errors import RequestError
-from lightloom.config import DIFFRACTIVE_NETWORK, DataConfig, RunConfig
 from lightloom.data import describe
-from lightloom.tasks.classification import build
+from lightloom.tasks.classification.config import DIFFRACTIVE_NETWORK, ClassificationConfig, DataConfig
+from lightloom.tasks.classification.models import build
 
 _BYTES = 4  # of a number in single precision
 _COPIES = 4  # of a weight in training: itself, its gradient, and two moments
@@ -19,8 +19,8 @@ _KEPT = 2  # of an activation: itself and its gradient
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def check_sizes(config: RunConfig) -> None:
-    """Refuse a classifier whose images and network do not fit into memory; detectors are bounded by their fields.
+def check_sizes(config: ClassificationConfig) -> None:
+    """Refuse a run whose images and network do not fit into memory.
 
     Args:
         config: Of a run; its `memory_gb` is the bound, or else the memory of this machine.
@@ -28,8 +28,6 @@ def check_sizes(config: RunConfig) -> None:
     Raises:
         RequestError: The estimate is above the bound; it is told, with what to make smaller.
     """
-    if config.task != "classify":
-        return
     bound = memory_bytes() if config.memory_gb is None else config.memory_gb * 1e9
     parts = {"data": config.data, **({"transfer": config.transfer} if config.transfer is not None else {})}
     needs = {f"{key}.size": image_bytes(data) for key, data in parts.items()}
@@ -59,7 +57,7 @@ def image_bytes(data: DataConfig) -> float:
     return float(_BYTES) * count * channels * height * width
 
 
-def network_bytes(config: RunConfig) -> float:
+def network_bytes(config: ClassificationConfig) -> float:
     """Bytes of the weights in training and on the chip, and of the activations of one step.
 
     Args:

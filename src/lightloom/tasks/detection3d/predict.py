@@ -1,100 +1,88 @@
-"""Boxes around a vehicle at moments of one's choice, found by a detector of a run."""
+"""Boxes around a vehicle at moments of a user's choice."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
-from lightloom.common.errors import RequestError, nearest
 from lightloom.common.files import reserve, write_bytes, write_json, write_text
 from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
-from lightloom.config import RunConfig
 from lightloom.data.multicamera import MultiCameraSet, find_moments, letterbox_samples
 from lightloom.data.nuscenes import CameraView, Moment
 from lightloom.learn import file_name
 from lightloom.metrics.nuscenes import write_results
-from lightloom.pipeline.case_store import case_of
-from lightloom.pipeline.detect3d_cases import Trained, load_case
-from lightloom.pipeline.moment_pictures import found_rows, true_rows
-from lightloom.pipeline.run_folder import RunFolder
 from lightloom.report.pictures.bird_view import bird_view
 from lightloom.report.pictures.boxes3d import annotate3d
-from lightloom.tasks.detection3d import Boxes, results_of
+from lightloom.tasks.base import Interface, Prediction
+from lightloom.tasks.detection3d.config import Detection3DConfig
+from lightloom.tasks.detection3d.decode import Boxes
+from lightloom.tasks.detection3d.detector import Detector3D
+from lightloom.tasks.detection3d.objective import results_of
+from lightloom.tasks.detection3d.pictures import found_rows, true_rows
 
 _JPEG = 90
-_DEVICES = ("auto", "cpu")
 
 
-def detect_moments(
-    given: Sequence[str],
-    model: Path,
-    out: Path,
-    *,
-    source: str = "",
-    case: str = "",
-    threshold: float = 0.25,
-    device: str = "auto",
+def predict_moments(
+    detector: Detector3D, config: Detection3DConfig, interface: Interface, request: Prediction
 ) -> dict[str, Any]:
     """Find boxes at some moments; writes `detections.json`, `results.json` in the official form, and pictures.
 
     Args:
-        given: Tokens of samples, or names of scenes.
-        model: Folder of a run that detects in space.
-        out: Folder to write to: each camera with boxes, and the moment from above.
-        source: Set with these moments, as in `detect3d.scenes.name`; "" is that of the run.
-        case: Which of its cases looks, with its first seed; "" is the last one.
-        threshold: Least score of what is told and drawn; `results.json` has all.
-        device: "auto" takes a GPU where there is one; "cpu" never does.
+        detector: A trained detector.
+        config: That it was trained with.
+        interface: What its weights are for.
+        request: Its inputs are tokens of samples, or names of scenes; its source is the set with them, as in
+            `data.name`, and "" is that of the run; `results.json` has boxes of any score.
 
     Returns:
         As in `detections.json`: `classes`, `case`, and `images`, one for each moment, with `file` (its token), `scene`,
         `annotated` and `found`.
 
     Raises:
-        RequestError: There is no such run, case, scene, sample or device, the detector looks through fewer cameras, or
-            the threshold is not 0 ... 1.
+        RequestError: There is no such scene or sample, or the detector looks through fewer cameras.
         WorkError: An image could not be read.
     """
-    check_request(threshold, device)
-    folder = RunFolder.open(model)
-    training = case_of(folder, case)
-    trained = load_case(folder, training)
-    trained.detector.to(best_device(device))
-    letterboxed, chosen = _asked(given, trained, training.config, source)
+    detector.to(best_device(request.device))
+    trained = _Trained(detector, tuple(interface["classes"]), tuple(interface["channels"]))
+    out = request.out
+    letterboxed, chosen = _asked(request.inputs, trained, config, request.source)
     claim(out, "detections")
     reserve(out / "detections.json", out / "results.json")
-    images, found = [], []
+    images, boxes = [], []
     with follow("detect", len(chosen)) as report:
-        for number, place in enumerate(chosen, 1):
-            found.append(_look(trained, letterboxed, place))
-            images.append(_told(trained, letterboxed, place, found[-1], threshold, out))
-            report(number, letterboxed.moments[place].token)
-    moments = [letterboxed.moments[place] for place in chosen]
-    write_results(out / "results.json", results_of(moments, found), [moment.token for moment in moments])
-    result = {"classes": list(trained.classes), "case": training.case.name, "images": images, "failed": []}
+        for number, index in enumerate(chosen, 1):
+            boxes.append(_look(trained, letterboxed, index))
+            images.append(_told(trained, letterboxed, index, boxes[-1], request.threshold, out))
+            report(number, letterboxed.moments[index].token)
+    moments = [letterboxed.moments[index] for index in chosen]
+    write_results(out / "results.json", results_of(moments, boxes), [moment.token for moment in moments])
+    result = {"classes": list(trained.classes), "case": request.case, "images": images, "failed": []}
     write_json(out / "detections.json", result)
     return result
 
 
-def check_request(threshold: float, device: str) -> None:
-    """Refuse a threshold that is no score, and a device that there is not. Raises `RequestError`."""
-    if not 0 <= threshold <= 1:
-        raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
-    if device not in _DEVICES:
-        raise RequestError(f"There is no device `{device}`. {nearest(device, _DEVICES)}")
+class _Trained(NamedTuple):
+    """A trained detector, its classes and its cameras."""
+
+    detector: Detector3D
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
-def _asked(given: Sequence[str], trained: Trained, config: RunConfig, source: str) -> tuple[MultiCameraSet, list[int]]:
+def _asked(
+    given: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str
+) -> tuple[MultiCameraSet, list[int]]:
     """The moments of the scenes that are concerned, and the places of those that were asked for."""
-    wanted, size = config.detect3d.scenes, config.detect3d.detector
+    wanted, size = config.data, config.model.detector
     kept, channels = find_moments(
         given,
         source or wanted.name,
@@ -111,14 +99,14 @@ def _asked(given: Sequence[str], trained: Trained, config: RunConfig, source: st
 
 
 @torch.no_grad()
-def _look(trained: Trained, letterboxed: MultiCameraSet, place: int) -> Boxes:
+def _look(trained: _Trained, letterboxed: MultiCameraSet, place: int) -> Boxes:
     detector = trained.detector
     output = detector(letterboxed.images[torch.tensor([place])].to(detector.mean.device))
     return Boxes(*(part.cpu() for part in detector.detect(output)[0]))
 
 
 def _told(
-    trained: Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
+    trained: _Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
 ) -> dict[str, Any]:
     """Draw one moment, and say what was found."""
     moment, kept = letterboxed.moments[place], found.scores > threshold
