@@ -39,6 +39,7 @@ class PCMChip(Chip):
         "weights on it, `chip.specimen(seed)` manufactures it"
     )
     hidden_errors: ClassVar[tuple[str, ...]] = tuple(error.knob for error in HIDDEN_ERRORS)
+    run_sections: ClassVar[frozenset[str]] = frozenset({"writes", "wear"})
     summary_fields: ClassVar[tuple[str, ...]] = (
         *Chip.summary_fields,
         *("levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
@@ -143,6 +144,10 @@ class PCMChip(Chip):
             RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
         return PCMSpecimen(self, seed)
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this crossbar, or None where it can, as here every one."""
+        return None
 
     def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
         """What a layer takes: one array for each block row, which every vector passes at every turn.
