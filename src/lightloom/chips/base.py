@@ -37,6 +37,8 @@ class Chip(Section):
     """Names of the fields that say how far the devices of manufactured chips differ; at 0 all specimens are alike."""
     summary_fields: ClassVar[tuple[str, ...]] = ("name", "block_size", "input_bits")
     """Names of the fields that a list of chips shows."""
+    run_sections: ClassVar[frozenset[str]] = frozenset()
+    """Names of the sections of a run's config that such hardware reads beside the common ones."""
     details: ClassVar[frozenset[str]] = frozenset({"devices"})
     """Names of the fields that a list leaves out."""
     technology: str
@@ -59,6 +61,16 @@ class Chip(Section):
     def idle(self) -> set[str]:
         """Names of the fields that say nothing about such hardware; here every one says something."""
         return set()
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this hardware, or None where it can.
+
+        Args:
+            stage: Name of the stage.
+        """
+        if stage == "reorder":
+            return f"`reorder` is for chips whose cells are written, and `{self.name}` is not"
+        return None
 
     def specimen(self, seed: int) -> Specimen:
         """Manufacture one chip of this kind: `seed` decides the hidden error of each of its devices.

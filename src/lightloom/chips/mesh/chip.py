@@ -28,6 +28,7 @@ class MeshChip(Chip):
         "a design of MZI meshes: `nn.convert(model, chip)` puts weights on it, `chip.specimen(seed)` manufactures it"
     )
     hidden_errors: ClassVar[tuple[str, ...]] = tuple(error.knob for error in HIDDEN_ERRORS)
+    run_sections: ClassVar[frozenset[str]] = frozenset({"sampling"})
     summary_fields: ClassVar[tuple[str, ...]] = (
         *Chip.summary_fields,
         *("field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
@@ -106,6 +107,12 @@ class MeshChip(Chip):
             warming=warming,
             noise_std=self.phase_noise_std,
         )
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this mesh, or None where it can."""
+        if stage in ("calibrate", "map") and (self.field != "real" or self.layout == "butterfly"):
+            return f"calibration identifies real meshes of a universal layout, not a {self.field} {self.layout}"
+        return super().obstacle(stage)
 
     def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
         """What a layer takes: one core for each block, which k vectors pass at once, one per wavelength.

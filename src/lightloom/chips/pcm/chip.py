@@ -40,6 +40,7 @@ class PCMChip(Chip):
         "weights on it, `chip.specimen(seed)` manufactures it"
     )
     hidden_errors: ClassVar[tuple[str, ...]] = tuple(error.knob for error in HIDDEN_ERRORS)
+    run_sections: ClassVar[frozenset[str]] = frozenset({"writes", "wear"})
     summary_fields: ClassVar[tuple[str, ...]] = (
         *Chip.summary_fields,
         *("levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
@@ -154,6 +155,10 @@ class PCMChip(Chip):
             drift_time=self.drift_time,
             electronic=self.electronic_drift,
         )
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this crossbar, or None where it can, as here every one."""
+        return None
 
     def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
         """What a layer takes: one array for each block row, which every vector passes at every turn.

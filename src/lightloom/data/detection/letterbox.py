@@ -58,8 +58,8 @@ class LazyImages:
         Raises:
             WorkError: A file cannot be decoded.
         """
-        chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
-        return decoded([self._records[i] for i in chosen], self._height, self._width, None).to(self.device)
+        numbers = range(len(self))[index] if isinstance(index, slice) else index.tolist()
+        return decoded([self._records[i] for i in numbers], self._height, self._width, None).to(self.device)
 
     def to(self, device: torch.device) -> LazyImages:
         """The same images, to be delivered on a device."""
@@ -163,11 +163,11 @@ def _picture(record: Record, size: tuple[int, int] | None) -> Image.Image:
             file_size = image.size
         if file_size == stored:
             turned = None if size is None else turned_size(size, record.orientation)
-            return turn(read_picture(record.image, white=record.white, wanted=turned), record.orientation)
+            return turn(read_picture(record.image, white=record.white, least_size=turned), record.orientation)
     except UNREADABLE as error:
         raise WorkError(
             f"Cannot decode the image `{record.image}`: {str(error) or type(error).__name__}. Replace it; in a set, "
-            "`detect.scenes.decode=true` leaves such images out."
+            "`data.decode=true` leaves such images out."
         ) from error
     raise WorkError(
         f"`{record.image}` is {file_size[0]} x {file_size[1]} and was {stored[0]} x {stored[1]} when the set was read; "

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from lightloom.report.plots.line_styles import axes_labels, legend, legend_height, panels, spread_out, strokes
 from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
-from lightloom.report.readers.sweep import Curve
 from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
 from lightloom.report.units import percent, rounded
+from lightloom.schemas import ResponseCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def absorber_plots(run: Run) -> list[Plot]:
     return plots
 
 
-def mismatch(curve: Curve) -> float:
+def mismatch(curve: ResponseCurve) -> float:
     """The exact derivative over what a probe sees, where the two differ most; below 1 the exact one is smaller."""
     exact, probe = np.asarray(curve.exact), np.asarray(curve.probe)
     clear = (probe > 0) & (np.maximum(np.abs(exact), probe) > _FAINT * max(np.abs(exact).max(), probe.max()))
@@ -46,14 +46,14 @@ def mismatch(curve: Curve) -> float:
     return most if least > 0 and least * most >= 1 else least
 
 
-def _transmission(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _transmission(curve: ResponseCurve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Output over input [n] and where; left out where no light comes in."""
     x, output = np.asarray(curve.x), np.asarray(curve.output)
     lit = x != 0
     return x[lit], output[lit] / x[lit]
 
 
-def _response(curves: Sequence[Curve], left_out: str) -> Plot:
+def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
     from matplotlib.figure import Figure
 
     quantity = _QUANTITY[curves[0].encoding]
@@ -88,12 +88,12 @@ def _response(curves: Sequence[Curve], left_out: str) -> Plot:
     return Plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {told}.", source)
 
 
-def _height(curves: Sequence[Curve]) -> float:
+def _height(curves: Sequence[ResponseCurve]) -> float:
     """Of a figure in inch: both figures stand side by side."""
     return max(4.7, 0.9 + 1.75 * panels(len(curves))[0])
 
 
-def _untouched(axes: Axes, curves: Sequence[Curve]) -> None:
+def _untouched(axes: Axes, curves: Sequence[ResponseCurve]) -> None:
     """The line of light that nothing absorbs, within the limits that the curves set."""
     limits = axes.get_ylim()
     ends = [min(min(curve.x) for curve in curves), max(max(curve.x) for curve in curves)]
@@ -101,7 +101,7 @@ def _untouched(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_ylim(limits)
 
 
-def _gradients(curves: Sequence[Curve], left_out: str) -> Plot:
+def _gradients(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
     """A panel an absorber: the exact derivative, what a probe sees, and the gap between the two."""
     from matplotlib.figure import Figure
 
@@ -133,7 +133,7 @@ def _gradients(curves: Sequence[Curve], left_out: str) -> Plot:
     )
 
 
-def _panel(axes: Axes, curve: Curve, *, named: bool) -> dict[str, Line2D]:
+def _panel(axes: Axes, curve: ResponseCurve, *, named: bool) -> dict[str, Line2D]:
     exact, probe = COLOURS["accent"], COLOURS["programmed"]
     axes.fill_between(curve.x, curve.probe, curve.exact, color=exact, alpha=0.13, linewidth=0)
     (slope,) = axes.plot(curve.x, curve.exact, color=exact)

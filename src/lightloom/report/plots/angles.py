@@ -20,9 +20,9 @@ from lightloom.report.plots.line_styles import (
 )
 from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
-from lightloom.report.readers.sweep import Angle
 from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
 from lightloom.report.units import number, rounded
+from lightloom.schemas import GradientAngle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ class Watched:
 
     case: str
     kind: str
-    angles: tuple[Angle, ...]
+    angles: tuple[GradientAngle, ...]
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class Watched:
         return tuple(sorted(names, key=lambda name: name != WHOLE))
 
     @property
-    def last(self) -> tuple[Angle, ...]:
+    def last(self) -> tuple[GradientAngle, ...]:
         """Of the last epoch that each seed was watched in."""
         ends: dict[int, int] = {}
         for angle in self.angles:
@@ -92,7 +92,7 @@ class Watched:
 
 def watched(run: Run) -> list[Watched]:
     """The angles of a run by case and kind, in order of appearance."""
-    grouped: dict[tuple[str, str], list[Angle]] = {}
+    grouped: dict[tuple[str, str], list[GradientAngle]] = {}
     for angle in run.angles:
         grouped.setdefault((angle.case, angle.kind), []).append(angle)
     return [Watched(case, kind, tuple(angles)) for (case, kind), angles in grouped.items()]
@@ -206,7 +206,7 @@ def _lines(run: Run, placed: Sequence[Watched]) -> dict[str, list[Point]]:
     return whole or {f"{title}, {layer}": points for (title, layer), points in grouped.items()}
 
 
-def _mean(angles: Sequence[Angle]) -> float:
+def _mean(angles: Sequence[GradientAngle]) -> float:
     """In degrees, of at least one."""
     return statistics.fmean(angle.angle_deg for angle in angles if angle.angle_deg is not None)
 

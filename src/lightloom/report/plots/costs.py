@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from lightloom.report import units
 from lightloom.report.plots.line_styles import legend, legend_height, strokes
 from lightloom.report.plots.states import WIDTH, bars
-from lightloom.report.readers.hybrid import Boundary, HybridCase
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.schemas import Boundary, HybridCase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lightloom.report import units
-from lightloom.report.plots.line_styles import Stroke, accuracy_axis
+from lightloom.report.plots.line_styles import Stroke, metric_axis
 from lightloom.report.plots.pareto import cost_axis, described, numbers, ranked, technologies, technology
 from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.exploration import Exploration, Point
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def spread_plot(found: Exploration) -> Plot | None:
             _specimens(axes, row, point, looks.get(technology(point)))
         seen = [value for point in points for value in point.specimens]
         seen += [value for value in (found.electronic, found.threshold) if value is not None]
-        accuracy_axis(axes, "x", seen)
+        metric_axis(axes, "x", seen, describe(ACCURACY))
         _levels(axes, found)
         names = [_called(point, called) for point in points]
         axes.set_yticks(range(len(points)), names, color=COLOURS["ink"])
@@ -60,7 +60,7 @@ def effect_plots(found: Exploration) -> list[Plot]:
     return [plot for plot in drawn if plot is not None]
 
 
-def values_of(axis: str, points: Sequence[Point]) -> list[Any]:
+def values_of(axis: str, points: Sequence[DesignRow]) -> list[Any]:
     """Settings of an axis, numbers in order of size before all else as it comes."""
     seen = {_key(point.settings[axis]): point.settings[axis] for point in points if axis in point.settings}
     plain = [value for value in seen.values() if isinstance(value, int | float) and not isinstance(value, bool)]
@@ -78,18 +78,18 @@ def _key(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _called(point: Point, called: dict[str, int]) -> str:
+def _called(point: DesignRow, called: dict[str, int]) -> str:
     """A design by its name, after its number on the front."""
     number = f"{called[point.id]} · " if point.id in called else ""
     return number + shown(point.name, 40)
 
 
-def _told(point: Point) -> str:
+def _told(point: DesignRow) -> str:
     good = "" if point.good is None else f", yield {units.percent(point.good)}"
     return f"{point.name} {units.percent(point.accuracy)} from {units.percent(min(point.specimens))}{good}"
 
 
-def _specimens(axes: Axes, row: int, point: Point, look: Stroke | None) -> None:
+def _specimens(axes: Axes, row: int, point: DesignRow, look: Stroke | None) -> None:
     """One row of dots, each at a height of its own so that equal ones are seen."""
     import numpy as np
 
@@ -132,7 +132,7 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
     from matplotlib.figure import Figure
 
     places = {_key(value): index for index, value in enumerate(values)}
-    groups: list[list[Point]] = [[] for _ in values]
+    groups: list[list[DesignRow]] = [[] for _ in values]
     for point in found.points:
         if axis in point.settings:
             groups[places[_key(point.settings[axis])]].append(point)
@@ -144,7 +144,7 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
         joules = _panel(lower, groups, "energy_j", looks)
         heights = [y for group in groups for point in group if (y := point.accuracy) is not None]
         if heights:
-            accuracy_axis(upper, "y", heights)
+            metric_axis(upper, "y", heights, describe(ACCURACY))
         energies = [y for group in groups for point in group if (y := point.energy_j)]
         if energies:
             cost_axis(lower, "y", energies, "J")
@@ -163,7 +163,9 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
     return Plot(name, axis, "", f"Mean accuracy and energy by {axis}: {told}.", source)
 
 
-def _panel(axes: Axes, groups: Sequence[Sequence[Point]], what: str, looks: dict[str, Stroke]) -> list[float | None]:
+def _panel(
+    axes: Axes, groups: Sequence[Sequence[DesignRow]], what: str, looks: dict[str, Stroke]
+) -> list[float | None]:
     """Dots and the line of their means, which are returned; energies take the geometric mean, as their axis does."""
     import numpy as np
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lightloom.report.plots.link_budget import link_plots
 from lightloom.report.plots.pareto import cost_axis
 from lightloom.report.plots.states import WIDTH, bars
-from lightloom.report.readers.cost import Cost
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
 from lightloom.report.units import amount
+from lightloom.schemas import CostFile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _QUANTITIES = {"energy_j": ("energy", "J"), "latency_s": ("latency", "s")}
 
 
-def bill_plots(cost: Cost) -> list[Plot]:
+def bill_plots(cost: CostFile) -> list[Plot]:
     """Every plot of the cost that the run has the figures for."""
     drawn = [_area(cost.area), _schedules(cost), _references(cost), *link_plots(cost.link_budget)]
     return [plot for plot in drawn if plot is not None]
@@ -43,7 +43,7 @@ def _area(area: Mapping[str, float | None]) -> Plot | None:
     return Plot("bill-area", "Area by part", "", f"Bars of chip area by part: {told}.", source)
 
 
-def _schedules(cost: Cost) -> Plot | None:
+def _schedules(cost: CostFile) -> Plot | None:
     """Energy and latency where weights, inputs or outputs stay in place."""
     rows = {f"{name} stationary": (one.energy_j, one.latency_s) for name, one in cost.schedules.items()}
     chosen = f"{cost.schedule} stationary"
@@ -51,7 +51,7 @@ def _schedules(cost: Cost) -> Plot | None:
     return _pairs("bill-schedules", "What stays in place", caption, rows)
 
 
-def _references(cost: Cost) -> Plot | None:
+def _references(cost: CostFile) -> Plot | None:
     """The chip, within its widest boundary, beside electronic processors."""
     rows = {one.name: (one.energy_j, one.latency_s) for one in cost.references}
     if not rows or not cost.boundaries:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from lightloom.report import units
 from lightloom.report.pages.key_figures import Card
 from lightloom.report.plots.explore import BROAD
-from lightloom.report.readers.exploration import LayerDrop, Level, Sensitivity
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.schemas import LayerDrop, PlacedNetwork, Sensitivity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _level(level: Level, scan: Sensitivity) -> str:
+def _level(level: PlacedNetwork, scan: Sensitivity) -> str:
     drop = "" if level.drop is None else f" ({lost(-level.drop, scan)}{' points' if scan.of_accuracy else ''})"
     return f"it reaches {reached(level.score, scan)}{drop}"
 

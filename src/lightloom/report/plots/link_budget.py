@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.cost import LinkBudget
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
 from lightloom.report.units import db, dbm, si
+from lightloom.schemas import LinkBudget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from lightloom.report import units
 from lightloom.report.plots.label_layout import number_marks
-from lightloom.report.plots.line_styles import Stroke, accuracy_axis, legend, legend_height, strokes
+from lightloom.report.plots.line_styles import Stroke, legend, legend_height, metric_axis, strokes
 from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.exploration import Exploration, Point
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, to_svg
+from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def trade_plots(found: Exploration) -> list[Plot]:
     return [plot for plot in drawn if plot is not None]
 
 
-def ranked(found: Exploration) -> list[Point]:
+def ranked(found: Exploration) -> list[DesignRow]:
     """The front first, then the others, each the most accurate first."""
     return sorted(found.points, key=lambda point: (not point.pareto, -(point.accuracy or 0.0), point.id))
 
@@ -61,7 +61,7 @@ def technologies(found: Exploration) -> dict[str, Stroke]:
     return strokes(technology(point) for point in found.points)
 
 
-def described(point: Point) -> str:
+def described(point: DesignRow) -> str:
     """A design with its figures, one a line."""
     spread = units.plus_minus(point.accuracy, point.std) if point.accuracy is not None else units.ABSENT
     lines = [point.name, f"accuracy {spread}"]
@@ -74,12 +74,12 @@ def described(point: Point) -> str:
     return "\n".join(lines)
 
 
-def technology(point: Point) -> str:
+def technology(point: DesignRow) -> str:
     """What a design is made of; its chip where that is not said."""
     return point.technology or point.chip or "design"
 
 
-def cost_of(point: Point, key: str) -> float | None:
+def cost_of(point: DesignRow, key: str) -> float | None:
     """One of `COSTS`."""
     value: float | None = getattr(point, key)
     return value
@@ -129,7 +129,7 @@ def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
     )
 
 
-def _designs(axes: Axes, places: Sequence[tuple[Point, float, float]], looks: Mapping[str, Stroke]) -> None:
+def _designs(axes: Axes, places: Sequence[tuple[DesignRow, float, float]], looks: Mapping[str, Stroke]) -> None:
     """Marks in the colour and shape of their technology: filled on the front, else hollow."""
     spare = Stroke(COLOURS["muted"], "-", "o")
     for point, x, y in sorted(places, key=lambda place: place[0].pareto):
@@ -161,7 +161,7 @@ def _levels(axes: Axes, found: Exploration) -> list[float]:
 
 def _dress(axes: Axes, costs: Sequence[float], heights: Sequence[float], unit: str, gain: str) -> None:
     if gain == "accuracy":
-        accuracy_axis(axes, "y", heights)
+        metric_axis(axes, "y", heights, describe(ACCURACY))
     else:
         axes.set_ylim(-0.04, 1.09)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])

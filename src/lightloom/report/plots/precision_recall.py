@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lightloom.report.plots.line_styles import axes_labels, legend, legend_height, panels, strokes
 from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.detection import PrecisionCurve
 from lightloom.report.readers.detection3d import REACH
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
 from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
 from lightloom.report.units import NO_BREAK, percent, rounded
+from lightloom.schemas import PrecisionCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,9 +12,9 @@ from lightloom.report.pages.pcm_writes import pulses
 from lightloom.report.plots.phase_maps import mosaic
 from lightloom.report.plots.states import WIDTH, bars
 from lightloom.report.readers.run import Run
-from lightloom.report.readers.writes import Case
 from lightloom.report.svg import COLOURS, Plot, drawing, mark_cells, mark_points, shown, to_svg
 from lightloom.report.units import count
+from lightloom.schemas import WritesCase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ _MAP = "viridis"
 _DARKEST = 0.2  # where the map starts: below, a tile is lost on a dark page
 _SIGNS = ("positive cells", "negative cells")
 _WIDE = 30.0  # most over least: beyond that the least bars vanish on a linear axis
-_Maps = list[tuple[Case, NDArray[np.float64]]]
+_Maps = list[tuple[WritesCase, NDArray[np.float64]]]
 
 
 def levels_plot(run: Run) -> Plot | None:
@@ -113,7 +113,7 @@ def _wear_map(layer: str, maps: _Maps) -> Plot:
     return Plot("wear", f"Wear of the cells of layer {layer}", caption, label, source)
 
 
-def _heading(case: Case) -> str:
+def _heading(case: WritesCase) -> str:
     return f"{shown(case.state)},\n{shown(case.order)}"
 
 
@@ -181,7 +181,7 @@ def _wear_curve(layer: str, maps: _Maps) -> Plot:
     return Plot("wear-curve", f"Pulses per cell of layer {layer}", caption, label, source)
 
 
-def _legend(case: Case) -> str:
+def _legend(case: WritesCase) -> str:
     return shown(case.name, 32)
 
 

@@ -1,7 +1,6 @@
 """Boxes around a vehicle from its cameras: BEVFormer and DETR3D in pure PyTorch."""
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import SIZES, Detector3DConfig, Size, detector_size
 from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoded, Decoder, Recorder
@@ -10,11 +9,12 @@ from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
 from lightloom.tasks.detection3d.distillers import DistillerConfig, HeatmapConfig, build_distiller
 from lightloom.tasks.detection3d.encoder import Encoder
 from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack, sample
-from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, seen
+from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, visible_points
 from lightloom.tasks.detection3d.losses import detection_loss
 from lightloom.tasks.detection3d.matching import Matches, match
 from lightloom.tasks.detection3d.objective import Detection3DObjective, evaluate_moments, results_of
 from lightloom.tasks.detection3d.queries import Source
+from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
 
 __all__ = [
     "SIZES",
@@ -50,5 +50,5 @@ __all__ = [
     "project_points",
     "results_of",
     "sample",
-    "seen",
+    "visible_points",
 ]

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.deformable import SamplingLocations
 from lightloom.tasks.detection3d.geometry import CODE, inverse_sigmoid, to_metres, widened
 from lightloom.tasks.detection3d.queries import BEVQueries, LearntQueries, Source, class_bias
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 Recorder = Callable[[int, BEVCrossAttention | CameraCrossAttention, SamplingLocations], None]
 """Called in each layer with its number, its cross-attention, and the locations that this samples."""
@@ -73,8 +73,8 @@ class DecoderLayer(nn.Module):
             source: The maps that queries attend to.
             record: Called with the locations that they sample, if given.
         """
-        placed = query + position
-        mixed = self.among(placed, placed, query, need_weights=False)[0]
+        keys = query + position
+        mixed = self.among(keys, keys, query, need_weights=False)[0]
         query = self.norms[0](query + self.dropout(mixed))
         sampling = self.cross.sampling_locations(query + position, references, source)
         if record is not None:
