@@ -226,11 +226,11 @@ def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
         model: Any module.
         kind: Class of the cores, one technology or what several have in common.
     """
-    found: dict[Kind, str] = {}
+    names: dict[Kind, str] = {}
     for name, layer in optical_layers(model).items():
         if isinstance(layer.core, kind):
-            found.setdefault(layer.core, name)
-    return {name: core for core, name in found.items()}
+            names.setdefault(layer.core, name)
+    return {name: core for core, name in names.items()}
 
 
 def core_for(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
