@@ -17,7 +17,7 @@ _Kind = TypeVar("_Kind", bound=Chip)
 
 
 def chip_of(given: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
-    """The same for chips of one technology alone.
+    """The chip of one technology that a caller means; a preset's name stands for the preset.
 
     Args:
         given: What the caller handed over.
@@ -61,6 +61,10 @@ def differences(one: Chip, other: Chip) -> dict[str, tuple[object, object]]:
     """The fields in which two chips differ as hardware, with both values; names and constants of the cost left out.
 
     Chips of two technologies differ in `technology`.
+
+    Args:
+        one: A chip, whose values come first.
+        other: Another one.
     """
     if type(one) is not type(other):
         return {"technology": (one.technology, other.technology)}

@@ -25,7 +25,7 @@ class Constant(Section):
     source: str
     """Publication or repository that states the figure, and how it was derived where it was."""
     doi: str = ""
-    """Of the publication, where it has one."""
+    """Digital object identifier of the publication, where it has one."""
     status: Status = "assumed"
     """reported: the source states the figure for such a device; derived: it follows from figures of the source;
     assumed: it is taken from something else, or from nothing."""
@@ -45,7 +45,7 @@ class Constant(Section):
 
 
 def in_unit(unit: str) -> AfterValidator:
-    """Of a field: refuse constants of another unit, since values are never converted."""
+    """A validator of fields that refuses constants of another unit, since values are never converted."""
 
     def check(given: Constant) -> Constant:
         if given.unit != unit:

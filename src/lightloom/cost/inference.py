@@ -31,41 +31,49 @@ class Boundary:
     """A total, and what it counts."""
 
     name: str
+    """Name of the boundary."""
     includes: str
+    """What it counts, in words."""
     energy_j: float
+    """Energy within it in J."""
     latency_s: float
+    """Latency within it in s."""
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer on a chip."""
+    """The share of one layer on tensor cores, or of a diffractive one, in a bill."""
 
     name: str
+    """Name of the layer."""
     calls: int
-    """Evaluations of one core, per inference."""
+    """Evaluations of one core per inference; frames of a diffractive layer."""
     cores: int
-    """At work on it at the same time."""
+    """Cores that work on it at the same time; paths of a diffractive layer."""
     mzis: int
-    """In these cores."""
+    """MZIs in these cores."""
     cells: int
-    """In these cores, those that hold a weight."""
+    """Cells in these cores that hold a weight."""
     energy_j: float
-    """Within the widest boundary, without the electronics around it."""
+    """Energy in J within the widest boundary, without the electronics around it."""
     latency_s: float
+    """Latency in s."""
     chip: str = ""
+    """Name of the chip that it is on."""
     tied_to: str = ""
     """The layer whose weights it uses."""
     vectors: int = 0
-    """That it multiplies in one inference."""
+    """Vectors that it multiplies in one inference."""
     macs: int = 0
+    """Multiply-adds of one inference."""
     rounds: int = 0
     """Times that work is handed out to the cores, per batch."""
     reconfigurations: float = 0.0
-    """Tiles set, per inference."""
+    """Tiles that are set, per inference."""
     reconfiguration_s: float = 0.0
-    """Of the latency."""
+    """The part of the latency in s in which they are set."""
     parts: dict[str, float] = field(default_factory=dict)
-    """J by kind of device."""
+    """Energy in J by kind of device."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Cost:
     boundaries: list[Boundary]
     """From the optics alone to memory and electronics; each holds the one before."""
     parts: dict[str, float]
-    """J by kind of device, within the widest boundary."""
+    """Energy in J by kind of device, within the widest boundary."""
     layers: list[LayerCost]
     counts: dict[str, int]
     constants: list[dict[str, Any]]
@@ -95,14 +103,14 @@ class Cost:
     """Multiplications and additions of the layers on chips, 10^12 per second."""
     tops_per_w: float
     efficiency: dict[str, float]
-    """The same per W, by boundary."""
+    """Operations as in `tops` per W, by boundary."""
     area: dict[str, float]
-    """m^2 by kind of device."""
+    """Area in m^2 by kind of device."""
     area_m2: float
     schedules: dict[str, dict[str, float]]
     """Energy, latency, throughput and reconfigurations with each schedule, all else alike."""
     link_budget: list[dict[str, Any]]
-    """One for each chip, see `link.budget`."""
+    """The walk from laser to detector of each chip, see `link.budget`."""
     reconfiguration: dict[str, float]
     """Tiles set ("times", per inference), "time_s" of the latency, and "energy_j" with what holds phases meanwhile."""
     memory: dict[str, dict[str, float]]

@@ -53,7 +53,12 @@ def extinction_factor(chip: Chip) -> float:
 
 
 def reserves(chip: Chip, system: System) -> list[Loss]:
-    """What a system asks of the laser beyond the losses."""
+    """What a system asks of the laser beyond the losses.
+
+    Args:
+        chip: Whose core.
+        system: Which reserves it asks for.
+    """
     asked = []
     if system.extinction:
         asked.append(Loss("finite extinction of the modulators", 10 * math.log10(extinction_factor(chip))))
@@ -65,7 +70,12 @@ def reserves(chip: Chip, system: System) -> list[Loss]:
 
 
 def laser_factor(chip: Chip, system: System) -> float:
-    """By how much these reserves raise the laser's power."""
+    """The factor by which the reserves of a system raise the laser's power.
+
+    Args:
+        chip: Whose core.
+        system: Which reserves it asks for.
+    """
     return float(10 ** (sum(loss.loss_db for loss in reserves(chip, system)) / 10))
 
 

@@ -30,25 +30,27 @@ class Tiling(NamedTuple):
     """A layer, cut into tiles."""
 
     rows: int
-    """Of each group's matrix."""
+    """Rows of each group's matrix."""
     columns: int
+    """Columns of each group's matrix."""
     groups: int
+    """Number of matrices."""
     size: int
-    """k of a tile."""
+    """Rows and columns k of a tile."""
 
     @property
     def down(self) -> int:
-        """p, tiles in a column."""
+        """Number p of tiles in a column."""
         return -(-self.rows // self.size)
 
     @property
     def across(self) -> int:
-        """q, tiles in a row."""
+        """Number q of tiles in a row."""
         return -(-self.columns // self.size)
 
     @property
     def tiles(self) -> int:
-        """In all groups."""
+        """Number of tiles in all groups."""
         return self.groups * self.down * self.across
 
 

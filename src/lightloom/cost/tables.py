@@ -69,7 +69,7 @@ def _hardware(row: ScheduledLayer) -> Counts:
 
 
 def cores_by_chip(total: Total) -> dict[Chip, int]:
-    """How many cores of each chip there are."""
+    """The number of cores of each chip."""
     cores: dict[Chip, int] = {}
     for row in total.layers:
         own = 0 if row.layer.tied_to else row.cores
@@ -86,7 +86,7 @@ def lit_by_chip(total: Total) -> dict[Chip, int]:
 
 
 def area(total: Total) -> dict[str, float]:
-    """m^2 by kind of device."""
+    """Area in m^2 by kind of device."""
     return areas.areas(cores_by_chip(total), lit_by_chip(total), total.system)
 
 

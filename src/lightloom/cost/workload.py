@@ -150,7 +150,12 @@ def _trace(model: nn.Module, layers: Mapping[nn.Module, ChipLayer], sample: Any,
 
 
 def call(model: nn.Module, sample: Any) -> Any:
-    """The model's answer to a tensor, a tuple of arguments, or a mapping of keywords."""
+    """The model's answer to one sample.
+
+    Args:
+        model: Any network.
+        sample: A tensor, a tuple of arguments, or a mapping of keywords.
+    """
     if isinstance(sample, Mapping):
         return model(**sample)
     return model(*sample) if isinstance(sample, tuple | list) else model(sample)
@@ -160,6 +165,10 @@ def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]
     """A copy whose tensors have no values (meta) or one value without memory of its own, and each module's copy by id.
 
     What is tied stays tied.
+
+    Args:
+        model: Any network.
+        meta: Whether its tensors are to have no values.
     """
     made: dict[int, Any] = {}
     for held in (*model.parameters(), *model.buffers()):

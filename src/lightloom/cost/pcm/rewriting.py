@@ -24,7 +24,7 @@ def tile_writing(core: PCMCore) -> tuple[float, float]:
 
 @lru_cache(maxsize=1024)
 def expected_writing(chip: PCMChip, turns: int) -> tuple[float, float]:
-    """The same, of cells with levels that are drawn uniformly, with a fixed seed.
+    """Energy in J of writing one tile, and time in s of one turn, of levels that are drawn uniformly with a fixed seed.
 
     Args:
         chip: Its hardware.

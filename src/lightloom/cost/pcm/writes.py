@@ -17,7 +17,7 @@ from lightloom.physics.pcm import schedule, wear
 from lightloom.physics.pcm import writes as counting
 
 SHARE = 0.01
-"""Of a layer's cells: when so many have failed, its accuracy is expected to suffer."""
+"""Share of a layer's cells: when so many have failed, its accuracy is expected to suffer."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,21 @@ class LayerWrites:
     """What one inference writes in one layer."""
 
     name: str
+    """Name of the layer."""
     arrays: int
+    """Number of arrays."""
     turns: int
+    """Number of times that an array is rewritten."""
     weights: int
+    """Number of weights."""
     levels: int
     """Steps of level, both cells of every pair together."""
     pulses: float
+    """Pulses on all cells."""
     energy_j: float
+    """Energy of writing in J."""
     latency_s: float
+    """Time of writing in s."""
     worst_cell: float
     """Pulses on the cell that is written most: what wears out first."""
     worst_pair: int
@@ -44,12 +51,13 @@ class ModelWrites:
     """What one inference of a network writes, in one state and one order."""
 
     state: str
-    """Of the network, such as "programmed" or "learned"."""
+    """State of the network, such as "programmed" or "learned"."""
     order: str
-    """Of the turns: "as it comes" or "reordered"."""
+    """Order of the turns: "as it comes" or "reordered"."""
     layers: list[LayerWrites]
+    """What each layer writes."""
     pulses: dict[str, Tensor]
-    """Per inference of each cell [A, 2, k, k], by layer."""
+    """Pulses per inference of each cell [A, 2, k, k], by layer."""
     endurance: float
     """Cycles that a cell takes."""
 
@@ -156,7 +164,7 @@ def weight_bits(model: nn.Module) -> int:
 
 @checked
 def wear_maps(cases: Sequence[ModelWrites]) -> dict[str, Tensor]:
-    """For every case and layer the pulses per inference [2, k, k] of the array with the cell that is written most."""
+    """The pulses [2, k, k] per inference of the array with the cell that is written most, for every case and layer."""
     return {
         f"{name}/{case.state}/{case.order}": pulses[int(pulses.flatten(1).amax(1).argmax())].float().contiguous()
         for case in cases
