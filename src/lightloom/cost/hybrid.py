@@ -263,8 +263,8 @@ def _boundaries(work: BackboneWork, bill: Total) -> list[Boundary]:
 def _constants(bill: Total) -> list[dict[str, Any]]:
     """The constants of the electronics and of every chip in use, each once."""
     electronic = bill.system.electronics
-    named = (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
-    rows = assumptions.rows_of(electronic.name, named)
+    figures = (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
+    rows = assumptions.rows_of(electronic.name, figures)
     for optics in {use.layer.chip.name: use.layer.chip for use in bill.workload.light}.values():
         rows += assumptions.rows_of(optics.name, optics.devices)
     for chip, label in labels(row.layer.chip for row in bill.layers).items():

@@ -191,7 +191,7 @@ def estimate(
         efficiency={row.name: 2 * macs / row.energy / 1e12 for row in chosen.boundaries if row.energy},
         area=area,
         area_m2=sum(area.values()),
-        schedules={kind: tables.summary(found) for kind, found in sums.items()},
+        schedules={kind: tables.summary(bill) for kind, bill in sums.items()},
         link_budget=tables.link_budgets(chosen),
         reconfiguration=tables.reconfiguration(chosen),
         memory=tables.memory_rows(chosen),
@@ -206,8 +206,8 @@ def _trace(model: nn.Module, sample: Any, chip: Chip | None, places: Placement, 
     planned = []
     if chip is not None or places:
         # the plan changes its model, so it gets one of its own, which shares the weights
-        made = plan(copy_of(model, meta=False)[0], chip, skip=skip, places=places, inplace=True)
-        model, planned = made.model, made.layers
+        placed = plan(copy_of(model, meta=False)[0], chip, skip=skip, places=places, inplace=True)
+        model, planned = placed.model, placed.layers
     elif skip is not None:
         raise RequestError("`skip` chooses what goes on a chip; give the `chip`, or `places`, too.")
     layers = layers_of(model, planned)
@@ -234,10 +234,10 @@ def _check_finite(boundaries: Sequence[total.BoundaryRow]) -> None:
 
 def _check_one(sample: Any) -> None:
     require_tensors(sample)
-    for given in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
-        if isinstance(given, Tensor) and given.dim() > 0 and len(given) != 1:
+    for tensor in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
+        if isinstance(tensor, Tensor) and tensor.dim() > 0 and len(tensor) != 1:
             raise RequestError(
-                f"Costs are those of one inference, and the sample has shape {tuple(given.shape)}; give one alone, "
+                f"Costs are those of one inference, and the sample has shape {tuple(tensor.shape)}; give one alone, "
                 "[1, ...], such as `sample[:1]`; for how many pass between two reconfigurations, set "
                 "`System(inferences=...)`."
             )

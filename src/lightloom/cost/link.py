@@ -59,14 +59,14 @@ def reserves(chip: Chip, system: System) -> list[Loss]:
         chip: Whose core.
         system: Which reserves it asks for.
     """
-    asked = []
+    steps = []
     if system.extinction:
-        asked.append(Loss("finite extinction of the modulators", 10 * math.log10(extinction_factor(chip))))
+        steps.append(Loss("finite extinction of the modulators", 10 * math.log10(extinction_factor(chip))))
     if system.laser_levels:
-        asked.append(Loss(f"{levels(chip)} levels told apart", 10 * math.log10(levels(chip))))
+        steps.append(Loss(f"{levels(chip)} levels told apart", 10 * math.log10(levels(chip))))
     if system.margin_db:
-        asked.append(Loss("margin", system.margin_db))
-    return asked
+        steps.append(Loss("margin", system.margin_db))
+    return steps
 
 
 def laser_factor(chip: Chip, system: System) -> float:

@@ -86,8 +86,8 @@ def count_work(model: nn.Module, sample: Any) -> BackboneWork:
         stack.enter_context(watch.hooks())
         stack.enter_context(watch.counter)
         model(sample)
-    held = {id(parameter) for stage in stages for parameter in stage.parameters()}
-    stem = {id(p): p.numel() for part in watch.early for p in part.parameters() if id(p) not in held}
+    of_stages = {id(parameter) for stage in stages for parameter in stage.parameters()}
+    stem = {id(p): p.numel() for part in watch.early for p in part.parameters() if id(p) not in of_stages}
     return BackboneWork(
         stem_macs=watch.macs["stem"],
         stem_parameters=sum(stem.values()),
@@ -137,15 +137,15 @@ class _Watch:
         if not self._stages:
             self.early, self.macs["stem"] = [self._backbone], self.macs[self._backbone]
 
-    def _begin(self, part: nn.Module, given: Any) -> None:
+    def _begin(self, part: nn.Module, inputs: Any) -> None:
         self._begun[part] = self.total()
         if self._stages and part is self._stages[0]:
             self.macs["stem"] += self.total() - self._begun[self._backbone]
 
-    def _end(self, part: nn.Module, given: Any, made: Any) -> None:
+    def _end(self, part: nn.Module, inputs: Any, outputs: Any) -> None:
         self.macs[part] += self.total() - self._begun[part]
 
-    def _note(self, child: nn.Module, given: Any) -> None:
+    def _note(self, child: nn.Module, inputs: Any) -> None:
         if not self._stages or self._stages[0] not in self._begun:
             self.early.append(child)
 

@@ -138,7 +138,7 @@ def _input(tiling: Tiling, vectors: int, channels: int, cores: int, sharing: Sha
     blocks = groups * q * chunks
     rounds = -(-blocks // cores)
     whole = vectors * groups * tiling.columns
-    held = min(tiling.rows, tiling.size) if sharing == "row" else 1
+    copies = min(tiling.rows, tiling.size) if sharing == "row" else 1
     first = (torch.arange(groups) * q * chunks).unsqueeze(1) + torch.arange(chunks)
     times = _rounds_of_progression(first, chunks, q, cores) * _sizes(vectors, channels)
     outputs = vectors * groups * tiling.rows
@@ -150,7 +150,7 @@ def _input(tiling: Tiling, vectors: int, channels: int, cores: int, sharing: Sha
         settings=blocks * p if p > 1 else groups * q * min(chunks, cores),
         cycles=rounds * p,
         calls=blocks * p,
-        inputs=whole * held,
+        inputs=whole * copies,
         fetches=whole,
         outputs=outputs * q,
         partials=detected - outputs,

@@ -170,16 +170,16 @@ def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]
         model: Any network.
         meta: Whether its tensors are to have no values.
     """
-    made: dict[int, Any] = {}
-    for held in (*model.parameters(), *model.buffers()):
-        if nn.parameter.is_lazy(held):
+    copy_by_id: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        if nn.parameter.is_lazy(tensor):
             continue
         if meta:
-            bare = torch.empty_like(held, device="meta")
+            bare = torch.empty_like(tensor, device="meta")
         else:
-            bare = torch.zeros((), dtype=held.dtype).expand(held.shape) if held.is_meta else held.detach()
-        made[id(held)] = nn.Parameter(bare, requires_grad=False) if isinstance(held, nn.Parameter) else bare
-    return copies.copy_of(model, made), made
+            bare = torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) if tensor.is_meta else tensor.detach()
+        copy_by_id[id(tensor)] = nn.Parameter(bare, requires_grad=False) if isinstance(tensor, nn.Parameter) else bare
+    return copies.copy_of(model, copy_by_id), copy_by_id
 
 
 @contextmanager

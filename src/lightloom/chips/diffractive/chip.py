@@ -160,16 +160,16 @@ class DiffractiveChip(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _holds_numbers(cls, given: Any) -> Any:
-        values = given.items() if isinstance(given, Mapping) else ()
-        trained = [name for name, value in values if getattr(value, "requires_grad", False)]
+    def _holds_numbers(cls, values: Any) -> Any:
+        fields = values.items() if isinstance(values, Mapping) else ()
+        trained = [name for name, value in fields if getattr(value, "requires_grad", False)]
         if trained:
             raise ValueError(
                 f"`{trained[0]}` requires a gradient, and a chip holds numbers, through which none flows; to train "
                 "distances give the layer `learn_distance=True`, and for other lengths take "
                 "`physics.diffraction.transfer`, which takes tensors"
             )
-        return given
+        return values
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -217,8 +217,8 @@ class DiffractiveChip(Section):
         from lightloom.common.seeds import named_generator
 
         generator = named_generator(seed_number(seed), "specimen", layer, "misalignment")
-        drawn = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
-        return tuple((dy, dx) for dy, dx in drawn.tolist())
+        offsets = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
+        return tuple((dy, dx) for dy, dx in offsets.tolist())
 
     @checked
     def transfers(self, seed: int | None = None, layer: str = "") -> tuple[Tensor, ...]:

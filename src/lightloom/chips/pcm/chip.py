@@ -72,7 +72,7 @@ class PCMChip(Chip):
     scope: Literal["slot", "any"] = "slot"
     """slot: an input keeps its slot and only its turn changes (published); any: it may change slots."""
     broadcast: bool = False
-    """Whether one set of modulators feeds all arrays of a matrix, which then share one order; False: each has its own."""
+    """Whether one set of modulators feeds all arrays of a matrix, which then share one order; False: each has one."""
     programming_std: Annotated[
         float,
         at_most(10, "an error of ten times full scale leaves nothing of a weight"),

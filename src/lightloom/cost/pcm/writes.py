@@ -128,9 +128,9 @@ def count_writes(model: nn.Module, *, state: str = "present", order: str = "as i
         raise ValueError("there are no writes to count: the model has no layer on a PCM chip; use `convert` first")
     rows, pulses = [], {}
     for name, core in layers.items():
-        counted = count(core)
-        pulses[name] = wear.pulses(counted, core.chip.write_model)
-        rows.append(_layer(name, core, counted, pulses[name]))
+        writes = count(core)
+        pulses[name] = wear.pulses(writes, core.chip.write_model)
+        rows.append(_layer(name, core, writes, pulses[name]))
     endurance = min(core.chip.devices.endurance.value for core in layers.values())
     return ModelWrites(state, order, rows, pulses, endurance)
 
@@ -142,8 +142,8 @@ def count(core: PCMCore) -> counting.Writes:
 
 def writing(core: PCMCore) -> tuple[float, float]:
     """Energy in J and time in s that writing a core takes for one inference."""
-    counted = count(core)
-    return _energy(counted, core.chip), _latency(counted, core.chip)
+    writes = count(core)
+    return _energy(writes, core.chip), _latency(writes, core.chip)
 
 
 @checked
@@ -158,8 +158,8 @@ def index_bits(model: nn.Module) -> int:
 @checked
 def weight_bits(model: nn.Module) -> int:
     """Bits that the levels and signs of all PCM cores take."""
-    found = cores(model, PCMCore).values()
-    return sum(core.matrix.numel() * ((core.chip.levels - 1).bit_length() + 1) for core in found)
+    crossbars = cores(model, PCMCore).values()
+    return sum(core.matrix.numel() * ((core.chip.levels - 1).bit_length() + 1) for core in crossbars)
 
 
 @checked
@@ -172,30 +172,30 @@ def wear_maps(cases: Sequence[ModelWrites]) -> dict[str, Tensor]:
     }
 
 
-def _layer(name: str, core: PCMCore, counted: counting.Writes, pulses: Tensor) -> LayerWrites:
+def _layer(name: str, core: PCMCore, writes: counting.Writes, pulses: Tensor) -> LayerWrites:
     groups, p, turns = core.blocks
     return LayerWrites(
         name=name,
         arrays=groups * p,
         turns=turns,
         weights=core.matrix.numel(),
-        levels=counting.total(counted),
+        levels=counting.total(writes),
         pulses=float(pulses.sum()),
-        energy_j=_energy(counted, core.chip),
-        latency_s=_latency(counted, core.chip),
+        energy_j=_energy(writes, core.chip),
+        latency_s=_latency(writes, core.chip),
         worst_cell=float(pulses.max()),
-        worst_pair=counting.worst_pair(counted),
+        worst_pair=counting.worst_pair(writes),
     )
 
 
-def _energy(counted: counting.Writes, chip: PCMChip) -> float:
+def _energy(writes: counting.Writes, chip: PCMChip) -> float:
     devices = chip.devices
-    return wear.energy(counted, chip.write_model, devices.amorphise_energy.value, devices.crystallise_energy.value)
+    return wear.energy(writes, chip.write_model, devices.amorphise_energy.value, devices.crystallise_energy.value)
 
 
-def _latency(counted: counting.Writes, chip: PCMChip) -> float:
+def _latency(writes: counting.Writes, chip: PCMChip) -> float:
     devices = chip.devices
-    return wear.latency(counted, chip.write_model, devices.amorphise_time.value, devices.crystallise_time.value)
+    return wear.latency(writes, chip.write_model, devices.amorphise_time.value, devices.crystallise_time.value)
 
 
 def _finite(value: float) -> float | None:
