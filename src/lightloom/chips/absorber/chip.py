@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lightloom.chips.devices import Constant
+from lightloom.chips.constants import Constant
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from lightloom.chips.base import Bits
-from lightloom.chips.devices import Constant, Efficiency, Peripherals
+from lightloom.chips.constants import Constant, Efficiency, assumed, derived, reported
+from lightloom.chips.devices import Peripherals
 from lightloom.common.arguments import checked
 from lightloom.common.config import Section, at_least, at_most
 
@@ -32,79 +33,50 @@ class DiffractiveDevices(Section):
     the pixels of modulator and camera onto those of the chip.
     """
 
-    modulator_rate: Constant = Constant(
-        value=23148, unit="Hz", source=f"{_DMD}: largest rate of binary patterns", status="reported", confidence="A"
-    )
+    modulator_rate: Constant = reported(23148, "Hz", f"{_DMD}: largest rate of binary patterns")
     """Frames per second of the modulator that gives the input light its amplitudes."""
-    modulator_energy: Constant = Constant(
-        value=16 * 4.4 / (1920 * 1080 * 23148),
-        unit="J",
-        source=f"derived: 4.4 W ({_DMD}: electrical power) over mirrors and rate, x 16 mirrors for one pixel of any "
+    modulator_energy: Constant = derived(
+        16 * 4.4 / (1920 * 1080 * 23148),
+        "J",
+        f"derived: 4.4 W ({_DMD}: electrical power) over mirrors and rate, x 16 mirrors for one pixel of any "
         f"amplitude ({_SUPERPIXEL})",
-        status="derived",
-        confidence="B",
     )
     """Energy of one pixel of this modulator per frame."""
-    modulator_loss: Constant = Constant(
-        value=10.0,
-        unit="dB",
-        source=f"assumed: a superpixel ({_SUPERPIXEL}) sends most of its light into other orders",
-        status="assumed",
-        confidence="C",
+    modulator_loss: Constant = assumed(
+        10.0, "dB", f"assumed: a superpixel ({_SUPERPIXEL}) sends most of its light into other orders"
     )
     """Optical loss of this modulator at full scale."""
-    mask_rate: Constant = Constant(
-        value=1440,
-        unit="Hz",
-        source=f"{_PLM}: mirrors that move as pistons, 4 bit",
-        doi="10.48550/arXiv.2409.01289",
-        status="reported",
-        confidence="A",
+    mask_rate: Constant = reported(
+        1440, "Hz", f"{_PLM}: mirrors that move as pistons, 4 bit", doi="10.48550/arXiv.2409.01289"
     )
     """Frames per second of a mask that is rewritten between optical paths."""
-    mask_energy: Constant = Constant(
-        value=4.4 / (1920 * 1080 * 1440),
-        unit="J",
-        source=f"assumed: the electrical power of as many mirrors, {_DMD} (4.4 W), at 1440 Hz ({_PLM})",
-        status="assumed",
-        confidence="C",
+    mask_energy: Constant = assumed(
+        4.4 / (1920 * 1080 * 1440),
+        "J",
+        f"assumed: the electrical power of as many mirrors, {_DMD} (4.4 W), at 1440 Hz ({_PLM})",
     )
     """Energy of one pixel of such a mask per frame. A mask that is made once and stays takes none."""
-    mask_power: Constant = Constant(
-        value=0.0, unit="W", source="a mask that is made once is passive", status="derived", confidence="B"
-    )
+    mask_power: Constant = derived(0.0, "W", "a mask that is made once is passive")
     """Power that holds one mask's phases."""
-    camera_rate: Constant = Constant(value=1141, unit="Hz", source=_CAMERA, status="reported", confidence="A")
+    camera_rate: Constant = reported(1141, "Hz", _CAMERA)
     """Frames per second that the camera reads."""
-    camera_energy: Constant = Constant(
-        value=5.5 / (3840 * 2160 * 1141),
-        unit="J",
-        source=f"derived: power over pixels and rate ({_CAMERA})",
-        status="derived",
-        confidence="B",
+    camera_energy: Constant = derived(
+        5.5 / (3840 * 2160 * 1141), "J", f"derived: power over pixels and rate ({_CAMERA})"
     )
     """Energy of reading one pixel; its analogue-to-digital conversion and the link off the sensor are included."""
-    camera_bits: Constant = Constant(value=12, unit="1", source=_CAMERA, status="reported", confidence="A")
+    camera_bits: Constant = reported(12, "1", _CAMERA)
     """Bits of that conversion."""
-    quantum_efficiency: Efficiency = Constant(
-        value=0.85,
-        unit="1",
-        source="Princeton Instruments, NIRvana technical note: InGaAs from 900 to 1500 nm, where silicon has below 0.1",
-        status="reported",
-        confidence="A",
+    quantum_efficiency: Efficiency = reported(
+        0.85,
+        "1",
+        "Princeton Instruments, NIRvana technical note: InGaAs from 900 to 1500 nm, where silicon has below 0.1",
     )
     """Electrons over photons that reach a pixel."""
-    full_well: Constant = Constant(
-        value=32.7e3,
-        unit="1",
-        source="Sony IMX174 (5.86 um pixels), EMVA 1288 figures of its cameras: saturation",
-        status="reported",
-        confidence="A",
+    full_well: Constant = reported(
+        32.7e3, "1", "Sony IMX174 (5.86 um pixels), EMVA 1288 figures of its cameras: saturation"
     )
     """Electrons of a pixel at full scale, where a chip does not say how many `photons` it detects."""
-    optics_loss: Constant = Constant(
-        value=3.0, unit="dB", source="assumed: polariser, lenses and windows together", status="assumed", confidence="C"
-    )
+    optics_loss: Constant = assumed(3.0, "dB", "assumed: polariser, lenses and windows together")
     """Optical loss between laser and camera besides modulator and masks."""
     laser_efficiency: Efficiency = Peripherals.model_fields["laser_efficiency"].default
     """Light out of the laser over electricity into it."""

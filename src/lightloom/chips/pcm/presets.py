@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lightloom.chips.devices import Confidence, Constant, Status
+from lightloom.chips.constants import Confidence, Constant, Status
 from lightloom.chips.pcm.chip import PUBLISHED_EXTINCTION, PCMChip
 from lightloom.chips.pcm.devices import PCMDevices
 

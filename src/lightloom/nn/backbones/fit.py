@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError
-
-if TYPE_CHECKING:
-    from lightloom.chips import DiffractiveChip
 
 
 def fit_chip(chip: DiffractiveChip, rows: int, columns: int) -> DiffractiveChip:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.physics.absorber import kernels
-from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
+from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
 from lightloom.physics.absorber.propagation import Transmission, log_share, transmission
 from lightloom.physics.compiled.operators import define, leading
 from lightloom.physics.execution import has_numbers
@@ -140,19 +140,10 @@ def _number(value: Tensor | float) -> float | None:
     return float(value)
 
 
-def _run(
-    x: Tensor,
-    probes: Tensor | None,
-    probe: float,
-    depth: float,
-    saturation: float,
-    residual: float,
-    form: Form,
-    broadening: Broadening,
-    encoding: Encoding,
-    slope: Slope,
-) -> tuple[Tensor, Tensor]:
-    medium, beam = Medium(depth, saturation, residual, form, broadening), probe if probes is None else probes
+def _run(x: Tensor, probes: Tensor | None, probe: float, *described: Any) -> tuple[Tensor, Tensor]:
+    """The operator's arguments: light, probes or one probe, the fields of a medium, encoding and slope."""
+    *properties, encoding, slope = described
+    medium, beam = Medium(*properties), probe if probes is None else probes
     if not kernels.usable(x):
         _check_light(x, encoding)
         output, factor = _respond(x, medium, encoding, slope, beam)
