@@ -197,6 +197,10 @@ class Reference(Record):
 class CostFile(Record):
     """The whole of `cost.json`: what one inference takes; boundaries go from the narrowest to the widest."""
 
+    network: Text = ""
+    """Name of the network, where it is one of a library."""
+    chip: Text = ""
+    """Name of the chip that such a network would go on."""
     boundaries: list[Boundary] = []
     """Totals, each of which holds the one before."""
     parts: dict[str, Amount] = {}
