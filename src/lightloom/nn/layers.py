@@ -97,9 +97,13 @@ class OpticalLayer(nn.Module, ABC):
         """The layer that this one stands for, with the effective weight."""
 
     def through_optics(self, x: Tensor, multiply: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
-        """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add.
+        """Modulate, multiply, detect, add the bias.
 
         Light has no half precision: where the model has, its signals are float32 between the converters.
+
+        Args:
+            x: What enters the layer.
+            multiply: Takes the signals and a bias that it may add, and returns the products.
         """
         if traced(x):
             node: Tensor = call_as_leaf(self, x)
@@ -186,7 +190,14 @@ class OpticalLinear(MatrixLayer, nn.Linear):  # type: ignore[misc, override]
     def from_electronic(
         cls, layer: nn.Linear, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalLinear:
-        """The optical form of a `torch.nn.Linear`, programmed to its weight."""
+        """The optical form of a `torch.nn.Linear`, programmed to its weight.
+
+        Args:
+            layer: The electronic layer.
+            chip: The hardware, or the name of a preset.
+            name: Place on the chip.
+            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
+        """
         return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer, core=core)
 
     def to_electronic(self) -> nn.Linear:
@@ -209,7 +220,12 @@ Kind = TypeVar("Kind", bound=TensorCore)
 
 @checked
 def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
-    """The tensor cores of one technology, in the order of the model, each by the first layer that has it."""
+    """The tensor cores of one technology, in the order of the model, each by the first layer that has it.
+
+    Args:
+        model: Any module.
+        kind: Class of the cores, one technology or what several have in common.
+    """
     found: dict[Kind, str] = {}
     for name, layer in optical_layers(model).items():
         if isinstance(layer.core, kind):
@@ -218,7 +234,14 @@ def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
 
 
 def core_for(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
-    """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...]."""
+    """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...].
+
+    Args:
+        weight: The weight [outputs, ...].
+        chip: The hardware, or the name of a preset.
+        groups: How many matrices lie below each other in it.
+        name: Place on the chip.
+    """
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]
     hardware = core_chip(chip)

@@ -15,6 +15,7 @@ from lightloom.chips.pcm.errors import HIDDEN_ERRORS
 from lightloom.chips.pcm.specimen import PCMSpecimen
 from lightloom.common.config import at_most
 from lightloom.physics import blocks
+from lightloom.physics.pcm.errors import CellNoise
 from lightloom.physics.pcm.wear import WriteModel
 
 FINEST_STEP = 1e-6
@@ -144,6 +145,16 @@ class PCMChip(Chip):
             RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
         return PCMSpecimen(self, seed)
+
+    def noise(self) -> CellNoise:
+        """What all its cells share, for `physics.pcm.errors.realise`."""
+        return CellNoise(
+            programming_std=self.programming_std,
+            read_noise_std=self.read_noise_std,
+            drift_nu=self.drift_nu,
+            drift_time=self.drift_time,
+            electronic=self.electronic_drift,
+        )
 
     def obstacle(self, stage: str) -> str | None:
         """Why a stage of a run cannot be done on this crossbar, or None where it can, as here every one."""
