@@ -20,6 +20,7 @@ class NextCharacter:
     """
 
     metric: ClassVar[str] = "bits_per_character"
+    higher_is_better: ClassVar[bool] = False
 
     def __init__(self, chunk: int = 256) -> None:
         self.chunk = chunk
