@@ -13,7 +13,7 @@ def network() -> torch.nn.Sequential:
     """Two layers of weights with an absorber between them; backwards its transmission stands for its derivative."""
     absorber = nn.SaturableAbsorber(optical_depth=10, form="propagated", gradient="probe")
     hidden, head = (torch.nn.Linear(*sizes, bias=False) for sizes in ((64, 32), (32, 10)))
-    torch.nn.init.normal_(hidden.weight, std=absorber.knee / 4)  # bright enough to get through
+    torch.nn.init.normal_(hidden.weight, std=absorber.half_transmission_field / 4)  # bright enough to get through
     return torch.nn.Sequential(hidden, absorber, head)
 
 

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import torch
 
-from lightloom.data import Card, cards, describe
+from lightloom.data import DatasetInfo, dataset_info, describe
 
 LEARNING, TEST = 50, 20
 
@@ -64,10 +64,10 @@ def _write_gz(path: Path, sides: tuple[int, ...], body: bytes) -> None:
 
 
 @pytest.fixture
-def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sets as they are known, but for their number of images."""
 
-    def small(card: Card) -> Card:
-        return dataclasses.replace(card, learning=LEARNING, test=TEST, validation=10)
+    def small(info: DatasetInfo) -> DatasetInfo:
+        return dataclasses.replace(info, train_and_validation=LEARNING, test=TEST, validation=10)
 
-    monkeypatch.setattr(cards, "_CARDS", tuple(small(describe(name)) for name in cards.DATASETS))
+    monkeypatch.setattr(dataset_info, "_INFOS", tuple(small(describe(name)) for name in dataset_info.DATASETS))

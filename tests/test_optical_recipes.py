@@ -69,7 +69,7 @@ def test_an_unknown_value_of_a_switch_is_answered_by_the_nearest(recipe: str, wr
 
 
 @pytest.mark.parametrize("recipe", COMPARISONS)
-@pytest.mark.usefixtures("small_cards")
+@pytest.mark.usefixtures("small_datasets")
 def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, tmp_path: Path) -> None:
     own = [] if resolve(recipe).data.name == "digits" else [f"data.root={small_files}"]
     shrunk = [

@@ -80,7 +80,7 @@ def test_switches_choose_what_follows_from_them() -> None:
 
 
 @pytest.mark.parametrize("recipe", ELIGHT)
-@pytest.mark.usefixtures("small_cards")
+@pytest.mark.usefixtures("small_datasets")
 def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, small_files: Path, tmp_path: Path) -> None:
     stuck = ["chip.block_size=16", "chip.stuck_fraction=0.05"]
     stages = "stages=[train,program,calibrate,map,learn,reorder,evaluate,cost,report]"
@@ -102,7 +102,7 @@ def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, small_files
 
 
 @pytest.mark.parametrize("recipe", sorted(set(L2IGHT) - {"onchip/transfer"}))
-@pytest.mark.usefixtures("small_cards")
+@pytest.mark.usefixtures("small_datasets")
 def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, tmp_path: Path) -> None:
     config = resolve(recipe, [*shrunk(recipe, small_files), "data.augment=true"])
     summary = run(config, tmp_path / "run")
@@ -117,7 +117,7 @@ def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, t
         assert Work(RunFolder.open(tmp_path / "run")).splits.shape == (1, 16, 16)
 
 
-@pytest.mark.usefixtures("small_cards")
+@pytest.mark.usefixtures("small_datasets")
 def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(small_files: Path, tmp_path: Path) -> None:
     changes = [*shrunk("onchip/transfer", small_files), "transfer.limit=32"]
     summary = run(resolve("onchip/transfer", changes), tmp_path / "run")
@@ -140,7 +140,7 @@ def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(small_files: Path, tm
         assert float((optical.conv2.core.ideal_weight() - wanted).norm() / wanted.norm()) < 1e-4
 
 
-@pytest.mark.usefixtures("small_cards")
+@pytest.mark.usefixtures("small_datasets")
 def test_a_transfer_between_images_of_other_shapes_says_how_to_mend_it(small_files: Path, tmp_path: Path) -> None:
     changes = [*shrunk("onchip/transfer", small_files), "transfer.size=16"]
     with pytest.raises(RequestError, match=r"`cifar10` have the shape \(3, 16, 16\).*`transfer\.size=N`"):

@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from lightloom.bench.subspace import SAMPLERS, UNBIASED, subspace
+from lightloom.bench.mesh.subspace import SAMPLERS, UNBIASED, subspace
 
 
 def test_every_figure_is_there_and_plain() -> None:

@@ -11,7 +11,7 @@ import torch
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.config import Case, RunConfig, SweepConfig
 from lightloom.data import load
-from lightloom.learn import TrainConfig, engine
+from lightloom.learn import TrainConfig, engine, recorder
 from lightloom.nn import AllOptical, MeshCore, SaturableAbsorber, cores
 from lightloom.pipeline import sweep_stages
 from lightloom.pipeline.comparison import overruled, summarise, trainings
@@ -101,7 +101,7 @@ def test_a_stopped_comparison_goes_on_where_it_was_and_ends_the_same(
     saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(noisy(), tmp_path / "whole")
-    save, count = engine.save_training, 0
+    save, count = recorder.save_training, 0
 
     def stop(*given: Any) -> None:
         nonlocal count
@@ -110,7 +110,7 @@ def test_a_stopped_comparison_goes_on_where_it_was_and_ends_the_same(
         if count == saves:
             raise WorkError("stopped")
 
-    monkeypatch.setattr(engine, "save_training", stop)
+    monkeypatch.setattr(recorder, "save_training", stop)
     with pytest.raises(WorkError, match="stopped"):
         run(noisy(), tmp_path / "cut")
     assert len(rows(tmp_path / "cut")) == (saves - 1) // 2 if saves > 2 else not (tmp_path / "cut/sweep.json").exists()
@@ -217,7 +217,7 @@ def test_a_network_is_built_as_its_optics_ask() -> None:
     assert torch.equal(plain.hidden1.weight, built().hidden1.weight)  # the seed alone decides the first weights
     field = splits.train.images.flatten(1) * built(settle=2.0).input_scale.factor
     entering = (field @ plain.hidden1.weight.T).detach()
-    assert float(entering.square().mean().sqrt()) == pytest.approx(2 * plain.act1.knee, rel=1e-3)
+    assert float(entering.square().mean().sqrt()) == pytest.approx(2 * plain.act1.half_transmission_field, rel=1e-3)
     limited = built(weight_range=(-0.05, 0.05))
     assert float(limited.hidden1.weight.detach().abs().max()) <= 0.05 + 1e-8
     assert isinstance(built(light={"photons": 100.0}), AllOptical)
@@ -250,7 +250,7 @@ def test_first_weights_make_up_for_the_light_that_is_lost() -> None:
     with torch.no_grad():
         for layer in model:
             if isinstance(layer, SaturableAbsorber):
-                assert float(field.square().mean().sqrt()) == pytest.approx(layer.knee, rel=1e-3)
+                assert float(field.square().mean().sqrt()) == pytest.approx(layer.half_transmission_field, rel=1e-3)
             field = layer(field) * (10**-0.3 if isinstance(layer, torch.nn.Linear) else 1)
 
 

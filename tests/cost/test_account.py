@@ -9,7 +9,9 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
-from lightloom.cost import SCHEDULES, Cost, Memory, System, account, energy, link
+from lightloom.cost import SCHEDULES, Cost, Memory, System, account, link
+from lightloom.cost.mesh import MeshCost
+from lightloom.cost.mesh.phases import expected_power, holding_power
 from lightloom.nn import MeshCore, convert, cores
 from lightloom.physics import mesh
 
@@ -78,14 +80,14 @@ def test_a_plan_costs_what_the_programmed_network_costs() -> None:
             assert joules < planned.parts[part] < 3 * joules  # and padding is never programmed
         else:
             assert planned.parts[part] == pytest.approx(joules), part
-    assert energy.EXPECTED_PHASES in planned.assumptions
-    assert energy.EXPECTED_PHASES not in made.assumptions
+    assert set(MeshCost.expected_settings) <= set(planned.assumptions)
+    assert not set(MeshCost.expected_settings) & set(made.assumptions)
 
 
 def test_heaters_hold_their_phases_as_long_as_the_inference_lasts() -> None:
     model = convert(network(), HEATERS).model
     cost = account(model, SAMPLE)
-    watts = sum(energy.holding_power(core.state(), core.chip) for core in cores(model, MeshCore).values())
+    watts = sum(holding_power(core.state(), core.chip) for core in cores(model, MeshCore).values())
     converted = cost.boundaries[1].latency_s
     assert cost.parts["phase shifters"] == pytest.approx(watts * converted)
     assert cost.parts["phase shifters while waiting"] == pytest.approx(watts * (cost.total.latency_s - converted))
@@ -102,7 +104,7 @@ def test_expected_power_is_that_of_phases_drawn_uniformly(field: str) -> None:
         "sigma": torch.cos(math.pi * torch.rand(5000, chip.block_size, generator=drawn)),
         "gain": torch.ones(5000),
     }
-    assert energy.holding_power(state, chip) / 5000 == pytest.approx(energy.expected_power(chip), rel=0.01)
+    assert holding_power(state, chip) / 5000 == pytest.approx(expected_power(chip), rel=0.01)
 
 
 def test_cores_shared_by_all_layers_are_reloaded_and_twice_as_many_take_half_the_rounds() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from lightloom import chips
 from lightloom.cost import account, learning_cost, link, trace
 from lightloom.cost import energy as energies
+from lightloom.cost.mesh.phases import holding_power
 from lightloom.nn import convert
 
 L2IGHT, NOEMS = chips.preset("l2ight"), chips.preset("noems")
@@ -78,7 +79,7 @@ def test_heaters_are_paid_by_their_phase() -> None:
         "gain": torch.tensor(0.5),
     }
     phases = math.pi + math.pi / 2 + 3 * math.pi / 2 + (0 + math.pi / 2 + math.pi)
-    assert energies.holding_power(state, L2IGHT) == pytest.approx(phases / math.pi * 24.77e-3)
+    assert holding_power(state, L2IGHT) == pytest.approx(phases / math.pi * 24.77e-3)
 
 
 def test_converters_are_paid_per_value_and_by_their_width() -> None:

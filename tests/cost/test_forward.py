@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightloom import chips
-from lightloom.cost import forward
-from lightloom.cost.forward import Forward, layers_of, watch
+from lightloom.cost import workload as forward
 from lightloom.cost.macs import countable_attention
+from lightloom.cost.workload import Forward, layers_of, watch
 from lightloom.nn import convert
 from lightloom.nn.plan import plan
 

@@ -6,7 +6,8 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.cost import energy, learning_cost, trace
-from lightloom.cost.learning import PHASES
+from lightloom.cost.mesh.learning import PHASES
+from lightloom.cost.mesh.phases import holding_power
 from lightloom.learn.sampling import Sampling
 from lightloom.nn import convert
 
@@ -102,7 +103,7 @@ def test_energy_and_time_from_the_chips_constants() -> None:
     assert gradient.time_s == pytest.approx(2 * (16 + 2) / 5e9)
     settling = L2IGHT.devices.shifter_time.value
     assert cost.time_s == pytest.approx(3 * settling + 54 / 5e9)
-    power = energy.holding_power(USES[0].layer.core.state(), L2IGHT)
+    power = holding_power(USES[0].layer.core.state(), L2IGHT)
     assert cost.holding_j == pytest.approx(power * cost.time_s)
     assert cost.energy_j == pytest.approx(cost.holding_j + forward.energy_j + gradient.energy_j)
     one = energy.layer_energy(

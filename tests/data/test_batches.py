@@ -35,7 +35,7 @@ def test_an_epoch_is_a_permutation() -> None:
     assert sorted(everything(parts)) == list(range(N))
     assert everything(parts) != list(range(N))
     assert all(torch.equal(part.inputs[:, 0], -part.targets.double()) for part in parts)
-    assert all(part.share == 1 for part in parts)
+    assert all(part.loss_weight == 1 for part in parts)
 
 
 def test_order_depends_on_epoch_and_seed_and_nothing_else() -> None:
@@ -70,10 +70,10 @@ def test_ranks_share_out_every_global_batch(world: int, batch_size: int) -> None
     for number, reference in enumerate(whole):
         parts = [rank[number] for rank in ranks]
         assert all(len(part.targets) >= 1 for part in parts)
-        dealt = [target for part in parts if part.share for target in part.targets.tolist()]
+        dealt = [target for part in parts if part.loss_weight for target in part.targets.tolist()]
         assert sorted(dealt) == sorted(reference.targets.tolist())
         for rank, part in enumerate(parts):
-            if part.share:
+            if part.loss_weight:
                 assert part.targets.tolist() == reference.targets[rank::world].tolist()
 
 
@@ -87,7 +87,7 @@ def test_shares_reproduce_the_global_mean_loss_and_gradient(world: int, batch_si
 
     ranks = [batches(batch_size=batch_size, rank=r, world=world).epoch(1) for r in range(world)]
     for reference, *parts in zip(batches(batch_size=batch_size).epoch(1), *ranks, strict=True):
-        averaged = torch.stack([part.share * loss(part) for part in parts]).mean()
+        averaged = torch.stack([part.loss_weight * loss(part) for part in parts]).mean()
         torch.testing.assert_close(averaged, loss(reference), rtol=1e-13, atol=0)
         gradients = [torch.autograd.grad(value, weight)[0] for value in (averaged, loss(reference))]
         torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
@@ -95,7 +95,7 @@ def test_shares_reproduce_the_global_mean_loss_and_gradient(world: int, batch_si
 
 def test_a_rank_without_a_sample_keeps_step_at_no_weight() -> None:
     last = [list(batches(batch_size=13, rank=r, world=3).epoch(0))[-1] for r in range(3)]
-    assert [part.share for part in last] == [3, 0, 0]  # 53 = 4 * 13 + 1
+    assert [part.loss_weight for part in last] == [3, 0, 0]  # 53 = 4 * 13 + 1
     assert last[1].targets.tolist() == last[0].targets.tolist()
 
 
@@ -122,7 +122,7 @@ def test_wrong_epochs_are_refused_at_once() -> None:
 
 
 def test_sets_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(RequestError, match="3 images and 2 labels"):
+    with pytest.raises(RequestError, match="3 inputs and 2 targets"):
         Batches(torch.zeros(3, 1), torch.zeros(2), batch_size=1, seed=0)
-    with pytest.raises(RequestError, match="no image"):
+    with pytest.raises(RequestError, match="no sample"):
         Batches(torch.zeros(0, 1), torch.zeros(0), batch_size=1, seed=0)

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from lightloom.common.errors import RequestError
-from lightloom.data import Card, describe, load
-from lightloom.data.cards import Mirror
+from lightloom.data import DatasetInfo, describe, load
 from lightloom.data.cifar import read_cifar
+from lightloom.data.dataset_info import Mirror
 
-TEN = dataclasses.replace(describe("cifar10"), learning=10, test=3)
-HUNDRED = dataclasses.replace(describe("cifar100"), learning=4, test=2)
+TEN = dataclasses.replace(describe("cifar10"), train_and_validation=10, test=3)
+HUNDRED = dataclasses.replace(describe("cifar100"), train_and_validation=4, test=2)
 
 
 def record(*labels: int, first: int = 0) -> bytes:
@@ -158,7 +158,7 @@ def test_a_small_file_is_not_the_real_set(tmp_path: Path) -> None:
 
 
 def test_loading_splits_and_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small: Card = dataclasses.replace(TEN, validation=2)
+    small: DatasetInfo = dataclasses.replace(TEN, validation=2)
     monkeypatch.setattr("lightloom.data.sets.describe", lambda name: small)
     noise = torch.randint(256, (3072,), generator=torch.Generator().manual_seed(0)).tolist()
     placed(

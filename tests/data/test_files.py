@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data.cards import Mirror
+from lightloom.data.dataset_info import Mirror
 from lightloom.data.files import download, find_files
 
 Server = tuple[str, list[str]]

@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 
 from lightloom.common.errors import RequestError
-from lightloom.data import Card, describe, load
+from lightloom.data import DatasetInfo, describe, load
 from lightloom.data.folders import decode, read_class_folders, read_packed_folders
 
-TINY = dataclasses.replace(describe("tinyimagenet"), shape=(3, 16, 16), folders=2, learning=4, test=3)
-PACKED = dataclasses.replace(describe("cifar10_jpeg"), shape=(3, 16, 16), classes=("cat", "dog"), learning=4, test=2)
+TINY = dataclasses.replace(describe("tinyimagenet"), shape=(3, 16, 16), folders=2, train_and_validation=4, test=3)
+PACKED = dataclasses.replace(
+    describe("cifar10_jpeg"), shape=(3, 16, 16), classes=("cat", "dog"), train_and_validation=4, test=2
+)
 
 
 def jpeg(colour: tuple[int, int, int] | int, size: tuple[int, int] = (16, 16)) -> bytes:
@@ -121,7 +123,7 @@ def test_missing_parts_of_class_folders(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(RequestError, match="holds 2 class folders; Tiny ImageNet has 3"):
         read_class_folders(dataclasses.replace(TINY, folders=3), tmp_path)
     with pytest.raises(RequestError, match=r"train` holds 4 images; Tiny ImageNet has 5"):
-        read_class_folders(dataclasses.replace(TINY, learning=5), tmp_path)
+        read_class_folders(dataclasses.replace(TINY, train_and_validation=5), tmp_path)
     (folder / "val/val_annotations.txt").unlink()
     with pytest.raises(RequestError, match=r"Cannot read `\S*val_annotations\.txt`"):
         read_class_folders(TINY, tmp_path)
@@ -155,8 +157,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "decoded"
 
 
-def levels(card: Card, root: Path) -> list[list[int]]:
-    learning, test = read_packed_folders(card, root)
+def levels(info: DatasetInfo, root: Path) -> list[list[int]]:
+    learning, test = read_packed_folders(info, root)
     return [learning[0][:, 1, 3, 3].tolist(), learning[1].tolist(), test[0][:, 1, 3, 3].tolist(), test[1].tolist()]
 
 
@@ -181,7 +183,7 @@ def test_what_was_decoded_is_kept_under_the_archives_checksum(
         patch.setattr("lightloom.data.folders.decode", None)
         assert levels(PACKED, tmp_path) == expected
         with pytest.raises(RequestError, match=r"holds 4 images; .* has 5"):
-            levels(dataclasses.replace(PACKED, learning=5), tmp_path)
+            levels(dataclasses.replace(PACKED, train_and_validation=5), tmp_path)
     kept.write_bytes(kept.read_bytes()[:-10])
     assert levels(PACKED, tmp_path) == expected
     pack(tmp_path, [(name, jpeg(90)) for name, _ in MEMBERS])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lightloom.common.errors import RequestError
-from lightloom.data import DATASETS, Card, Splits, describe, load, sets
+from lightloom.data import DATASETS, DatasetInfo, Splits, describe, load, sets
 from lightloom.data.files import local_files
 from lightloom.data.sets import read_files
 
@@ -21,12 +21,12 @@ IdxBytes = Callable[[int, Sequence[int], bytes], bytes]
 
 DIGITS_TEST_SHA256 = "6c824efd295cdebb203be3002b25e9c348cd4e12b283419d64041144dde6619a"
 
-SMALL = Card(
+SMALL = DatasetInfo(
     name="small",
     title="Small",
     shape=(1, 3, 2),
     classes=("a", "b", "c", "d"),
-    learning=40,
+    train_and_validation=40,
     test=20,
     validation=8,
     source="made here",
@@ -133,13 +133,13 @@ def test_every_set_is_described() -> None:
     assert known == DATASETS
     counts = {"emnist_balanced": 47, "cifar100": 100, "tinyimagenet": 200}
     for name in DATASETS:
-        card = describe(name)
-        assert card.name == name
-        assert card.class_count == counts.get(name, 10)
-        assert len(set(card.classes)) == (0 if name == "tinyimagenet" else card.class_count)
-        assert card.source
-        assert card.licence
-    assert describe("digits").learning + describe("digits").test == 1797
+        info = describe(name)
+        assert info.name == name
+        assert info.class_count == counts.get(name, 10)
+        assert len(set(info.classes)) == (0 if name == "tinyimagenet" else info.class_count)
+        assert info.source
+        assert info.licence
+    assert describe("digits").train_and_validation + describe("digits").test == 1797
 
 
 def test_unit_pixels_are_left_as_they_are() -> None:
@@ -156,21 +156,23 @@ def test_unit_pixels_are_left_as_they_are() -> None:
     assert float(resized.max()) <= 1 + 1e-6
 
 
-def emnist(folder: Path, idx_bytes: IdxBytes, *, last: int = 46) -> Card:
-    """A folder with 94 + 47 images of 2 x 2 pixels, of which only the upper right one is white, and its card."""
-    card = dataclasses.replace(describe("emnist_balanced"), shape=(1, 2, 2), learning=94, test=47, validation=47)
+def emnist(folder: Path, idx_bytes: IdxBytes, *, last: int = 46) -> DatasetInfo:
+    """A folder with 94 + 47 images of 2 x 2 pixels, of which only the upper right one is white, and its info."""
+    info = dataclasses.replace(
+        describe("emnist_balanced"), shape=(1, 2, 2), train_and_validation=94, test=47, validation=47
+    )
     folder.mkdir(parents=True)
     stored = bytes([0, 0, 255, 0])  # transposed: white is at the lower left
-    for count, images, labels in ((94, *card.files[:2]), (47, *card.files[2:])):
+    for count, images, labels in ((94, *info.files[:2]), (47, *info.files[2:])):
         classes = [*(i % 47 for i in range(count - 1)), last]
         (folder / f"{images}.gz").write_bytes(gzip.compress(idx_bytes(8, (count, 2, 2), stored * count)))
         (folder / labels).write_bytes(idx_bytes(8, (count,), bytes(classes)))
-    return card
+    return info
 
 
 def test_emnist_is_turned_upright(idx_bytes: IdxBytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = emnist(tmp_path / "emnist_balanced", idx_bytes)
-    monkeypatch.setattr(sets, "describe", lambda _: card)
+    info = emnist(tmp_path / "emnist_balanced", idx_bytes)
+    monkeypatch.setattr(sets, "describe", lambda _: info)
     splits = load("emnist_balanced", tmp_path, pixels="unit")
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [47, 47, 47]
     for part in (splits.train, splits.validation, splits.test):
@@ -194,13 +196,13 @@ def test_emnist_is_brought_by_the_user(idx_bytes: IdxBytes, tmp_path: Path, monk
     with pytest.raises(RequestError, match=r"Missing: the folder `.*emnist_balanced`"):
         load("emnist_balanced", tmp_path)
     folder = tmp_path / "emnist_balanced"
-    card = emnist(folder, idx_bytes, last=47)
+    info = emnist(folder, idx_bytes, last=47)
     with pytest.raises(RequestError, match=r"EMNIST Balanced has \(94, 2, 3\) here"):
-        read_files(dataclasses.replace(card, shape=(1, 2, 3), classes=("x",) * 48), local_files(folder, card.files))
-    monkeypatch.setattr(sets, "describe", lambda _: card)
+        read_files(dataclasses.replace(info, shape=(1, 2, 3), classes=("x",) * 48), local_files(folder, info.files))
+    monkeypatch.setattr(sets, "describe", lambda _: info)
     with pytest.raises(RequestError, match=r"label 47 at position 93 .*labels of 47 classes lie in 0 \.\.\. 46"):
         load("emnist_balanced", tmp_path)
-    (folder / card.files[1]).unlink()
+    (folder / info.files[1]).unlink()
     with pytest.raises(RequestError) as caught:
         load("emnist_balanced", tmp_path)
     assert "emnist-balanced-train-labels-idx1-ubyte.gz` (or the same without `.gz`)." in str(caught.value)
@@ -229,7 +231,7 @@ def test_files_are_checked_against_the_card(small_set: dict[str, bytes], tmp_pat
     assert learning[0].shape == (40, 1, 3, 2)
     assert learning[0].flatten().tolist() == [(7 * i + 40) % 256 for i in range(240)]
     assert test[1].tolist() == [0, 1, 2, 3] * 5
-    for change in ({"learning": 41}, {"shape": (1, 2, 3)}):
+    for change in ({"train_and_validation": 41}, {"shape": (1, 2, 3)}):
         with pytest.raises(RequestError, match=r"holds images of shape \(40, 3, 2\); Small has"):
             read_files(dataclasses.replace(SMALL, **change), local_files(tmp_path))
     with pytest.raises(RequestError, match="label 3 at position 3"):

@@ -15,7 +15,7 @@ from lightloom.common.errors import RequestError
 from lightloom.data import describe
 from lightloom.data.svhn import read_svhn
 
-CARD = dataclasses.replace(describe("svhn"), learning=11, test=4)
+CARD = dataclasses.replace(describe("svhn"), train_and_validation=11, test=4)
 
 
 def images(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

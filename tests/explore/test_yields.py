@@ -42,7 +42,7 @@ def test_samples_may_be_anything_that_is_taken_by_number(network: nn.Module, ima
 
     class Taken:
         def __init__(self) -> None:
-            self.images, self.labels = Drawn(), images.labels
+            self.inputs, self.targets = Drawn(), images.labels
 
         def __len__(self) -> int:
             return len(images)

@@ -9,7 +9,7 @@ import torch
 
 from lightloom import chips, export, nn
 from lightloom.common.errors import RequestError
-from lightloom.cost.energy import holding_power
+from lightloom.cost.mesh.phases import holding_power
 
 CHIP = chips.preset("l2ight", chips.MeshChip).replace(block_size=4)
 

@@ -1,74 +1,57 @@
-"""Packages of other people, put where Python finds them as if they were installed."""
+"""Packages of other people, installed as `pip` would leave them, in a place that only a test's own programs look at."""
 
+from __future__ import annotations
+
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src"
 
-Install = Callable[[str], None]
-Write = Callable[[str, str, Mapping[str, str], str], None]
-Call = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
+class Program(NamedTuple):
+    """Runs `lightloom`, or Python, where a package is installed."""
 
+    environment: dict[str, str]
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder of installed packages, empty at first."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    return folder
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Any program of Python, by its arguments."""
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=self.environment)
 
-
-def register(site: Path, package: str, group: str, points: Mapping[str, str]) -> None:
-    """What an installer writes beside a package, as far as entry points go."""
-    notes = site / f"{package.replace('-', '_')}-0.1.dist-info"
-    notes.mkdir()
-    (notes / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.1\n")
-    lines = [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
-    (notes / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    def __call__(self, *arguments: str | Path) -> dict[str, Any]:
+        """A verb of the command line that has to work; gives its answer."""
+        result = self.run("-c", "from lightloom.cli import main; main()", *arguments, "--json")
+        assert result.returncode == 0, result.stderr[-3000:]
+        answer: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        return answer
 
 
-@pytest.fixture
-def install(site: Path) -> Install:
-    """Install one of the packages beside this file, by the name of its folder."""
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Program]:
+    """Gives a function that installs a package of `tests/extending` by the name of its folder."""
 
-    def install(folder: str) -> None:
-        source = Path(__file__).parent / folder
+    def install(name: str) -> Program:
+        source, site = Path(__file__).parent / name, tmp_path_factory.mktemp("site")
         project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-        for package in source.iterdir():
-            if package.is_dir() and (package / "__init__.py").is_file():
-                shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in source.glob("*/__init__.py"):
+            shutil.copytree(package.parent, site / package.parent.name, ignore=shutil.ignore_patterns("__pycache__"))
+        info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir()
+        info.joinpath("METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        )
+        lines = []
         for group, points in project["entry-points"].items():
-            register(site, project["name"], group, points)
+            lines += [f"[{group}]", *(f"{key} = {value}" for key, value in points.items())]
+        info.joinpath("entry_points.txt").write_text("\n".join(lines) + "\n")
+        path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return Program({**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
 
     return install
-
-
-@pytest.fixture
-def write_plugin(site: Path) -> Write:
-    """Install a module that is given as text: its name, the group, entry points, and the text."""
-
-    def write(module: str, group: str, points: Mapping[str, str], text: str) -> None:
-        (site / f"{module}.py").write_text(text)
-        register(site, module, group, points)
-
-    return write
-
-
-@pytest.fixture
-def lightloom(site: Path, tmp_path: Path) -> Call:
-    """Call the command line in a process of its own, with the packages of `site`."""
-
-    def call(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        paths = os.pathsep.join([str(site), str(SOURCE)])
-        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "lightloom", *words]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-
-    return call

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.bench.calibrate import identity_error, true_twin
+from lightloom.bench.mesh.calibrate import identity_error, true_twin
 from lightloom.chips import MeshChip, PCMChip, PCMErrors, preset
 from lightloom.common.errors import WorkError
 from lightloom.lab.crossbar import SimulatedCrossbar, Surveyed, survey

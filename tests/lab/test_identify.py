@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.bench.calibrate import calibrate, identity_error, true_twin
+from lightloom.bench.mesh.calibrate import calibrate, identity_error, true_twin
 from lightloom.chips import MeshChip, MeshErrors, preset
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.lab.mesh.identify import (

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightloom.bench.calibrate import true_twin
+from lightloom.bench.mesh.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
 from lightloom.lab.mesh.identify.column_scan import readout_noise, start, start_settings, turning_angles
 from lightloom.lab.mesh.identify.fit import _curvature, pack, production, unpack

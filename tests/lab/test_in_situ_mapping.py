@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.bench.calibrate import true_twin
-from lightloom.bench.map import map as map_bench
+from lightloom.bench.mesh.calibrate import true_twin
+from lightloom.bench.mesh.map import map as map_bench
 from lightloom.chips import preset
 from lightloom.common.errors import RequestError
 from lightloom.lab.mesh.identify import identify, settings_for_targets

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.bench.calibrate import true_twin
+from lightloom.bench.mesh.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
 from lightloom.lab.mesh.instrument import BlockSettings, specimen_instrument
 from lightloom.lab.mesh.twin import DigitalTwin, attenuation, drive

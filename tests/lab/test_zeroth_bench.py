@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from lightloom.bench.zeroth_order import LoopChip, zeroth_order
+from lightloom.bench.mesh.zeroth_order import LoopChip, zeroth_order
 from lightloom.chips import preset
 from lightloom.lab.mesh.instrument import BlockSettings, SimulatedInstrument
 from lightloom.physics import compiled, mesh

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.data import ImageSet
-from lightloom.learn import TrainConfig, fit
+from lightloom.learn import Session, TrainConfig, TrainingData, fit
 from lightloom.tasks.classification import Classify
 
 CONFIG = TrainConfig(epochs=1, batch_size=8, optimizer="sgd", lr=0.1, weight_decay=0.0, schedule="constant", warmup=0)
@@ -46,7 +46,7 @@ def images() -> ImageSet:
 
 def trained(folder: Path, model: nn.Module, config: TrainConfig) -> nn.Module:
     folder.mkdir(exist_ok=True)
-    fit(model, images(), images(), Classify(), config, folder=folder, stage="train", seed=0, device="cpu")
+    fit(model, TrainingData(images(), images()), Classify(), config, Session(folder, "train", 0, "cpu"))
     return model
 
 
@@ -82,9 +82,9 @@ def test_it_follows_the_schedule_and_a_resumed_training_keeps_it(tmp_path: Path)
             return super().loss(outputs, targets)
 
     (tmp_path / "killed").mkdir()
-    place = {"folder": tmp_path / "killed", "stage": "train", "seed": 0, "device": "cpu"}
+    session = Session(tmp_path / "killed", "train", 0, "cpu")
     with pytest.raises(Killed):
-        fit(Net(), images(), images(), Stopped(), config, **place)
+        fit(Net(), TrainingData(images(), images()), Stopped(), config, session)
     assert (tmp_path / "killed" / "checkpoints" / "train-last.safetensors").exists()
     resumed = trained(tmp_path / "killed", Net(), config).state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

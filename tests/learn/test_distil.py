@@ -13,7 +13,15 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet, load
-from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective, TrainConfig, fit
+from lightloom.learn import (
+    DistillationConfig,
+    DistillationModel,
+    DistillationObjective,
+    Session,
+    TrainConfig,
+    TrainingData,
+    fit,
+)
 from lightloom.tasks.classification import Classify
 
 ALL = DistillationConfig(features=1.0, attention=1.0, channels=1.0, logits=1.0, boxes=1.0)
@@ -49,7 +57,10 @@ class Dense(nn.Module):
 
 
 class Anywhere:
-    """The best score of each class over the map, as a task for `Dense`."""
+    """The best score of each class over the map, as an objective for `Dense`."""
+
+    metric = "accuracy"
+    higher_is_better = True
 
     def loss(self, outputs: Answer, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs.logits[0].amax((2, 3)), targets)
@@ -199,10 +210,8 @@ def learn(
     pair: DistillationModel, folder: Path, config: TrainConfig = STEADY, distil: DistillationObjective | None = None
 ) -> DistillationObjective:
     distil = distil or DistillationObjective(Anywhere(), TWO, frozen=("norm", "head"))
-    fit(
-        pair, dense_set(), dense_set(9), distil, config,
-        folder=folder, stage="distil", seed=0, device="cpu", prepare=distil.prepare,
-    )  # fmt: skip
+    data = TrainingData(dense_set(), dense_set(9))
+    fit(pair, data, distil, config, Session(folder, "distil", 0, "cpu"), prepare=distil.prepare)
     return distil
 
 
@@ -297,9 +306,9 @@ def test_a_small_student_learns_from_a_trained_teacher(tmp_path: Path) -> None:
     """Without a label: from what the teacher says of the images, and where in them it looks."""
     data = load("digits", seed=0, limit=400)
     config = TrainConfig(epochs=20, batch_size=25, lr=5e-3, keep="last")
-    place = {"seed": 0, "device": "cpu", "folder": tmp_path}
+    pictures = TrainingData(data.train, data.validation)
     teacher = Digits(16, seed=1)
-    fit(teacher, data.train, data.validation, Classify(), config.replace(epochs=4), stage="teacher", **place)
+    fit(teacher, pictures, Classify(), config.replace(epochs=4), Session(tmp_path, "teacher", 0, "cpu"))
 
     distillation = DistillationConfig(
         features=1.0, attention=1.0, logits=1.0, logits_temperature=2.0, strategy="two", alone=0.99
@@ -316,7 +325,7 @@ def test_a_small_student_learns_from_a_trained_teacher(tmp_path: Path) -> None:
             return {name: float(term) for name, term in distil.terms(pair(data.validation.images)).items()}
 
     before, ignorant = terms(), distil.evaluate(pair, data.validation)["accuracy"]
-    fit(pair, data.train, data.validation, distil, config, stage="distil", prepare=distil.prepare, **place)
+    fit(pair, pictures, distil, config, Session(tmp_path, "distil", 0, "cpu"), prepare=distil.prepare)
     after = terms()
     assert all(after[name] < 0.7 * before[name] for name in before)
     assert distil.evaluate(pair, data.validation)["accuracy"] > max(0.75, ignorant + 0.3)

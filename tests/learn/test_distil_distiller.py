@@ -10,7 +10,15 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
-from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective, TrainConfig, fit
+from lightloom.learn import (
+    DistillationConfig,
+    DistillationModel,
+    DistillationObjective,
+    Session,
+    TrainConfig,
+    TrainingData,
+    fit,
+)
 
 NONE = DistillationConfig(features=0.0)
 SOME = DistillationConfig(features=0.5)
@@ -35,6 +43,9 @@ class Small(nn.Module):
 
 
 class Scores:
+    metric = "accuracy"
+    higher_is_better = True
+
     def loss(self, outputs: Answer, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs.scores, targets)
 
@@ -124,7 +135,7 @@ def test_a_training_calls_the_distiller_at_each_step_and_not_to_evaluate(tmp_pat
     pair, distil = distillation_model(), DistillationObjective(Scores(), NONE)
     start = pair.distiller.change.weight.detach().clone()
     config = TrainConfig(epochs=2, batch_size=4, lr=0.01, keep="last")
-    fit(pair, data, data, distil, config, folder=tmp_path, stage="distil", seed=0, device="cpu", prepare=distil.prepare)
+    fit(pair, TrainingData(data, data), distil, config, Session(tmp_path, "distil", 0, "cpu"), prepare=distil.prepare)
     assert len(pair.distiller.calls) == 6
     assert not torch.equal(start, pair.distiller.change.weight)
 

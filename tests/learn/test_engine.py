@@ -15,7 +15,16 @@ from torch import nn
 
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.data import Batch, ImageSet, crop_and_flip, on_images
-from lightloom.learn import Sampling, TrainConfig, fit, load_weights, save_weights, thin
+from lightloom.learn import (
+    Sampling,
+    Session,
+    TrainConfig,
+    TrainingData,
+    fit,
+    load_weights,
+    sample_batches,
+    save_weights,
+)
 from lightloom.tasks.classification import Classify
 
 Augment = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -38,8 +47,8 @@ def train(
     folder: Path, config: TrainConfig = CONFIG, network: nn.Module | None = None, augment: Augment | None = None
 ) -> nn.Module:
     network = model() if network is None else network
-    place = {"folder": folder, "stage": "train", "seed": 0, "device": "cpu"}
-    fit(network, images(), images(20, 1), Classify(), config, **place, augment=augment)
+    data = TrainingData(images(), images(20, 1), augment)
+    fit(network, data, Classify(), config, Session(folder, "train", 0, "cpu"))
     return network
 
 
@@ -192,12 +201,12 @@ def test_skipped_batches_leave_the_schedule_and_a_resumed_run_as_they_are(
 ) -> None:
     def train_thinned(folder: Path) -> nn.Module:
         network, sampling = model(), Sampling(smd=0.5)
-        place = {"folder": folder, "stage": "train", "seed": 0, "device": "cpu"}
 
         def skip(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
-            return thin(batches, sampling, seed=epoch)
+            return sample_batches(batches, sampling, seed=epoch)
 
-        fit(network, images(), images(20, 1), Classify(), CONFIG, thin=skip, **place)
+        data = TrainingData(images(), images(20, 1), sampler=skip)
+        fit(network, data, Classify(), CONFIG, Session(folder, "train", 0, "cpu"))
         return network
 
     for name in ("whole", "killed"):
@@ -246,11 +255,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
 from test_engine import CONFIG, Doubled, images
-from lightloom.learn import fit
+from lightloom.learn import Session, TrainingData, fit
 from lightloom.tasks.classification import Classify
 torch.manual_seed(1)
-place = {"folder": Path(sys.argv[2]), "stage": "train", "seed": 0, "device": "cpu"}
-fit(Doubled(), images(51), images(20, 1), Classify(), CONFIG, **place)
+session = Session(Path(sys.argv[2]), "train", 0, "cpu")
+fit(Doubled(), TrainingData(images(51), images(20, 1)), Classify(), CONFIG, session)
 from accelerate import PartialState
 (Path(sys.argv[2]) / "world").write_text(str(PartialState().num_processes))
 """
@@ -373,9 +382,9 @@ def test_a_training_does_not_go_on_with_other_data_or_settings(
     network = model()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(RequestError, match=told):
-        fit(network, data, validation, Classify(), config, folder=tmp_path, stage="train", seed=seed, device="cpu")
+        fit(network, TrainingData(data, validation), Classify(), config, Session(tmp_path, "train", seed, "cpu"))
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-    fit(network, data, validation, Classify(), config, folder=tmp_path, stage="other", seed=seed, device="cpu")
+    fit(network, TrainingData(data, validation), Classify(), config, Session(tmp_path, "other", seed, "cpu"))
 
 
 @pytest.mark.parametrize(

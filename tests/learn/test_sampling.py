@@ -12,8 +12,8 @@ from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
 from lightloom.data.batches import Batch
-from lightloom.learn import TrainConfig, fit, train_only_subspace
-from lightloom.learn.sampling import PRESETS, Sampling, attach, sampling_preset, thin
+from lightloom.learn import Session, TrainConfig, TrainingData, fit, train_only_subspace
+from lightloom.learn.sampling import PRESETS, Sampling, attach, sample_batches, sampling_preset
 from lightloom.learn.study import gradient_study, sweep
 from lightloom.nn import convert, install, optical_layers
 from lightloom.tasks.classification import Classify
@@ -88,7 +88,7 @@ def learned(folder: Path, epochs: int) -> dict[str, torch.Tensor]:
     train_only_subspace(model)
     attach(model, Sampling(feedback=0.5, feedback_mode="uniform", column=0.5, spatial=0.2, rank=5, rank_mode="uniform"))
     config = TrainConfig(epochs=epochs, batch_size=16, lr=0.02, schedule="constant", warmup=0)
-    fit(model, images(), images(), Classify(), config, folder=folder, stage="learn", seed=0, device="cpu")
+    fit(model, TrainingData(images(), images()), Classify(), config, Session(folder, "learn", 0, "cpu"))
     return load_file(folder / "checkpoints" / "learn-last.safetensors")
 
 
@@ -105,13 +105,13 @@ def batches(count: int) -> list[tuple[int, Batch]]:
 
 
 def test_dropped_batches_keep_the_numbers_of_the_others() -> None:
-    kept = list(thin(batches(2000), Sampling(smd=0.3), seed=0))
+    kept = list(sample_batches(batches(2000), Sampling(smd=0.3), seed=0))
     assert abs(len(kept) / 2000 - 0.7) < 4 * math.sqrt(0.3 * 0.7 / 2000)
     assert all(float(batch.inputs[0, 0]) == number for number, batch in kept)
-    assert [n for n, _ in kept] == [n for n, _ in thin(batches(2000), Sampling(smd=0.3), seed=0)]
-    assert [n for n, _ in kept] != [n for n, _ in thin(batches(2000), Sampling(smd=0.3), seed=1)]
-    assert len(list(thin(batches(2), Sampling(smd=0.999), seed=0))) == 1
-    assert len(list(thin(batches(5), Sampling(), seed=0))) == 5
+    assert [n for n, _ in kept] == [n for n, _ in sample_batches(batches(2000), Sampling(smd=0.3), seed=0)]
+    assert [n for n, _ in kept] != [n for n, _ in sample_batches(batches(2000), Sampling(smd=0.3), seed=1)]
+    assert len(list(sample_batches(batches(2), Sampling(smd=0.999), seed=0))) == 1
+    assert len(list(sample_batches(batches(5), Sampling(), seed=0))) == 5
 
 
 def test_examples_that_a_teacher_is_sure_of_are_left_out() -> None:
@@ -123,12 +123,12 @@ def test_examples_that_a_teacher_is_sure_of_are_left_out() -> None:
     teacher = Teacher().train()
     inputs = torch.diag(torch.tensor([5.0, 0.1, 3.0, 0.2]))
     given = [(0, Batch(inputs, torch.arange(4), 1.0))]
-    ((_, kept),) = thin(given, Sampling(information=0.5), 0, teacher)
+    ((_, kept),) = sample_batches(given, Sampling(information=0.5), 0, teacher)
     assert kept.targets.tolist() == [1, 3]
     assert torch.equal(kept.inputs, inputs[[1, 3]])
     assert teacher.training
     with pytest.raises(RequestError, match="needs a teacher"):
-        thin(given, Sampling(information=0.5), 0)
+        sample_batches(given, Sampling(information=0.5), 0)
 
 
 def test_gradient_study_by_hand_and_at_its_limits() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.data import ImageSet
-from lightloom.learn import TrainConfig, fit, train_only_subspace
+from lightloom.learn import Session, TrainConfig, TrainingData, fit, train_only_subspace
 from lightloom.nn import convert, install
 from lightloom.tasks.classification import Classify
 
@@ -46,7 +46,7 @@ def test_learning_on_a_specimen_finds_a_solution_and_leaves_the_meshes_alone(tmp
     images[:, 0, 0] += 3.0 * labels[:, None] - 1.5
     data = ImageSet(images, labels)
     config = TrainConfig(epochs=8, batch_size=20, lr=0.03)
-    fit(model, data, data, Classify(), config, folder=tmp_path, stage="learn", seed=0, device="cpu")
+    fit(model, TrainingData(data, data), Classify(), config, Session(tmp_path, "learn", 0, "cpu"))
     assert Classify().evaluate(model, data)["accuracy"] > 0.95
     after = model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}

@@ -9,7 +9,7 @@ from torch import nn
 
 from lightloom import chips
 from lightloom.data import load
-from lightloom.learn import TrainConfig, WriteAware, WriteAwareTask, fit, for_sharing
+from lightloom.learn import Session, TrainConfig, TrainingData, WriteAware, WriteAwareObjective, fit, for_sharing
 from lightloom.learn.write_aware import levels_written
 from lightloom.nn import PCMCore, convert, cores
 from lightloom.tasks.classification import Classify
@@ -25,20 +25,10 @@ def network(chip: chips.PCMChip = CHIP, seed: int = 0) -> nn.Module:
     return convert(model, chip).model
 
 
-def train(model: nn.Module, writes: WriteAware, folder: Path, config: TrainConfig = SCHEDULE) -> WriteAwareTask:
-    task = WriteAwareTask(Classify(), model, writes)
-    fit(
-        model,
-        DATA.train,
-        DATA.validation,
-        task,
-        config,
-        folder=folder,
-        stage="learn",
-        seed=0,
-        device="cpu",
-        prepare=task.prepare,
-    )
+def train(model: nn.Module, writes: WriteAware, folder: Path, config: TrainConfig = SCHEDULE) -> WriteAwareObjective:
+    task = WriteAwareObjective(Classify(), model, writes)
+    data = TrainingData(DATA.train, DATA.validation)
+    fit(model, data, task, config, Session(folder, "learn", 0, "cpu"), prepare=task.prepare)
     return task
 
 
@@ -46,7 +36,9 @@ def train(model: nn.Module, writes: WriteAware, folder: Path, config: TrainConfi
 @pytest.mark.parametrize("sharing", ["row_private", "column_shared", "block_shared"])
 def test_the_penalty_is_the_share_of_levels_that_the_order_writes(sharing: str, start: str) -> None:
     model = network(CHIP.replace(sharing=sharing, start=start)).train()
-    task = WriteAwareTask(Classify(), model, WriteAware(strength=3.0, reference="previous", norm="l1", balance="cells"))
+    task = WriteAwareObjective(
+        Classify(), model, WriteAware(strength=3.0, reference="previous", norm="l1", balance="cells")
+    )
     task.prepare(model)
     images, targets = DATA.train.images[:7], DATA.train.labels[:7]
     outputs = model(images)
@@ -59,7 +51,7 @@ def test_the_penalty_is_the_share_of_levels_that_the_order_writes(sharing: str, 
 
 def test_layers_count_alike_where_asked() -> None:
     model = network().train()
-    task = WriteAwareTask(Classify(), model, WriteAware(strength=1.0, reference="erased", norm="l1"))
+    task = WriteAwareObjective(Classify(), model, WriteAware(strength=1.0, reference="erased", norm="l1"))
     task.prepare(model)
     outputs = model(DATA.train.images[:7])
     plain = Classify().loss(outputs, DATA.train.labels[:7])
@@ -70,7 +62,7 @@ def test_layers_count_alike_where_asked() -> None:
 
 def test_evaluation_pays_nothing_and_tells_the_writes() -> None:
     model = network()
-    task = WriteAwareTask(Classify(), model, for_sharing("row_private", 1.0))
+    task = WriteAwareObjective(Classify(), model, for_sharing("row_private", 1.0))
     task.prepare(model)
     figures = task.evaluate(model, DATA.validation)
     assert figures["writes"] == sum(levels_written(core) for core in cores(model, PCMCore).values())
@@ -111,17 +103,17 @@ def test_the_last_epoch_is_kept_where_asked(tmp_path: Path) -> None:
 
 def test_a_model_without_cells_is_refused() -> None:
     with pytest.raises(ValueError, match="no layer on a PCM chip"):
-        WriteAwareTask(Classify(), nn.Linear(2, 2), WriteAware())
+        WriteAwareObjective(Classify(), nn.Linear(2, 2), WriteAware())
 
 
 def test_the_strength_falls_to_nothing_over_the_last_part() -> None:
     model = network()
-    task = WriteAwareTask(Classify(), model, WriteAware(strength=8.0, release=0.5))
+    task = WriteAwareObjective(Classify(), model, WriteAware(strength=8.0, release=0.5))
     strengths = []
     for done in (0.0, 0.25, 0.5, 0.75, 1.0):
         task.prepare(model, done)
         strengths.append(task.strength)
     assert strengths == [8.0, 8.0, 8.0, 4.0, 0.0]
-    steady = WriteAwareTask(Classify(), model, WriteAware(strength=8.0))
+    steady = WriteAwareObjective(Classify(), model, WriteAware(strength=8.0))
     steady.prepare(model, 0.99)
     assert steady.strength == 8.0

@@ -26,7 +26,7 @@ BOTH = ("optical_depth", "saturation_intensity")
 
 
 def measured(**options: Any) -> SaturableAbsorber:
-    return SaturableAbsorber(curve=curve([0.5, 1.0, 2.0, 4.0], [0.1, 0.4, 1.2, 3.0]), **options)
+    return SaturableAbsorber.measured(curve([0.5, 1.0, 2.0, 4.0], [0.1, 0.4, 1.2, 3.0]), **options)
 
 
 def kept(output: Tensor) -> list[Tensor]:
@@ -154,7 +154,7 @@ def test_cross_saturation_is_that_of_the_medium() -> None:
 @pytest.mark.parametrize("medium", MEDIA, ids=str)
 def test_at_the_knee_half_of_the_value_passes(medium: dict[str, Any]) -> None:
     absorber = SaturableAbsorber(**medium)
-    knee = absorber.knee
+    knee = absorber.half_transmission_field
     at_knee = absorber(torch.tensor([knee], dtype=torch.float64))
     floor = absorber.medium().saturation if absorber.encoding == "intensity" else absorber.medium().saturation ** 0.5
     if knee == pytest.approx(floor):
@@ -166,10 +166,12 @@ def test_at_the_knee_half_of_the_value_passes(medium: dict[str, Any]) -> None:
 
 def test_knees_of_the_published_medium_and_of_a_curve() -> None:
     for depth in (10.0, 30.0):
-        assert SaturableAbsorber(depth, 4.0).knee == pytest.approx(2 * math.sqrt(depth / 2 / math.log(2) - 1), rel=1e-5)
-    assert SaturableAbsorber(0.1, 4.0).knee == 2
+        assert SaturableAbsorber(depth, 4.0).half_transmission_field == pytest.approx(
+            2 * math.sqrt(depth / 2 / math.log(2) - 1), rel=1e-5
+        )
+    assert SaturableAbsorber(0.1, 4.0).half_transmission_field == 2
     absorber = measured()
-    assert float(absorber(torch.tensor(absorber.knee))) == pytest.approx(1.5, rel=2e-3)
+    assert float(absorber(torch.tensor(absorber.half_transmission_field))) == pytest.approx(1.5, rel=2e-3)
 
 
 def test_chips_become_activations() -> None:
@@ -202,12 +204,19 @@ def test_it_says_what_it_is() -> None:
         ({"optical_depth": math.nan}, "optical.depth. is nan"),
         ({"saturation_intensity": 0}, "saturation intensity is above 0"),
         ({"optical_depth": 0, "trainable": BOTH}, "no sign to keep"),
-        ({"curve": curve([1.0, 2.0], [1.0, 1.5]), "trainable": BOTH}, "a measured curve cannot train"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         SaturableAbsorber(**options)
+
+
+def test_a_measured_element_does_not_train() -> None:
+    table = chips.AbsorberChip(name="table", form="measured", table=((0.0, 0.0), (1.0, 0.2), (2.0, 1.0)))
+    with pytest.raises(ValueError, match="a measured curve cannot train"):
+        SaturableAbsorber.of(table, trainable=BOTH)
+    with pytest.raises(ValueError, match="Did you mean `exact`"):
+        measured(gradient="exakt")
 
 
 def test_later_mistakes_are_refused() -> None:

@@ -13,8 +13,8 @@ from lightloom.nn import (
     OpticalConv1d,
     OpticalConv2d,
     OpticalLinear,
+    constrain_weights,
     convert,
-    limit_weights,
     optical_layers,
     to_electronic,
 )
@@ -105,7 +105,7 @@ def test_what_cannot_be_converted_stays_and_says_why() -> None:
         }
     )
     model["head"].weight = model["embed"].weight
-    limit_weights(model["limited"], norm="l2")
+    constrain_weights(model["limited"], norm="l2")
     prune.random_unstructured(model["pruned"], "weight", 0.5)
     model["replaced"].forward = model["strange"].forward
     conversion = convert(model, L2IGHT, inplace=True)

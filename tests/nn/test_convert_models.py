@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom import chips
-from lightloom.nn import OpticalConv2d, OpticalProjection, convert, optical_layers, to_electronic
+from lightloom.nn import OpticalConv2d, OpticalHFConv1D, convert, optical_layers, to_electronic
 
 IDEAL = chips.preset("ideal")
 transformers = pytest.importorskip("transformers")
@@ -132,7 +132,7 @@ def test_projections_keep_the_shape_that_others_read() -> None:
     model, _ = gpt2()
     converted = convert(model, IDEAL).model
     layer = converted.get_submodule("transformer.h.0.attn.c_attn")
-    assert isinstance(layer, OpticalProjection)
+    assert isinstance(layer, OpticalHFConv1D)
     before = model.get_submodule("transformer.h.0.attn.c_attn").weight
     assert isinstance(before, Tensor)
     assert before.shape == (8, 24)

@@ -50,8 +50,8 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "propagated": (lambda: absorber(form="propagated", trainable=TRAINED), FIELDS),
     "propagated, inhomogeneous": (lambda: absorber(form="propagated", broadening="inhomogeneous"), FIELDS),
     "propagated, residual": (lambda: absorber(form="propagated", residual=0.5), FIELDS),
-    "curve": (lambda: SaturableAbsorber(curve=CURVE), FIELDS),
-    "curve, probe": (lambda: SaturableAbsorber(curve=CURVE, gradient="probe"), FIELDS),
+    "curve": (lambda: SaturableAbsorber.measured(CURVE), FIELDS),
+    "curve, probe": (lambda: SaturableAbsorber.measured(CURVE, gradient="probe"), FIELDS),
     "all-optical": (all_optical, FIELDS),
 }
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")  # torch's own, of forward derivatives

@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from lightloom import chips, cost
 from lightloom import nn as optical
 from lightloom.common.errors import RequestError
-from lightloom.nn import MeshCore, OpticalLinear, PCMCore, Population, convert, install, optical_layers, plan, switch
+from lightloom.nn import (
+    MeshCore,
+    OpticalLinear,
+    PCMCore,
+    SpecimenEnsemble,
+    convert,
+    install,
+    optical_layers,
+    plan,
+    switch,
+)
 
 MESH = chips.preset("l2ight").replace(block_size=4)
 PCM = chips.preset("elight", chips.PCMChip).replace(block_size=4)
@@ -106,7 +116,7 @@ def test_what_is_no_seed_makes_no_specimen(seed: Any) -> None:
         with pytest.raises(RequestError, match="`seed` is"):
             chip.specimen(seed)
     with pytest.raises(RequestError, match="seed"):
-        Population(convert(network(), MESH).model, [seed])
+        SpecimenEnsemble(convert(network(), MESH).model, [seed])
     if seed is not None:
         with pytest.raises(RequestError, match="specimen"):
             install(convert(network(), MESH).model, seed)
@@ -123,7 +133,7 @@ def test_any_kind_of_integer_is_a_seed() -> None:
         lambda model: install(model, 0),
         lambda model: install(model, None),
         lambda model: switch(model, "weight"),
-        lambda model: Population(model, [0]),
+        lambda model: SpecimenEnsemble(model, [0]),
         lambda model: cost.account(model, torch.zeros(1, 6)),
     ],
 )

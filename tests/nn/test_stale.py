@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lightloom import chips
 from lightloom.common.errors import RequestError
-from lightloom.nn import Population, convert, install
+from lightloom.nn import SpecimenEnsemble, convert, install
 from lightloom.nn.cache import held
 
 X = torch.linspace(-1, 1, 48).reshape(8, 6)
@@ -373,11 +373,11 @@ def test_on_an_ideal_chip_realised_settings_do_not_lead_around_the_comparison() 
 @kinds
 def test_populations_follow_the_model(kind: str) -> None:
     model = network(kind)
-    population = Population(model, [0, 1])
+    population = SpecimenEnsemble(model, [0, 1])
     population(X)
     for write in (".data.mul_", "numpy", "new parameters"):
         WRITES[write](model)
-        torch.testing.assert_close(population(X), Population(copy.deepcopy(model), [0, 1])(X), rtol=0, atol=0)
+        torch.testing.assert_close(population(X), SpecimenEnsemble(copy.deepcopy(model), [0, 1])(X), rtol=0, atol=0)
 
 
 def test_nothing_is_made_twice_where_nobody_looked() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightloom.bench.mesh import loop_build, loop_decompose, mesh
+from lightloom.bench.mesh.build import loop_build, loop_decompose, mesh
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 13])

@@ -270,6 +270,9 @@ def test_gradients_reach_student_and_guide_alone_and_the_teacher_stays() -> None
     model = DistillationModel(student, expert, VIEWS, PLAIN, distiller=distiller)
 
     class Detect:
+        metric = "loss"
+        higher_is_better = False
+
         def loss(self, outputs: Any, wanted: Tensor) -> Tensor:
             return student.loss(outputs, wanted)
 

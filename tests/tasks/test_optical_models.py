@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lightloom.common.errors import RequestError
-from lightloom.nn import SaturableAbsorber, limit_weights
+from lightloom.nn import SaturableAbsorber, constrain_weights
 from lightloom.tasks.classification import InputScale, build, scale_to_half_transmission
 
 OPTICAL = ["optical-mlp", "optical-cnn"]
@@ -125,7 +125,7 @@ def test_settled_absorbers_get_the_light_that_opens_them(name: str, absorber: Ca
     assert model.training
     model.eval()
     *fields, outputs = entering(model, images)
-    knees = [layer.knee for layer in model if isinstance(layer, SaturableAbsorber)]
+    knees = [layer.half_transmission_field for layer in model if isinstance(layer, SaturableAbsorber)]
     assert fields == pytest.approx([1.5 * knee for knee in knees], rel=1e-3)
     assert outputs == pytest.approx(0.3, rel=1e-3)
     # the first absorber gets its light from the input_scale, the others from the weights before them
@@ -162,7 +162,7 @@ def test_rows_in_rows_shared_absorbers_and_biases_settle() -> None:
     model = nn.Sequential(nn.Flatten(), inner, nn.Linear(7, 3))
     images = torch.rand(40, 1, 2, 3)
     assert list(scale_to_half_transmission(model, images)) == ["1.0", "1.2", "2"]
-    assert entering(model.eval(), images)[:-1] == pytest.approx([absorber.knee] * 2, rel=1e-3)
+    assert entering(model.eval(), images)[:-1] == pytest.approx([absorber.half_transmission_field] * 2, rel=1e-3)
 
 
 def normed() -> nn.Module:
@@ -171,7 +171,7 @@ def normed() -> nn.Module:
 
 def limited() -> nn.Module:
     layer = nn.Linear(4, 4)
-    limit_weights(layer, norm="l2")
+    constrain_weights(layer, norm="l2")
     return nn.Sequential(layer, SaturableAbsorber(1.0))
 
 

@@ -10,15 +10,15 @@ from typing import Any
 from lightloom.common.errors import RequestError, nearest
 
 BENCHES = {
-    "mesh": "mesh:mesh",
+    "mesh": "mesh.build:mesh",
     "layer": "layer:layer",
-    "calibrate": "calibrate:calibrate",
-    "map": "map:map",
-    "zeroth-order": "zeroth_order:zeroth_order",
-    "subspace": "subspace:subspace",
-    "writes": "writes:writes",
-    "reorder": "reorder:reorder",
-    "pcm-train": "pcm_train:pcm_train",
+    "calibrate": "mesh.calibrate:calibrate",
+    "map": "mesh.map:map",
+    "zeroth-order": "mesh.zeroth_order:zeroth_order",
+    "subspace": "mesh.subspace:subspace",
+    "writes": "pcm.writes:writes",
+    "reorder": "pcm.reorder:reorder",
+    "pcm-train": "pcm.train:pcm_train",
     "absorber": "absorber:absorber",
     "optical-step": "optical_step:optical_step",
     "diffraction": "diffraction:diffraction",
@@ -45,9 +45,9 @@ def bench(name: str, **options: Any) -> dict[str, Any]:
         raise RequestError(f"There is no bench `{name}`. {nearest(name, BENCHES)}")
     module, _, function = BENCHES[name].partition(":")
     measure: Callable[..., dict[str, Any]] = getattr(import_module(f"lightloom.bench.{module}"), function)
-    given = {option: value for option, value in options.items() if value is not None}
-    taken = inspect.signature(measure).parameters
-    for option in given:
-        if option not in taken:
-            raise RequestError(f"The bench `{name}` does not vary `{option}`; it takes {', '.join(taken)}.")
-    return measure(**given)
+    arguments = {option: value for option, value in options.items() if value is not None}
+    parameters = inspect.signature(measure).parameters
+    for option in arguments:
+        if option not in parameters:
+            raise RequestError(f"The bench `{name}` does not vary `{option}`; it takes {', '.join(parameters)}.")
+    return measure(**arguments)

@@ -11,7 +11,7 @@ from torch import nn
 
 from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import preset
-from lightloom.nn import Conversion, MeshCore, cores
+from lightloom.nn import Conversion, TensorCore, cores
 from lightloom.nn import convert as put_on
 from lightloom.nn.backbones.checkpoints import transformers
 from lightloom.physics import compiled
@@ -40,11 +40,11 @@ def convert(*, seed: int = 0, chip: str = "thermo-optic", size: int = 8) -> dict
     library = transformers()
     model: nn.Module = library.ViTForImageClassification(library.ViTConfig())
     started = time.perf_counter()
-    made = put_on(model, preset(chip).replace(block_size=size), inplace=True)
+    conversion = put_on(model, preset(chip).replace(block_size=size), inplace=True)
     taken = time.perf_counter() - started
     return {
         "seconds": round(taken, 2),
-        **_facts(made),
+        **_facts(conversion),
         "size": size,
         "svd_speedup": _svd_speedup(size, seed),
         "backend": compiled.backend(),
@@ -54,11 +54,12 @@ def convert(*, seed: int = 0, chip: str = "thermo-optic", size: int = 8) -> dict
     }
 
 
-def _facts(made: Conversion) -> dict[str, Any]:
-    on_chip = [layer for layer in made.layers if layer.converted]
+def _facts(conversion: Conversion) -> dict[str, Any]:
+    on_chip = [layer for layer in conversion.layers if layer.converted]
+    blocks = [math.prod(core.blocks) for core in cores(conversion.model, TensorCore).values()]
     return {
         "layers": len(on_chip),
-        "blocks": sum(math.prod(core.blocks) for core in cores(made.model, MeshCore).values()),
+        "blocks": sum(blocks),
         "error": max(layer.weight_error for layer in on_chip),
     }
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.bench.kernels import ask_for_kernels
-from lightloom.chips import MeshChip, preset
+from lightloom.chips import Chip, preset
 from lightloom.nn import OpticalConv2d, OpticalLayer, OpticalLinear
 from lightloom.physics import compiled
 
@@ -37,7 +37,7 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
     """
     torch.manual_seed(seed)
     note = ask_for_kernels()
-    hardware = preset(chip, MeshChip)
+    hardware = preset(chip)
     results: dict[str, Any] = {}
     for name, plain, shape, turns in (
         ("linear", nn.Linear(512, 512), (128, 512), 40),
@@ -56,7 +56,7 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
     }
 
 
-def _optical(plain: nn.Linear | nn.Conv2d, chip: MeshChip) -> OpticalLayer:
+def _optical(plain: nn.Linear | nn.Conv2d, chip: Chip) -> OpticalLayer:
     if isinstance(plain, nn.Linear):
         made: OpticalLayer = OpticalLinear.from_electronic(plain, chip)
     else:

@@ -51,11 +51,11 @@ def check_sizes(config: RunConfig) -> None:
 
 def image_bytes(data: DataConfig) -> float:
     """Bytes of all images of a set as they are held in memory: single precision, at the size that is asked for."""
-    card = describe(data.name)
-    channels, height, width = card.shape
+    info = describe(data.name)
+    channels, height, width = info.shape
     height, width = (height, width) if data.size is None else (data.size, data.size)
-    training = card.learning - card.validation
-    count = card.learning + card.test - training + (training if data.limit is None else min(training, data.limit))
+    training = info.train_and_validation - info.validation
+    count = info.validation + info.test + (training if data.limit is None else min(training, data.limit))
     return float(_BYTES) * count * channels * height * width
 
 
@@ -65,12 +65,12 @@ def network_bytes(config: RunConfig) -> float:
     Args:
         config: Of a run that classifies images with one of the networks of `lightloom.tasks.classification`.
     """
-    card = describe(config.data.name)
+    info = describe(config.data.name)
     size, given = config.data.size, config.model
-    channels, height, width = card.shape
+    channels, height, width = info.shape
     shape = (channels, height, width) if size is None else (channels, size, size)
     with torch.device("meta"):
-        model = build(given.name, shape=shape, classes=card.class_count, width=given.width, depth=given.depth)
+        model = build(given.name, shape=shape, classes=info.class_count, width=given.width, depth=given.depth)
         outputs: list[int] = []
         for module in model.modules():
             if not list(module.children()):

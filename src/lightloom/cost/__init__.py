@@ -3,10 +3,11 @@
 from lightloom.cost.account import Cost, account
 from lightloom.cost.electronics import CPU_PEAK, EDGE_PEAK, GPU_BATCH_1, REFERENCES, ElectronicProfile
 from lightloom.cost.hybrid import HybridCost, hybrid_cost, hybrid_file, published_accounting
-from lightloom.cost.learning import LearningCost, learning_cost
+from lightloom.cost.mesh.learning import LearningCost, learning_cost
+from lightloom.cost.pcm.writes import LayerWrites, ModelWrites, count_writes, index_bits, wear_maps, weight_bits
 from lightloom.cost.system import SCHEDULES, Memory, Schedule, System
+from lightloom.cost.technology import CostModel, Loss, Setting, cost_of
 from lightloom.cost.trace import LayerUse, trace
-from lightloom.cost.writes import LayerWrites, ModelWrites, count_writes, index_bits, wear_maps, weight_bits
 
 __all__ = [
     "CPU_PEAK",
@@ -15,16 +16,20 @@ __all__ = [
     "REFERENCES",
     "SCHEDULES",
     "Cost",
+    "CostModel",
     "ElectronicProfile",
     "HybridCost",
     "LayerUse",
     "LayerWrites",
     "LearningCost",
+    "Loss",
     "Memory",
     "ModelWrites",
     "Schedule",
+    "Setting",
     "System",
     "account",
+    "cost_of",
     "count_writes",
     "hybrid_cost",
     "hybrid_file",

@@ -14,12 +14,12 @@ from lightloom.chips import Chip
 from lightloom.chips.arguments import core_chip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
-from lightloom.cost import basis, rows, total
-from lightloom.cost.forward import Forward, copy_of, layers_of, watch
+from lightloom.cost import assumptions, tables, total
 from lightloom.cost.system import SCHEDULES, System
 from lightloom.cost.trace import require_tensors
+from lightloom.cost.workload import Forward, copy_of, layers_of, watch
 from lightloom.nn.plan import plan
-from lightloom.nn.rules import Places, Rules
+from lightloom.nn.rules import Placement, Rules
 
 _BEYOND = 1e60  # J or s
 _MEND = "Mend the constants of the chip, such as a loss, a rate or an efficiency far from any device's."
@@ -131,7 +131,7 @@ def account(
     sample: Any,
     *,
     chip: Chip | str | None = None,
-    places: Places = (),
+    places: Placement = (),
     skip: Rules = None,
     system: System | None = None,
 ) -> Cost:
@@ -165,14 +165,14 @@ def account(
     macs = sum(layer.macs for layer in told.layers)
     _check_finite(chosen.boundaries)
     rate = system.inferences / widest.latency if widest.latency else 0.0
-    area = rows.area(chosen)
+    area = tables.area(chosen)
     return Cost(
         boundaries=[Boundary(*boundary) for boundary in chosen.boundaries],
         parts=chosen.parts,
-        layers=[LayerCost(**row) for row in rows.layer_rows(chosen)],
-        counts=rows.counts(chosen),
-        constants=basis.constants(chosen),
-        assumptions=basis.assumptions(chosen),
+        layers=[LayerCost(**row) for row in tables.layer_rows(chosen)],
+        counts=tables.counts(chosen),
+        constants=assumptions.constants(chosen),
+        assumptions=assumptions.assumptions(chosen),
         schedule=system.schedule,
         boundary=widest.name,
         throughput_per_s=rate,
@@ -182,18 +182,18 @@ def account(
         efficiency={row.name: 2 * macs / row.energy / 1e12 for row in chosen.boundaries if row.energy},
         area=area,
         area_m2=sum(area.values()),
-        schedules={kind: rows.summary(found) for kind, found in sums.items()},
-        link_budget=rows.link_budgets(chosen),
-        reconfiguration=rows.reconfiguration(chosen),
-        memory=rows.memory_rows(chosen),
-        converters=rows.converters(chosen),
-        electronics=rows.electronics(chosen),
-        references=rows.references(chosen),
+        schedules={kind: tables.summary(found) for kind, found in sums.items()},
+        link_budget=tables.link_budgets(chosen),
+        reconfiguration=tables.reconfiguration(chosen),
+        memory=tables.memory_rows(chosen),
+        converters=tables.converters(chosen),
+        electronics=tables.electronics(chosen),
+        references=tables.references(chosen),
         system=system.model_dump(mode="json", exclude={"memory": True, "electronics": True}),
     )
 
 
-def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Places, skip: Rules) -> Forward:
+def _watch(model: nn.Module, sample: Any, chip: Chip | None, places: Placement, skip: Rules) -> Forward:
     planned = []
     if chip is not None or places:
         # the plan changes its model, so it gets one of its own, which shares the weights

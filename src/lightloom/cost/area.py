@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from lightloom.chips import Chip, MeshChip, PCMChip
+from lightloom.chips import Chip
 from lightloom.cost.energy import core_price
 from lightloom.cost.system import System
-from lightloom.nn import counts_of
+from lightloom.cost.technology import cost_of
 
 ASSUMPTIONS = (
     "Area is the sum of devices, without waveguides, pads and spacing. Every core has its own modulators, detectors, "
@@ -27,14 +27,11 @@ def areas(cores: Mapping[Chip, int], lit: Mapping[Chip, int], system: System) ->
     """
     parts: dict[str, float] = defaultdict(float)
     for chip, count in cores.items():
-        devices, price = chip.devices, core_price(chip)
+        devices, price, model = chip.devices, core_price(chip), cost_of(chip)
         readings = price.readings * count
-        if isinstance(chip, MeshChip):
-            mzis = counts_of(chip, chip.block_size, chip.block_size).mzis
-            parts["meshes"] += count * mzis * chip.devices.mzi_area.value
-        elif isinstance(chip, PCMChip):
-            parts["cells"] += count * 2 * chip.block_size**2 * chip.devices.cell_area.value
-        setters = count if isinstance(chip, MeshChip) else 0
+        for part, area in model.core_areas(count).items():
+            parts[part] += area
+        setters = count * model.setting_converters
         parts["modulators"] += count * price.modulators * devices.modulator_area.value
         parts["DACs"] += (count * price.modulators + setters) * devices.dac_area.value
         parts["detectors and amplifiers"] += (
@@ -43,7 +40,7 @@ def areas(cores: Mapping[Chip, int], lit: Mapping[Chip, int], system: System) ->
         parts["ADCs"] += -(-readings // system.adc_share) * devices.adc_area.value
         if system.schedule == "output":
             parts["integrators"] += readings * devices.integrator_area.value
-        lasers = lit.get(chip, 0) * (chip.block_size if isinstance(chip, MeshChip) else 1)
+        lasers = lit.get(chip, 0) * model.channels
         parts["lasers"] += lasers * devices.laser_area.value
     parts["buffer"] = system.memory.buffer_size * system.memory.buffer_area.value
     return dict(parts)

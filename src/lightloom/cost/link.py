@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-from lightloom.chips import Chip, MeshChip, PCMChip
+from lightloom.chips import Chip
 from lightloom.cost.system import System
-from lightloom.physics import mesh
-
-DEFAULT_BITS = 8
-"""Of a converter without a stated resolution."""
-
-
-class Loss(NamedTuple):
-    """One step of the way."""
-
-    what: str
-    loss_db: float
-    """Negative where light from several ways adds up."""
+from lightloom.cost.technology import DEFAULT_BITS, Loss, cost_of
 
 
 def losses(chip: Chip) -> list[Loss]:
@@ -33,26 +22,12 @@ def losses(chip: Chip) -> list[Loss]:
         Loss(f"split to {size} inputs", 10 * math.log10(size)),
         Loss("modulator", devices.modulator_loss.value),
     ]
-    if isinstance(chip, MeshChip):
-        mzis = 2 * mesh.depth(size, chip.layout) + 1
-        return [*entry, Loss(f"{mzis} MZIs of both meshes and the attenuator", mzis * chip.devices.mzi_loss.value)]
-    assert isinstance(chip, PCMChip)
-    rows = 2 * size
-    stages = math.ceil(math.log2(rows))
-    return [
-        *entry,
-        Loss(f"split to {rows} rows of both signs", 10 * math.log10(rows)),
-        Loss(f"{stages} splitters", stages * chip.devices.splitter_loss.value),
-        Loss(f"{size - 1} crossings", (size - 1) * chip.devices.crossing_loss.value),
-        Loss("cell at its clearest", chip.devices.cell_loss.value),
-        Loss(f"{size} slots add up", -10 * math.log10(size)),
-    ]
+    return [*entry, *cost_of(chip).losses()]
 
 
 def path_loss_db(chip: Chip) -> float:
     """Loss in dB on the longest path, all inputs on; on a mesh without the split of which each output gets one part."""
-    shared = 10 * math.log10(chip.block_size) if isinstance(chip, MeshChip) else 0.0
-    return sum(loss.loss_db for loss in losses(chip)) - shared
+    return sum(loss.loss_db for loss in losses(chip)) - cost_of(chip).shared_split_db()
 
 
 def laser_light(chip: Chip) -> float:
@@ -61,8 +36,7 @@ def laser_light(chip: Chip) -> float:
     On a mesh for k outputs on k wavelengths; on a crossbar for its rows when every slot is fully open.
     """
     at_detector = 1e-3 * 10 ** (chip.devices.detector_sensitivity.value / 10)
-    detectors = chip.block_size**2 if isinstance(chip, MeshChip) else 1
-    return detectors * at_detector * 10 ** (path_loss_db(chip) / 10)
+    return cost_of(chip).lit_detectors * at_detector * 10 ** (path_loss_db(chip) / 10)
 
 
 def levels(chip: Chip) -> int:
@@ -116,7 +90,7 @@ def budget(chip: Chip, system: System, lit: int) -> dict[str, Any]:
     return {
         "chip": chip.name,
         "technology": chip.technology,
-        "channels": chip.block_size if isinstance(chip, MeshChip) else 1,
+        "channels": cost_of(chip).channels,
         "laser_w": light,
         "laser_electrical_w": light / efficiency,
         "total_laser_w": light / efficiency * lit,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from lightloom.chips import Chip, MeshChip, PCMChip
-from lightloom.cost.energy import shifters_of
-from lightloom.cost.link import DEFAULT_BITS
+from lightloom.chips import Chip
 from lightloom.cost.schedule import Events
 from lightloom.cost.system import System
+from lightloom.cost.technology import cost_of
 
 ASSUMPTIONS = (
     "Weights lie in DRAM as the settings of their cores, and stay in the buffer where those of all layers fit; else "
@@ -50,14 +49,6 @@ class Traffic:
         }
 
 
-def tile_bytes(chip: Chip) -> float:
-    """Bytes of the settings of one core: phases, or signed levels."""
-    if isinstance(chip, MeshChip):
-        return shifters_of(chip) * (chip.weight_bits or DEFAULT_BITS) / 8
-    assert isinstance(chip, PCMChip)
-    return chip.block_size**2 * ((chip.levels - 1).bit_length() + 1) / 8
-
-
 def traffic(
     counted: Events, chip: Chip, system: System, *, tiles: int, values_in: int, values_out: int, held: bool
 ) -> Traffic:
@@ -72,7 +63,7 @@ def traffic(
         values_out: Activations that it makes of them.
         held: Whether the weights of all layers stay in the buffer.
     """
-    value, partial, tile = system.activation_bits / 8, system.partial_bits / 8, tile_bytes(chip)
+    value, partial, tile = system.activation_bits / 8, system.partial_bits / 8, cost_of(chip).tile_bytes()
     size = system.memory.buffer_size
     fits = tiles * tile <= size
     weights_dram = 0.0 if held else min(counted.settings, tiles) * tile if fits else counted.settings * tile
@@ -111,5 +102,5 @@ def around(values: int, values_in: int, values_out: int, system: System) -> Traf
 
 def fitting(tiles: dict[Chip, int], system: System) -> bool:
     """Whether the weights of all layers fit into the buffer together."""
-    whole = sum(count * tile_bytes(chip) for chip, count in tiles.items())
+    whole = sum(count * cost_of(chip).tile_bytes() for chip, count in tiles.items())
     return math.ceil(whole) <= system.memory.buffer_size

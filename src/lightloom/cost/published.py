@@ -9,10 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lightloom.chips import PCMChip, Peripherals, preset
-from lightloom.cost import energy, link
+from lightloom.chips import MeshChip, PCMChip, Peripherals, preset
+from lightloom.cost import energy
 from lightloom.cost.account import Cost, account
+from lightloom.cost.mesh.phases import setting_time
 from lightloom.cost.system import System
+from lightloom.cost.technology import DEFAULT_BITS
 
 _PACE = "PACE, Nature 640, 361 (2025)"
 _LT = "Lightening-Transformer, HPCA 2024"
@@ -55,7 +57,7 @@ def _converters() -> Iterator[Compared]:
         yield Compared(
             f"DAC, {bits} bit at 5 GS/s", source, "model", "W", milliwatts * 1e-3, here, "scaled from the same device"
         )
-    adc = around["adc_energy"] * 4 / link.DEFAULT_BITS * rate
+    adc = around["adc_energy"] * 4 / DEFAULT_BITS * rate
     yield Compared("ADC, 4 bit at 5 GS/s", _LT, "model", "W", 3.7e-3, adc, "scaled from the same device")
     yield Compared(
         "DAC, one conversion", _BENCH, "model", "J", 0.2e-12, around["dac_energy"], "theirs assumed, ours of 14 GS/s"
@@ -95,8 +97,8 @@ def _whole_core() -> Iterator[Compared]:
 
 
 def _settling() -> Iterator[Compared]:
-    chip = preset("noems")
-    cycles = energy.setting_time(chip) * chip.devices.symbol_rate.value  # type: ignore[arg-type]
+    chip = preset("noems", MeshChip)
+    cycles = setting_time(chip) * chip.devices.symbol_rate.value
     note = "settling of 2 us, and one symbol for each phase"
     yield Compared("cycles to set a mesh", _SIMPHONY, "model", "1", 10_000, cycles, note)
 

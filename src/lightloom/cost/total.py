@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lightloom.chips import MeshChip, PCMChip
-from lightloom.cost import bill, memory
-from lightloom.cost.bill import HELD, WAITING, LayerBill
+from lightloom.cost import layer_cost, memory
 from lightloom.cost.electronics import Spent
-from lightloom.cost.forward import Forward
+from lightloom.cost.layer_cost import LayerBill
 from lightloom.cost.memory import Traffic
 from lightloom.cost.system import System
+from lightloom.cost.technology import HELD, WAITING, cost_of
+from lightloom.cost.workload import Forward
 
 ASSUMPTIONS = (
     "Layers and inferences follow one another, and the electronics between them: nothing is pipelined.",
@@ -57,7 +57,7 @@ def add_up(told: Forward, system: System) -> Total:
         told: What its forward pass takes.
         system: How the chips are run.
     """
-    bills = bill.bills(told.layers, system)
+    bills = layer_cost.bills(told.layers, system)
     batch = system.inferences
     spent = system.electronics.spend(told.macs + told.values)
     around = memory.around(told.values, told.values_in, told.values_out, system)
@@ -98,9 +98,7 @@ def _parts(
             sums[part] = sums.get(part, 0.0) + joules
     present = {part for part, joules in sums.items() if joules}
     present |= {"laser light", "modulators and DACs", "detectors and ADCs", "laser wall plug", "memory"}
-    chips = [layer.chip for layer in told.layers]
-    present |= {HELD} if any(isinstance(chip, MeshChip) for chip in chips) else set()
-    present |= {"cell writes"} if any(isinstance(chip, PCMChip) for chip in chips) else set()
+    present |= {part for layer in told.layers for part in cost_of(layer.chip).parts}
     return {part: sums[part] / batch for parts in _ORDER for part in parts if part in present}
 
 

@@ -2,7 +2,7 @@
 
 from lightloom.data.augment import crop_and_flip, on_images
 from lightloom.data.batches import Batch, Batches, Indexed, Samples
-from lightloom.data.cards import DATASETS, Card, describe
+from lightloom.data.dataset_info import DATASETS, DatasetInfo, describe
 from lightloom.data.idx import read_idx, read_images, read_labelled, read_labels
 from lightloom.data.sets import load
 from lightloom.data.splits import ImageSet, Splits, standardise
@@ -11,7 +11,7 @@ __all__ = [
     "DATASETS",
     "Batch",
     "Batches",
-    "Card",
+    "DatasetInfo",
     "ImageSet",
     "Indexed",
     "Samples",

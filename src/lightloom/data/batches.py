@@ -28,15 +28,15 @@ class Indexed(Protocol):
 
 
 class Samples(Protocol):
-    """Inputs and targets to learn from, of one image each."""
+    """Inputs and targets to learn from: of one image each, of one sequence, or of whatever a task is about."""
 
     @property
-    def images(self) -> Indexed:
+    def inputs(self) -> Indexed:
         """Inputs [n, ...]."""
         ...
 
     @property
-    def labels(self) -> Tensor:
+    def targets(self) -> Tensor:
         """Targets [n, ...]."""
         ...
 
@@ -53,14 +53,14 @@ class Batch(NamedTuple):
     Attributes:
         inputs: [local, ...], or whatever else the samples give.
         targets: [local, ...].
-        share: Weight of the local mean loss: local * world / global, in samples. The mean over ranks of
-            share x (mean over local samples), which is what data-parallel training computes, is the mean
+        loss_weight: Weight of the local mean loss: local * world / global, in samples. The mean over ranks of
+            loss_weight x (mean over local samples), which is what data-parallel training computes, is the mean
             over the global batch. 1 on a single process; 0 where the sample only keeps the ranks in step.
     """
 
     inputs: Any
     targets: Tensor
-    share: float
+    loss_weight: float
 
 
 class Batches:
@@ -68,11 +68,11 @@ class Batches:
 
     Every global batch is dealt out like cards: rank r takes its samples r, r + world, r + 2 world, ... All
     ranks get the same number of batches. Where the last batch has fewer samples than there are ranks, a rank
-    without one repeats the first sample with share 0, so that collective operations stay in step.
+    without one repeats the first sample with loss weight 0, so that collective operations stay in step.
 
     Args:
-        images: Inputs [n, ...].
-        labels: Targets [n, ...], on the same device or another.
+        inputs: Inputs [n, ...].
+        targets: Targets [n, ...], on the same device or another.
         batch_size: Samples per global batch, over all ranks; the last batch of an epoch may be smaller.
         seed: The run's seed; the same on every rank.
         shuffle: A new order each epoch, or (for evaluation) the order of the set.
@@ -85,8 +85,8 @@ class Batches:
 
     def __init__(
         self,
-        images: Indexed,
-        labels: Tensor,
+        inputs: Indexed,
+        targets: Tensor,
         *,
         batch_size: int,
         seed: int,
@@ -94,21 +94,21 @@ class Batches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if len(images) != len(labels):
-            raise RequestError(f"There are {len(images)} images and {len(labels)} labels; give as many of both.")
-        if len(images) == 0:
-            raise RequestError("There is no image to make batches of; give at least one.")
+        if len(inputs) != len(targets):
+            raise RequestError(f"There are {len(inputs)} inputs and {len(targets)} targets; give as many of both.")
+        if len(inputs) == 0:
+            raise RequestError("There is no sample to make batches of; give at least one.")
         if batch_size < 1:
             raise RequestError(f"`batch_size` is {batch_size}; give at least 1.")
         if world < 1 or not 0 <= rank < world:
             raise RequestError(f"Rank {rank} of {world} does not exist; ranks are 0 ... `world` - 1.")
-        self._images, self._labels = images, labels
+        self._inputs, self._targets = inputs, targets
         self._batch_size, self._seed, self._shuffle = batch_size, seed, shuffle
         self._rank, self._world = rank, world
 
     def __len__(self) -> int:
         """Batches per epoch, the same on every rank."""
-        return -(-len(self._images) // self._batch_size)
+        return -(-len(self._inputs) // self._batch_size)
 
     def order(self, epoch: int) -> Tensor:
         """Sample indices [n] in the order of an epoch, the same on every rank.
@@ -119,8 +119,8 @@ class Batches:
         if epoch < 0:
             raise RequestError(f"`epoch` is {epoch}; epochs count from 0.")
         if not self._shuffle:
-            return torch.arange(len(self._images))
-        return torch.randperm(len(self._images), generator=named_generator(self._seed, "batches", epoch))
+            return torch.arange(len(self._inputs))
+        return torch.randperm(len(self._inputs), generator=named_generator(self._seed, "batches", epoch))
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch.
@@ -140,7 +140,8 @@ class Batches:
     def _local(self, whole: Tensor) -> Batch:
         """This rank's part of the global batch with the sample indices `whole`."""
         mine = whole[self._rank :: self._world]
-        share = len(mine) * self._world / len(whole)
+        loss_weight = len(mine) * self._world / len(whole)
         if len(mine) == 0:
             mine = whole[:1]
-        return Batch(self._images[mine.to(self._images.device)], self._labels[mine.to(self._labels.device)], share)
+        inputs = self._inputs[mine.to(self._inputs.device)]
+        return Batch(inputs, self._targets[mine.to(self._targets.device)], loss_weight)

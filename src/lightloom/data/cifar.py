@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lightloom.common.errors import RequestError
-from lightloom.data.cards import Card
+from lightloom.data.dataset_info import DatasetInfo
 from lightloom.data.files import contents, find_file, given_folder, put_there
 from lightloom.data.packed import unpacked
 from lightloom.data.splits import Pixels
@@ -62,14 +62,14 @@ LAYOUTS = {
 }
 
 
-def read_cifar(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels]:
+def read_cifar(info: DatasetInfo, root: Path | None = None) -> tuple[Pixels, Pixels]:
     """The learning and the test images of CIFAR-10 or CIFAR-100.
 
     In the user's folder the files may lie as they are, in the folder of the archive, or in the archive itself, which is
     read without unpacking it.
 
     Args:
-        card: Of the set; its counts and classes are checked.
+        info: Of the set; its counts and classes are checked.
         root: As `lightloom.data.files.find_files` has it.
 
     Returns:
@@ -79,21 +79,23 @@ def read_cifar(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels]:
         RequestError: A file is missing, cut short, too long, or holds a label that is none.
         WorkError: A download failed.
     """
-    layout = LAYOUTS[card.name]
-    counts = dict.fromkeys(layout.learning, card.learning // len(layout.learning)) | {layout.test: card.test}
-    record = len(layout.labels) + math.prod(card.shape)
-    place = _place(card, layout, root)
+    layout = LAYOUTS[info.name]
+    counts = dict.fromkeys(layout.learning, info.train_and_validation // len(layout.learning)) | {
+        layout.test: info.test
+    }
+    record = len(layout.labels) + math.prod(info.shape)
+    place = _place(info, layout, root)
     bodies = _bodies(place, layout, {name: count * record for name, count in counts.items()})
-    parts = [_parse(bodies[name], _shown(place, layout, name), layout, count, card) for name, count in counts.items()]
+    parts = [_parse(bodies[name], _shown(place, layout, name), layout, count, info) for name, count in counts.items()]
     images, labels = zip(*parts[:-1], strict=True)
     return (torch.cat(images), torch.cat(labels)), parts[-1]
 
 
-def _place(card: Card, layout: Layout, root: Path | None) -> Path:
+def _place(info: DatasetInfo, layout: Layout, root: Path | None) -> Path:
     """The folder with the files, or the archive."""
-    given = given_folder(card.name, root)
+    given = given_folder(info.name, root)
     if given is None:
-        return find_file(card, layout.archive, root)
+        return find_file(info, layout.archive, root)
     # the last is where torchvision's folder of its data sets has it
     for place in (given, given / layout.folder, given.parent / layout.folder):
         if any((place / name).is_file() for name in (*layout.learning, layout.test)):
@@ -104,11 +106,11 @@ def _place(card: Card, layout: Layout, root: Path | None) -> Path:
                 return folder / name
     raise RequestError(
         f"There is neither `{given / layout.folder / layout.test}` nor `{given / layout.archive}`. "
-        f"{_other_version(card, layout, given)}{contents(given if given.is_dir() else given.parent)} {put_there(card)}"
+        f"{_other_version(info, layout, given)}{contents(given if given.is_dir() else given.parent)} {put_there(info)}"
     )
 
 
-def _other_version(card: Card, layout: Layout, given: Path) -> str:
+def _other_version(info: DatasetInfo, layout: Layout, given: Path) -> str:
     """A sentence about the python or the Matlab version of a set that lies where the binary one is looked for."""
     stem, bare = (
         layout.archive.removesuffix("-binary.tar.gz"),
@@ -125,22 +127,22 @@ def _other_version(card: Card, layout: Layout, given: Path) -> str:
         places = [folder / name for folder in (given, given.parent) for name in packages if (folder / name).exists()]
         places += [given / name for name in files if (given / name).is_file()]
         if places:
-            source = f" from {card.mirror.url}" if card.mirror is not None else ""
+            source = f" from {info.mirror.url}" if info.mirror is not None else ""
             why = (
                 " (its files are pickled objects, and loading these would run their code)"
                 if version == "python"
                 else ""
             )
             return (
-                f"`{places[0]}` is the {version} version of {card.title}, which is not read{why}: fetch the binary "
+                f"`{places[0]}` is the {version} version of {info.title}, which is not read{why}: fetch the binary "
                 f"version, `{layout.archive}`{source}. "
             )
     return ""
 
 
-def _parse(body: bytes, shown: str, layout: Layout, count: int, card: Card) -> Pixels:
+def _parse(body: bytes, shown: str, layout: Layout, count: int, info: DatasetInfo) -> Pixels:
     head = len(layout.labels)
-    record = head + math.prod(card.shape)
+    record = head + math.prod(info.shape)
     if len(body) != count * record:
         what = "goes on after its end" if len(body) > count * record else f"is cut short after {len(body)} bytes"
         raise RequestError(
@@ -150,7 +152,7 @@ def _parse(body: bytes, shown: str, layout: Layout, count: int, card: Card) -> P
     records = torch.from_numpy(np.frombuffer(body, dtype=np.uint8).copy()).view(count, record)
     for column, classes in enumerate(layout.labels):
         _check_labels(records[:, column], classes, shown)
-    return records[:, head:].reshape(count, *card.shape), records[:, head - 1].to(torch.int64)
+    return records[:, head:].reshape(count, *info.shape), records[:, head - 1].to(torch.int64)
 
 
 def _check_labels(labels: Tensor, classes: int, shown: str) -> None:

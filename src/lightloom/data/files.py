@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data.cards import IDX_NAMES, Card, Mirror
+from lightloom.data.dataset_info import IDX_NAMES, DatasetInfo, Mirror
 from lightloom.data.idx_places import idx_files, idx_folders
 from lightloom.physics.compiled.caches import user_cache
 
@@ -47,7 +47,12 @@ def find_files(name: str, mirror: Mirror, root: Path | None = None) -> IdxFiles:
 
 
 def given_folder(name: str, root: Path | None = None) -> Path | None:
-    """The folder `name` of `root`, or else of `LIGHTLOOM_DATA`; None where neither is given."""
+    """The folder `name` of `root`, or else of `LIGHTLOOM_DATA`; None where there is neither.
+
+    Args:
+        name: Name of the set's folder.
+        root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`.
+    """
     given = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
     try:
         return Path(given).expanduser() / name if given else None
@@ -64,32 +69,45 @@ def cache_folder() -> Path:
         raise RequestError(f"`LIGHTLOOM_CACHE` is `{own}`, and this user has no home; give a full path.") from None
 
 
-def find_file(card: Card, name: str, root: Path | None = None) -> Path:
+def find_file(info: DatasetInfo, name: str, root: Path | None = None) -> Path:
     """One file of a set: in the user's folder, or in the cache after a checked download.
+
+    Args:
+        info: The set.
+        name: Name of the file.
+        root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`, or else the cache.
 
     Raises:
         RequestError: It is missing from the given folder, or there is neither a folder nor a source to load it from.
         WorkError: A download failed.
     """
-    folder = given_folder(card.name, root)
-    if folder is None and card.mirror is not None:
-        return fetch(f"{card.mirror.url}{name}", card.mirror.md5[name], cache_folder() / "data" / card.name)
-    path = required_folder(card, root) / name
+    folder = given_folder(info.name, root)
+    if folder is None and info.mirror is not None:
+        return fetch(f"{info.mirror.url}{name}", info.mirror.md5[name], cache_folder() / "data" / info.name)
+    path = required_folder(info, root) / name
     if not path.is_file():
-        raise RequestError(f"Missing: `{path}`. {contents(path.parent)} {put_there(card)}")
+        raise RequestError(f"Missing: `{path}`. {contents(path.parent)} {put_there(info)}")
     return path
 
 
-def required_folder(card: Card, root: Path | None = None) -> Path:
-    """The user's folder of a set that cannot be downloaded. Raises `RequestError` where none is named or there."""
-    folder = given_folder(card.name, root)
+def required_folder(info: DatasetInfo, root: Path | None = None) -> Path:
+    """The user's folder of a set that cannot be downloaded.
+
+    Args:
+        info: The set.
+        root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`.
+
+    Raises:
+        RequestError: No folder is named, or it is not there.
+    """
+    folder = given_folder(info.name, root)
     if folder is None:
         raise RequestError(
-            f"{card.title} cannot be downloaded here: put its files into a folder `{card.name}/`, "
+            f"{info.title} cannot be downloaded here: put its files into a folder `{info.name}/`, "
             "and name the folder above it by `LIGHTLOOM_DATA` or `--data`."
         )
     if not folder.is_dir():
-        raise RequestError(f"Missing: the folder `{folder}`. {contents(folder.parent)} {put_there(card)}")
+        raise RequestError(f"Missing: the folder `{folder}`. {contents(folder.parent)} {put_there(info)}")
     return folder
 
 
@@ -114,9 +132,9 @@ def contents(folder: Path, besides: Collection[Path] = (), most: int = 8) -> str
     return f"`{folder}` holds {', '.join(f'`{name}`' for name in names[:most])}{more}."
 
 
-def put_there(card: Card) -> str:
+def put_there(info: DatasetInfo) -> str:
     """How to mend a missing file, for messages."""
-    return _put_there(card.name, served=card.mirror is not None)
+    return _put_there(info.name, served=info.mirror is not None)
 
 
 def _put_there(folder: str, served: bool) -> str:
@@ -165,6 +183,10 @@ def local_files(folder: Path, names: tuple[str, str, str, str] = IDX_NAMES, *, s
 def download(mirror: Mirror, folder: Path) -> IdxFiles:
     """The four files in `folder`, fetched from `mirror` where they are not there with the right checksum.
 
+    Args:
+        mirror: Where they are served, with their checksums.
+        folder: Where they go.
+
     Raises:
         WorkError: The mirror cannot be reached, serves other bytes, or the folder cannot be written to.
     """
@@ -172,7 +194,16 @@ def download(mirror: Mirror, folder: Path) -> IdxFiles:
 
 
 def fetch(url: str, md5: str, folder: Path) -> Path:
-    """The file at `url` in `folder`, loaded where it is not there with this MD5. Raises `WorkError` as `download`."""
+    """The file at `url` in `folder`, loaded where it is not there with this MD5.
+
+    Args:
+        url: Where the file is served.
+        md5: Its MD5 in hexadecimal.
+        folder: Where it goes.
+
+    Raises:
+        WorkError: As of `download`.
+    """
     import pooch
 
     try:

@@ -20,7 +20,7 @@ from torch import Tensor
 from lightloom.common.errors import RequestError
 from lightloom.common.files import write_bytes
 from lightloom.common.processes import is_main
-from lightloom.data.cards import Card
+from lightloom.data.dataset_info import DatasetInfo
 from lightloom.data.files import cache_folder, contents, put_there, required_folder
 from lightloom.data.splits import Pixels
 
@@ -30,7 +30,7 @@ _Report = Callable[[int, str], None]
 _PARTS = ("train", "test")
 
 
-def read_class_folders(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels, tuple[str, ...]]:
+def read_class_folders(info: DatasetInfo, root: Path | None = None) -> tuple[Pixels, Pixels, tuple[str, ...]]:
     """The learning and the test images of Tiny ImageNet, and its class names.
 
     Its folder holds `train/CLASS/images/*.JPEG`, and `val/images/*.JPEG` with their classes in
@@ -38,7 +38,7 @@ def read_class_folders(card: Card, root: Path | None = None) -> tuple[Pixels, Pi
     the classes in alphabetical order.
 
     Args:
-        card: Of the set; its counts and image size are checked.
+        info: Of the set; its counts and image size are checked.
         root: As `lightloom.data.files.find_files` has it.
 
     Returns:
@@ -47,30 +47,32 @@ def read_class_folders(card: Card, root: Path | None = None) -> tuple[Pixels, Pi
     Raises:
         RequestError: A file is missing or broken, or counts, classes or sizes are not those of the set.
     """
-    folder = required_folder(card, root)
+    folder = required_folder(info, root)
     folder = folder / "tiny-imagenet-200" if (folder / "tiny-imagenet-200").is_dir() else folder
-    classes = _class_folders(folder / "train", card)
+    classes = _class_folders(folder / "train", info)
     learning = [
         (path, label)
         for label, name in enumerate(classes)
         for path in sorted((folder / "train" / name / "images").glob("*.JPEG"))
     ]
     test = _annotated(folder / "val", classes)
-    for (part, files), count in zip((("train", learning), ("val", test)), (card.learning, card.test), strict=True):
-        _check_count(len(files), count, folder / part, card)
-    with _followed(card, len(learning) + len(test)) as report:
-        first = _read_files(learning, card, report, 0)
-        return first, _read_files(test, card, report, len(learning)), classes
+    for (part, files), count in zip(
+        (("train", learning), ("val", test)), (info.train_and_validation, info.test), strict=True
+    ):
+        _check_count(len(files), count, folder / part, info)
+    with _followed(info, len(learning) + len(test)) as report:
+        first = _read_files(learning, info, report, 0)
+        return first, _read_files(test, info, report, len(learning)), classes
 
 
-def read_packed_folders(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels]:
+def read_packed_folders(info: DatasetInfo, root: Path | None = None) -> tuple[Pixels, Pixels]:
     """The learning and the test images of a set that is one `.tar.xz` with `{train,test}/CLASS/*.jpg` in it.
 
     The archive is read as a stream and never unpacked. What was decoded is kept in `decoded/` of the cache folder,
     under the checksum of the archive.
 
     Args:
-        card: Of the set; its classes, counts and image size are checked.
+        info: Of the set; its classes, counts and image size are checked.
         root: As `lightloom.data.files.find_files` has it.
 
     Returns:
@@ -81,22 +83,22 @@ def read_packed_folders(card: Card, root: Path | None = None) -> tuple[Pixels, P
             name, an image is broken or of another size, or their number is not that of the set.
         WorkError: The decoded images cannot be written.
     """
-    folder = required_folder(card, root)
+    folder = required_folder(info, root)
     archives = sorted(folder.glob("*.tar.xz"))
     if len(archives) != 1:
         raise RequestError(
             f"`{folder}` holds {len(archives)} files `*.tar.xz`; expected one with the images. "
-            f"{contents(folder)} {put_there(card)}"
+            f"{contents(folder)} {put_there(info)}"
         )
     with archives[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    kept = cache_folder() / "decoded" / f"{card.name}-{digest[:16]}.safetensors"
+    kept = cache_folder() / "decoded" / f"{info.name}-{digest[:16]}.safetensors"
     tensors = _recall(kept)
     if tensors is None:
-        tensors = _unpack(archives[0], card)
+        tensors = _unpack(archives[0], info)
         _keep(kept, tensors)
-    for part, count in zip(_PARTS, (card.learning, card.test), strict=True):
-        _check_count(len(tensors[f"{part}_labels"]), count, f"{archives[0]}: {part}/", card)
+    for part, count in zip(_PARTS, (info.train_and_validation, info.test), strict=True):
+        _check_count(len(tensors[f"{part}_labels"]), count, f"{archives[0]}: {part}/", info)
     train, test = ((tensors[f"{part}_images"], tensors[f"{part}_labels"]) for part in _PARTS)
     return train, test
 
@@ -104,13 +106,13 @@ def read_packed_folders(card: Card, root: Path | None = None) -> tuple[Pixels, P
 # folders on the disk
 
 
-def _class_folders(folder: Path, card: Card) -> tuple[str, ...]:
+def _class_folders(folder: Path, info: DatasetInfo) -> tuple[str, ...]:
     if not folder.is_dir():
-        raise RequestError(f"Missing: the folder `{folder}`. {contents(folder.parent)} {put_there(card)}")
+        raise RequestError(f"Missing: the folder `{folder}`. {contents(folder.parent)} {put_there(info)}")
     classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
-    if len(classes) != card.class_count:
+    if len(classes) != info.class_count:
         raise RequestError(
-            f"`{folder}` holds {len(classes)} class folders; {card.title} has {card.class_count}. "
+            f"`{folder}` holds {len(classes)} class folders; {info.title} has {info.class_count}. "
             "Unpack the whole archive again."
         )
     return classes
@@ -138,14 +140,14 @@ def _annotated(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]
     return [(folder / "images" / name, label) for name, label in sorted(listed.items())]
 
 
-def _read_files(files: list[tuple[Path, int]], card: Card, report: _Report, before: int) -> Pixels:
-    images = torch.empty(len(files), *card.shape, dtype=torch.uint8)
+def _read_files(files: list[tuple[Path, int]], info: DatasetInfo, report: _Report, before: int) -> Pixels:
+    images = torch.empty(len(files), *info.shape, dtype=torch.uint8)
     for index, (path, _) in enumerate(files):
         try:
             content = path.read_bytes()
         except OSError as error:
             raise RequestError(f"Cannot read `{path}`: {error.strerror}. Unpack the whole archive again.") from None
-        images[index] = decode(content, card.shape, str(path))
+        images[index] = decode(content, info.shape, str(path))
         _tell(report, before + index + 1)
     return images, torch.tensor([label for _, label in files], dtype=torch.int64)
 
@@ -153,21 +155,21 @@ def _read_files(files: list[tuple[Path, int]], card: Card, report: _Report, befo
 # folders in an archive
 
 
-def _unpack(path: Path, card: Card) -> dict[str, Tensor]:
+def _unpack(path: Path, info: DatasetInfo) -> dict[str, Tensor]:
     """Images and labels of both parts, sorted by class and name."""
     found: dict[str, dict[tuple[int, str], Tensor]] = {part: {} for part in _PARTS}
-    total = card.learning + card.test
-    labels = {name: label for label, name in enumerate(card.classes)}
-    with _followed(card, total) as report:
+    total = info.train_and_validation + info.test
+    labels = {name: label for label, name in enumerate(info.classes)}
+    with _followed(info, total) as report:
         for number, (name, content) in enumerate(_members(path), 1):
             part, label, file = _sorted_in(name, labels, path)
             if number > total or (label, file) in found[part]:
-                raise RequestError(f"`{path}` holds `{name}` twice, or more than the {total} images of {card.title}.")
-            found[part][label, file] = decode(content, card.shape, f"{path}: {name}")
+                raise RequestError(f"`{path}` holds `{name}` twice, or more than the {total} images of {info.title}.")
+            found[part][label, file] = decode(content, info.shape, f"{path}: {name}")
             _tell(report, number)
     tensors: dict[str, Tensor] = {}
     for part, images in found.items():
-        _check_count(len(images), card.learning if part == "train" else card.test, f"{path}: {part}/", card)
+        _check_count(len(images), info.train_and_validation if part == "train" else info.test, f"{path}: {part}/", info)
         keys = sorted(images)
         tensors[f"{part}_images"] = torch.stack([images[key] for key in keys])
         tensors[f"{part}_labels"] = torch.tensor([label for label, _ in keys], dtype=torch.int64)
@@ -271,15 +273,15 @@ def _short(error: BaseException) -> str:
     return str(error).partition(" <")[0]  # without the address of a stream
 
 
-def _check_count(found: int, count: int, where: Path | str, card: Card) -> None:
+def _check_count(found: int, count: int, where: Path | str, info: DatasetInfo) -> None:
     if found != count:
-        raise RequestError(f"`{where}` holds {found} images; {card.title} has {count} here. {put_there(card)}")
+        raise RequestError(f"`{where}` holds {found} images; {info.title} has {count} here. {put_there(info)}")
 
 
-def _followed(card: Card, total: int) -> AbstractContextManager[_Report]:
+def _followed(info: DatasetInfo, total: int) -> AbstractContextManager[_Report]:
     from lightloom.common.progress import follow
 
-    return follow(card.title, total, shown=is_main())
+    return follow(info.title, total, shown=is_main())
 
 
 def _tell(report: _Report, done: int) -> None:

@@ -126,6 +126,11 @@ def read_labels(path: Path, *, classes: int) -> Tensor:
 def read_labelled(images_path: Path, labels_path: Path, *, classes: int) -> tuple[Tensor, Tensor]:
     """Images and their labels from two IDX files that belong together.
 
+    Args:
+        images_path: File of the images.
+        labels_path: File of the labels.
+        classes: Labels must be 0 ... classes - 1.
+
     Returns:
         uint8 pixels [n, h, w] and int64 labels [n].
 

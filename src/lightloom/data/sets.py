@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_generator
-from lightloom.data.cards import Card, describe
 from lightloom.data.cifar import read_cifar
+from lightloom.data.dataset_info import DatasetInfo, describe
 from lightloom.data.files import IdxFiles, find_files, given_folder, local_files, required_folder
 from lightloom.data.folders import read_class_folders, read_packed_folders
 from lightloom.data.idx import read_labelled
@@ -53,80 +53,84 @@ def load(
         RequestError: The name is unknown, a number is out of range, or a file is missing or unfit.
         WorkError: A download failed.
     """
-    card = describe(name)
+    info = describe(name)
     if limit is not None and limit < 1:
         raise RequestError(f"`limit` is {limit}; keep at least 1 training image.")
     if size is not None and size < 1:
         raise RequestError(f"`size` is {size}; give at least 1 pixel.")
-    held_back = card.validation if validation is None else validation
-    if not 1 <= held_back < card.learning:
+    held_back = info.validation if validation is None else validation
+    if not 1 <= held_back < info.train_and_validation:
         raise RequestError(
-            f"`validation` is {held_back}; `{name}` has {card.learning} images to divide into training and "
-            f"validation: give 1 ... {card.learning - 1}."
+            f"`validation` is {held_back}; `{name}` has {info.train_and_validation} images to divide into training and "
+            f"validation: give 1 ... {info.train_and_validation - 1}."
         )
-    learning, test, classes = _read(card, root)
+    learning, test, classes = _read(info, root)
     validating, rest = _divide(learning, held_back, named_generator(seed, "data", name, "validation"))
     if limit is not None and limit < len(rest[1]):
         rest, _ = _divide(rest, limit, named_generator(seed, "data", name, "limit"))
     if size is not None:
         rest, validating, test = (_resized(part, size) for part in (rest, validating, test))
-    white = _DIGITS_WHITE if card.form == "embedded" else _BYTE_WHITE
+    white = _DIGITS_WHITE if info.form == "embedded" else _BYTE_WHITE
     return standardise(rest, validating, test, white=white, classes=classes, name=name, scale=pixels)
 
 
-def _read(card: Card, root: Path | None) -> tuple[Pixels, Pixels, tuple[str, ...]]:
+def _read(info: DatasetInfo, root: Path | None) -> tuple[Pixels, Pixels, tuple[str, ...]]:
     """Learning images, test images and class names, by the reader of the set's form."""
-    if card.form == "class folders":
-        return read_class_folders(card, root)
-    if card.form == "packed folders":
-        return (*read_packed_folders(card, root), card.classes)
-    if card.form == "cifar":
-        return (*read_cifar(card, root), card.classes)
-    if card.form == "svhn":
-        return (*read_svhn(card, root), card.classes)
-    if card.form == "embedded":
-        return (*_digits(card), card.classes)
-    if card.mirror is not None:
-        return (*read_files(card, find_files(card.name, card.mirror, root)), card.classes)
-    folder = given_folder(card.name, root) or required_folder(card, root)
-    return (*read_files(card, local_files(folder, card.files, served=False)), card.classes)
+    if info.form == "class folders":
+        return read_class_folders(info, root)
+    if info.form == "packed folders":
+        return (*read_packed_folders(info, root), info.classes)
+    if info.form == "cifar":
+        return (*read_cifar(info, root), info.classes)
+    if info.form == "svhn":
+        return (*read_svhn(info, root), info.classes)
+    if info.form == "embedded":
+        return (*_digits(info), info.classes)
+    if info.mirror is not None:
+        return (*read_files(info, find_files(info.name, info.mirror, root)), info.classes)
+    folder = given_folder(info.name, root) or required_folder(info, root)
+    return (*read_files(info, local_files(folder, info.files, served=False)), info.classes)
 
 
-def read_files(card: Card, files: IdxFiles) -> tuple[Pixels, Pixels]:
-    """The learning and the test images of a set from its IDX files, checked against its card.
+def read_files(info: DatasetInfo, files: IdxFiles) -> tuple[Pixels, Pixels]:
+    """The learning and the test images of a set from its IDX files, checked against its info.
+
+    Args:
+        info: What is known of the set.
+        files: Its four files.
 
     Returns:
         uint8 images [n, 1, h, w] with int64 labels [n], twice.
 
     Raises:
-        RequestError: A file is damaged, or its images differ from the card's in number or size.
+        RequestError: A file is damaged, or its images differ from the info's in number or size.
     """
     return (
-        _read_part(card, files.train_images, files.train_labels, card.learning),
-        _read_part(card, files.test_images, files.test_labels, card.test),
+        _read_part(info, files.train_images, files.train_labels, info.train_and_validation),
+        _read_part(info, files.test_images, files.test_labels, info.test),
     )
 
 
-def _read_part(card: Card, images_path: Path, labels_path: Path, count: int) -> Pixels:
-    images, labels = read_labelled(images_path, labels_path, classes=len(card.classes))
-    expected = (count, *card.shape[1:])
+def _read_part(info: DatasetInfo, images_path: Path, labels_path: Path, count: int) -> Pixels:
+    images, labels = read_labelled(images_path, labels_path, classes=len(info.classes))
+    expected = (count, *info.shape[1:])
     if tuple(images.shape) != expected:
         raise RequestError(
-            f"`{images_path}` holds images of shape {tuple(images.shape)}; {card.title} has {expected} here. "
+            f"`{images_path}` holds images of shape {tuple(images.shape)}; {info.title} has {expected} here. "
             "Is it the file of another data set or split?"
         )
-    if card.form == "transposed idx":
+    if info.form == "transposed idx":
         images = images.transpose(1, 2).contiguous()
     return images[:, None], labels
 
 
-def _digits(card: Card) -> tuple[Pixels, Pixels]:
+def _digits(info: DatasetInfo) -> tuple[Pixels, Pixels]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     pixels = torch.from_numpy(bunch.images)[:, None]
     labels = torch.from_numpy(bunch.target).to(torch.int64)
-    test, learning = _divide((pixels, labels), card.test, named_generator(_DIGITS_TEST_SEED, "data", card.name, "test"))
+    test, learning = _divide((pixels, labels), info.test, named_generator(_DIGITS_TEST_SEED, "data", info.name, "test"))
     return learning, test
 
 

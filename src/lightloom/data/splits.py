@@ -37,6 +37,16 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def inputs(self) -> Tensor:
+        """What a network is given: the images."""
+        return self.images
+
+    @property
+    def targets(self) -> Tensor:
+        """What it is to answer: the labels."""
+        return self.labels
+
     def to(self, device: torch.device) -> ImageSet:
         """The same images on a device."""
         return ImageSet(self.images.to(device), self.labels.to(device))

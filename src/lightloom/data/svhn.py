@@ -14,18 +14,18 @@ import numpy as np
 import torch
 
 from lightloom.common.errors import RequestError
-from lightloom.data.cards import Card
+from lightloom.data.dataset_info import DatasetInfo
 from lightloom.data.files import find_file
 from lightloom.data.splits import Pixels
 
 _NUMBERS = ("uint8", "double")
 
 
-def read_svhn(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels]:
+def read_svhn(info: DatasetInfo, root: Path | None = None) -> tuple[Pixels, Pixels]:
     """The learning and the test images of SVHN; its 531,131 extra images are not used.
 
     Args:
-        card: Of the set; its counts are checked.
+        info: Of the set; its counts are checked.
         root: As `lightloom.data.files.find_files` has it.
 
     Returns:
@@ -35,12 +35,12 @@ def read_svhn(card: Card, root: Path | None = None) -> tuple[Pixels, Pixels]:
         RequestError: A file is missing, damaged, of another format, or its arrays are not those of the set.
         WorkError: A download failed.
     """
-    learning, test = (find_file(card, f"{part}_32x32.mat", root) for part in ("train", "test"))
-    return _read(learning, card, card.learning), _read(test, card, card.test)
+    learning, test = (find_file(info, f"{part}_32x32.mat", root) for part in ("train", "test"))
+    return _read(learning, info, info.train_and_validation), _read(test, info, info.test)
 
 
-def _read(path: Path, card: Card, count: int) -> Pixels:
-    images, labels = _arrays(path, card, count)
+def _read(path: Path, info: DatasetInfo, count: int) -> Pixels:
+    images, labels = _arrays(path, info, count)
     digits = torch.from_numpy(labels.astype(np.int64)).flatten()
     outside = ((digits < 1) | (digits > 10)).nonzero()[:, 0]
     if len(outside):
@@ -52,19 +52,19 @@ def _read(path: Path, card: Card, count: int) -> Pixels:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(3, 2, 0, 1))), digits % 10
 
 
-def _arrays(path: Path, card: Card, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(path: Path, info: DatasetInfo, count: int) -> tuple[np.ndarray, np.ndarray]:
     """X and y; their kind is checked before anything is read, so a hostile header cannot claim memory."""
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
-    channels, height, width = card.shape
+    channels, height, width = info.shape
     expected = {"X": (height, width, channels, count), "y": (count, 1)}
     try:
         found = {name: (shape, kind) for name, shape, kind in whosmat(path)}
         for name, shape in expected.items():
             if name not in found or found[name][0] != shape or found[name][1] not in _NUMBERS:
                 raise RequestError(
-                    f"`{path}` has {_told(found.get(name))} for `{name}`; {card.title} has numbers of shape {shape} "
+                    f"`{path}` has {_told(found.get(name))} for `{name}`; {info.title} has numbers of shape {shape} "
                     "here. Is it the file of another split?"
                 )
         arrays = loadmat(path, variable_names=list(expected))

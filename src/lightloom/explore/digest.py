@@ -26,13 +26,13 @@ def of_values(values: Any) -> str:
 
 
 def of_model(model: nn.Module) -> str:
-    """Of the layers with their settings, and every parameter and buffer."""
+    """16 hexadecimal digits of the layers of a model with their settings, and of every parameter and buffer."""
     return _of(str(model), *_tensors(model))
 
 
 def of_samples(samples: Samples) -> str:
-    """Of every input and target."""
-    return _of(str(len(samples)), *_inputs(samples), samples.labels)
+    """16 hexadecimal digits of every input and target."""
+    return _of(str(len(samples)), *_inputs(samples), samples.targets)
 
 
 def _tensors(model: nn.Module) -> Iterator[str | Tensor]:
@@ -43,16 +43,16 @@ def _tensors(model: nn.Module) -> Iterator[str | Tensor]:
 
 def _inputs(samples: Samples) -> Iterator[Tensor]:
     for numbers in torch.split(torch.arange(len(samples)), _CHUNK):
-        yield samples.images[numbers.to(samples.images.device)]
+        yield samples.inputs[numbers.to(samples.inputs.device)]
 
 
 def _of(*parts: str | Tensor) -> str:
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
-            found.update(f"{part.dtype} {tuple(part.shape)} ".encode())
+            checksum.update(f"{part.dtype} {tuple(part.shape)} ".encode())
             part = part.detach().cpu().contiguous().flatten().view(torch.uint8)  # any dtype, bfloat16 too
-            found.update(part.numpy().tobytes())
+            checksum.update(part.numpy().tobytes())
         else:
-            found.update(part.encode() + b"\0")
-    return found.hexdigest()[:16]
+            checksum.update(part.encode() + b"\0")
+    return checksum.hexdigest()[:16]

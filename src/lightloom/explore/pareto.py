@@ -34,13 +34,13 @@ def check(objectives: Iterable[str]) -> tuple[str, ...]:
     Raises:
         RequestError: There is none, or one is unknown; the nearest known one is given.
     """
-    asked = tuple(dict.fromkeys(objectives))
-    if not asked:
+    names = tuple(dict.fromkeys(objectives))
+    if not names:
         raise RequestError("A Pareto front needs an objective; give one or more of `" + "`, `".join(DEFAULT) + "`.")
-    for name in asked:
+    for name in names:
         if name not in MORE_IS_BETTER:
             raise RequestError(f"There is no objective `{name}`. {nearest(name, MORE_IS_BETTER)}")
-    return asked
+    return names
 
 
 @checked
@@ -68,16 +68,20 @@ def front(values: NDArray[np.float64] | Sequence[Sequence[float]], more: Sequenc
         raise ValueError("an objective is NaN; leave the point out or mend its measurement")
     costs = np.where(np.asarray(more, dtype=bool), -table, table) + 0.0  # -0 and 0 are alike
     unlike, which = np.unique(costs, axis=0, return_inverse=True)
-    kept = np.ones(len(unlike), dtype=bool)
+    on_front = np.ones(len(unlike), dtype=bool)
     for row in range(len(unlike)):  # sorted: only an earlier row can dominate, and one on the front will
-        earlier = unlike[:row][kept[:row]]
-        kept[row] = not (earlier <= unlike[row]).all(axis=1).any()
-    found: NDArray[np.bool_] = kept[which.reshape(-1)]
-    return found
+        earlier = unlike[:row][on_front[:row]]
+        on_front[row] = not (earlier <= unlike[row]).all(axis=1).any()
+    marks: NDArray[np.bool_] = on_front[which.reshape(-1)]
+    return marks
 
 
 def mark(points: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> list[bool]:
-    """`front` of rows of a results table.
+    """Which rows of a results table are on the Pareto front, see `front`.
+
+    Args:
+        points: The rows.
+        objectives: Names of the columns to judge by, of `MORE_IS_BETTER`.
 
     Raises:
         RequestError: An objective is unknown.

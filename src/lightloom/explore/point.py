@@ -28,10 +28,10 @@ from lightloom.physics import compiled
 _ONE_AT_A_TIME = threading.Lock()
 
 RANGED = 256
-"""Of the samples, the first that static ranges of converters are measured on."""
+"""Number of samples, the first ones, that static ranges of converters are measured on."""
 
 FORMAT = 2
-"""Of the files of points."""
+"""Version of the files of points."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Job:
     skip: tuple[str, ...] = ()
     device: str = "cpu"
     threads: int = 1
-    """Of torch, while a point is measured; sums may round in another order with another number."""
+    """Threads of torch while a point is measured; sums may round in another order with another number."""
     memory: int = 2**30
     """Bytes that a population of specimens may take."""
     kernels: compiled.Backend = field(default_factory=compiled.backend)
@@ -59,12 +59,12 @@ class Job:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Of every network."""
+        """Digest of every network, by its name."""
         return {name: digest.of_model(model) for name, model in self.networks.items()}
 
     @cached_property
     def samples_digest(self) -> str:
-        """Of the samples."""
+        """Digest of the samples."""
         return digest.of_samples(self.samples)
 
 
@@ -104,7 +104,12 @@ Outcome = tuple[Point, dict[str, Any] | str]
 
 
 def identify(job: Job, design: DesignPoint) -> Point:
-    """The identity of a design in a sweep: whatever decides its result is in it."""
+    """The identity of a design in a sweep: whatever decides its result is in it.
+
+    Args:
+        job: What all points of the sweep share.
+        design: The network, the chip and the system.
+    """
     light = {
         "lightloom": digest.VERSION,
         "format": FORMAT,
@@ -124,6 +129,10 @@ def measure(job: Job, group: Group) -> list[Outcome]:
     """Measure the points of a group; an error of one is its outcome, and the others go on.
 
     The numbers depend on job and group alone, not on what was measured before or on how many processes measure.
+
+    Args:
+        job: What all points of the sweep share.
+        group: Points of one network on one chip.
     """
     design = group.points[0].design
     with _ONE_AT_A_TIME, _threads(job.threads), drawn_from(job.seed, "explore", group.points[0].light):
@@ -132,8 +141,8 @@ def measure(job: Job, group: Group) -> list[Outcome]:
                 compiled.build()  # this worker stands on a machine of its own
             with compiled.use(job.kernels):
                 model = on_chip(job, design.network, design.chip)
-                found = _accuracies(job, group, model)
-                return [_outcome(job, point, model, found) for point in group.points]
+                shares = _accuracies(job, group, model)
+                return [_outcome(job, point, model, shares) for point in group.points]
         except Exception as error:  # it ends in the table by name, and other points go on
             return [(point, explain(error)) for point in group.points]
 
@@ -145,7 +154,13 @@ def explain(error: BaseException) -> str:
 
 
 def on_chip(job: Job, network: str, chip: Chip) -> nn.Module:
-    """A network on a chip, in evaluation mode, where the job works."""
+    """A network on a chip, in evaluation mode, where the job works.
+
+    Args:
+        job: What all points of the sweep share.
+        network: Name of one of its networks.
+        chip: The hardware.
+    """
     device = best_device(job.device)
     model = convert(job.networks[network], chip, skip=list(job.skip) or None).model.to(device).eval()
     if static_converters(model):
@@ -155,27 +170,43 @@ def on_chip(job: Job, network: str, chip: Chip) -> nn.Module:
 
 @torch.no_grad()
 def accuracy(model: nn.Module, samples: Samples, chunk: int = 500) -> float:
-    """Share of samples whose largest output is that of their label; training mode is left as it was."""
+    """Share of samples whose largest output is that of their label; training mode is left as it was.
+
+    Args:
+        model: A classifier.
+        samples: Inputs and class numbers.
+        chunk: Samples in a batch.
+    """
     was_training, device, right = model.training, next(model.parameters()).device, 0
     model.eval()
     for numbers in torch.split(torch.arange(len(samples)), chunk):
-        outputs = model(samples.images[numbers.to(samples.images.device)].to(device))
-        labels = samples.labels[numbers.to(samples.labels.device)].to(device)
+        outputs = model(samples.inputs[numbers.to(samples.inputs.device)].to(device))
+        labels = samples.targets[numbers.to(samples.targets.device)].to(device)
         right += int((outputs.argmax(1) == labels).sum())
     model.train(was_training)
     return right / len(samples)
 
 
 def first_inputs(samples: Samples, count: int = 1) -> Tensor:
-    """The first inputs [count, ...], or all where there are fewer."""
-    numbers = torch.arange(min(count, len(samples)), device=samples.images.device)
-    first: Tensor = samples.images[numbers]
+    """The first inputs [count, ...], or all where there are fewer.
+
+    Args:
+        samples: Inputs and targets.
+        count: How many.
+    """
+    numbers = torch.arange(min(count, len(samples)), device=samples.inputs.device)
+    first: Tensor = samples.inputs[numbers]
     return first
 
 
 @contextmanager
 def drawn_from(seed: int, *names: str) -> Iterator[None]:
-    """Noise that is new at every use is drawn from here, and torch's own stream stays as it was."""
+    """Noise that is new at every use is drawn from here, and torch's own stream stays as it was.
+
+    Args:
+        seed: Seed of the sweep.
+        *names: Names of the part that draws.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(named_seed(seed, *names))
         yield
@@ -185,11 +216,11 @@ def _accuracies(job: Job, group: Group, model: nn.Module) -> Sequence[float]:
     if group.accuracies is not None:
         return group.accuracies
     samples = job.samples.to(next(model.parameters()).device)
-    found: list[float] = accuracies(model, job.seeds, samples, memory=job.memory, progress=False).tolist()
-    return found
+    shares: list[float] = accuracies(model, job.seeds, samples, memory=job.memory, progress=False).tolist()
+    return shares
 
 
-def _outcome(job: Job, point: Point, model: nn.Module, found: Sequence[float]) -> Outcome:
+def _outcome(job: Job, point: Point, model: nn.Module, shares: Sequence[float]) -> Outcome:
     sample = first_inputs(job.samples).to(next(model.parameters()).device)
     try:
         bill = account(model, sample, system=point.design.system)
@@ -198,7 +229,7 @@ def _outcome(job: Job, point: Point, model: nn.Module, found: Sequence[float]) -
     return point, {
         **point.described(),
         "light": point.light,
-        "accuracies": list(found),
+        "accuracies": list(shares),
         "boundaries": [dataclasses.asdict(boundary) for boundary in bill.boundaries],
         "throughput_per_s": bill.throughput_per_s,
         "area_m2": bill.area_m2,

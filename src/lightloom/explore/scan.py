@@ -16,7 +16,7 @@ from lightloom.explore import digest
 from lightloom.explore.layer_selector import LayerSelector
 from lightloom.explore.point import accuracy, drawn_from
 from lightloom.explore.yields import accuracies
-from lightloom.nn.population import Population
+from lightloom.nn.specimen_ensemble import SpecimenEnsemble
 
 Score = Callable[[nn.Module], float]
 """How good a model is; more is better."""
@@ -114,11 +114,11 @@ class LayerScorer:
     @torch.no_grad()
     def _distance(self, name: str, what: str) -> float:
         assert self.samples is not None  # `distance` has looked
-        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.images.device)
-        probes: Tensor = self.samples.images[numbers]
+        numbers = torch.arange(min(_PROBED, len(self.samples)), device=self.samples.inputs.device)
+        probes: Tensor = self.samples.inputs[numbers]
         electronic = self.selector.put(())(probes)
         with drawn_from(self.seeds.start, "sensitivity", "distance", what):
-            outputs = Population(self.selector.put((name,)), self.seeds)(probes)
+            outputs = SpecimenEnsemble(self.selector.put((name,)), self.seeds)(probes)
         apart = (outputs - electronic).flatten(1).norm(dim=1) / electronic.norm().clamp(min=_tiny(electronic))
         return float(apart.mean())
 

@@ -224,10 +224,10 @@ class _Builder:
             raise RequestError(f"The axis `{key}` is given twice; put its values in one.")
         owned = {f"chip.{path}" for fields in self.fields.values() for path in fields}
         owned -= {"chip.technology", "chip.name"}
-        known = {"network", "chip", *owned, *(f"system.{path}" for path in paths(System))}
-        if key not in known:
-            by_leaf = sorted(path for path in known if path.rpartition(".")[2] == key)
-            hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, known)
+        axes = {"network", "chip", *owned, *(f"system.{path}" for path in paths(System))}
+        if key not in axes:
+            by_leaf = sorted(path for path in axes if path.rpartition(".")[2] == key)
+            hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, axes)
             raise RequestError(f"Unknown axis `{key}`. {hint}")
 
     def check(self) -> None:
@@ -236,8 +236,8 @@ class _Builder:
         if nowhere:
             raise RequestError(f"No point has {_list(nowhere)}: {self._why(nowhere[0])}.")
         if self.wrong:
-            shown, more = list(self.wrong)[:8], len(self.wrong) - 8
-            raise RequestError("\n".join([*shown, *([f"and {more} more."] if more > 0 else [])]))
+            first, more = list(self.wrong)[:8], len(self.wrong) - 8
+            raise RequestError("\n".join([*first, *([f"and {more} more."] if more > 0 else [])]))
 
     def notes(self) -> list[str]:
         return [f"`{key}` says nothing at some points: {self._why(key)}." for key in self.idle]

@@ -59,7 +59,16 @@ def summary(
 
 
 def figures(row: Mapping[str, Any], threshold: float, boundary: str | None) -> dict[str, Any]:
-    """One row of the table: a finished point with what its specimens make of it."""
+    """One row of the table: a finished point with what its specimens make of it.
+
+    Args:
+        row: The point, as `point.measure` gives it.
+        threshold: Accuracy from which a specimen is good.
+        boundary: Name of the boundary of the cost; None is the widest.
+
+    Raises:
+        RequestError: The cost has no such boundary.
+    """
     values: list[float] = row["accuracies"]
     bill = _bill(row["boundaries"], boundary)
     return {
@@ -89,6 +98,10 @@ def check(result: Mapping[str, Any]) -> None:
 @checked
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Write `explore.json` and `explore.csv` into the folder of a sweep.
+
+    Args:
+        folder: The folder of the sweep.
+        result: What `explore` returned.
 
     Raises:
         RequestError: It cannot be written to.
@@ -134,10 +147,18 @@ def _settings(result: Mapping[str, Any]) -> list[str]:
     return [axis for axis in result["axes"] if axis not in ("network", "chip")]
 
 
-def check_boundary(known: Sequence[str], name: str | None) -> None:
-    """Raises `RequestError` where the cost has no boundary of this name; None stands for the widest."""
-    if name is not None and name not in known:
-        raise RequestError(f"The cost has no boundary `{name}`. {nearest(name, known)}")
+def check_boundary(names: Sequence[str], name: str | None) -> None:
+    """Refuse a boundary that the cost has not.
+
+    Args:
+        names: The boundaries of the cost.
+        name: The one that is asked for; None stands for the widest.
+
+    Raises:
+        RequestError: There is none of this name.
+    """
+    if name is not None and name not in names:
+        raise RequestError(f"The cost has no boundary `{name}`. {nearest(name, names)}")
 
 
 def _bill(boundaries: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any]:

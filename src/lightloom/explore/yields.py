@@ -12,7 +12,7 @@ from lightloom.common.errors import RequestError
 from lightloom.common.progress import follow
 from lightloom.data.batches import Samples
 from lightloom.nn.install import install
-from lightloom.nn.population import Population
+from lightloom.nn.specimen_ensemble import SpecimenEnsemble
 
 CHUNK = 1000
 """Samples in a batch."""
@@ -35,7 +35,7 @@ def accuracies(
         model: A converted classifier; its outputs are [batch, classes]. It is left as it is.
         seeds: Which specimens of its own chip, or chips.
         samples: Inputs and class numbers, on the model's device.
-        memory: Bytes that weights and activations may take together, see `Population`.
+        memory: Bytes that weights and activations may take together, see `SpecimenEnsemble`.
         chunk: Samples in a batch. What is noisy is drawn once for each specimen and batch.
         progress: Whether to show how far it is.
 
@@ -46,13 +46,13 @@ def accuracies(
         RequestError: There is no seed or no sample, or the outputs are no scores of classes.
     """
     _check(seeds, samples, chunk)
-    population = Population(model, seeds, memory=memory)
+    population = SpecimenEnsemble(model, seeds, memory=memory)
     total = len(population.chunks) * -(-len(samples) // chunk)
     done = 0
     right: list[Tensor] = []
     with follow("specimens", total, shown=progress) as report:
         for part in population.parts():
-            counts = samples.labels.new_zeros(len(part.seeds))
+            counts = samples.targets.new_zeros(len(part.seeds))
             for inputs, targets in _batches(samples, chunk):
                 counts += _right(_scores(part(inputs), 3), targets)
                 done += 1
@@ -67,9 +67,19 @@ def accuracies(
 @checked
 @torch.no_grad()
 def sequential(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chunk: int = CHUNK) -> Tensor:
-    """The same, one specimen after the other: the model is installed on it and evaluated, and ends on none.
+    """As `accuracies`, one specimen after the other: the model is installed on it and evaluated, and ends on none.
 
-    Arguments, result and errors are those of `accuracies`.
+    Args:
+        model: A converted classifier; its outputs are [batch, classes].
+        seeds: Which specimens of its own chip, or chips.
+        samples: Inputs and class numbers, on the model's device.
+        chunk: Samples in a batch.
+
+    Returns:
+        [S] float64, in the order of the seeds.
+
+    Raises:
+        RequestError: There is no seed or no sample, or the outputs are no scores of classes.
     """
     _check(seeds, samples, chunk)
     was_training = model.training
@@ -85,12 +95,12 @@ def sequential(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chun
 
 
 def _batches(samples: Samples, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
-    images = samples.images
+    data = samples.inputs
     for start in range(0, len(samples), chunk):
-        numbers = torch.arange(start, min(start + chunk, len(samples)), device=images.device)
+        numbers = torch.arange(start, min(start + chunk, len(samples)), device=data.device)
         # a slice of a tensor is no copy
-        inputs = images[start : start + chunk] if isinstance(images, Tensor) else images[numbers]
-        yield inputs, samples.labels[start : start + chunk]
+        inputs = data[start : start + chunk] if isinstance(data, Tensor) else data[numbers]
+        yield inputs, samples.targets[start : start + chunk]
 
 
 def _check(seeds: Sequence[int], samples: Samples, chunk: int) -> None:

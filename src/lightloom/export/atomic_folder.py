@@ -65,6 +65,10 @@ def whole_stream(path: Path) -> Iterator[TextIO]:
 def inside(folder: Path, name: str) -> Path:
     """The file `name` of `folder`, wherever links lead, only if that is in the folder.
 
+    Args:
+        folder: The folder.
+        name: Name of the file in it.
+
     Raises:
         RequestError: It is missing, or lies elsewhere.
     """
@@ -77,5 +81,10 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def file_stem(number: int, layer: str) -> str:
-    """A file name for a layer: any characters that a path may not hold are replaced, the number keeps it apart."""
+    """A file name for a layer: any characters that a path may not hold are replaced, the number keeps it apart.
+
+    Args:
+        number: Number of the layer.
+        layer: Name of the layer.
+    """
     return f"{number:03d}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', layer)[:100] or 'root'}"

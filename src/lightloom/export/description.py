@@ -155,7 +155,12 @@ def write_out(description: Description) -> str:
 
 
 def begin(model: nn.Module, note: str) -> dict[str, Any]:
-    """The fields of a description that do not depend on layers and files."""
+    """The fields of a description that do not depend on layers and files.
+
+    Args:
+        model: The network.
+        note: Anything that the user wants to say.
+    """
     kind = type(model)
     named = {"format": FORMAT, "lightloom": version("lightloom"), "note": note}
     return {**named, "network": f"{kind.__module__}.{kind.__qualname__}"}

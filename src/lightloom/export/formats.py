@@ -66,32 +66,32 @@ def export(
 
 def _files(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """What each format becomes; nothing is written where one of them does not fit."""
-    known, of_technologies = known_formats(), technology_formats()
+    files, of_technologies = known_formats(), technology_formats()
     for name in names:
-        if name not in known:
-            raise RequestError(f"There is no format `{name}`. {nearest(name, known)}")
+        if name not in files:
+            raise RequestError(f"There is no format `{name}`. {nearest(name, files)}")
     if not names:
-        raise RequestError(f"Name a format: {', '.join(f'`{name}`' for name in known)}.")
+        raise RequestError(f"Name a format: {', '.join(f'`{name}`' for name in files)}.")
     for name in names:
         if name not in _ANY_TECHNOLOGY and name not in formats_of(model):
             hardware = of_technologies[name].hardware
             raise RequestError(
                 f"The format `{name}` is for layers on {hardware}, and this network has none; leave it out."
             )
-    return {name: known[name] for name in names}
+    return {name: files[name] for name in names}
 
 
 def _written(name: str, model: nn.Module, path: Path, sample: Sample | None, selection: Selection) -> dict[str, Any]:
     if name == "folder":
-        counted = _folder(model, path, sample)
+        facts = _folder(model, path, sample)
     elif name == "onnx":
         assert sample is not None  # `export` has looked
-        counted = to_onnx(model, sample, path)
+        facts = to_onnx(model, sample, path)
     elif name == "settings":
-        counted = {"layers": len(write_settings(model, path)["layers"])}
+        facts = {"layers": len(write_settings(model, path)["layers"])}
     else:
-        counted = technology_formats()[name].write(model, path, selection)
-    return {**counted, **_size(path)}
+        facts = technology_formats()[name].write(model, path, selection)
+    return {**facts, **_size(path)}
 
 
 def _folder(model: nn.Module, path: Path, sample: Sample | None) -> dict[str, Any]:

@@ -142,13 +142,13 @@ def _compare(content: bytes, network: nn.Module, batch: list[Tensor], inputs: li
     options.log_severity_level = 4
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    given = {name: tensor.detach().cpu().numpy() for name, tensor in zip(inputs, batch, strict=True)}
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in zip(inputs, batch, strict=True)}
     # an input that the network does not look at is none of the graph's
-    taken = {node.name: given[node.name] for node in session.get_inputs()}
-    made = dict(zip(outputs, map(torch.from_numpy, session.run(outputs, taken)), strict=True))
+    feed = {node.name: arrays[node.name] for node in session.get_inputs()}
+    answer = dict(zip(outputs, map(torch.from_numpy, session.run(outputs, feed)), strict=True))
     with torch.no_grad():
-        wanted = dict(zip(outputs, (tensor.cpu() for tensor in network(*batch)), strict=True))
-    return difference(made, wanted)
+        reference = dict(zip(outputs, (tensor.cpu() for tensor in network(*batch)), strict=True))
+    return difference(answer, reference)
 
 
 def _check_realised(model: nn.Module, realised: nn.Module, sample: Sample, allowed: float) -> None:

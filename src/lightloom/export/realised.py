@@ -65,12 +65,12 @@ def realised_network(model: nn.Module) -> nn.Module:
             "No layer of this network is on a chip. Put it there first: `nn.convert(model, chip).model`."
         )
     model = copy_of(model).eval().requires_grad_(False)
-    made = {layer: Realised(layer).eval().requires_grad_(False) for layer in optical_layers(model).values()}
+    replacements = {layer: Realised(layer).eval().requires_grad_(False) for layer in optical_layers(model).values()}
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):  # a module that is used twice is replaced twice
-            if child in made:
-                setattr(parent, name, made[child])
-    return made.get(model, model)  # type: ignore[call-overload, no-any-return]
+            if child in replacements:
+                setattr(parent, name, replacements[child])
+    return replacements.get(model, model)  # type: ignore[call-overload, no-any-return]
 
 
 def _after(layer: nn.Module) -> list[int]:

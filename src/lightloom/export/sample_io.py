@@ -35,7 +35,12 @@ def inputs_of(sample: Sample) -> dict[str, Tensor]:
 
 
 def packed(sample: Sample, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A sample and the answers to it as tensors of one file."""
+    """A sample and the answers to it as tensors of one file.
+
+    Args:
+        sample: The inputs of a network.
+        outputs: What the network answers, by name.
+    """
     inputs_of(sample)  # refuses what is none
     if isinstance(sample, Mapping):
         inputs = {f"named/{name}": tensor for name, tensor in sample.items()}
@@ -55,7 +60,12 @@ def unpacked(tensors: Mapping[str, Tensor]) -> tuple[Sample, dict[str, Tensor]]:
 
 
 def call(model: nn.Module, sample: Sample) -> Any:
-    """What the model answers to a sample."""
+    """What the model answers to a sample.
+
+    Args:
+        model: The network.
+        sample: Its inputs.
+    """
     if isinstance(sample, Mapping):
         return model(**sample)
     return model(*_row(sample))
@@ -87,18 +97,28 @@ def still(model: nn.Module) -> Iterator[None]:
 
 
 def answers(model: nn.Module, sample: Sample) -> dict[str, Tensor]:
-    """The outputs of the model in evaluation mode, by name."""
+    """The outputs of the model in evaluation mode, by name.
+
+    Args:
+        model: The network; every module is put back as it was.
+        sample: Its inputs.
+    """
     with still(model):
         return outputs_of(call(model, sample))
 
 
-def difference(made: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
-    """Largest |made - wanted| over all outputs, relative to its largest |wanted|; infinite where one is NaN."""
+def difference(outputs: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float:
+    """Largest |output - reference| over all outputs, relative to its largest |reference|; infinite where one is NaN.
+
+    Args:
+        outputs: By name, all that are in the reference.
+        reference: What they should be.
+    """
     worst = 0.0
-    for name, tensor in wanted.items():
+    for name, tensor in reference.items():
         if not tensor.numel():
             continue
-        here, there = made[name].double(), tensor.double()
+        here, there = outputs[name].double(), tensor.double()
         distance = torch.where(here == there, 0, (here - there).abs()).nan_to_num(torch.inf, torch.inf)
         scale = float(torch.where(there.isfinite(), there, 0).abs().max())
         worst = max(worst, float(distance.max()) / (scale or 1))
@@ -109,12 +129,12 @@ def _row(sample: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return sample if isinstance(sample, tuple) else (sample,)
 
 
-def _tensors(name: str, given: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(given, Tensor):
-        yield name, given
-    elif isinstance(given, Mapping):  # also what transformers answer, whose names are better than a number
-        for key, value in given.items():
+def _tensors(name: str, answer: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(answer, Tensor):
+        yield name, answer
+    elif isinstance(answer, Mapping):  # also what transformers answer, whose names are better than a number
+        for key, value in answer.items():
             yield from _tensors(str(key) if name == "output" else f"{name}_{key}", value)
-    elif isinstance(given, tuple | list):
-        for place, value in enumerate(given):
+    elif isinstance(answer, tuple | list):
+        for place, value in enumerate(answer):
             yield from _tensors(f"{name}_{place}", value)

@@ -12,7 +12,16 @@ from lightloom.common.files import write_bytes
 
 
 def check_finite(name: str, tensor: Tensor, *, infinite: bool) -> None:
-    """Refuse NaN, and infinities except in a buffer, which may be a mask. Raises `RequestError`."""
+    """Refuse NaN, and infinities except in a buffer, which may be a mask.
+
+    Args:
+        name: Name of the tensor, for the error.
+        tensor: The tensor; integers hold neither.
+        infinite: Whether infinities are allowed.
+
+    Raises:
+        RequestError: It holds one.
+    """
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return
     bad = "NaN" if bool(tensor.isnan().any()) else "Inf" if not infinite and bool(tensor.isinf().any()) else ""
@@ -21,7 +30,15 @@ def check_finite(name: str, tensor: Tensor, *, infinite: bool) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors by name. Raises `RequestError` for a kind of number that the format does not know."""
+    """Write tensors by name as a safetensors file.
+
+    Args:
+        path: The file.
+        tensors: By name.
+
+    Raises:
+        RequestError: The format does not know their kind of number.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save
 

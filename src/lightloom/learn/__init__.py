@@ -3,25 +3,31 @@
 from lightloom.learn.checkpoint import load_weights, read_tensors, save_weights, write_tensors
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.distil import DistillationConfig, DistillationModel, DistillationObjective
-from lightloom.learn.engine import Task, Thin, file_name, fit
+from lightloom.learn.engine import Augment, BatchSampler, Prepare, TrainingData, fit
 from lightloom.learn.mismatch import gradient_angles
-from lightloom.learn.orders import load_orders, save_orders
-from lightloom.learn.sampling import Sampling, attach, sampling_preset, thin
+from lightloom.learn.objective import Objective
+from lightloom.learn.recorder import Session, file_name
+from lightloom.learn.sampling import Sampling, attach, sample_batches, sampling_preset
 from lightloom.learn.study import gradient_study, sweep
 from lightloom.learn.subspace import train_only_subspace
-from lightloom.learn.write_aware import WriteAware, WriteAwareTask, for_sharing
-from lightloom.learn.zeroth import ZerothConfig, fit_zeroth
+from lightloom.learn.write_aware import WriteAware, WriteAwareObjective, for_sharing
+from lightloom.learn.write_schedules import load_orders, save_orders
+from lightloom.learn.zeroth_order import ZerothConfig, fit_zeroth
 
 __all__ = [
+    "Augment",
+    "BatchSampler",
     "DistillationConfig",
     "DistillationModel",
     "DistillationObjective",
+    "Objective",
+    "Prepare",
     "Sampling",
-    "Task",
-    "Thin",
+    "Session",
     "TrainConfig",
+    "TrainingData",
     "WriteAware",
-    "WriteAwareTask",
+    "WriteAwareObjective",
     "ZerothConfig",
     "attach",
     "file_name",
@@ -33,11 +39,11 @@ __all__ = [
     "load_orders",
     "load_weights",
     "read_tensors",
+    "sample_batches",
     "sampling_preset",
     "save_orders",
     "save_weights",
     "sweep",
-    "thin",
     "train_only_subspace",
     "write_tensors",
 ]

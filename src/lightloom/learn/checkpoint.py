@@ -21,7 +21,7 @@ class Progress(NamedTuple):
     epoch: int
     """Last epoch that is complete; 0 before the first."""
     best: float
-    """Best validation accuracy so far."""
+    """Best value of the primary metric on the validation data so far."""
     best_epoch: int
 
 
@@ -46,37 +46,45 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
 
 
 def save_training(
-    model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path, setup: str = ""
+    model: nn.Module, optimizer: torch.optim.Optimizer | None, progress: Progress, path: Path, setup: str = ""
 ) -> None:
     """Write model, optimiser and progress in one file, so that they always belong together.
 
     Args:
         model: As it is.
-        optimizer: As it is.
+        optimizer: As it is; None where the training has none.
         progress: Where the training stands.
         path: The file.
         setup: What was trained on and how, as `lightloom.learn.setup.describe` gives it.
     """
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
+    for index, state in (optimizer.state_dict()["state"] if optimizer else {}).items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items() if isinstance(value, Tensor)}
     notes = {key: repr(value) for key, value in progress._asdict().items()}
     write_tensors(path, tensors, notes | ({"setup": setup} if setup else {}))
 
 
-def load_training(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> Progress:
-    """Read what `save_training` wrote. Raises as `load_weights`."""
+def load_training(model: nn.Module, optimizer: torch.optim.Optimizer | None, path: Path) -> Progress:
+    """Read what `save_training` wrote, and return where the training stands.
+
+    Args:
+        model: Takes the weights.
+        optimizer: Takes its state; None where the training has none.
+        path: The file.
+
+    Raises:
+        RequestError: As `load_weights` says.
+    """
     tensors, notes = read_tensors(path)
     prefix = "model/"
     _fill(model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path)
-    described = optimizer.state_dict()
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/", 2)
-            state.setdefault(int(index), {})[key] = tensor
-    described["state"] = state
-    optimizer.load_state_dict(described)
+    if optimizer is not None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer/"):
+                _, index, key = name.split("/", 2)
+                state.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
     return Progress(int(notes["epoch"]), float(notes["best"]), int(notes["best_epoch"]))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError, nearest
 from lightloom.data.batches import Batch
 from lightloom.nn import OpticalLayer, optical_layers
-from lightloom.nn.sampler import LayerSampling, Sampler
+from lightloom.nn.gradient_sampler import LayerSampling, Sampler
 from lightloom.physics import sampling as masks
 
 Identities = Mapping[str, tuple[Tensor, Tensor]]
@@ -91,7 +91,7 @@ def attach(model: nn.Module, sampling: Sampling, identities: Identities | None =
         layer.sampler = None if plain else Sampler(settings, measured).to(layer.weight.device)
 
 
-def thin(
+def sample_batches(
     batches: Iterable[tuple[int, Batch]], sampling: Sampling, seed: int, teacher: nn.Module | None = None
 ) -> Iterator[tuple[int, Batch]]:
     """Data sampling: drop whole batches by chance (SMD), and of the others what a teacher is sure of.
@@ -110,10 +110,10 @@ def thin(
     """
     if sampling.information and teacher is None:
         raise RequestError("`information` sampling needs a teacher to tell which examples are uncertain; give one.")
-    return _thin(batches, sampling, torch.Generator().manual_seed(seed), teacher)
+    return _sampled(batches, sampling, torch.Generator().manual_seed(seed), teacher)
 
 
-def _thin(
+def _sampled(
     batches: Iterable[tuple[int, Batch]], sampling: Sampling, generator: torch.Generator, teacher: nn.Module | None
 ) -> Iterator[tuple[int, Batch]]:
     last: tuple[int, Batch] | None = None
@@ -136,7 +136,7 @@ def _uncertain(batch: Batch, sparsity: float, teacher: nn.Module | None) -> Batc
     logits = teacher.eval()(batch.inputs)
     teacher.train(was_training)
     kept = masks.uncertain(logits, sparsity)
-    return Batch(batch.inputs[kept], batch.targets[kept], batch.share)
+    return Batch(batch.inputs[kept], batch.targets[kept], batch.loss_weight)
 
 
 def _check(name: str, layer: OpticalLayer, settings: LayerSampling, measured: tuple[Tensor, Tensor] | None) -> None:

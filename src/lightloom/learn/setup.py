@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,27 @@ _LOOKED_AT = 32
 
 
 def describe(
-    train: Samples, validation: Samples, config: Section, seed: int, free: frozenset[str] = frozenset()
+    train: Samples,
+    validation: Samples,
+    config: Section,
+    seed: int,
+    *,
+    metric: str,
+    free: Set[str] = frozenset(),
 ) -> str:
     """Data, settings and seed of a training as one line of JSON.
 
     Args:
-        train: Training images.
+        train: Training samples.
         validation: Those that decide which epoch is best.
         config: Of the training.
         seed: Of the run.
+        metric: Name of the primary metric, by which epochs are compared.
         free: Fields of the config that decide no epoch but how many there are.
     """
     data = {"training data": _fingerprint(train), "validation data": _fingerprint(validation)}
-    return json.dumps(
-        {"data": data, "config": {**config.model_dump(mode="json", exclude=set(free)), "seed": seed}}, sort_keys=True
-    )
+    settings = {**config.model_dump(mode="json", exclude=set(free)), "seed": seed, "metric": metric}
+    return json.dumps({"data": data, "config": settings}, sort_keys=True)
 
 
 def check_setup(path: Path, setup: str) -> None:
@@ -72,12 +78,12 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
 
 def _fingerprint(samples: Samples) -> str:
     digest = hashlib.sha256(str(len(samples)).encode())
-    images = samples.images
-    if not isinstance(images, Tensor):
-        count = len(images)
+    inputs = samples.inputs
+    if not isinstance(inputs, Tensor):
+        count = len(inputs)
         places = torch.arange(min(count, _LOOKED_AT)) * count // max(min(count, _LOOKED_AT), 1)
-        images = images[places.to(images.device)]
-    for tensor in _tensors((images, samples.labels)):
+        inputs = inputs[places.to(inputs.device)]
+    for tensor in _tensors((inputs, samples.targets)):
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

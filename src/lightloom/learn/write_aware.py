@@ -1,4 +1,4 @@
-"""Write-aware training: what the cells of a PCM chip will be written is paid for, beside the task's own loss.
+"""Write-aware training: what the cells of a PCM chip will be written is paid for, beside the objective's own loss.
 
 Source: Zhu et al., "ELight", ASP-DAC 2022. Published is a pull of every block towards the mean of its block row; here
 the loss may also be the writes themselves, along the order that the chip will follow, which is found again before every
@@ -14,8 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lightloom.common.config import Section
-from lightloom.data import ImageSet
-from lightloom.learn.engine import Task
+from lightloom.learn.objective import Objective
 from lightloom.nn import PCMCore, cores, reorder
 from lightloom.physics.pcm import writes
 from lightloom.physics.pcm.order import Sharing
@@ -62,11 +61,11 @@ def for_sharing(sharing: Sharing, strength: float, start: Start = "erased") -> W
     return WriteAware(strength=strength, release=_RELEASE, reference="previous", norm="l1", balance="cells")
 
 
-class WriteAwareTask:
-    """A task whose training loss also pays for writes, and whose figures tell them.
+class WriteAwareObjective:
+    """An objective whose training loss also pays for writes, and whose metrics tell them.
 
     Args:
-        task: Loss and figures of the model itself.
+        objective: Loss and metrics of the model itself; its primary metric decides which epoch is best.
         model: With PCM cores; they are asked for their penalty in every training step.
         config: What is paid.
 
@@ -74,8 +73,8 @@ class WriteAwareTask:
         ValueError: The model has no PCM core.
     """
 
-    def __init__(self, task: Task, model: nn.Module, config: WriteAware) -> None:
-        self.task, self.config = task, config
+    def __init__(self, objective: Objective, model: nn.Module, config: WriteAware) -> None:
+        self.objective, self.config = objective, config
         self.strength = config.strength
         self.cores = cores(model, PCMCore)
         if not self.cores:
@@ -86,6 +85,16 @@ class WriteAwareTask:
         # what a resumed training starts from, too: an order must follow from the weights alone
         self.homes = {name: core.schedule_on_cpu() for name, core in self.cores.items()}
         self.shares = {name: count / total if every_cell else 1.0 for name, count in counts.items()}
+
+    @property
+    def metric(self) -> str:
+        """Name of the primary metric, that of the objective which is wrapped."""
+        return self.objective.metric
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value of the primary metric is a better model."""
+        return self.objective.higher_is_better
 
     def prepare(self, model: nn.Module, done: float = 0.0) -> None:
         """Find the order that the present levels would be written in, and ask for the penalty along it.
@@ -100,18 +109,18 @@ class WriteAwareTask:
             core.penalty = None if self.config.strength == 0 else self._penalty(core, self.homes[name])
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """The task's loss and, in training, the penalty of the forward pass that made the outputs."""
-        loss = self.task.loss(outputs, targets)
+        """The loss that is wrapped and, in training, the penalty of the forward pass that made the outputs."""
+        loss = self.objective.loss(outputs, targets)
         for name, core in self.cores.items():
             if core.paid is not None:
                 loss = loss + self.strength * self.shares[name] * core.paid
                 core.paid = None
         return loss
 
-    def evaluate(self, model: nn.Module, images: ImageSet) -> Mapping[str, float]:
-        """The task's figures, and `writes`: levels written per inference in the order as it stands."""
-        figures = self.task.evaluate(model, images)
-        return {**figures, "writes": float(sum(levels_written(core) for core in self.cores.values()))}
+    def evaluate(self, model: nn.Module, data: Any) -> Mapping[str, float]:
+        """The metrics that are wrapped, and `writes`: levels written per inference in the order as it stands."""
+        metrics = self.objective.evaluate(model, data)
+        return {**metrics, "writes": float(sum(levels_written(core) for core in self.cores.values()))}
 
     def _penalty(self, core: PCMCore, home: Schedule) -> Penalty:
         config = self.config

@@ -9,7 +9,8 @@
 from lightloom.nn.absorber import SaturableAbsorber
 from lightloom.nn.all_optical import AllOptical, OpticalPass
 from lightloom.nn.attention import Attention
-from lightloom.nn.convert import Conversion, LayerReport, convert, to_electronic
+from lightloom.nn.conversion_report import LayerReport
+from lightloom.nn.convert import Conversion, convert, to_electronic
 from lightloom.nn.converter import Converter, calibrate_ranges, static_converters
 from lightloom.nn.convolutions import OpticalConv1d, OpticalConv2d
 from lightloom.nn.core import Mode, TensorCore
@@ -18,15 +19,15 @@ from lightloom.nn.cores.pcm import PCMCore
 from lightloom.nn.counts import Counts, counts_of
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
 from lightloom.nn.effective import DirectRead, direct_reads
+from lightloom.nn.hf_conv1d import OpticalHFConv1D
 from lightloom.nn.install import install, switch
 from lightloom.nn.layers import OpticalLayer, OpticalLinear, cores, optical_layers
-from lightloom.nn.limits import limit_weights
 from lightloom.nn.plan import Plan, Planned, plan
-from lightloom.nn.population import Population
-from lightloom.nn.projections import OpticalProjection
 from lightloom.nn.reorder import reorder
-from lightloom.nn.rules import Places, Rule
+from lightloom.nn.rules import Placement, Rule
+from lightloom.nn.specimen_ensemble import SpecimenEnsemble
 from lightloom.nn.subspace_core import SubspaceCore
+from lightloom.nn.weight_constraints import constrain_weights
 
 __all__ = [
     "AllOptical",
@@ -42,26 +43,26 @@ __all__ = [
     "Mode",
     "OpticalConv1d",
     "OpticalConv2d",
+    "OpticalHFConv1D",
     "OpticalLayer",
     "OpticalLinear",
     "OpticalPass",
-    "OpticalProjection",
     "PCMCore",
-    "Places",
+    "Placement",
     "Plan",
     "Planned",
-    "Population",
     "Rule",
     "SaturableAbsorber",
+    "SpecimenEnsemble",
     "SubspaceCore",
     "TensorCore",
     "calibrate_ranges",
+    "constrain_weights",
     "convert",
     "cores",
     "counts_of",
     "direct_reads",
     "install",
-    "limit_weights",
     "misalign",
     "optical_layers",
     "plan",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from lightloom.chips import AbsorberChip
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, nearest
+from lightloom.nn.absorber_functions import absorb, with_slope
 from lightloom.physics.absorber import (
     Broadening,
     Encoding,
@@ -19,15 +21,11 @@ from lightloom.physics.absorber import (
     Response,
     check,
     log_transmission,
-    parameter_slopes,
     respond,
     transmit,
 )
 from lightloom.physics.absorber.curves import Curve, evaluate, follow, secant
 from lightloom.physics.execution import eager, forward_mode, has_numbers
-
-if TYPE_CHECKING:
-    from lightloom.chips import AbsorberChip
 
 Gradient = Literal["exact", "probe", "zero", "identity", "negative"]
 """What the light of the backward pass is multiplied by: the derivative; the transmission, which is all that a weak beam
@@ -36,7 +34,7 @@ from the other side is left with; or, to see how much of either is needed, 0, 1 
 Trained = Literal["optical_depth", "saturation_intensity"]
 
 _CONSTANTS = {"zero": 0.0, "identity": 1.0, "negative": -1.0}
-_KNEE_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64, device="cpu")
+_SATURATION_GRID = torch.logspace(0, 12, 4001, dtype=torch.float64, device="cpu")
 
 
 class SaturableAbsorber(nn.Module):
@@ -53,14 +51,13 @@ class SaturableAbsorber(nn.Module):
         encoding: Whether a value is a signed field or an intensity, 0 or above.
         broadening: Of the line.
         residual: Optical depth that never saturates.
-        curve: A measured element instead of all of these but `encoding`.
         gradient: What is multiplied by backwards; may be changed at any time.
         trainable: Which of the medium's numbers train. Their logarithms are the parameters, so that a step is a share
             of the number and its sign is kept.
 
     Raises:
         ValueError: There is no such medium, encoding, gradient or trainable number, or a number that is to train has
-            no logarithm or belongs to a curve.
+            no logarithm.
     """
 
     @checked
@@ -73,7 +70,6 @@ class SaturableAbsorber(nn.Module):
         encoding: Encoding = "amplitude",
         broadening: Broadening = "homogeneous",
         residual: float = 0.0,
-        curve: Curve | None = None,
         gradient: Gradient = "exact",
         trainable: Collection[Trained] = (),
     ) -> None:
@@ -82,13 +78,15 @@ class SaturableAbsorber(nn.Module):
         check(self._fixed)
         _check_name("an encoding", encoding, get_args(Encoding))
         self.encoding = encoding
-        self.curve = curve
+        self.curve: Curve | None = None
         self.gradient = gradient
         for name in trainable:
             _check_name("a trainable number of an absorber", name, get_args(Trained))
-        if trainable and (curve is not None or optical_depth == 0):
-            which = "a measured curve" if curve is not None else "an optical depth of 0, which has no sign to keep,"
-            raise ValueError(f"{which} cannot train; leave `trainable` empty, or give another medium")
+        if trainable and optical_depth == 0:
+            raise ValueError(
+                "an optical depth of 0, which has no sign to keep, cannot train; leave `trainable` empty, or give "
+                "another medium"
+            )
         self.log_depth = self._parameter(abs(optical_depth), "optical_depth" in trainable)
         self.log_saturation = self._parameter(saturation_intensity, "saturation_intensity" in trainable)
 
@@ -97,9 +95,20 @@ class SaturableAbsorber(nn.Module):
     def of(
         cls, chip: AbsorberChip, gradient: Gradient = "exact", trainable: Collection[Trained] = ()
     ) -> SaturableAbsorber:
-        """The activation that this hardware is."""
+        """The activation that this hardware is.
+
+        Args:
+            chip: A medium, or a measured element.
+            gradient: What is multiplied by backwards.
+            trainable: Which of the medium's numbers train.
+
+        Raises:
+            ValueError: A number of a measured element is to train, or as the constructor says.
+        """
         if chip.table is not None:
-            return cls(encoding=chip.encoding, curve=chip.curve(), gradient=gradient, trainable=trainable)
+            if trainable:
+                raise ValueError("a measured curve cannot train; leave `trainable` empty, or give another medium")
+            return cls.measured(chip.curve(), encoding=chip.encoding, gradient=gradient)
         depth, saturation, residual, form, broadening = chip.medium()
         return cls(
             float(depth),
@@ -111,6 +120,25 @@ class SaturableAbsorber(nn.Module):
             gradient=gradient,
             trainable=trainable,
         )
+
+    @classmethod
+    @checked
+    def measured(
+        cls, curve: Curve, *, encoding: Encoding = "amplitude", gradient: Gradient = "exact"
+    ) -> SaturableAbsorber:
+        """The activation of a measured element.
+
+        Args:
+            curve: What leaves for what enters.
+            encoding: Whether a value is a signed field or an intensity, 0 or above.
+            gradient: What is multiplied by backwards.
+
+        Raises:
+            ValueError: There is no such encoding or gradient.
+        """
+        absorber = cls(encoding=encoding, gradient=gradient)
+        absorber.curve = curve
+        return absorber
 
     @property
     def gradient(self) -> Gradient:
@@ -158,22 +186,25 @@ class SaturableAbsorber(nn.Module):
         return Response(made.output, x.new_full((), _CONSTANTS[self.gradient]).expand_as(x))
 
     @property
-    def knee(self) -> float:
+    def half_transmission_field(self) -> float:
         """The value at which light begins to pass.
 
         Half of the field (or intensity) then passes, of what the residual loss lets through; it is at least the
         saturation field (or intensity). Of a measured element it is where the output reaches half of its largest.
         """
         with torch.no_grad():
-            return self._curve_knee(self.curve) if self.curve is not None else self._medium_knee()
+            if self.curve is not None:
+                return self._half_transmission_of_curve(self.curve)
+            return self._half_transmission_of_medium()
 
     def forward(self, x: Tensor) -> Tensor:
         """[...] fields or intensities that leave, of those that enter."""
         medium = None if self.curve is not None else self.medium()
         if not eager() or forward_mode():
             return self._followed(x, medium)
-        trained = (None, None) if medium is None else (medium.optical_depth, medium.saturation)
-        return _Absorb.apply(x, *trained, self)  # type: ignore[no-untyped-call, no-any-return]
+        if medium is None:
+            return absorb(x, None, None, self)
+        return absorb(x, medium.optical_depth, medium.saturation, self)
 
     def extra_repr(self) -> str:
         """Everything that was asked for."""
@@ -206,8 +237,7 @@ class SaturableAbsorber(nn.Module):
         own = self._with_graph(x.detach(), medium)[0]  # to the medium itself gradients are exact
         if torch.compiler.is_compiling():  # no derivatives of derivatives there
             return own + factor.detach() * torch.where(x.isinf(), 0, x - x.detach())
-        led: Tensor = _Led.apply(own, factor, x)  # type: ignore[no-untyped-call]
-        return led
+        return with_slope(own, factor, x)
 
     def _with_graph(self, x: Tensor, medium: Medium | None) -> tuple[Tensor, Tensor]:
         """Output, and what a weak beam from the other side is left with."""
@@ -233,80 +263,22 @@ class SaturableAbsorber(nn.Module):
         output, slope = evaluate(x, curve)
         return Response(output, slope if self.gradient == "exact" else secant(x, output, curve))
 
-    def _medium_knee(self) -> float:
+    def _half_transmission_of_medium(self) -> float:
         medium = self.medium()
         half = math.log(4) if self.encoding == "amplitude" else math.log(2)
-        missing = -half - medium.residual - log_transmission(_KNEE_GRID, medium._replace(saturation=1.0))
+        missing = -half - medium.residual - log_transmission(_SATURATION_GRID, medium._replace(saturation=1.0))
         first = int((missing <= 0).int().argmax())
-        s = float(_KNEE_GRID[first])
+        s = float(_SATURATION_GRID[first])
         if first > 0:
             before, after = (float(value) for value in missing[first - 1 : first + 1])
-            s *= float(_KNEE_GRID[1]) ** (after / (before - after))
+            s *= float(_SATURATION_GRID[1]) ** (after / (before - after))
         power = 0.5 if self.encoding == "amplitude" else 1.0
         return float((s * float(medium.saturation)) ** power)
 
-    def _curve_knee(self, curve: Curve) -> float:
+    def _half_transmission_of_curve(self, curve: Curve) -> float:
         grid = torch.linspace(0, float(curve.knots[-1]), 4001, dtype=torch.float64)
         output = evaluate(grid, curve)[0].abs()
         return float(grid[int((output >= output.max() / 2).int().argmax())])
-
-
-class _Absorb(torch.autograd.Function):
-    """The response forwards; backwards its factor, and the closed-form slopes of what trains."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, depth: Tensor | float | None, saturation: Tensor | float | None, layer: SaturableAbsorber
-    ) -> Tensor:
-        output, factor = layer.respond(x)
-        ctx.layer = layer if any(ctx.needs_input_grad[1:3]) else None
-        if ctx.layer is None:
-            ctx.save_for_backward(factor)
-        else:
-            ctx.medium = layer.medium()
-            ctx.save_for_backward(factor, x)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        if torch.is_grad_enabled():  # without this a second derivative would silently come out as 0
-            raise RuntimeError(
-                "a saturable absorber has first derivatives only, taken backwards; leave `create_graph` out, or take "
-                "higher ones by `torch.func`, as `torch.func.grad(torch.func.grad(function))`"
-            )
-        factor, *entered = ctx.saved_tensors
-        through = grad * factor if ctx.needs_input_grad[0] else None
-        if ctx.layer is None:
-            return through, None, None, None
-        slopes = parameter_slopes(entered[0], ctx.medium, ctx.layer.encoding)
-        wide = torch.promote_types(grad.dtype, torch.float32)
-        sums = [(grad * slope).sum(dtype=wide) for slope in slopes]
-        by_depth, by_saturation = (s if n else None for s, n in zip(sums, ctx.needs_input_grad[1:3], strict=True))
-        return through, by_depth, by_saturation, None
-
-
-class _Led(torch.autograd.Function):
-    """The first argument forwards; what the last one is given backwards is multiplied by the second."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(own: Tensor, factor: Tensor, x: Tensor) -> Tensor:
-        return own.clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
-        ctx.save_for_forward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
-        return grad, None, grad * ctx.saved_tensors[0]
-
-    @staticmethod
-    def jvp(ctx: Any, of_own: Tensor | None, of_factor: Tensor | None, of_x: Tensor) -> Tensor:
-        led: Tensor = ctx.saved_tensors[0] * of_x
-        return led if of_own is None else of_own + led
 
 
 def _shown(number: float | Tensor) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,51 +13,17 @@ from lightloom.chips.technologies import labels
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.attention import Attention, close_shortcuts, open_shortcuts
+from lightloom.nn.conversion_report import LayerReport, table
 from lightloom.nn.copies import copy_of
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.effective import DirectRead, direct_reads, summary
-from lightloom.nn.forms import matrix_of, on_chip
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.install import switch
 from lightloom.nn.layers import OpticalLayer
+from lightloom.nn.matrix_form import matrix_of, to_optical
 from lightloom.nn.plan import Planned, decide
 from lightloom.nn.references import replace_modules
-from lightloom.nn.rules import Places, Rules
-from lightloom.nn.table import table
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """What conversion did with one layer."""
-
-    name: str
-    kind: str
-    converted: bool
-    reason: str
-    """Why it stayed electronic; empty where it was converted."""
-    shape: tuple[int, ...]
-    """Of its weight."""
-    blocks: tuple[int, ...] = ()
-    """(groups, p, q): how many k x k blocks hold the weight."""
-    block_size: int = 0
-    mzis: int = 0
-    """0 too where the core is another layer's, which counts it."""
-    cells: int = 0
-    """PCM cells that hold a weight; 0 too where the core is another layer's."""
-    weight_error: float = 0.0
-    """||made - wanted||^2 / ||wanted||^2 on perfect devices: of decomposing into meshes, or of rounding to levels."""
-    errors: dict[str, float] = field(default_factory=dict)
-    """The same on the real devices, after each stage of a run."""
-    chip: str = ""
-    """Name of the chip that it is on."""
-    technology: str = ""
-    """What that chip is made of."""
-    tied_to: str = ""
-    """The layer whose tensor core it shares, since they share a weight."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, as stored in a run folder."""
-        return asdict(self)
+from lightloom.nn.rules import Placement, Rules
 
 
 @dataclass(frozen=True)
@@ -86,7 +52,7 @@ def convert(
     *,
     only: Rules = None,
     skip: Rules = None,
-    places: Places = (),
+    places: Placement = (),
     mode: Mode | None = None,
     untie: bool = False,
     inplace: bool = False,
@@ -173,7 +139,7 @@ def _converted(layer: Planned, chip: Chip, core: TensorCore | None) -> OpticalLa
         raise RequestError(
             f"The weight of layer `{layer.name}` holds NaN or Inf; mend the model before it is converted."
         )
-    made = on_chip(layer.module, chip, layer.name or "root", core)
+    made = to_optical(layer.module, chip, layer.name or "root", core)
     made.register_parameter("bias", layer.module._parameters["bias"])  # the very same, which others may share
     return made
 

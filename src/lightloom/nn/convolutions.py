@@ -12,7 +12,7 @@ from lightloom.common.arguments import checked
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import OpticalLayer, core_for
-from lightloom.nn.sampled import Geometry
+from lightloom.nn.sparse_backward import Geometry
 
 _CONV_ARGUMENTS = (
     "in_channels",

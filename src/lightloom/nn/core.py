@@ -14,7 +14,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.checks import shown
 from lightloom.nn.cache import CachingModule
 from lightloom.nn.counts import Counts, counts_of
-from lightloom.nn.given import require_specimen
+from lightloom.nn.specimen_check import require_specimen
 
 Mode = str
 """What trains, one of the `modes` of a core. On every technology "weight" is the plain matrix, an electronic twin; what

@@ -17,9 +17,9 @@ from lightloom.nn.belongings import carry_over
 from lightloom.nn.converter import Converter
 from lightloom.nn.core import TensorCore
 from lightloom.nn.effective import hand_out, refusal
+from lightloom.nn.gradient_sampler import Sampler
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.leaf import call_as_leaf, traced
-from lightloom.nn.sampler import Sampler
 from lightloom.nn.subspace_core import SubspaceCore
 
 Layer = TypeVar("Layer", bound=nn.Module)

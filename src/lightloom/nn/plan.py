@@ -13,10 +13,10 @@ from lightloom.common.arguments import checked
 from lightloom.nn.attention import Attention
 from lightloom.nn.belongings import why_left_behind
 from lightloom.nn.copies import copy_of
-from lightloom.nn.forms import form_of, is_quantised, why_formless
 from lightloom.nn.layers import PRECISIONS, OpticalLayer
+from lightloom.nn.matrix_form import form_of, is_quantised, unsupported_reason
 from lightloom.nn.references import replace_modules, tensors_in_attributes
-from lightloom.nn.rules import Choice, Places, Rules, Site
+from lightloom.nn.rules import LayerSite, Placement, PlacementPolicy, Rules
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def plan(
     *,
     only: Rules = None,
     skip: Rules = None,
-    places: Places = (),
+    places: Placement = (),
     untie: bool = False,
     inplace: bool = False,
 ) -> Plan:
@@ -70,14 +70,14 @@ def plan(
 
 
 def decide(
-    model: nn.Module, chip: Chip | str | None, *, only: Rules, skip: Rules, places: Places, untie: bool
+    model: nn.Module, chip: Chip | str | None, *, only: Rules, skip: Rules, places: Placement, untie: bool
 ) -> tuple[list[Planned], dict[nn.Module, Attention]]:
     """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by."""
     owners = _owners(model)
     whole = [module for module in model.modules() if type(module) is nn.MultiheadAttention]
     opened: dict[nn.Module, Attention] = {m: Attention.from_electronic(m) for m in whole if _can_open(m, owners)}
     sites, known = _sites(model, opened)
-    choice = Choice(chip, only, skip, places, known)
+    choice = PlacementPolicy(chip, only, skip, places, known)
     held = tensors_in_attributes(model)
     decided = {site.module: _decided(site, choice, opened, held) for site in sites}
     layers = [_tied(layer, decided, owners, untie) for layer in decided.values()]
@@ -90,15 +90,15 @@ def decide(
 # the layers of a model
 
 
-def _sites(model: nn.Module, opened: Mapping[nn.Module, Attention]) -> tuple[list[Site], list[str]]:
+def _sites(model: nn.Module, opened: Mapping[nn.Module, Attention]) -> tuple[list[LayerSite], list[str]]:
     """Modules that hold parameters of their own, each once, a core not apart from its layer; and every name."""
-    found: dict[nn.Module, Site] = {}
+    found: dict[nn.Module, LayerSite] = {}
     known = []
     for name, module, around in _paths(model, opened, "", ()):
         known.append(name)
         if _holds_weights(module):
-            site = found.get(module, Site(module, (), ()))
-            found[module] = Site(module, (*site.names, name), (*site.around, *around))
+            site = found.get(module, LayerSite(module, (), ()))
+            found[module] = LayerSite(module, (*site.names, name), (*site.around, *around))
     return list(found.values()), known
 
 
@@ -165,7 +165,9 @@ def _reported(layers: list[Planned], closed: Mapping[nn.Module, Attention]) -> I
 # decisions
 
 
-def _decided(site: Site, choice: Choice, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]) -> Planned:
+def _decided(
+    site: LayerSite, choice: PlacementPolicy, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]
+) -> Planned:
     form = form_of(site.module)
     rows, columns, groups = (0, 0, 0) if form is None else (form.rows, form.columns, form.groups)
     chip, reason = None, _why_impossible(site, opened, held)
@@ -174,7 +176,7 @@ def _decided(site: Site, choice: Choice, opened: Mapping[nn.Module, Attention], 
     return Planned(site.name, site.module, chip, reason, rows, columns, groups)
 
 
-def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]) -> str:
+def _why_impossible(site: LayerSite, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]) -> str:
     """Why a layer cannot be converted, whatever is asked for; empty where it can."""
     module = site.module
     if isinstance(module, OpticalLayer):
@@ -187,7 +189,7 @@ def _why_impossible(site: Site, opened: Mapping[nn.Module, Attention], held: Map
         return "not initialised yet; pass one batch through the model first"
     form = form_of(module)
     if form is None:
-        return why_formless(module)
+        return unsupported_reason(module)
     if any(_is_compiled(outer) and module in outer.children() for outer in site.around):
         return "torch.compile has compiled it already; convert first, and compile afterwards"
     if "forward" in vars(module):

@@ -20,15 +20,15 @@ A name and a type stand for what is inside them too; a predicate is asked about 
 """
 Rules = Rule | Iterable[Rule] | None
 """One rule, several of which any may match, or none."""
-Places = Mapping[Rule, Chip | str | None] | Sequence[tuple[Rule, Chip | str | None]]
+Placement = Mapping[Rule, Chip | str | None] | Sequence[tuple[Rule, Chip | str | None]]
 """Rules and where the layers go that match: a chip, the name of a preset, or None or "electronics" for none. The first
 rule that matches wins."""
 
 ELECTRONICS = "electronics"
-"""Where `Places` keeps a layer off every chip."""
+"""Where `Placement` keeps a layer off every chip."""
 
 
-class Site(NamedTuple):
+class LayerSite(NamedTuple):
     """A layer, and all that rules know of it."""
 
     module: nn.Module
@@ -43,7 +43,7 @@ class Site(NamedTuple):
         return self.names[0]
 
 
-def matches(rule: Rule, site: Site) -> bool:
+def matches(rule: Rule, site: LayerSite) -> bool:
     """Whether the rule stands for this layer or, by name or type, for something around it."""
     if isinstance(rule, str):
         return any(fnmatchcase(outer, rule) for name in site.names for outer in _outwards(name))
@@ -52,28 +52,30 @@ def matches(rule: Rule, site: Site) -> bool:
     return bool(rule(site.name, site.module))
 
 
-class Choice:
+class PlacementPolicy:
     """Where each layer is asked to go.
 
     Args:
         chip: For layers that no rule of `places` matches; None leaves them electronic.
         only: Layers to convert; None is all.
         skip: Layers to keep electronic; they win over everything else.
-        places: See `Places`.
+        places: See `Placement`.
         known: Every name in the model, to refuse rules that match none.
 
     Raises:
         RequestError: A rule given by name matches nothing, and the nearest name is given; or a chip is none.
     """
 
-    def __init__(self, chip: Chip | str | None, only: Rules, skip: Rules, places: Places, known: Iterable[str]) -> None:
+    def __init__(
+        self, chip: Chip | str | None, only: Rules, skip: Rules, places: Placement, known: Iterable[str]
+    ) -> None:
         self.chip = None if chip is None else core_chip(chip)
         self.only = None if only is None else _listed(only, "only")
         self.skip = _listed(skip, "skip")
         self.places = _placed(places)
         _check_names((*(self.only or ()), *self.skip, *(rule for rule, _ in self.places)), [n for n in known if n])
 
-    def of(self, site: Site) -> tuple[Chip | None, str]:
+    def of(self, site: LayerSite) -> tuple[Chip | None, str]:
         """The chip for a layer, or None and the reason."""
         if any(matches(rule, site) for rule in self.skip):
             return None, "skipped by request"
@@ -85,7 +87,7 @@ class Choice:
         return self.chip, "" if self.chip is not None else "no place is given for it"
 
 
-def _placed(places: Places) -> tuple[tuple[Rule, Chip | None], ...]:
+def _placed(places: Placement) -> tuple[tuple[Rule, Chip | None], ...]:
     pairs = places.items() if isinstance(places, Mapping) else places
     if isinstance(pairs, str) or not isinstance(pairs, Iterable):
         raise RequestError(f"`places` is {shown(places)}; give it as `{{'features.*': chip, 'head': None}}`.")

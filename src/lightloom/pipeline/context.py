@@ -21,7 +21,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config.sizes import check_sizes
 from lightloom.data import Batch, Splits, crop_and_flip, on_images
 from lightloom.nn import MeshCore, PCMCore, calibrate_ranges, cores, install, optical_layers, static_converters
-from lightloom.nn.forms import matrix_of
+from lightloom.nn.matrix_form import matrix_of
 from lightloom.pipeline.comparison import summarise
 from lightloom.pipeline.networks import build_network, convert_as, lit, read_images
 from lightloom.pipeline.run_folder import RunFolder
@@ -134,26 +134,27 @@ class Work:
         config: learning.TrainConfig,
         stage: str,
         *,
-        task: learning.Task | None = None,
-        **more: Any,
+        objective: learning.Objective | None = None,
+        sampler: learning.BatchSampler | None = None,
+        prepare: learning.Prepare | None = None,
     ) -> None:
-        """Train a model on the images of this run that belong to the stage; `more` goes to `learn.fit`."""
+        """Train a model on the images of this run that belong to the stage.
+
+        Args:
+            model: As `learn.fit` takes it.
+            config: Optimiser, schedule, precision.
+            stage: Name of the stage; `train` is electronic, any other on the chip.
+            objective: What it is trained for; None is that of the run.
+            sampler: Leaves out some of the batches of an epoch.
+            prepare: Called before every epoch, as `learn.fit` does.
+        """
         on_chip = stage != "train"
         splits = self.chip_splits if on_chip else self.splits
-        data = (self.config.transfer if on_chip else None) or self.config.data
-        learning.fit(
-            model,
-            splits.train,
-            splits.validation,
-            task or self.task,
-            config,
-            folder=self.folder.path,
-            stage=stage,
-            seed=self.config.seed,
-            device=self.config.device,
-            augment=on_images(crop_and_flip) if data.augment else None,
-            **more,
-        )
+        images = (self.config.transfer if on_chip else None) or self.config.data
+        augment = on_images(crop_and_flip) if images.augment else None
+        data = learning.TrainingData(splits.train, splits.validation, augment, sampler)
+        session = learning.Session(self.folder.path, stage, self.config.seed, self.config.device)
+        learning.fit(model, data, objective or self.task, config, session, prepare=prepare)
 
 
 def train(work: Work) -> None:
@@ -204,27 +205,28 @@ def learn(work: Work) -> None:
     model, config = work.network(work.latest("mapped")), work.config
     options: dict[str, Any] = {}
     if cores(model, PCMCore):
-        task = learning.WriteAwareTask(work.task, model, config.writes)
-        options |= {"task": task, "prepare": task.prepare}
+        objective = learning.WriteAwareObjective(work.task, model, config.writes)
+        options |= {"objective": objective, "prepare": objective.prepare}
     else:
         learning.train_only_subspace(model)
     if cores(model, MeshCore):
         learning.attach(model, config.sampling)
-        options["thin"] = _thin(work)
+        options["sampler"] = _sampler(work)
     work.fit(lit(model, config), config.learn, "learn", **options)
     if is_main():
         work.leave(model, "learned")
 
 
-def _thin(work: Work) -> learning.Thin:
+def _sampler(work: Work) -> learning.BatchSampler:
     """Leave out the batches that the sampling of gradients leaves out."""
     sampling = work.config.sampling
     teacher = work.network("electronic") if sampling.information else None
 
-    def thin(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
-        return learning.thin(batches, sampling, named_seed(work.config.seed, "learn", "thin", epoch), teacher)
+    def sample(batches: Iterable[tuple[int, Batch]], epoch: int) -> Iterable[tuple[int, Batch]]:
+        seed = named_seed(work.config.seed, "learn", "thin", epoch)
+        return learning.sample_batches(batches, sampling, seed, teacher)
 
-    return thin
+    return sample
 
 
 def evaluate(work: Work) -> None:

@@ -89,15 +89,10 @@ def train_case(folder: RunFolder, training: Training, asked: Sequence[Training])
     model, task, prepare = _plan(folder, training, asked, detector)
     progress = learning.fit(
         model,
-        scenes.train,
-        scenes.validation,
+        learning.TrainingData(scenes.train, scenes.validation, augmentation(wanted.scenes.augment)),
         task,
         config.train,
-        folder=folder.path,
-        stage=training.name,
-        seed=training.seed,
-        device=config.device,
-        augment=augmentation(wanted.scenes.augment),
+        learning.Session(folder.path, training.name, training.seed, config.device),
         prepare=prepare,
     )
     torch.manual_seed(noise_seed(training))  # what is read may be noisy
@@ -122,7 +117,7 @@ Prepare = Callable[[nn.Module, float], None]
 
 def _plan(
     folder: RunFolder, training: Training, asked: Sequence[Training], detector: AnyDetector
-) -> tuple[nn.Module, learning.Task, Prepare | None]:
+) -> tuple[nn.Module, learning.Objective, Prepare | None]:
     """What trains, what for, and what is prepared before each epoch: the detector itself, or with its teacher."""
     config = training.config
     if not config.detect.distil.teacher:

@@ -17,9 +17,9 @@ from lightloom.nn import (
     Conversion,
     DiffractiveNetwork,
     SaturableAbsorber,
+    constrain_weights,
     convert,
     install,
-    limit_weights,
     misalign,
 )
 from lightloom.tasks.classification import build, scale_to_half_transmission
@@ -105,4 +105,4 @@ def _limit(model: nn.Module, config: RunConfig) -> None:
         return
     for layer in list(model.modules()):
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            limit_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)
+            constrain_weights(layer, weight_range=optics.weight_range, norm=optics.weight_norm)

@@ -11,6 +11,7 @@ MESH = Technology(
     chip=MeshChip,
     presets=MESH_PRESETS,
     core="lightloom.nn.cores.mesh:MeshCore",
+    cost="lightloom.cost.mesh:MeshCost",
     bench="lightloom.lab.mesh.network:InstrumentedMeshes",
     export="lightloom.export.mesh.model:MeshExport",
 )

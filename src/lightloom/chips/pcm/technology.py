@@ -11,6 +11,7 @@ PCM = Technology(
     chip=PCMChip,
     presets=PCM_PRESETS,
     core="lightloom.nn.cores.pcm:PCMCore",
+    cost="lightloom.cost.pcm:PCMCost",
     bench="lightloom.lab.crossbar.network:InstrumentedCrossbar",
     export="lightloom.export.pcm.model:PCMExport",
 )

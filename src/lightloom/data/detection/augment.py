@@ -77,7 +77,15 @@ def compose(*parts: Augment) -> Augment:
 
 
 def flip(probability: float = 0.5, *, vertical: bool = False) -> Augment:
-    """Mirror some images left to right, or top to bottom. Raises `RequestError` for no probability."""
+    """Mirror some images left to right, or top to bottom.
+
+    Args:
+        probability: Share of the images that are mirrored, 0 ... 1.
+        vertical: Top to bottom, and not left to right.
+
+    Raises:
+        RequestError: The probability is not within 0 ... 1.
+    """
     _check_share(probability)
     axis = 1 if vertical else 0
 
@@ -100,6 +108,10 @@ def zoom(low: float = 0.6, high: float = 1.4) -> Augment:
     """Resize each image by a factor low ... high, then cut or pad it back to the frame at a random place.
 
     Boxes are clipped, and dropped where under 20 % of their area or under 2 pixels on a side remain.
+
+    Args:
+        low: Smallest factor, above 0.
+        high: Largest factor.
 
     Raises:
         RequestError: The factors are not 0 < low <= high.

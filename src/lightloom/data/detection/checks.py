@@ -60,13 +60,30 @@ class Findings:
         self.problems: list[Problem] = []
 
     def note(self, kind: str, where: str, what: str, done: str) -> None:
-        """Note a flaw. Raises `RequestError` under `fail`."""
+        """Note a flaw.
+
+        Args:
+            kind: Name of the kind of flaw.
+            where: File and place.
+            what: What is wrong there.
+            done: What becomes of it, such as `dropped`.
+
+        Raises:
+            RequestError: `on_invalid` is `fail`.
+        """
         if self._on_invalid == "fail":
             raise RequestError(f"{where}: {what} ({kind}). Mend it, or read with `on_invalid=skip`: it is then {done}.")
         self.remark(kind, where, what, done)
 
     def remark(self, kind: str, where: str, what: str, done: str) -> None:
-        """Note what is no flaw but should be known: how the files were understood where they leave it open."""
+        """Note what is no flaw but matters: how the files were understood where they leave it open.
+
+        Args:
+            kind: Name of the kind of remark.
+            where: File and place.
+            what: What is open there.
+            done: How it is understood.
+        """
         self.problems.append(Problem(kind, where, what, done))
 
     def settle(self, where: str, records: Sequence[Record]) -> None:
@@ -101,12 +118,23 @@ class Findings:
 
 
 def read_headers(paths: Sequence[Path], *, decode: bool = False) -> list[Header]:
-    """`read_header` of many files, in threads."""
+    """Read the headers of many files, in threads; see `read_header`.
+
+    Args:
+        paths: Files of images.
+        decode: Decode each image as well, to find damage behind its header.
+    """
     return list(in_threads(lambda path: read_header(path, decode=decode), paths, "Checking images"))
 
 
 def usable(header: Header, where: str, findings: Findings) -> bool:
-    """Whether an image can be used; notes why not."""
+    """Whether an image can be used; the reason why not is noted.
+
+    Args:
+        header: Header of the image.
+        where: File and place of the annotation, for the note.
+        findings: The notes.
+    """
     if header.trouble is not None:
         findings.note(header.trouble[0], where, header.trouble[1], "dropped")
     return header.trouble is None
@@ -118,6 +146,12 @@ def stated_orientation(header: Header, where: str, findings: Findings, stated: t
     Neither VOC nor COCO says whether boxes refer to an image as it is stored or as its EXIF tag turns it, and tools do
     both. The stated (width, height) tells where the two differ in size; else boxes are taken as of the stored pixels,
     as the programs of both challenges read them. Either is noted, and so is a size that fits neither.
+
+    Args:
+        header: Header of the image.
+        where: File and place of the annotation, for the note.
+        findings: The notes.
+        stated: Width and height that the annotation states; None where it states none.
     """
     stored, turned = (header.width, header.height), header.turned(header.orientation)
     if header.orientation != 1:
@@ -218,6 +252,11 @@ def _shown(box: tuple[float, float, float, float]) -> str:
 
 def match_classes(found: Sequence[str], asked: Sequence[str] | None, where: str) -> tuple[str, ...]:
     """The classes that a file lists, which must be those asked for, in their order.
+
+    Args:
+        found: Classes that the file lists, in its order.
+        asked: Classes that it must list; None takes what it lists.
+        where: The file, for the message.
 
     Raises:
         RequestError: The class list does not match, names a class twice, or is empty.

@@ -86,6 +86,16 @@ class LetterboxedSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def inputs(self) -> Tensor | LazyImages:
+        """What a network is given: the images."""
+        return self.images
+
+    @property
+    def targets(self) -> Tensor:
+        """What it is to answer: the labels."""
+        return self.labels
+
     def to(self, device: torch.device) -> LetterboxedSet:
         """The same set on a device."""
         return LetterboxedSet(self.images.to(device), self.labels.to(device), self.scales.to(device), self.source)
@@ -120,7 +130,16 @@ def letterbox(source: DetectionSet, height: int, width: int, *, memory: bool | N
 
 
 def letterbox_image(record: Record, height: int, width: int) -> Tensor:
-    """One letterboxed image, uint8 [3, H, W]. Raises `WorkError` where the file cannot be decoded."""
+    """One letterboxed image, uint8 [3, H, W].
+
+    Args:
+        record: The image.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Raises:
+        WorkError: The file cannot be decoded.
+    """
     scale = _scale(record, height, width)
     size = (_side(record.width * scale, width), _side(record.height * scale, height))
     canvas = np.empty((height, width, 3), np.uint8)

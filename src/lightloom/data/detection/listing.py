@@ -30,7 +30,12 @@ def hidden(path: Path) -> bool:
 
 
 def files_below(folder: Path, endings: Collection[str]) -> list[Path]:
-    """The files with these endings (in small letters) in a folder and below, in the same order on every machine."""
+    """The files with these endings (in small letters) in a folder and below, in the same order on every machine.
+
+    Args:
+        folder: Where to begin.
+        endings: Endings with their dots, in small letters.
+    """
     paths = [path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file()]
     return sorted((path for path in paths if not hidden(path)), key=lambda path: path.relative_to(folder).parts)
 
@@ -55,7 +60,12 @@ class Listing:
         return folder / min(names, key=lambda name: (_ending(name) != _ending(name).lower(), name)) if names else None
 
     def files(self, folder: Path, endings: Collection[str]) -> Iterator[Path]:
-        """Every file of a folder with one of these endings, by name, without hidden ones."""
+        """Every file of a folder with one of these endings, by name, without hidden ones.
+
+        Args:
+            folder: Where they are.
+            endings: Endings with their dots, in small letters.
+        """
         for names in self._stems(folder).values():
             for name in names:
                 if _ending(name).lower() in endings and not hidden(folder / name):

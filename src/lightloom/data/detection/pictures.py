@@ -81,7 +81,12 @@ class Header(NamedTuple):
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """(width, height) of an image of this size once turned as an EXIF tag says."""
+    """(width, height) of an image of this size once turned as an EXIF tag says.
+
+    Args:
+        size: Width and height as stored.
+        orientation: EXIF orientation, 1 ... 8.
+    """
     return size[::-1] if orientation in _SIDEWAYS else size
 
 
@@ -165,12 +170,22 @@ def read_picture(path: Path, *, white: float | None, wanted: tuple[int, int] | N
 
 
 def turn(image: Image.Image, orientation: int) -> Image.Image:
-    """An image turned as an EXIF tag says."""
+    """An image turned as an EXIF tag says.
+
+    Args:
+        image: As stored.
+        orientation: EXIF orientation, 1 ... 8.
+    """
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def shown(values: np.ndarray[Any, Any], white: float) -> np.ndarray[Any, Any]:
-    """Values of which `white` is the brightest as uint8; of whole depths, their 8 highest bits."""
+    """Values of which `white` is the brightest as uint8; of whole depths, their 8 highest bits.
+
+    Args:
+        values: Pixels of more than 8 bits, or of floating point.
+        white: The value that becomes 255.
+    """
     if values.dtype.kind in "ui" and white == int(white):
         return (values.astype(np.int64) * 256 // (int(white) + 1)).clip(0, 255).astype(np.uint8)
     scaled = values.astype(np.float64) * (255 / white)

@@ -83,7 +83,14 @@ def outline(shape: str, radius: float, angle: float, aspect: float) -> Floats:
 
 
 def mask(corners: Floats, height: int, width: int, hole: Floats | None = None) -> Floats:
-    """Share of each pixel that a polygon covers, [height, width]; corners [n, 2] in pixels, pixel i is i ... i + 1."""
+    """Share of each pixel that a polygon covers, [height, width]; corners [n, 2] in pixels, pixel i is i ... i + 1.
+
+    Args:
+        corners: Corners of the polygon [n, 2], (x, y) in pixels.
+        height: Rows of the mask.
+        width: Columns of the mask.
+        hole: Corners of a polygon that is cut out of it; None cuts none.
+    """
     image = Image.new("L", (width * _FINE, height * _FINE))
     draw = ImageDraw.Draw(image)
     for polygon, fill in ((corners, 255), (hole, 0)):

@@ -17,6 +17,11 @@ from lightloom.data.detection.records import DetectionSet, Record
 def write_coco(source: DetectionSet, root: Path, split: str = "train") -> None:
     """Write images to `root/<split>` and annotations to `root/annotations/instances_<split>.json`.
 
+    Args:
+        source: Images and boxes to write.
+        root: Folder of the set; it is made where it is not there.
+        split: Name of the split.
+
     Raises:
         RequestError: Two images have one file name, or the folder cannot be written to.
         WorkError: The disk refuses.
@@ -31,6 +36,11 @@ def write_voc(source: DetectionSet, root: Path, split: str = "train") -> None:
     Crowds, which VOC has none of, become `difficult` objects.
 
     Further splits may be written to the same root where their file names differ. Raises as `write_coco`.
+
+    Args:
+        source: Images and boxes to write.
+        root: Folder of the set; it is made where it is not there.
+        split: Name of the split.
     """
     annotations = make_folder(root / "Annotations")
     _write_images(source, root / "JPEGImages")
@@ -46,6 +56,11 @@ def write_yolo(source: DetectionSet, root: Path, split: str = "train") -> None:
     """Write `images/<split>`, `labels/<split>` and `data.yaml`; crowds and difficult objects are left out.
 
     Raises as `write_coco`.
+
+    Args:
+        source: Images and boxes to write.
+        root: Folder of the set; it is made where it is not there.
+        split: Name of the split.
     """
     import yaml
 

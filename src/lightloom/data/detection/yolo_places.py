@@ -21,7 +21,12 @@ _LISTS = ("classes", *(name for names in SPLITS.values() for name in names))
 
 
 def named_splits(root: Path, settings: Settings) -> dict[str, bool]:
-    """The splits that the yaml file or the usual folders name, and whether the images of each are there."""
+    """The splits that the yaml file or the usual folders name, and whether the images of each are there.
+
+    Args:
+        root: Folder of the set.
+        settings: Content of its yaml file.
+    """
     there = {split: bool(_usual(root, split)) for split in SPLITS}
     for split, names in SPLITS.items():
         words = [word for name in names for word in settings.words(name)]
@@ -72,7 +77,12 @@ class LabelFiles:
         self._lost: dict[str, list[Path]] | None = None
 
     def find(self, image: Path, findings: Findings) -> Path | None:
-        """The label file of an image, or None. One in an unusual place is noted, and read if there is only one."""
+        """The label file of an image, or None. One in an unusual place is noted, and read if there is only one.
+
+        Args:
+            image: The image.
+            findings: The notes.
+        """
         for folder in _label_folders(image.parent):
             path = self._listing.find(folder, image.stem, _TEXT)
             if path is not None:
@@ -94,7 +104,12 @@ class LabelFiles:
         return None
 
     def orphans(self, images: Iterable[Path], labels: set[Path]) -> Iterator[tuple[Path, str]]:
-        """Label files that no image is read with, in the folders where labels were looked for, and why."""
+        """Label files that no image is read with, in the folders where labels were looked for, and why.
+
+        Args:
+            images: Images of all splits.
+            labels: Label files that belong to them.
+        """
         homes: dict[Path, set[Path]] = {}
         owners = set(images)
         for home in dict.fromkeys(image.parent for image in owners):

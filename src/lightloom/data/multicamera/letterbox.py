@@ -62,6 +62,16 @@ class MultiCameraSet:
         """The views, by the number of their last moment."""
         return Windows(self)
 
+    @property
+    def inputs(self) -> Windows:
+        """What a network is given: the views."""
+        return self.images
+
+    @property
+    def targets(self) -> Tensor:
+        """What it is to answer: the labels."""
+        return self.labels
+
     def to(self, device: torch.device) -> MultiCameraSet:
         """The same set on a device."""
         names = ("pixels", "places", "project", "extent", "before", "motion", "labels")

@@ -116,6 +116,10 @@ def heading(axes: Array) -> Array:
 def read_boxes(tables: Tables, sample_token: str) -> tuple[Boxes3D, Boxes3D]:
     """Boxes of the ten classes in a sample, and its bicycle racks (label -1), in the order of the table.
 
+    Args:
+        tables: The tables of the set.
+        sample_token: Token of the sample.
+
     Raises:
         RequestError: A number is not finite, a size is not above 0, a rotation is none, an object has two attributes,
             or the annotations of one object are not in the order of time, run in a ring or belong to several objects;
@@ -157,6 +161,10 @@ def velocity(tables: Tables, annotation: Record) -> tuple[float, float]:
     The difference between the annotations of the object before and after this one, or between this one and the only
     other; NaN where there is no other, or they are further apart in time than 1.5 s from one to the next. Source:
     nuScenes devkit.
+
+    Args:
+        tables: The tables of the set.
+        annotation: A record of `sample_annotation`.
 
     Raises:
         RequestError: The annotations are not in the order of time, or not of one object.

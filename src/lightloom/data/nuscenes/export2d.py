@@ -75,7 +75,13 @@ def export_2d(
 
 
 def key_frames(tables: Tables, scenes: Iterable[str], cameras: Sequence[str]) -> Iterator[Record]:
-    """Records of `sample_data` of the cameras' key frames: by scene, then by time, then in the order of `cameras`."""
+    """Records of `sample_data` of the cameras' key frames: by scene, then by time, then in the order of `cameras`.
+
+    Args:
+        tables: The tables of the set.
+        scenes: Names of scenes.
+        cameras: Channels of the cameras.
+    """
     by_name = {scene["name"]: scene for scene in tables["scene"].values()}
     for name in scenes:
         for sample in tables.samples(by_name[name]):
@@ -85,7 +91,14 @@ def key_frames(tables: Tables, scenes: Iterable[str], cameras: Sequence[str]) ->
 
 
 def coco(tables: Tables, split: str, frames: Sequence[Record], visibilities: Sequence[str]) -> dict[str, Any]:
-    """The content of the file of one split."""
+    """The content of the COCO file of one split.
+
+    Args:
+        tables: The tables of the set.
+        split: Name of the split.
+        frames: Records of `sample_data`, one an image.
+        visibilities: Tokens of `visibility` whose annotations count.
+    """
     annotations: list[dict[str, Any]] = []
     with follow(f"boxes of {split}", len(frames)) as report:
         for number, frame in enumerate(frames, start=1):
@@ -129,7 +142,13 @@ def _coco_box(number: int, image: int, annotation: Record, label: int, box: Box)
 
 
 def seen_boxes(tables: Tables, frame: Record, visibilities: Sequence[str]) -> Iterator[tuple[Record, int, Box]]:
-    """Annotations that a camera sees, each with its class and its box (x0, y0, x1, y1) in pixels."""
+    """Annotations that a camera sees, each with its class and its box (x0, y0, x1, y1) in pixels.
+
+    Args:
+        tables: The tables of the set.
+        frame: The record of `sample_data` of an image.
+        visibilities: Tokens of `visibility` whose annotations count.
+    """
     calibrated = tables["calibrated_sensor"][frame["calibrated_sensor_token"]]
     ego = checked_pose(tables, "ego_pose", frame["ego_pose_token"])
     sensor = checked_pose(tables, "calibrated_sensor", calibrated["token"])

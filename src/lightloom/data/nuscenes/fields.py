@@ -37,12 +37,22 @@ def wrong(tables: Tables, table: str, record: Record, field: str, expected: str)
 
 
 def real(value: Any, most: float = LARGEST) -> bool:
-    """Whether a value is a finite number, and not beyond `most`."""
+    """Whether a value is a finite number, and not beyond `most`.
+
+    Args:
+        value: Anything that JSON holds.
+        most: Largest magnitude.
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(abs(value) <= most)
 
 
 def numbers(value: Any, count: int) -> bool:
-    """Whether a value is a list of so many finite numbers."""
+    """Whether a value is a list of so many finite numbers.
+
+    Args:
+        value: Anything that JSON holds.
+        count: Length of the list.
+    """
     return isinstance(value, list) and len(value) == count and all(map(real, value))
 
 
@@ -71,7 +81,15 @@ def whole(tables: Tables, table: str, record: Record, field: str, most: int = LA
 
 
 def pixels(tables: Tables, record: Record) -> tuple[int, int]:
-    """Width and height of an image of `sample_data`. Raises `RequestError`."""
+    """Width and height of an image of `sample_data`.
+
+    Args:
+        tables: The tables of the set.
+        record: A record of `sample_data`.
+
+    Raises:
+        RequestError: The record does not have it, or it is not possible; the token is named.
+    """
     for field in ("width", "height"):
         if whole(tables, "sample_data", record, field, _MOST_PIXELS) <= 0:
             raise wrong(tables, "sample_data", record, field, "pixels above 0, as `width` and `height` should")
@@ -79,7 +97,15 @@ def pixels(tables: Tables, record: Record) -> tuple[int, int]:
 
 
 def points(tables: Tables, record: Record) -> int:
-    """Points of LiDAR and radar in an annotated object. Raises `RequestError`."""
+    """Points of LiDAR and radar in an annotated object.
+
+    Args:
+        tables: The tables of the set.
+        record: A record of `sample_annotation`.
+
+    Raises:
+        RequestError: The record does not have it, or it is not possible; the token is named.
+    """
     for field in ("num_lidar_pts", "num_radar_pts"):
         if not (real(record.get(field), _MOST_POINTS) and isinstance(record[field], int) and record[field] >= 0):
             raise RequestError(
@@ -90,7 +116,15 @@ def points(tables: Tables, record: Record) -> int:
 
 
 def file_name(tables: Tables, record: Record) -> str:
-    """The file of a record of `sample_data`. Raises `RequestError`."""
+    """The file of a record of `sample_data`.
+
+    Args:
+        tables: The tables of the set.
+        record: A record of `sample_data`.
+
+    Raises:
+        RequestError: The record does not have it, or it is not possible; the token is named.
+    """
     value = record["filename"]
     if not isinstance(value, str) or not value or "\0" in value or any(len(part) > 255 for part in value.split("/")):
         raise wrong(tables, "sample_data", record, "filename", "the name of a file, relative to the root of the set")
@@ -98,7 +132,15 @@ def file_name(tables: Tables, record: Record) -> str:
 
 
 def key_frame(tables: Tables, record: Record) -> bool:
-    """Whether a record of `sample_data` is a key frame. Raises `RequestError`."""
+    """Whether a record of `sample_data` is a key frame.
+
+    Args:
+        tables: The tables of the set.
+        record: A record of `sample_data`.
+
+    Raises:
+        RequestError: The record does not have it, or it is not possible; the token is named.
+    """
     if record["is_key_frame"] not in (True, False) or not isinstance(record["is_key_frame"], int):
         raise wrong(tables, "sample_data", record, "is_key_frame", "true or false")
     return bool(record["is_key_frame"])
@@ -130,7 +172,15 @@ def checked_pose(tables: Tables, table: str, token: str) -> Pose:
 
 
 def check_box(tables: Tables, annotation: Record) -> None:
-    """See that an annotated object has a place, a size and a rotation. Raises `RequestError`."""
+    """See that an annotated object has a place, a size and a rotation.
+
+    Args:
+        tables: The tables of the set.
+        annotation: A record of `sample_annotation`.
+
+    Raises:
+        RequestError: The record does not have it, or it is not possible; the token is named.
+    """
     table = "sample_annotation"
     for field, count in (("translation", 3), ("size", 3), ("rotation", 4)):
         if not numbers(annotation[field], count):
@@ -143,7 +193,15 @@ def check_box(tables: Tables, annotation: Record) -> None:
 
 
 def camera_matrix(tables: Tables, mounted: Record) -> np.ndarray:
-    """The camera matrix [3, 3] of a record of `calibrated_sensor`. Raises `RequestError`."""
+    """The camera matrix [3, 3] of a record of `calibrated_sensor`.
+
+    Args:
+        tables: The tables of the set.
+        mounted: A record of `calibrated_sensor`.
+
+    Raises:
+        RequestError: The record does not have it, or it is not possible; the token is named.
+    """
     given = mounted["camera_intrinsic"]
     if not (isinstance(given, list) and len(given) == 3 and all(numbers(row, 3) for row in given)):
         raise wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", "3 x 3 finite numbers")

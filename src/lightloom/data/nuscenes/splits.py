@@ -66,6 +66,10 @@ def read_splits(file: Path) -> dict[str, tuple[str, ...]]:
 def check_splits(tables: Tables, splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """The same splits, where the tables have every scene and no scene is in two of them.
 
+    Args:
+        tables: The tables of the set.
+        splits: Names of scenes by split.
+
     Raises:
         RequestError: A scene is not there, or stands twice.
     """

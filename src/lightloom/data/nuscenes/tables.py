@@ -94,7 +94,11 @@ class Tables(Mapping[str, dict[str, Record]]):
         return len(self._records)
 
     def get_record(self, table: str, token: str) -> Record:
-        """One record.
+        """The record of a table that has a token.
+
+        Args:
+            table: Name of the table.
+            token: Token of the record.
 
         Raises:
             RequestError: There is none with this token.
@@ -116,7 +120,12 @@ class Tables(Mapping[str, dict[str, Record]]):
         return known
 
     def of_sample(self, table: str, sample_token: str) -> list[Record]:
-        """Records of `sample_data` or `sample_annotation` that belong to a sample, in the order of the table."""
+        """Records of `sample_data` or `sample_annotation` that belong to a sample, in the order of the table.
+
+        Args:
+            table: `sample_data` or `sample_annotation`.
+            sample_token: Token of the sample.
+        """
 
         def grouped() -> dict[str, list[Record]]:
             groups: dict[str, list[Record]] = defaultdict(list)
@@ -198,6 +207,10 @@ def read_tables(root: Path, version: str) -> Tables:
 
 def check_cameras(tables: Tables, cameras: Sequence[str]) -> None:
     """See that cameras are chosen, and that the tables have them.
+
+    Args:
+        tables: The tables of the set.
+        cameras: Channels of the cameras to use.
 
     Raises:
         RequestError: There is none, or one of them is not in the tables.

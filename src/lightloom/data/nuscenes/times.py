@@ -94,7 +94,17 @@ def clock_of(times: Mapping[str, Sequence[Number]], times_in: Unit | None, frame
 
 
 def check_capture(place: str, clock: Clock, frame: Number, capture: Number) -> None:
-    """See that an image was taken near the moment of its frame. Raises `RequestError`."""
+    """See that an image was taken near the moment of its frame.
+
+    Args:
+        place: Scene, frame and camera, for the message.
+        clock: Unit of the times.
+        frame: Time of the frame.
+        capture: Time of the image.
+
+    Raises:
+        RequestError: The two are too far apart.
+    """
     away = abs(clock.microseconds(capture) - clock.microseconds(frame)) * 1e-6
     if away > _CAPTURE:
         raise RequestError(

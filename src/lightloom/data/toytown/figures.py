@@ -26,7 +26,14 @@ _STRIPE: Colour = (218.0, 26.0, 34.0)
 
 
 def pedestrian(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """Legs apart as in a step, a coat, arms, a head with a face in front."""
+    """Legs apart as in a step, a coat, arms, a head with a face in front.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     coat, legs, skin, hair = pick(draw, _TOPS), pick(draw, _LEGS), pick(draw, _SKIN), pick(draw, _HAIR)
     hip, neck, deep = 0.47 * h, 0.83 * h, min(0.17, 0.45 * l)
     left, right = (1, -1) if draw.random() < 0.5 else (-1, 1)
@@ -42,7 +49,15 @@ def pedestrian(draw: np.random.Generator, w: float, l: float, h: float) -> list[
 
 
 def bicycle(draw: np.random.Generator, w: float, l: float, h: float, ridden: bool) -> list[Part]:  # noqa: E741
-    """Thin wheels and a bright frame; with a rider in a bright jersey, or without."""
+    """Thin wheels and a bright frame; with a rider in a bright jersey, or without.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+        ridden: With a rider.
+    """
     paint, radius = pick(draw, _FRAMES), min(0.36, 0.2 * l)
     thin: Span = (-0.035, 0.035)
     back, front, saddle = -l / 2 + radius, l / 2 - radius, h if not ridden else 0.56 * h
@@ -62,7 +77,15 @@ def bicycle(draw: np.random.Generator, w: float, l: float, h: float, ridden: boo
 
 
 def motorcycle(draw: np.random.Generator, w: float, l: float, h: float, ridden: bool) -> list[Part]:  # noqa: E741
-    """Fat wheels and a heavy body with a lamp; with a rider in dark leather, or without."""
+    """Fat wheels and a heavy body with a lamp; with a rider in dark leather, or without.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+        ridden: With a rider.
+    """
     paint, radius = pick(draw, _TANKS), 0.15 * l
     saddle = 0.68 * h if not ridden else 0.47 * h
     bar = h if not ridden else 0.62 * h
@@ -80,7 +103,14 @@ def motorcycle(draw: np.random.Generator, w: float, l: float, h: float, ridden: 
 
 
 def traffic_cone(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """Orange with a white band, on a dark foot."""
+    """Orange with a white band, on a dark foot.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     wide, low, high = min(w, l) / 2 * 0.92, 0.42, 0.68
 
     def radius(share: float) -> float:
@@ -95,7 +125,14 @@ def traffic_cone(draw: np.random.Generator, w: float, l: float, h: float) -> lis
 
 
 def barrier(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """Red and white blocks in a row across, each wider below."""
+    """Red and white blocks in a row across, each wider below.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     ends = np.linspace(-w / 2, w / 2, 6).tolist()
     colours = (_STRIPE, _WHITE) if draw.random() < 0.5 else (_WHITE, _STRIPE)
     return [
@@ -105,7 +142,14 @@ def barrier(draw: np.random.Generator, w: float, l: float, h: float) -> list[Par
 
 
 def house(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """Walls with a band of windows under a dark roof."""
+    """Walls with a band of windows under a dark roof.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     walls: tuple[Colour, ...] = (
         (214.0, 200.0, 178.0),
         (186.0, 168.0, 152.0),
@@ -124,7 +168,14 @@ def house(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]
 
 
 def tree(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """A trunk and a crown."""
+    """A trunk and a crown.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     leaves = pick(draw, ((62.0, 104.0, 56.0), (78.0, 116.0, 60.0), (54.0, 92.0, 62.0)))
     return [
         round_block((0.0, 0.0), (0.2, 0.16), (0.0, 0.5 * h), (92.0, 74.0, 58.0)),

@@ -37,7 +37,12 @@ _HORIZON = 0.004  # rays flatter than this see sky
 
 
 def hazed(colours: Array, distance: Array) -> Array:
-    """Colours [..., 3] as they look from `distance` [...] m away."""
+    """Colours [..., 3] as they look from `distance` [...] m away.
+
+    Args:
+        colours: [..., 3], 0 ... 255.
+        distance: [...] in m.
+    """
     left = np.exp(-distance / _FAR)[..., None]
     return np.asarray(colours * left + np.array(HAZE) * (1 - left), dtype=np.float64)
 

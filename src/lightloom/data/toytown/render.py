@@ -60,7 +60,13 @@ class Stage(NamedTuple):
 
 
 def set_stage(world: World, frame: int, actors: Sequence[Actor]) -> Stage:
-    """The actors given and all scenery, where they are in a frame, lit by the sun."""
+    """The actors and all scenery, where they are in a frame, lit by the sun.
+
+    Args:
+        world: The scene.
+        frame: Number of the frame.
+        actors: Things that move or stand.
+    """
     cast = [*actors, *world.scenery]
     placed = [one.body.placed(one.xy[frame], float(one.yaw[frame])) for one in cast]
     owner = np.repeat(np.arange(len(cast)), [len(body) for body in placed])

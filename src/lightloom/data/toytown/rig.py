@@ -68,7 +68,12 @@ class Camera:
 
 
 def make_rig(config: ToytownConfig, seed: int) -> tuple[Camera, ...]:
-    """The cameras of one scene, mounted as the seed draws it."""
+    """The cameras of one scene, mounted as the seed draws it.
+
+    Args:
+        config: Number and size of the images.
+        seed: It draws mounting errors.
+    """
     cameras = []
     for channel, (x, y, yaw, view) in _MOUNTS.items():
         draw = np.random.default_rng(named_seed(seed, channel))

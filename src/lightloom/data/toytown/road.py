@@ -60,7 +60,12 @@ class Road:
         return self.walk + PAVEMENT
 
     def place(self, s: Array, t: Array) -> tuple[Array, Array]:
-        """Global x and y of places, m."""
+        """Global x and y of places, m.
+
+        Args:
+            s: Metres along the road.
+            t: Metres to its left.
+        """
         angle = self.bend * s
         if self.bend:
             along, left = (1 / self.bend - t) * np.sin(angle), 1 / self.bend - (1 / self.bend - t) * np.cos(angle)
@@ -74,7 +79,12 @@ class Road:
         return np.asarray(self.heading + self.bend * s, dtype=np.float64)
 
     def locate(self, x: Real, y: Real) -> tuple[Real, Real]:
-        """Coordinates s and t of global points, in their own floating type; |s| stays below half a circle."""
+        """Coordinates s and t of global points, in their own floating type; |s| stays below half a circle.
+
+        Args:
+            x: Global x in m.
+            y: Global y in m.
+        """
         cos, sin = np.cos(self.heading), np.sin(self.heading)
         along = (cos * (x - self.x) + sin * (y - self.y)).astype(x.dtype)
         left = (cos * (y - self.y) - sin * (x - self.x)).astype(x.dtype)

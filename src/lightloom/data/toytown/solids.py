@@ -54,7 +54,12 @@ class Solid:
         return len(self.corners)
 
     def placed(self, at: Array, yaw: float) -> Solid:
-        """The same, turned about z by `yaw` (rad) and moved to `at`, (x, y) in m."""
+        """The same, turned about z by `yaw` (rad) and moved to `at`, (x, y) in m.
+
+        Args:
+            at: (x, y) in m.
+            yaw: Turn about z in rad.
+        """
         turn = np.array([[np.cos(yaw), np.sin(yaw), 0.0], [-np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
         shift = np.array([*at, 0.0])
         normals = self.normals @ turn
@@ -103,7 +108,15 @@ def block(x: Span, y: Span, z: Span, colour: Colour, *, top: tuple[Span, Span] |
 
 
 def beam(start: Span, end: Span, thick: float, y: Span, colour: Colour) -> Part:
-    """A bar across y between two points (x, z) of a side view, `thick` m high."""
+    """A bar across y between two points (x, z) of a side view, `thick` m high.
+
+    Args:
+        start: (x, z) of one end in m.
+        end: (x, z) of the other end in m.
+        thick: Height in m.
+        y: From and to, across, in m.
+        colour: Colour of all sides.
+    """
     (x0, z0), (x1, z1) = start, end
     along = np.array([x1 - x0, z1 - z0]) / np.hypot(x1 - x0, z1 - z0)
     across = np.array([along[1], -along[0]]) * thick / 2
@@ -113,7 +126,15 @@ def beam(start: Span, end: Span, thick: float, y: Span, colour: Colour) -> Part:
 
 
 def wheel(x: float, radius: float, y: Span, colour: Colour, hub: Colour) -> Part:
-    """A disc of eight sides that stands on the ground, its axis along y."""
+    """A disc of eight sides that stands on the ground, its axis along y.
+
+    Args:
+        x: Of the axle, in m.
+        radius: In m.
+        y: From and to, across, in m.
+        colour: Colour of the tyre.
+        hub: Colour of the sides.
+    """
     turns = (np.arange(8) + 0.5) * np.pi / 4
     reach = radius / np.cos(np.pi / 8)
     flat = np.stack([x + reach * np.cos(turns), radius + reach * np.sin(turns)], axis=1)
@@ -124,7 +145,16 @@ def wheel(x: float, radius: float, y: Span, colour: Colour, hub: Colour) -> Part
 def round_block(
     middle: Span, radii: Span, z: Span, colour: Colour, *, front: Colour | None = None, upper: Colour | None = None
 ) -> Part:
-    """An upright body of eight sides about (x, y) = `middle`: a cylinder, or with two radii (below, above) a cone."""
+    """An upright body of eight sides about (x, y) = `middle`: a cylinder, or with two radii (below, above) a cone.
+
+    Args:
+        middle: (x, y) of the axis in m.
+        radii: Below and above, in m.
+        z: From and to, in m.
+        colour: Colour of the sides.
+        front: Colour of the sides in front; None takes `colour`.
+        upper: Colour of the upper cap; None takes `colour`.
+    """
     turns = (np.arange(8) - 0.5) * np.pi / 4
     circle = np.stack([np.cos(turns), np.sin(turns)], axis=1) / np.cos(np.pi / 8)
     rings = [
@@ -138,7 +168,13 @@ def round_block(
 
 
 def loft(below: ArrayLike, above: ArrayLike, colours: Sequence[Colour]) -> Part:
-    """A part between two rings of n corners [n, 3]; colours of the n sides, the lower cap, the upper one."""
+    """A part between two rings of n corners [n, 3]; colours of the n sides, the lower cap, the upper one.
+
+    Args:
+        below: Lower ring [n, 3] in m.
+        above: Upper ring [n, 3] in m.
+        colours: Colours of the n sides, the lower cap and the upper one.
+    """
     rings = np.concatenate([np.asarray(below, dtype=np.float64), np.asarray(above, dtype=np.float64)])
     return Part(rings, np.asarray(colours, dtype=np.float64))
 

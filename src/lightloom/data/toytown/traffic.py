@@ -92,7 +92,14 @@ _BUILDERS: Mapping[str, Builder] = MappingProxyType(
 
 
 def build(kind: str, draw: np.random.Generator, size: tuple[float, float, float], ridden: bool) -> list[Part]:
-    """The parts of a thing of width, length and height in m; they fill its box."""
+    """The parts of a thing of width, length and height in m; they fill its box.
+
+    Args:
+        kind: Name of the class.
+        draw: It draws colours and proportions.
+        size: Width, length and height in m.
+        ridden: With a rider, for what has two wheels.
+    """
     if kind == "bicycle":
         return figures.bicycle(draw, *size, ridden)
     if kind == "motorcycle":
@@ -118,13 +125,30 @@ def along(road: Road, s: float, t: float, speed: float, turned: float, since: Ar
 
 
 def straight(x: float, y: float, yaw: float, speed: float, since: Array) -> Track:
-    """Something that goes straight ahead, from (x, y) at `since` = 0."""
+    """Something that goes straight ahead, from (x, y) at `since` = 0.
+
+    Args:
+        x: Global x at time 0 in m.
+        y: Global y at time 0 in m.
+        yaw: Direction in rad.
+        speed: In m/s.
+        since: Times of the frames in s.
+    """
     ahead = np.array([np.cos(yaw), np.sin(yaw)])
     return Track(np.array([x, y]) + speed * since[:, None] * ahead, np.full(len(since), yaw))
 
 
 def plan(kind: str, draw: np.random.Generator, road: Road, s: float, reach: float, since: Array) -> Plan:
-    """A way for a thing of a class to be about s of a road at `since` = 0, not much further than `reach` aside."""
+    """A way for a thing of a class to be about s of a road at `since` = 0, not much further than `reach` aside.
+
+    Args:
+        kind: Name of the class.
+        draw: It draws place and speed.
+        road: The road of the scene.
+        s: Metres along the road.
+        reach: Metres aside.
+        since: Times of the frames in s.
+    """
     if kind == "pedestrian":
         return _walk(draw, road, s, reach, since)
     if kind in ("bicycle", "motorcycle"):

@@ -32,14 +32,26 @@ _YELLOWS: tuple[Colour, ...] = ((246.0, 186.0, 16.0), (236.0, 170.0, 30.0), (250
 
 
 def pick(draw: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
-    """One of some colours, a little off."""
+    """One of some colours, a little off.
+
+    Args:
+        draw: It draws which, and how far off.
+        colours: Colours to choose from.
+    """
     red, green, blue = colours[int(draw.integers(len(colours)))]
     shift = draw.uniform(-12, 12)
     return (_byte(red + shift), _byte(green + shift), _byte(blue + shift))
 
 
 def car(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """A saloon, an estate car or a small van of width, length and height in m."""
+    """A saloon, an estate car or a small van of width, length and height in m.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     paint, side = pick(draw, _CARS), w / 2
     back, hood = ((-0.40, -0.27), (-0.49, -0.46), (-0.48, -0.40))[int(draw.integers(3))], draw.uniform(0.20, 0.30)
     return [
@@ -55,7 +67,14 @@ def car(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]: 
 
 
 def truck(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """A cab and a bright load."""
+    """A cab and a bright load.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     paint, load, side = pick(draw, _CABS), pick(draw, _LOADS), w / 2
     front, cab = l / 2 - 0.05, min(2.1, 0.3 * l)
     wall = front - cab
@@ -74,7 +93,14 @@ def truck(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]
 
 
 def bus(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """Long, coloured below and above a band of windows."""
+    """Long, coloured below and above a band of windows.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     paint, side = pick(draw, _BUSES), w / 2
     x: Span = (-l / 2 + 0.03, l / 2 - 0.03)
     return [
@@ -92,7 +118,14 @@ def bus(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]: 
 
 
 def trailer(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """A ribbed crate on wheels at its back, without a cab."""
+    """A ribbed crate on wheels at its back, without a cab.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     paint, side = pick(draw, _CRATES), w / 2
     dark: Colour = (paint[0] * 0.72, paint[1] * 0.72, paint[2] * 0.72)
     ends = np.linspace(-l / 2 + 0.03, l / 2, 10).tolist()
@@ -110,7 +143,14 @@ def trailer(draw: np.random.Generator, w: float, l: float, h: float) -> list[Par
 
 
 def construction_vehicle(draw: np.random.Generator, w: float, l: float, h: float) -> list[Part]:  # noqa: E741
-    """A yellow digger: tracks, a cab, an arm up and down again in front."""
+    """A yellow digger: tracks, a cab, an arm up and down again in front.
+
+    Args:
+        draw: It draws colours and proportions.
+        w: Width in m.
+        l: Length in m.
+        h: Height in m.
+    """
     paint, side = pick(draw, _YELLOWS), w / 2
     arm: Span = (-0.16 * w, 0.10 * w)
     elbow: Span = (0.30 * l, h - 0.14)

@@ -74,12 +74,26 @@ class World:
     rig: int
 
     def within(self, frame: int, reach: float) -> list[Actor]:
-        """The things with |x| and |y| from the vehicle of at most `reach` m, in a frame."""
+        """The things with |x| and |y| from the vehicle of at most `reach` m, in a frame.
+
+        Args:
+            frame: Number of the frame.
+            reach: Metres.
+        """
         return [actor for actor in self.actors if np.abs(_from_ego(self.ego, actor.xy)[frame]).max() <= reach]
 
 
 def make_world(seed: int, split: str, place: int, frames: int, reach: float, density: float) -> World:
-    """The scene `place` of a split; it depends on nothing but these."""
+    """The scene `place` of a split; it depends on nothing but these.
+
+    Args:
+        seed: Seed of the town.
+        split: Name of the split.
+        place: Number of the scene in its split.
+        frames: Number of frames.
+        reach: Metres around the vehicle that have things in them.
+        density: Factor of the number of things.
+    """
     draw = np.random.default_rng(named_seed(seed, "toytown", split, place))
     road = draw_road(draw)
     times = np.arange(frames * _FINE, dtype=np.float64) * (STEP / _FINE)

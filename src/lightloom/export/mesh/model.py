@@ -33,7 +33,12 @@ class MeshExport(ExportModel):
     }
 
     def state(self, core: TensorCore, mode: Mode) -> dict[str, Tensor]:
-        """The state of a core in a mode: it has a plain matrix in mode "weight" only."""
+        """The state of a core in a mode: it has a plain matrix in mode "weight" only.
+
+        Args:
+            core: The core.
+            mode: One of its modes.
+        """
         assert isinstance(core, MeshCore)
         state = {name: tensor for name, tensor in core.state_dict().items() if name != "matrix"}
         if mode == "weight":

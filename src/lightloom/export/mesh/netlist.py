@@ -63,39 +63,52 @@ def netlist(core: TensorCore | OpticalLayer, block: Block = (0, 0, 0), *, realis
     """
     mesh_core = as_mesh(core)
     (text,) = netlist_texts(mesh_core, chosen_blocks(mesh_core, [block]), realised_phases=realised)
-    made: dict[str, Any] = json.loads(text)
-    return made
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def netlist_texts(core: MeshCore, blocks: Sequence[Block], *, realised_phases: bool) -> Iterator[str]:
-    """The netlists of several blocks as JSON, one after the other. Arguments and errors as `netlist`."""
+    """The netlists of several blocks as JSON, one after the other.
+
+    Args:
+        core: A mesh core.
+        blocks: (group, block row, block column) of each.
+        realised_phases: Whether devices are set as light meets them, otherwise as the controller asks.
+
+    Raises:
+        RequestError: The core is an electronic twin.
+    """
     chip = core.chip
     template = _template(chip.block_size, chip.layout, chip.field, chip.insertion_loss_db if realised_phases else 0.0)
     for start in range(0, len(blocks), _BATCH):
         some = blocks[start : start + _BATCH]
-        found = realised(core, some) if realised_phases else commanded(core, some)
-        for row in _numbers(found, core).tolist():
+        settings = realised(core, some) if realised_phases else commanded(core, some)
+        for row in _numbers(settings, core).tolist():
             yield template % tuple(row)
 
 
 def as_mesh(core: TensorCore | OpticalLayer) -> MeshCore:
-    """The mesh core of a layer, or the core itself. Raises `RequestError` where it is none."""
-    found = core.core if isinstance(core, OpticalLayer) else core
-    if not isinstance(found, MeshCore):
-        name = getattr(found, "name", type(found).__name__)
+    """The mesh core of a layer, or the core itself.
+
+    Raises:
+        RequestError: It is none of a mesh.
+    """
+    own = core.core if isinstance(core, OpticalLayer) else core
+    if not isinstance(own, MeshCore):
+        name = getattr(own, "name", type(own).__name__)
         raise RequestError(
             f"`{name}` is no mesh, so it has no netlist of MZIs. `pcm_levels` writes what crossbars hold."
         )
-    return found
+    return own
 
 
-def _numbers(found: DeviceSettings, core: MeshCore) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _numbers(settings: DeviceSettings, core: MeshCore) -> np.ndarray[Any, np.dtype[np.float64]]:
     """[blocks, numbers] in the order of the template."""
     mzis = wiring(core.chip.block_size, core.chip.layout).mzis
-    parts = [*_mesh_numbers(found.v, mzis), torch.cos(found.attenuators)]
-    parts += [*_mesh_numbers(found.u, mzis), found.signs * found.gain.unsqueeze(-1)]
-    made: np.ndarray[Any, np.dtype[np.float64]] = torch.cat([part.flatten(1) for part in parts], dim=1).numpy()
-    return made
+    parts = [*_mesh_numbers(settings.v, mzis), torch.cos(settings.attenuators)]
+    parts += [*_mesh_numbers(settings.u, mzis), settings.signs * settings.gain.unsqueeze(-1)]
+    numbers: np.ndarray[Any, np.dtype[np.float64]] = torch.cat([part.flatten(1) for part in parts], dim=1).numpy()
+    return numbers
 
 
 def _mesh_numbers(phases: Tensor, mzis: int) -> Iterator[Tensor]:
@@ -138,9 +151,8 @@ class _Wires:
         """A mesh of MZIs, and the output phases of a complex one."""
         settings = '"upper": {"phase": %.17g}, "lower": {"phase": %.17g}'
         settings += ', "outer": {"phase": %.17g}' if field == "complex" else ""
-        found = wiring(self.size, layout)
-        for place in zip(found.column.tolist(), found.upper.tolist(), found.lower.tolist(), strict=True):
-            column, upper, lower = place
+        mzis = wiring(self.size, layout)
+        for column, upper, lower in zip(mzis.column.tolist(), mzis.upper.tolist(), mzis.lower.tolist(), strict=True):
             self.pass_through(f"{side}_c{column}_w{upper}", "mzi", settings, [upper, lower])
         if field == "complex":
             self.row(f"{side}_out", "phase_shifter", "phase")

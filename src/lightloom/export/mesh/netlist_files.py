@@ -46,22 +46,22 @@ def write_netlists(
         RequestError: There is no mesh, a layer or block is unknown, there are very many blocks and no limit, or the
             folder holds something else.
     """
-    found = mesh_cores(model, layers)
-    wanted = {name: chosen_blocks(core, blocks) for name, core in found.items()}
-    number = sum(map(len, wanted.values()))
+    cores = mesh_cores(model, layers)
+    selected = {name: chosen_blocks(core, blocks) for name, core in cores.items()}
+    number = sum(map(len, selected.values()))
     if blocks is None and number > MOST_FILES:
         raise RequestError(
             f"These are {number:,} blocks, each with a file of its own. Say how many of each layer by `blocks=`, which "
             "layers by `layers=`, or take the phase table, which is one file."
         )
     described: dict[str, Any] = {}
-    with whole_folder(folder, "netlists") as made:
-        for place, (name, core) in enumerate(found.items()):
+    with whole_folder(folder, "netlists") as part:
+        for place, (name, core) in enumerate(cores.items()):
             stem = file_stem(place, name)
-            (made / stem).mkdir()
-            files = [f"{stem}/{'-'.join(map(str, block))}.json" for block in wanted[name]]
-            for file, text in zip(files, netlist_texts(core, wanted[name], realised_phases=realised), strict=True):
-                (made / file).write_text(text, encoding="utf-8")  # the folder is whole or not there, whatever is in it
+            (part / stem).mkdir()
+            files = [f"{stem}/{'-'.join(map(str, block))}.json" for block in selected[name]]
+            for file, text in zip(files, netlist_texts(core, selected[name], realised_phases=realised), strict=True):
+                (part / file).write_text(text, encoding="utf-8")  # the folder is whole or not there, whatever is in it
             described[name] = {
                 "rows": core.rows,
                 "columns": core.columns,
@@ -72,5 +72,5 @@ def write_netlists(
                 "files": files,
             }
         index = {"format": 1, "phases": "realised" if realised else "commanded", "layers": described}
-        write_json(made / INDEX, index)
+        write_json(part / INDEX, index)
     return index

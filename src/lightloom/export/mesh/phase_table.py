@@ -53,15 +53,15 @@ def phase_table(
         RequestError: There is no mesh, or a layer or block is unknown.
         WorkError: The disk is full or refuses.
     """
-    found = mesh_cores(model, layers)
-    wanted = {name: chosen_blocks(core, blocks) for name, core in found.items()}
+    cores = mesh_cores(model, layers)
+    selected = {name: chosen_blocks(core, blocks) for name, core in cores.items()}
     rows, power = 0, 0.0
     with whole_stream(path) as stream:
         stream.write(",".join(COLUMNS) + "\n")
-        for name, core in found.items():
-            for text, count, held in _texts(name, core, wanted[name]):
+        for name, core in cores.items():
+            for text, count, holding in _texts(name, core, selected[name]):
                 stream.write(text)
-                rows, power = rows + count, power + held
+                rows, power = rows + count, power + holding
     return {"rows": rows, "holding_power_w": power}
 
 
@@ -72,16 +72,16 @@ def _texts(name: str, core: MeshCore, blocks: Sequence[Block]) -> Iterator[tuple
     layer = _quoted(name).replace("%", "%%")
     for start in range(0, len(blocks), _BATCH):
         some = blocks[start : start + _BATCH]
-        asked, met = (_in_order(take(core, some)) for take in (commanded, realised))
-        power = asked / math.pi * chip.devices.shifter_power.value
-        numbers = torch.stack([asked, met, power], dim=-1)
-        for block, row, held in zip(some, numbers.flatten(1).tolist(), power.sum(1).tolist(), strict=True):
+        command, reality = (_in_order(take(core, some)) for take in (commanded, realised))
+        power = command / math.pi * chip.devices.shifter_power.value
+        numbers = torch.stack([command, reality, power], dim=-1)
+        for block, row, holding in zip(some, numbers.flatten(1).tolist(), power.sum(1).tolist(), strict=True):
             here = f"{layer},{'-'.join(map(str, block))}"
-            yield template.replace(_HERE, here) % tuple(row), len(row) // 3, held
+            yield template.replace(_HERE, here) % tuple(row), len(row) // 3, holding
 
 
-def _in_order(found: DeviceSettings) -> torch.Tensor:
-    return torch.cat([found.v, found.attenuators, found.u], dim=1)
+def _in_order(settings: DeviceSettings) -> torch.Tensor:
+    return torch.cat([settings.v, settings.attenuators, settings.u], dim=1)
 
 
 @lru_cache(maxsize=32)
@@ -95,12 +95,12 @@ def _template(size: int, layout: Layout, field: Field) -> str:
 
 def _devices(size: int, layout: Layout, field: Field) -> Iterator[str]:
     """column, position and device of every phase of a mesh, in phase order."""
-    found = wiring(size, layout)
-    places = list(zip(found.column.tolist(), found.upper.tolist(), found.lower.tolist(), strict=True))
-    yield from (f"{column},{upper}-{lower},theta" for column, upper, lower in places)
+    mzis = wiring(size, layout)
+    positions = list(zip(mzis.column.tolist(), mzis.upper.tolist(), mzis.lower.tolist(), strict=True))
+    yield from (f"{column},{upper}-{lower},theta" for column, upper, lower in positions)
     if field == "complex":
-        yield from (f"{column},{upper},phi" for column, upper, _ in places)
-        yield from (f"{len(found.columns)},{waveguide},output" for waveguide in range(size))
+        yield from (f"{column},{upper},phi" for column, upper, _ in positions)
+        yield from (f"{len(mzis.columns)},{waveguide},output" for waveguide in range(size))
 
 
 def _quoted(name: str) -> str:

@@ -32,7 +32,15 @@ class DeviceSettings(NamedTuple):
 
 
 def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
-    """What the controller asks for, phases within [0, 2 pi). Raises `RequestError` for an electronic twin."""
+    """What the controller asks of the devices of some blocks, phases within [0, 2 pi).
+
+    Args:
+        core: A mesh core.
+        blocks: (group, block row, block column) of each.
+
+    Raises:
+        RequestError: The core is an electronic twin.
+    """
     if core.matrix is not None:
         raise RequestError(
             f"Core `{core.name}` is an electronic twin (mode `weight`), whose devices are set to nothing. Put it on "
@@ -44,7 +52,7 @@ def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
     # a block of zeros has no gain, and its attenuators stand half way, where nothing passes
     share = sigma / torch.where(gain > 0, gain, 1).unsqueeze(-1)
     signs = torch.ones_like(sigma) if core.u_signs is None else _chosen(core.u_signs, places)
-    u, v = (phases.wrap(_chosen(given, places)) for given in (core.u_phases, core.v_phases))
+    u, v = (phases.wrap(_chosen(side, places)) for side in (core.u_phases, core.v_phases))
     return DeviceSettings(u, v, torch.acos(share.clamp(-1, 1)), gain, signs)
 
 
@@ -78,23 +86,24 @@ def mesh_cores(model: nn.Module, layers: str | Iterable[str] | None = None) -> d
     Raises:
         RequestError: There is no mesh in the model, or a name fits no layer with one.
     """
-    found: dict[str, MeshCore] = {}
-    for name, core in cores(model, MeshCore).items():
-        if not any(core is other for other in found.values()):
-            found[name] = core
-    if not found:
+    meshes = cores(model, MeshCore)
+    if not meshes:
         raise RequestError("No layer of this network is on a mesh, and only meshes have phases and MZIs.")
     if layers is None:
-        return found
+        return meshes
     rules = (layers,) if isinstance(layers, str) else tuple(layers)
     for rule in rules:
-        if not any(fnmatchcase(name, rule) for name in found):
-            raise RequestError(f"No layer on a mesh is called `{rule}`. {nearest(rule, found)}")
-    return {name: core for name, core in found.items() if any(fnmatchcase(name, rule) for rule in rules)}
+        if not any(fnmatchcase(name, rule) for name in meshes):
+            raise RequestError(f"No layer on a mesh is called `{rule}`. {nearest(rule, meshes)}")
+    return {name: core for name, core in meshes.items() if any(fnmatchcase(name, rule) for rule in rules)}
 
 
 def chosen_blocks(core: MeshCore, blocks: int | Sequence[Block] | None = None) -> list[Block]:
     """Blocks of a core: all, the first so many, or those named.
+
+    Args:
+        core: A mesh core.
+        blocks: How many, or which; None is all.
 
     Raises:
         RequestError: There is no such block, or none is asked for.

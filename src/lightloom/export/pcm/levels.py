@@ -45,29 +45,26 @@ def pcm_levels(model: nn.Module, folder: Path) -> dict[str, Any]:
     Raises:
         RequestError: No layer is on a crossbar, one is an electronic twin, or the folder holds something else.
     """
-    found: dict[str, PCMCore] = {}
-    for name, core in cores(model, PCMCore).items():
-        if not any(core is other for other in found.values()):
-            found[name] = core
-    if not found:
+    crossbars = cores(model, PCMCore)
+    if not crossbars:
         raise RequestError("No layer of this network is on phase-change crossbars, and only those hold levels.")
-    for name, core in found.items():
+    for name, core in crossbars.items():
         if core.mode == "weight":
             raise RequestError(
                 f"Layer `{name}` is an electronic twin (mode `weight`), which has no levels. Put it on the chip first: "
                 '`nn.switch(model, "levels")`.'
             )
     tensors, layers = {}, {}
-    for name, core in found.items():
+    for name, core in crossbars.items():
         plan = core.schedule_on_cpu()
         tensors[f"{name}.levels"] = sequence(core.levels().cpu(), plan).permute(2, 0, 1, 3)
         tensors[f"{name}.rows"] = plan.rows
         tensors[f"{name}.columns"] = plan.columns.permute(2, 0, 1, 3)
         layers[name] = _described(core)
     index = {"format": FORMAT, "order": _ORDER, "layers": layers}
-    with whole_folder(folder, "levels") as made:
-        write_tensors(made / TENSORS, tensors)
-        write_json(made / INDEX, index)
+    with whole_folder(folder, "levels") as part:
+        write_tensors(part / TENSORS, tensors)
+        write_json(part / INDEX, index)
     return index
 
 
@@ -113,9 +110,9 @@ def _weights(name: str, layer: dict[str, Any], tensors: dict[str, np.ndarray[Any
     real = levels != PAD
     kind = {"float32": np.float32, "float64": np.float64}[layer["dtype"]]
     weights = kind(layer["scale"]) * np.asarray(layer["magnitudes"], dtype=kind)
-    held = levels[real].astype(np.int64)
-    made = np.full((layer["groups"] * layer["rows"], layer["columns"]), np.nan, dtype=kind)
-    made[row[real], column[real]] = np.sign(held).astype(kind) * weights[np.abs(held)]
-    if np.isnan(made).any():
-        raise ValueError(f"{int(np.isnan(made).sum())} weights of layer {name} have no level")
-    return made
+    signed = levels[real].astype(np.int64)
+    matrix = np.full((layer["groups"] * layer["rows"], layer["columns"]), np.nan, dtype=kind)
+    matrix[row[real], column[real]] = np.sign(signed).astype(kind) * weights[np.abs(signed)]
+    if np.isnan(matrix).any():
+        raise ValueError(f"{int(np.isnan(matrix).sum())} weights of layer {name} have no level")
+    return matrix

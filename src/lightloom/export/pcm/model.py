@@ -34,7 +34,17 @@ class PCMExport(ExportModel):
     def follow(
         self, name: str, core: TensorCore, state: Mapping[str, Tensor], order: Mapping[str, Tensor]
     ) -> Callable[[], None]:
-        """Check rows and columns against the matrix, and return what places them, see `ExportModel.follow`."""
+        """Check rows and columns against the matrix, and return what places them.
+
+        Args:
+            name: Name of the layer, for errors.
+            core: The core, which is left as it is.
+            state: The saved state of the core.
+            order: The saved order; without one columns are taken as they come.
+
+        Raises:
+            RequestError: The order leaves out a weight or has one twice.
+        """
         assert isinstance(core, PCMCore)
         rows = state.get("array_rows", core.array_rows.cpu())
         plan = schedule.Schedule(rows, order.get("turns", core.natural.columns))
@@ -45,5 +55,10 @@ class PCMExport(ExportModel):
         return lambda: core.place(plan)
 
     def state(self, core: TensorCore, mode: Mode) -> dict[str, Tensor]:
-        """The state of a core, which has the same tensors in every mode."""
+        """The state of a core, which has the same tensors in every mode.
+
+        Args:
+            core: The core.
+            mode: One of its modes.
+        """
         return core.state_dict()

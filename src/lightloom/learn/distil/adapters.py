@@ -68,7 +68,12 @@ class Adapters(nn.Module):
         )
 
     def forward(self, teacher: Sequence[Tensor], student: Sequence[Tensor]) -> tuple[Stage, ...]:
-        """The maps of every pair, comparable."""
+        """The maps of every pair, comparable.
+
+        Args:
+            teacher: Features of the teacher, of one batch.
+            student: Features of the student, of the same batch.
+        """
         return tuple(
             self._stage(index, pair, teacher[pair.teacher], student[pair.student])
             for index, pair in enumerate(self.pairs)
@@ -165,7 +170,12 @@ def _check_ratio(pair: Pair, teacher: Tensor, student: Tensor) -> None:
 
 
 def resize(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """[B, C, h, w] at other positions; a coarser map averages all that it covers."""
+    """A map at other positions; a coarser one averages all that it covers.
+
+    Args:
+        features: [B, C, h, w].
+        size: New height and width.
+    """
     if features.shape[2:] == size:
         return features
     if size[0] * size[1] < features.shape[2] * features.shape[3]:

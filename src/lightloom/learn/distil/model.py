@@ -94,7 +94,12 @@ class DistillationModel(nn.Module):
         return self._teacher[0]
 
     def forward(self, inputs: Any, targets: Any = None) -> DistillationOutput:
-        """Run the student and, where distillation is on, the teacher and the distiller."""
+        """Run the student and, where distillation is on, the teacher and the distiller.
+
+        Args:
+            inputs: Inputs of the student.
+            targets: Targets of the batch, for a student or a distiller that takes them.
+        """
         arguments = (inputs, targets) if self.hands_targets and targets is not None else (inputs,)
         outputs, response = _respond(self.student, self.layers, arguments, self._frozen_parameters())
         if not self.distils:

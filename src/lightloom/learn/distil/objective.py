@@ -15,7 +15,7 @@ from lightloom.learn.distil.adapters import Stage
 from lightloom.learn.distil.config import DistillationConfig, Term
 from lightloom.learn.distil.model import DistillationModel, DistillationOutput
 from lightloom.learn.distil.response import Response
-from lightloom.learn.engine import Task
+from lightloom.learn.objective import Objective
 
 _DENSE = 3  # axes from which on logits are one sigmoid per class and position
 
@@ -32,7 +32,7 @@ class DistillationObjective:
     An objective that itself wraps another, as one that pays for writes, goes around this one.
 
     Args:
-        task: Loss and figures of the student itself.
+        objective: Loss and metrics of the student itself; its primary metric decides which epoch is best.
         config: Terms, weights, course; the same as the model's.
         frozen: Parts of the student that the first phase of `two` freezes, as its neck and head.
 
@@ -40,15 +40,25 @@ class DistillationObjective:
         RequestError: Parts are to be frozen and there is only one phase.
     """
 
-    def __init__(self, task: Task, config: DistillationConfig, frozen: Sequence[str] = ()) -> None:
+    def __init__(self, objective: Objective, config: DistillationConfig, frozen: Sequence[str] = ()) -> None:
         if frozen and config.strategy != "two":
             raise RequestError(
                 f"`frozen` names {', '.join(f'`{name}`' for name in frozen)}, which only strategy `two` freezes; "
                 "leave it empty, or take that strategy."
             )
-        self.task, self.config, self.frozen = task, config, tuple(frozen)
+        self.objective, self.config, self.frozen = objective, config, tuple(frozen)
         steady = config.strategy == "single" and config.schedule == "constant"
         self.done: float | None = 0.0 if steady else None
+
+    @property
+    def metric(self) -> str:
+        """Name of the primary metric, that of the objective which is wrapped."""
+        return self.objective.metric
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value of the primary metric is a better model."""
+        return self.objective.higher_is_better
 
     def prepare(self, model: nn.Module, done: float = 0.0) -> None:
         """Set weight and phase for what follows; both are functions of `done`, so a resumed training finds them again.
@@ -79,6 +89,10 @@ class DistillationObjective:
     def loss(self, outputs: DistillationOutput, targets: Tensor) -> Tensor:
         """The task's loss, the weighted terms, or their sum, as the phase asks.
 
+        Args:
+            outputs: Outputs of the `DistillationModel`.
+            targets: Targets of the batch.
+
         Raises:
             ValueError: The course changes and nobody called `prepare`.
         """
@@ -86,15 +100,20 @@ class DistillationObjective:
             raise ValueError("the weight or phase changes during training: hand `prepare=objective.prepare` to `fit`")
         weight = self.config.weight(self.done)
         if weight == 0 or not (self.config.terms or outputs.distiller_terms):
-            return self.task.loss(outputs.student, targets)
+            return self.objective.loss(outputs.student, targets)
         pull = [weight * getattr(self.config, name) * term for name, term in self.terms(outputs).items()]
         pull += [weight * term for term in outputs.distiller_terms.values()]
-        own = [] if self.config.is_alone(self.done) else [self.task.loss(outputs.student, targets)]
+        own = [] if self.config.is_alone(self.done) else [self.objective.loss(outputs.student, targets)]
         return torch.stack([*own, *pull]).sum()
 
-    def evaluate(self, model: nn.Module, images: Any) -> Mapping[str, float]:
-        """The task's figures of the student alone."""
-        return self.task.evaluate(model.student if isinstance(model, DistillationModel) else model, images)
+    def evaluate(self, model: nn.Module, data: Any) -> Mapping[str, float]:
+        """The metrics of the student alone.
+
+        Args:
+            model: The `DistillationModel`, or its student.
+            data: The set to measure on.
+        """
+        return self.objective.evaluate(model.student if isinstance(model, DistillationModel) else model, data)
 
     def terms(self, outputs: DistillationOutput) -> dict[str, Tensor]:
         """The terms of the config that have a weight, each a scalar before it, by name; for the loss, and for watching.

@@ -170,7 +170,11 @@ def _weighted(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def paired(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in at least single precision.
+    """Both tensors in at least single precision.
+
+    Args:
+        teacher: [...].
+        student: [...], of the same shape.
 
     Raises:
         ValueError: The shapes differ.

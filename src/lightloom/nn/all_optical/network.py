@@ -16,7 +16,7 @@ from lightloom.nn.all_optical.passes import Optics, quantise
 from lightloom.nn.all_optical.steps import AbsorberStep, Step, WeightStep, is_sequence, parse
 from lightloom.physics.execution import eager, forward_mode
 
-Places = dict[int, range]
+OperandRanges = dict[int, range]
 """Where the operands of each step stand among those of all."""
 
 
@@ -102,7 +102,7 @@ class _Light(torch.autograd.Function):
     """Forward light forwards, error light backwards."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, optics: Optics, places: Places, *operands: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, optics: Optics, places: OperandRanges, *operands: Any) -> Tensor:
         shown = _show(optics, places, operands)
         field, kept = passes.send(x, shown)
         ctx.optics, ctx.places, ctx.modulated = optics, places, tuple(shown.weights)
@@ -116,7 +116,7 @@ class _Light(torch.autograd.Function):
                 "light measures first derivatives only; leave `create_graph` out, or take higher ones by `torch.func`, "
                 "as `torch.func.grad(torch.func.grad(function))`, where nothing is imperfect"
             )
-        places: Places = ctx.places
+        places: OperandRanges = ctx.places
         x, *saved = ctx.saved_tensors
         kept, weights = saved[: len(ctx.optics.steps)], saved[len(ctx.optics.steps) :]
         optics: Optics = ctx.optics._replace(weights=dict(zip(ctx.modulated, weights, strict=True)))
@@ -144,9 +144,9 @@ def _measure(step: Step, kept: Tensor, beam: Tensor, optics: Optics) -> tuple[Te
     return step.slopes(kept, beam)
 
 
-def _gather(steps: tuple[Step, ...]) -> tuple[Places, list[Tensor | float]]:
+def _gather(steps: tuple[Step, ...]) -> tuple[OperandRanges, list[Tensor | float]]:
     """The operands of all steps, and where those of each stand among them."""
-    places: Places = {}
+    places: OperandRanges = {}
     operands: list[Tensor | float] = []
     for index, step in enumerate(steps):
         own = step.operands() if isinstance(step, WeightStep | AbsorberStep) else ()
@@ -156,7 +156,7 @@ def _gather(steps: tuple[Step, ...]) -> tuple[Places, list[Tensor | float]]:
     return places, operands
 
 
-def _show(optics: Optics, places: Places, operands: Sequence[Any]) -> Optics:
+def _show(optics: Optics, places: OperandRanges, operands: Sequence[Any]) -> Optics:
     """The same with the weights on the modulators."""
     bits = optics.light.weight_bits
     given = {i: operands[own[0]] for i, own in places.items() if isinstance(optics.steps[i], WeightStep)}

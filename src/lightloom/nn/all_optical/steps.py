@@ -13,7 +13,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from lightloom.common.errors import RequestError
 from lightloom.nn.absorber import SaturableAbsorber
 from lightloom.nn.layers import OpticalLayer
-from lightloom.nn.sampled import Geometry
+from lightloom.nn.sparse_backward import Geometry
 from lightloom.physics.absorber import parameter_slopes
 
 WeightLayer = nn.Linear | nn.Conv2d  # their optical forms among them
@@ -119,7 +119,7 @@ class AbsorberStep:
     def saturation(self) -> float:
         """Intensity at which it saturates; of a measured one, at which half of its largest field leaves."""
         if self.medium is None:
-            return self.layer.knee**2
+            return self.layer.half_transmission_field**2
         return float(torch.as_tensor(self.medium.saturation).detach())
 
     def probe(self, beam: Tensor) -> Tensor | float:

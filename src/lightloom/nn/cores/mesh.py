@@ -14,7 +14,7 @@ from lightloom.common.arguments import checked
 from lightloom.nn.core import Mode
 from lightloom.nn.cores import mesh_ensemble
 from lightloom.nn.inference import normal_tensors
-from lightloom.nn.loaded import check_mesh_state
+from lightloom.nn.state_check import check_mesh_state
 from lightloom.nn.subspace_core import SubspaceCore
 from lightloom.physics import attenuators, blocks, mesh, phases
 from lightloom.physics.blocks import singular

@@ -14,7 +14,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.inference import normal_tensors
-from lightloom.nn.loaded import check_pcm_state
+from lightloom.nn.state_check import check_pcm_state
 from lightloom.physics import blocks, pcm
 from lightloom.physics.pcm import errors, penalty, quantise, schedule
 from lightloom.physics.pcm.penalty import Penalty

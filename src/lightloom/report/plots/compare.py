@@ -8,6 +8,7 @@ from lightloom.report.pages.compare_tables import accuracies, by_boundary, union
 from lightloom.report.plots.line_styles import legend, legend_height, strokes
 from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Epoch, Run
+from lightloom.report.readers.sweep import ACCURACY
 from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
 from lightloom.report.units import number, percent, si
 
@@ -31,12 +32,12 @@ def energy_bars(one: Run, other: Run) -> Plot | None:
 
 
 def curves(one: Run, other: Run) -> list[Plot]:
-    """Loss and validation accuracy of every stage that both trained, one over the other."""
+    """Loss and validation metric of every stage that both trained, one over the other."""
     trained = [stage for stage in _stages(one) if stage in _stages(other)][:MOST_STAGES]
     plots = [
         _curve(f"compare-{kind}-{index}", stage, kind, (_stages(one)[stage], _stages(other)[stage]))
         for index, stage in enumerate(trained)
-        for kind in ("loss", "accuracy")
+        for kind in ("loss", ACCURACY if one.sweep is None else one.sweep.measure)
     ]
     return [plot for plot in plots if plot is not None]
 
@@ -93,7 +94,7 @@ def _said(values: tuple[_Values, _Values], row: str, said: Callable[[float | Non
 
 def _curve(name: str, stage: str, kind: str, epochs: tuple[Sequence[Epoch], Sequence[Epoch]]) -> Plot | None:
     """A line a run; None where neither has two epochs, or where one of the two has no value."""
-    of: Callable[[Epoch], float | None] = _loss if kind == "loss" else _validation
+    of: Callable[[Epoch], float | None] = _loss if kind == "loss" else lambda epoch: epoch.validation(kind)
     said: Callable[[float | None], str] = number if kind == "loss" else percent
     lines = [{epoch.epoch: value for epoch in run if (value := of(epoch)) is not None} for run in epochs]
     if not all(lines) or max(map(len, lines)) < 2:
@@ -101,7 +102,7 @@ def _curve(name: str, stage: str, kind: str, epochs: tuple[Sequence[Epoch], Sequ
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    quantity = "loss" if kind == "loss" else "validation accuracy"
+    quantity = "loss" if kind == "loss" else f"validation {kind}"
     with drawing():
         figure = Figure(figsize=(WIDTH, 2.7 + legend_height(NAMES)))
         axes = figure.subplots()
@@ -128,7 +129,3 @@ def _curve(name: str, stage: str, kind: str, epochs: tuple[Sequence[Epoch], Sequ
 
 def _loss(epoch: Epoch) -> float | None:
     return epoch.loss
-
-
-def _validation(epoch: Epoch) -> float | None:
-    return epoch.validation_accuracy

@@ -201,13 +201,14 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
 
 
 def _validations(run: Run, sweep: Sweep) -> dict[str, dict[int, float]]:
-    """Validation accuracy of each case by epoch, mean over the seeds that were trained for so long."""
+    """The validation metric that cases are compared by, by case and epoch: mean over the seeds that trained so long."""
     stages = {training.stage: case.name for case in sweep.cases for training in case.trainings}
     found: dict[str, dict[int, list[float]]] = {}
     for epoch in run.epochs:
-        if epoch.stage in stages and epoch.validation_accuracy is not None:
+        value = epoch.validation(sweep.measure)
+        if epoch.stage in stages and value is not None:
             by_epoch = found.setdefault(stages[epoch.stage], {})
-            by_epoch.setdefault(epoch.epoch, []).append(epoch.validation_accuracy)
+            by_epoch.setdefault(epoch.epoch, []).append(value)
     return {
         case: {epoch: statistics.fmean(values) for epoch, values in sorted(by_epoch.items())}
         for case, by_epoch in found.items()

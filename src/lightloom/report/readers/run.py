@@ -70,8 +70,8 @@ class Summary(BaseModel):
     """Of a run that compares cases; `accuracy` then goes by case, not by stage."""
 
 
-class Epoch(BaseModel):
-    """One line of `metrics.jsonl`."""
+class Epoch(BaseModel, extra="allow"):
+    """One line of `metrics.jsonl`; the metrics of the validation data stand under their own names."""
 
     stage: str
     epoch: int
@@ -80,6 +80,15 @@ class Epoch(BaseModel):
     validation_accuracy: Fraction = None
     validation_writes: Amount = None
     """Levels that one inference writes, on a PCM chip."""
+
+    def validation(self, metric: str) -> float | None:
+        """A metric of the validation data, None where there is none; runs of before called every one an accuracy.
+
+        Args:
+            metric: Its name, as `AP`.
+        """
+        value = (self.model_extra or {}).get(f"validation_{metric}", self.validation_accuracy)
+        return float(value) if isinstance(value, int | float) and value >= 0 else None
 
 
 class Layer(BaseModel):

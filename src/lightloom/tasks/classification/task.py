@@ -28,6 +28,9 @@ class Classify:
         RequestError: There is no such criterion, or labels are to be smoothed for `mse`.
     """
 
+    metric = "accuracy"
+    higher_is_better = True
+
     def __init__(self, smoothing: float = 0.0, chunk: int = 500, criterion: Criterion = "cross_entropy") -> None:
         if criterion not in get_args(Criterion):
             raise RequestError(f"There is no criterion `{criterion}`. {nearest(criterion, get_args(Criterion))}")

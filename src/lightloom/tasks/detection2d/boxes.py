@@ -43,7 +43,12 @@ def area(boxes: Tensor) -> Tensor:
 
 
 def iou(one: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union of each of [n, 4] with each of [m, 4], as [n, m]; 0 where both are empty."""
+    """Intersection over union of each of [n, 4] with each of [m, 4], as [n, m]; 0 where both are empty.
+
+    Args:
+        one: Boxes (x0, y0, x1, y1) [n, 4].
+        other: Boxes in the same unit [m, 4].
+    """
     near = torch.maximum(one[:, None, :2], other[None, :, :2])
     far = torch.minimum(one[:, None, 2:], other[None, :, 2:])
     shared = (far - near).clamp(min=0).prod(-1)

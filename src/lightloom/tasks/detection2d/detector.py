@@ -7,13 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightloom.tasks.detection2d.base import DetectorBase
 from lightloom.tasks.detection2d.boxes import Detections, nms
 from lightloom.tasks.detection2d.fcos import FCOSConfig, FCOSHead, points, reach_of
 from lightloom.tasks.detection2d.pyramid import pyramid_on
 from lightloom.tasks.detection2d.targets import assign, fcos_loss
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_WHITE = 255.0
 _CANDIDATES = 2000  # of an image, over levels and classes: what all pairs of are compared
 
 
@@ -37,7 +36,7 @@ class DetectorOutput(NamedTuple):
         return [(int(level.shape[-2]), int(level.shape[-1])) for level in self.logits]
 
 
-class Detector(nn.Module):
+class Detector(DetectorBase):
     """Backbone, pyramid and head.
 
     Args:
@@ -49,16 +48,11 @@ class Detector(nn.Module):
         RequestError: The pyramid is to start at a stage that the backbone has not, or with fewer levels than stages.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, backbone: nn.Module, classes: int, config: FCOSConfig) -> None:
         super().__init__()
         self.config, self.classes, self.backbone = config, classes, backbone
         self.neck, self.strides = pyramid_on(backbone, config.first, config.levels, config.channels)
         self.head = FCOSHead(config, classes, self.strides)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> DetectorOutput:
         """Images [B, 3, H, W], uint8 or 0 ... 1, to what each level says of them."""
@@ -80,14 +74,13 @@ class Detector(nn.Module):
         return fcos_loss(logits, boxes, centres[..., 0], assigned, self.config)
 
     def loss(self, output: DetectorOutput, targets: Tensor) -> Tensor:
-        """Sum of the three parts, a scalar."""
-        return torch.stack(list(self.terms(output, targets).values())).sum()
+        """Sum of the three parts, a scalar.
 
-    def standardise(self, images: Tensor) -> Tensor:
-        """Pixels as the backbone takes them: mean 0 and deviation 1 over photographs."""
-        if images.dtype == torch.uint8:
-            images = images.to(self.mean.dtype) / _WHITE
-        return (images - self.mean) / self.std
+        Args:
+            output: Output of `forward`.
+            targets: Padded targets, as of `terms`.
+        """
+        return torch.stack(list(self.terms(output, targets).values())).sum()
 
     @property
     def head_modules(self) -> tuple[str, ...]:

@@ -76,7 +76,12 @@ def deformable_detr(library: Any) -> Any:
 
 
 def published(library: Any, model_type: str) -> Any:
-    """The sizes that a family was published with: RT-DETRv2 and Deformable DETR on ResNet-50, D-FINE-L on HGNetV2."""
+    """The sizes that a family was published with: RT-DETRv2 and Deformable DETR on ResNet-50, D-FINE-L on HGNetV2.
+
+    Args:
+        library: The module `transformers`.
+        model_type: Name of the family there.
+    """
     if model_type == "deformable_detr":
         backbone = library.ResNetConfig(out_indices=[2, 3, 4])
         return library.DeformableDetrConfig(backbone_config=backbone, with_box_refine=True, auxiliary_loss=True)
@@ -98,6 +103,10 @@ def start(library: Any, model: Any) -> None:
     Batch norms of RT-DETRv2 come with weights around 0. Deformable DETR comes with a backbone that is frozen whole,
     norms included, which is of use for a pretrained one only; without a prior of its scores; and with boxes that start
     anywhere.
+
+    Args:
+        library: The module `transformers`.
+        model: A new model, changed in place.
     """
     for part in model.modules():
         if isinstance(part, nn.BatchNorm2d):

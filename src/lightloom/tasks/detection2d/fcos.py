@@ -104,7 +104,13 @@ def _tower(width: int, convs: int, groups: int) -> nn.Sequential:
 
 
 def points(shape: tuple[int, int], stride: int, device: torch.device) -> Tensor:
-    """Where the points of a level [h, w] are in the image, (x, y) in pixels [h * w, 2], row by row."""
+    """Where the points of a level [h, w] are in the image, (x, y) in pixels [h * w, 2], row by row.
+
+    Args:
+        shape: Rows and columns of the level.
+        stride: Pixels of a cell.
+        device: Where the points go.
+    """
     rows, columns = (torch.arange(size, device=device) * stride + stride // 2 for size in shape)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack((x, y), -1).reshape(-1, 2).to(torch.float32)
@@ -114,6 +120,10 @@ def reach_of(strides: tuple[int, ...], reach: float) -> list[tuple[float, float]
     """Least and greatest distance in pixels to the farthest edge of the objects of each level.
 
     With a reach of 8 strides this is the published (-1, 64), (64, 128), (128, 256), (256, 512), (512, inf).
+
+    Args:
+        strides: Strides of the levels in pixels.
+        reach: Reach of a level in its strides.
     """
     ends = [reach * stride for stride in strides[:-1]]
     return list(zip([-1.0, *ends], [*ends, math.inf], strict=True))

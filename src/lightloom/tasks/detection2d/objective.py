@@ -1,79 +1,72 @@
-"""Detection as the training engine sees it: a loss for a batch, and metrics for a set."""
+"""Detection in images as the training engine sees it: a loss for a batch, and COCO's metrics for a set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightloom.data.detection import LetterboxedSet
+from lightloom.tasks.detection2d.base import DetectionObjective, DetectorProtocol
 from lightloom.tasks.detection2d.boxes import Detections
 from lightloom.tasks.detection2d.evaluate import Precision, evaluate
 
 
-class DetectorProtocol(Protocol):
-    """A detector, ours or one of `transformers`. Where it has a true `takes_targets`, its forward pass needs them."""
-
-    @property
-    def mean(self) -> Tensor:
-        """Of the pixels that it expects, on its device."""
-        ...
-
-    def loss(self, output: Any, targets: Tensor) -> Tensor:
-        """Of a batch, a scalar; targets (x0, y0, x1, y1, label) in pixels [B, most, 5], label -1 for none."""
-        ...
+class Detector2DProtocol(DetectorProtocol, Protocol):
+    """A detector in images, ours or one of `transformers`."""
 
     def detect(self, output: Any, frame: tuple[int, int]) -> list[Detections]:
-        """Objects in each image of a batch, images of this height and width."""
+        """Objects in each image of a batch.
+
+        Args:
+            output: Output of the forward pass.
+            frame: Height and width of the images in pixels.
+        """
         ...
 
 
-class Detection2DObjective:
-    """Detection of objects in images.
+class Detection2DObjective(DetectionObjective[Detections, Precision]):
+    """Detection of objects in images; its primary metric is COCO's AP.
+
+    Targets are (x0, y0, x1, y1, label) in pixels [B, most, 5], with label -1 where there is no object.
 
     Args:
-        detector: That is trained or measured.
-        chunk: Images looked at together when measuring; bounds memory.
+        detector: The one that is trained or measured.
+        chunk: Images that are evaluated at once; bounds memory.
     """
 
-    def __init__(self, detector: DetectorProtocol, chunk: int = 8) -> None:
-        self.detector, self.chunk = detector, chunk
+    metric = "AP"
+    detector: Detector2DProtocol
 
-    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """That of the detector."""
-        return self.detector.loss(outputs, targets)
+    def __init__(self, detector: Detector2DProtocol, chunk: int = 8) -> None:
+        super().__init__(detector, chunk)
 
-    def evaluate(self, model: nn.Module, images: LetterboxedSet) -> dict[str, float]:
-        """Mean `loss`, COCO's metrics, and AP once more as `accuracy`."""
-        detections, loss = self.predict(model, images)
-        metrics = evaluate(images.source, detections).metrics
-        return {"loss": loss, "accuracy": metrics["AP"], **metrics}
+    def detections(self, output: Any, data: LetterboxedSet, indices: Tensor) -> list[Detections]:
+        """Detections of one batch, in pixels of the images as they were read, on the CPU.
 
-    def measure(self, model: nn.Module, images: LetterboxedSet) -> tuple[Precision, list[Detections]]:
-        """Everything about precision, and the detections in pixels of the images as they were read."""
-        detections, _ = self.predict(model, images)
-        return evaluate(images.source, detections), detections
+        Args:
+            output: Output of the detector.
+            data: The set that the batch is of.
+            indices: Places of the batch in it, int64 [k], on the CPU.
+        """
+        batch = self.detector.detect(output, (int(data.images.shape[-2]), int(data.images.shape[-1])))
+        scales = data.scales[indices.to(data.scales.device)].tolist()
+        records = [data.source.records[index] for index in indices.tolist()]
+        return [
+            Detections(*(part.cpu() for part in each)).within(scale, record.width, record.height)
+            for each, scale, record in zip(batch, scales, records, strict=True)
+        ]
 
-    @torch.no_grad()
-    def predict(self, model: nn.Module, images: LetterboxedSet) -> tuple[list[Detections], float]:
-        """Detections in each image, in its own pixels, and the mean loss."""
-        was_training = model.training
-        model.eval()
-        detections: list[Detections] = []
-        total = 0.0
-        device = self.detector.mean.device
-        for indices in torch.split(torch.arange(len(images)), self.chunk):
-            inputs = images.images[indices.to(images.images.device)].to(device)
-            targets = images.labels[indices.to(images.labels.device)].to(device)
-            output = model(inputs, targets) if getattr(model, "takes_targets", False) else model(inputs)
-            total += float(self.loss(output, targets)) * len(indices)
-            batch = self.detector.detect(output, (int(inputs.shape[-2]), int(inputs.shape[-1])))
-            scales = images.scales[indices.to(images.scales.device)].tolist()
-            records = [images.source.records[index] for index in indices.tolist()]
-            detections += [
-                Detections(*(part.cpu() for part in each)).within(scale, record.width, record.height)
-                for each, scale, record in zip(batch, scales, records, strict=True)
-            ]
-        model.train(was_training)
-        return detections, total / len(images)
+    def score(self, data: LetterboxedSet, detections: Sequence[Detections]) -> Precision:
+        """Precision and recall of the detections of a whole set, by COCO's rules.
+
+        Args:
+            data: The set.
+            detections: Detections in each of its images.
+        """
+        return evaluate(data.source, detections)
+
+    def means(self, scores: Precision) -> Mapping[str, float]:
+        """COCO's twelve metrics by their names."""
+        return scores.metrics

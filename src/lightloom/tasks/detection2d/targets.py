@@ -65,7 +65,12 @@ def centerness(distances: Tensor) -> Tensor:
 
 
 def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sum over points and classes of the focal loss of logits [n, C] for labels [n], -1 for none of the classes."""
+    """Sum over points and classes of the focal loss of logits [n, C] for labels [n], -1 for none of the classes.
+
+    Args:
+        logits: [n, C], of one sigmoid per class.
+        labels: [n], long; -1 for none of the classes.
+    """
     wanted = F.one_hot(labels.clamp(min=0), logits.shape[-1]).to(logits.dtype) * (labels >= 0)[:, None]
     chance = logits.sigmoid()
     wrong = torch.where(wanted > 0, 1 - chance, chance)
@@ -78,6 +83,11 @@ def overlap_loss(found: Tensor, wanted: Tensor, kind: str) -> Tensor:
 
     `log` is -log(IoU), `giou` is 1 - IoU + the share of the box around both that neither fills (Rezatofighi et al.,
     CVPR 2019).
+
+    Args:
+        found: Predicted distances to left, top, right and bottom [n, 4].
+        wanted: True distances in the same unit [n, 4].
+        kind: `log` or `giou`.
     """
     shared = _area(torch.minimum(found, wanted))
     union = _area(found) + _area(wanted) - shared

@@ -17,13 +17,12 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.nn.backbones.checkpoints import read_checkpoint, transformers
 from lightloom.nn.backbones.trace import listening, stages_of, trace_stages
 from lightloom.tasks.detection2d import detr_sizes
+from lightloom.tasks.detection2d.base import IMAGENET_MEAN, IMAGENET_STD, DetectorBase
 from lightloom.tasks.detection2d.boxes import Detections
 
 Family = Literal["rt-detr-v2", "d-fine", "deformable-detr"]
 Size = Literal["tiny", "published"]
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_WHITE = 255.0
 _SAMPLE = (64, 64)
 
 
@@ -62,7 +61,7 @@ class SetOutput(NamedTuple):
     """Centre and size as shares of the frame [B, queries, 4]."""
 
 
-class TransformersDetector(nn.Module):
+class TransformersDetector(DetectorBase):
     """One detector of `transformers`, behind the interface of ours.
 
     Args:
@@ -71,16 +70,13 @@ class TransformersDetector(nn.Module):
     """
 
     takes_targets = True
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, model: nn.Module, family: Family) -> None:
-        super().__init__()
-        self.model, self._kind = model, _KINDS[family]
+        kind = _KINDS[family]
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if kind.standardised else ((0.0,) * 3, (1.0,) * 3)
+        super().__init__(mean, std)
+        self.model, self._kind = model, kind
         self.classes: int = self._config.num_labels
-        mean, std = (_MEAN, _STD) if self._kind.standardised else ((0.0,) * 3, (1.0,) * 3)
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.register_state_dict_post_hook(_untie)  # type: ignore[no-untyped-call]
 
     @property
@@ -120,7 +116,11 @@ class TransformersDetector(nn.Module):
         return tuple(sorted((inner | outer) - {"model.model", "model.model.backbone"}))
 
     def loss(self, output: SetOutput, targets: Tensor) -> Tensor:
-        """What the forward pass with these targets has found.
+        """The loss that the forward pass with these targets has returned.
+
+        Args:
+            output: Output of `forward`.
+            targets: The targets that `forward` was called with.
 
         Raises:
             ValueError: It had none.
@@ -128,12 +128,6 @@ class TransformersDetector(nn.Module):
         if output.loss is None:
             raise ValueError("the forward pass had no targets, so there is no loss; hand them over as well")
         return output.loss
-
-    def standardise(self, images: Tensor) -> Tensor:
-        """Pixels as this family's published weights take them."""
-        if images.dtype == torch.uint8:
-            images = images.to(self.mean.dtype) / _WHITE
-        return (images - self.mean) / self.std
 
     @torch.no_grad()
     def detect(

@@ -57,6 +57,13 @@ def pillars(
     """Points over the centres of the cells of a BEV map [rows * columns, heights, 3], row by row, in metres.
 
     Heights are the centres of as many equal parts of the area's.
+
+    Args:
+        rows: Rows of the BEV map.
+        columns: Columns of the BEV map.
+        heights: Points over each cell.
+        area: x0, y0, z0, x1, y1, z1 of the map in metres.
+        device: Where the points go.
     """
 
     def centres(low: float, high: float, count: int) -> Tensor:

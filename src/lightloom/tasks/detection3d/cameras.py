@@ -30,7 +30,12 @@ class CameraMaps(NamedTuple):
         return tuple((int(level.shape[-2]), int(level.shape[-1])) for level in self.maps)
 
     def hits(self, points: Tensor, *, hits_only: bool = True) -> Hits:
-        """`find_hits` of points [Q, Z, 3] or [B, Q, Z, 3] in metres, in these cameras."""
+        """`find_hits` of points [Q, Z, 3] or [B, Q, Z, 3] in metres, in these cameras.
+
+        Args:
+            points: [Q, Z, 3] or [B, Q, Z, 3] in metres of the ego frame.
+            hits_only: As of `find_hits`.
+        """
         return find_hits(points, self.project, self.extent, self.frame, hits_only=hits_only)
 
     def within(self, places: Tensor) -> Tensor:
@@ -48,7 +53,13 @@ class CameraMaps(NamedTuple):
 
 
 def shrunk(project: Tensor, extent: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """Calibration [..., 4, 4] and extent [..., 2] of images that are made smaller by a factor."""
+    """Calibration [..., 4, 4] and extent [..., 2] of images that are made smaller by a factor.
+
+    Args:
+        project: Ego frame to pixels [..., 4, 4].
+        extent: Width and height of the images in pixels [..., 2].
+        factor: Pixels that become one, along a side.
+    """
     scale = torch.ones(4, dtype=project.dtype, device=project.device)
     scale[:2] = 1 / factor
     return project * scale[:, None], extent / factor

@@ -29,7 +29,13 @@ class BEVCrossAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def sampling_locations(self, query: Tensor, references: Tensor, source: Tensor | CameraMaps) -> SamplingLocations:
-        """Where queries [B, Q, C] at `references` [B, Q, 3] look on the map [B, C, rows, columns]."""
+        """Locations that the queries sample on the BEV map, and their weights.
+
+        Args:
+            query: [B, Q, C].
+            references: Where the queries are, 0 ... 1 within the area [B, Q, 3].
+            source: The BEV map [B, C, rows, columns].
+        """
         assert isinstance(source, Tensor)
         samples, queries = query.shape[:2]
         image = torch.arange(samples, device=query.device).repeat_interleave(queries)
@@ -44,15 +50,31 @@ class BEVCrossAttention(nn.Module):
         return self.attention.project_values([source])
 
     def sample_values(self, values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
-        """Sampled values of the queries [B * Q, C], before the output projection."""
+        """Sampled values of the queries [B * Q, C], before the output projection.
+
+        Args:
+            values: Values of `project_values`.
+            sampling: Locations of `sampling_locations`.
+        """
         return self.attention.sample_values(values, sampling)
 
     def attend(self, source: Tensor | CameraMaps, sampling: SamplingLocations) -> Tensor:
-        """Sampled values of this map [B * Q, C], before the output projection."""
+        """Sampled values of this map [B * Q, C], before the output projection.
+
+        Args:
+            source: The BEV map [B, C, rows, columns].
+            sampling: Locations of `sampling_locations`.
+        """
         return self.sample_values(self.project_values(source), sampling)
 
     def combine(self, query: Tensor, values: Tensor, references: Tensor) -> Tensor:
-        """Queries [B, Q, C] with what they saw [B * Q, C]."""
+        """Queries with their sampled values added [B, Q, C].
+
+        Args:
+            query: [B, Q, C].
+            values: Sampled values [B * Q, C], before the output projection.
+            references: Where the queries are, 0 ... 1 within the area [B, Q, 3].
+        """
         added: Tensor = self.dropout(self.attention.output(values)).view_as(query)
         return query + added
 
@@ -82,7 +104,13 @@ class CameraCrossAttention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def sampling_locations(self, query: Tensor, references: Tensor, source: Tensor | CameraMaps) -> SamplingLocations:
-        """Which cameras see queries [B, Q, C] at `references` [B, Q, 3], where, and what each counts."""
+        """Locations that the queries sample in the cameras that see them, and their weights.
+
+        Args:
+            query: [B, Q, C].
+            references: Where the queries are, 0 ... 1 within the area [B, Q, 3].
+            source: The cameras.
+        """
         assert isinstance(source, CameraMaps)
         cameras, queries = source.project.shape[1], query.shape[0] * query.shape[1]
         if cameras > self.cameras:
@@ -100,22 +128,43 @@ class CameraCrossAttention(nn.Module):
         return pack(source.maps, 1)
 
     def sample_values(self, values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
-        """Sampled values of the queries [B * Q, C], before the output projection."""
+        """Sampled values of the queries [B * Q, C], before the output projection.
+
+        Args:
+            values: Values of `project_values`.
+            sampling: Locations of `sampling_locations`.
+        """
         return attend(values, sampling)
 
     def attend(self, source: Tensor | CameraMaps, sampling: SamplingLocations) -> Tensor:
-        """Sampled values of these cameras [B * Q, C], before the output projection."""
+        """Sampled values of these cameras [B * Q, C], before the output projection.
+
+        Args:
+            source: The cameras.
+            sampling: Locations of `sampling_locations`.
+        """
         return self.sample_values(self.project_values(source), sampling)
 
     def combine(self, query: Tensor, values: Tensor, references: Tensor) -> Tensor:
-        """Queries [B, Q, C] with what they saw [B * Q, C] and where they are."""
+        """Queries with their sampled values and where they are added [B, Q, C].
+
+        Args:
+            query: [B, Q, C].
+            values: Sampled values [B * Q, C], before the output projection.
+            references: Where the queries are, 0 ... 1 within the area [B, Q, 3].
+        """
         added: Tensor = self.dropout(self.output(values)).view_as(query)
         where: Tensor = self.where(inverse_sigmoid(references))
         return query + added + where
 
 
 def too_many(cameras: int, most: int) -> str:
-    """What to say of more cameras than there are weights for."""
+    """The message for more cameras than there are weights for.
+
+    Args:
+        cameras: Cameras of the set.
+        most: Cameras of the detector.
+    """
     return (
         f"{cameras} cameras are given to a detector with weights for {most}; leave some out, or train one with "
         f"`cameras: {cameras}`."

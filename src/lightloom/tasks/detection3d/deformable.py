@@ -29,7 +29,12 @@ class SamplingLocations(NamedTuple):
 
 
 def attend(values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
-    """Weighted sums of samples for each query [queries, channels]."""
+    """Weighted sums of samples for each query [queries, channels].
+
+    Args:
+        values: The maps to sample.
+        sampling: Where, and with which weights.
+    """
     samples = sample(values, sampling.locations, sampling.weights, sampling.image)
     if sampling.query is None:
         return samples
@@ -121,7 +126,12 @@ class DeformableAttention(nn.Module):
         return pack([self.values(level) for level in maps], self.heads)
 
     def sample_values(self, values: FeatureAtlas, sampling: SamplingLocations) -> Tensor:
-        """Weighted sums of samples for each query [queries, channels], before the output projection."""
+        """Weighted sums of samples for each query [queries, channels], before the output projection.
+
+        Args:
+            values: Values of `project_values`.
+            sampling: Locations of `sampling_locations`.
+        """
         return attend(values, sampling)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.data.multicamera import Views
+from lightloom.tasks.detection2d.base import DetectorBase
 from lightloom.tasks.detection2d.pyramid import pyramid_on
 from lightloom.tasks.detection3d.cameras import CameraMaps, shrunk
 from lightloom.tasks.detection3d.config import Detector3DConfig
@@ -20,9 +21,6 @@ from lightloom.tasks.detection3d.encoder import Encoder, PreviousBEV
 from lightloom.tasks.detection3d.losses import decoded_loss
 from lightloom.tasks.detection3d.perspective import PerspectiveHead, PerspectiveOutput, perspective_loss
 from lightloom.tasks.detection3d.queries import Source
-
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_WHITE = 255.0
 
 
 class Detector3DOutput(NamedTuple):
@@ -44,7 +42,7 @@ class Detector3DOutput(NamedTuple):
     """What the camera maps themselves say, where asked for."""
 
 
-class Detector3D(nn.Module):
+class Detector3D(DetectorBase):
     """Backbone, pyramid, an encoder of the ground where there is one, and a decoder.
 
     Args:
@@ -56,9 +54,6 @@ class Detector3D(nn.Module):
         RequestError: The pyramid is to start at a stage that the backbone has not, or with fewer levels than stages.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, backbone: nn.Module, classes: int, config: Detector3DConfig) -> None:
         super().__init__()
         self.config, self.classes, self.backbone = config, classes, backbone
@@ -66,8 +61,6 @@ class Detector3D(nn.Module):
         self.encoder = Encoder(config) if config.kind == "bevformer" else None
         self.decoder = Decoder(config, classes)
         self.perspective = PerspectiveHead(config.channels, classes) if config.perspective else None
-        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, views: Views) -> Detector3DOutput:
         """What there is around the vehicle at the last moment of each sample; earlier ones get no gradients."""
@@ -83,11 +76,16 @@ class Detector3D(nn.Module):
         )
 
     def camera_maps(self, views: Views, moment: int) -> CameraMaps:
-        """Maps of the cameras at one moment."""
+        """Feature maps of the cameras at one sample of the history.
+
+        Args:
+            views: Images and calibration of a batch.
+            moment: Place in the history; -1 is the present.
+        """
         images = views.images[:, moment].flatten(0, 1)
         project, extent = views.project[:, moment], views.extent[:, moment]
         if self.config.shrink > 1:
-            images = F.avg_pool2d(self._light(images), self.config.shrink)
+            images = F.avg_pool2d(self.unit_range(images), self.config.shrink)
             project, extent = shrunk(project, extent, self.config.shrink)
         # channels last: convolutions on a CPU are a third faster
         pixels = self.standardise(images).contiguous(memory_format=torch.channels_last)
@@ -95,7 +93,12 @@ class Detector3D(nn.Module):
         return CameraMaps(maps, self.strides, project, extent, (int(pixels.shape[-2]), int(pixels.shape[-1])))
 
     def cameras(self, features: tuple[Tensor, ...], views: Views) -> CameraMaps:
-        """Such maps as `Detector3DOutput.features`, with the calibration of the present moment."""
+        """Given feature maps, with the calibration of the present sample.
+
+        Args:
+            features: Maps such as `Detector3DOutput.features`.
+            views: Images and calibration of the batch.
+        """
         factor = self.config.shrink
         project, extent = shrunk(views.project[:, -1], views.extent[:, -1], factor)
         height, width = views.images.shape[-2:]
@@ -115,20 +118,17 @@ class Detector3D(nn.Module):
         return terms
 
     def loss(self, output: Detector3DOutput, targets: Tensor) -> Tensor:
-        """Sum of the parts, a scalar."""
+        """Sum of the parts, a scalar.
+
+        Args:
+            output: Output of `forward`.
+            targets: Padded boxes, as of `terms`.
+        """
         return torch.stack(list(self.terms(output, targets).values())).sum()
 
     def detect(self, output: Detector3DOutput) -> list[Boxes]:
         """Boxes in each frame of a batch, best first."""
         return decode(output.class_logits[-1], output.codes[-1], most=self.config.most, score=self.config.score)
-
-    def standardise(self, images: Tensor) -> Tensor:
-        """Pixels as the backbone takes them: mean 0 and deviation 1 over photographs."""
-        return (self._light(images) - self.mean) / self.std
-
-    def _light(self, images: Tensor) -> Tensor:
-        """Pixels 0 ... 1."""
-        return images.to(self.mean.dtype) / _WHITE if images.dtype == torch.uint8 else images
 
     @property
     def head_modules(self) -> tuple[str, ...]:

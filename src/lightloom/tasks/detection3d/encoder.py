@@ -49,7 +49,12 @@ class EncoderLayer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
 
     def forward(self, cells: Tensor, scene: Scene) -> Tensor:
-        """Cells [B, cells, C] -> the same."""
+        """Cells after one layer [B, cells, C].
+
+        Args:
+            cells: [B, cells, C].
+            scene: What all layers share.
+        """
         cells = self.norms[0](self.around(cells, scene.position, scene.before, scene.linked, scene.shape))
         cells = self.norms[1](self.cameras(cells, scene.position, scene.cameras, scene.hits, scene.places))
         thought: Tensor = self.norms[2](cells + self.think(cells))

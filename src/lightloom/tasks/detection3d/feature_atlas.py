@@ -32,7 +32,12 @@ class FeatureAtlas(NamedTuple):
 
 
 def pack(maps: Sequence[Tensor], heads: int) -> FeatureAtlas:
-    """Maps [images, channels, h, w] of each level, finest first, in one atlas."""
+    """Maps [images, channels, h, w] of each level, finest first, in one atlas.
+
+    Args:
+        maps: [images, channels, h, w] of each level.
+        heads: Heads that the channels are shared out to.
+    """
     widest = max(level.shape[-1] for level in maps)
     joined = torch.cat([F.pad(level, (0, widest - level.shape[-1], 0, 1)) for level in maps], 2)
     images, channels, rows, columns = joined.shape

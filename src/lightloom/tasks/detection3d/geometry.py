@@ -33,7 +33,13 @@ def project_points(points: Tensor, project: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def seen(pixels: Tensor, depth: Tensor, extent: Tensor) -> Tensor:
-    """Which points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height)."""
+    """Which points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height).
+
+    Args:
+        pixels: (u, v) [..., P, 2].
+        depth: Metres along the optical axis [..., P].
+        extent: Width and height of the image in pixels [..., 2].
+    """
     within = (pixels > 0) & (pixels < extent.unsqueeze(-2))
     return (depth > _NEAREST) & within.all(-1)
 
@@ -103,13 +109,23 @@ def decode_boxes(codes: Tensor) -> Tensor:
 
 
 def to_metres(shares: Tensor, area: tuple[float, ...]) -> Tensor:
-    """Points (x, y, z) [..., 3], 0 ... 1 within an area (x0, y0, z0, x1, y1, z1), in metres."""
+    """Points (x, y, z) [..., 3], 0 ... 1 within an area (x0, y0, z0, x1, y1, z1), in metres.
+
+    Args:
+        shares: (x, y, z), 0 ... 1 within the area [..., 3].
+        area: x0, y0, z0, x1, y1, z1 in metres.
+    """
     low, high = shares.new_tensor(area[:3]), shares.new_tensor(area[3:])
     return low + shares * (high - low)
 
 
 def inverse_sigmoid(shares: Tensor, margin: float = 1e-5) -> Tensor:
-    """The logit of shares 0 ... 1, held within a margin."""
+    """The logit of shares 0 ... 1, held within a margin.
+
+    Args:
+        shares: 0 ... 1 [...].
+        margin: Least distance from 0 and 1.
+    """
     return shares.clamp(margin, 1 - margin).logit()
 
 

@@ -16,7 +16,12 @@ _ALPHA, _GAMMA = 0.25, 2.0
 
 
 def focal(logits: Tensor, labels: Tensor) -> Tensor:
-    """Focal loss of each logit; `labels` is 1 or 0."""
+    """Focal loss of each logit.
+
+    Args:
+        logits: [...], of one sigmoid per class.
+        labels: [...], 1 or 0.
+    """
     entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     chances = logits.sigmoid()
     wrong = torch.where(labels > 0, 1 - chances, chances)
@@ -58,7 +63,13 @@ def decoded_loss(output: HeadOutput, targets: Tensor, config: Detector3DConfig) 
 
 
 def heat_loss(heat: Tensor, targets: Tensor, config: Detector3DConfig) -> Tensor:
-    """Focal loss of cells [B, classes, rows, columns], 1 where a box of the class has its centre; per box."""
+    """Focal loss of cells [B, classes, rows, columns], 1 where a box of the class has its centre; per box.
+
+    Args:
+        heat: Logits [B, classes, rows, columns].
+        targets: Padded boxes, as of `detection_loss`.
+        config: The range of the BEV map.
+    """
     rows, columns = heat.shape[-2:]
     x0, y0, _, x1, y1, _ = config.area
     column = ((targets[..., 0] - x0) / (x1 - x0) * columns).floor().long()

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightloom.data.multicamera import MultiCameraSet
 from lightloom.data.nuscenes import Moment
 from lightloom.metrics.nuscenes import NuScenesMetrics, Results, evaluate, global_results, ground_truth
+from lightloom.tasks.detection2d.base import DetectionObjective
 from lightloom.tasks.detection3d.decode import Boxes
 from lightloom.tasks.detection3d.detector import Detector3D
 
 
-class Detection3DObjective:
-    """Detection of boxes around a vehicle.
+class Detection3DObjective(DetectionObjective[Boxes, NuScenesMetrics]):
+    """Detection of boxes around a vehicle; its primary metric is the nuScenes detection score, NDS.
+
+    Targets are (x, y, z, w, l, h, yaw, vx, vy, label) in the ego frame [B, most, 10], with label -1 where there is no
+    object.
 
     Args:
-        detector: That is trained or measured.
-        chunk: Moments looked at together when measuring; bounds memory.
+        detector: The one that is trained or measured.
+        chunk: Samples that are evaluated at once; bounds memory.
     """
 
+    metric = "NDS"
+    detector: Detector3D
+
     def __init__(self, detector: Detector3D, chunk: int = 8) -> None:
-        self.detector, self.chunk = detector, chunk
+        super().__init__(detector, chunk)
 
-    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """That of the detector."""
-        return self.detector.loss(outputs, targets)
+    def detections(self, output: Any, data: MultiCameraSet, indices: Tensor) -> list[Boxes]:
+        """Boxes of one batch, in the ego frame of each sample, on the CPU.
 
-    def evaluate(self, model: nn.Module, images: MultiCameraSet) -> dict[str, float]:
-        """Mean `loss`, the nuScenes metrics, and NDS once more as `accuracy`."""
-        detections, loss = self.predict(model, images)
-        metrics = evaluate_moments(images.moments, detections)
-        return {"loss": loss, "accuracy": metrics.NDS, **metrics.means}
+        Args:
+            output: Output of the detector.
+            data: The set that the batch is of.
+            indices: Places of the batch in it, int64 [k], on the CPU.
+        """
+        return [Boxes(*(part.cpu() for part in each)) for each in self.detector.detect(output)]
 
-    def measure(self, model: nn.Module, images: MultiCameraSet) -> tuple[NuScenesMetrics, list[Boxes]]:
-        """All nuScenes metrics, and the boxes in the ego frame of each moment."""
-        detections, _ = self.predict(model, images)
-        return evaluate_moments(images.moments, detections), detections
+    def score(self, data: MultiCameraSet, detections: Sequence[Boxes]) -> NuScenesMetrics:
+        """NDS and what it is made of, for the boxes of a whole set.
 
-    @torch.no_grad()
-    def predict(self, model: nn.Module, images: MultiCameraSet) -> tuple[list[Boxes], float]:
-        """Boxes at each moment, in its ego frame, and the mean loss."""
-        was_training = model.training
-        model.eval()
-        detections: list[Boxes] = []
-        total = 0.0
-        for indices in torch.split(torch.arange(len(images)), self.chunk):
-            views = images.images[indices.to(images.labels.device)].to(self.detector.mean.device)
-            targets = images.labels[indices.to(images.labels.device)].to(self.detector.mean.device)
-            output = model(views)
-            total += float(self.loss(output, targets)) * len(indices)
-            detections += [Boxes(*(part.cpu() for part in each)) for each in self.detector.detect(output)]
-        model.train(was_training)
-        return detections, total / len(images)
+        Args:
+            data: The set.
+            detections: Boxes at each of its samples, in its ego frame.
+        """
+        return evaluate_moments(data.moments, detections)
+
+    def means(self, scores: NuScenesMetrics) -> Mapping[str, float]:
+        """NDS, mAP and the five mean errors by their names."""
+        return scores.means
 
 
 def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> NuScenesMetrics:
@@ -71,7 +69,12 @@ def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> 
 
 
 def results_of(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Results:
-    """Boxes found at each moment in its ego frame, in the global frame and with the likely attributes."""
+    """Detections in the global frame and with the likely attributes.
+
+    Args:
+        moments: The samples.
+        detections: Boxes at each of them, in its ego frame.
+    """
     return global_results(
         moments,
         [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in detections],

@@ -12,7 +12,12 @@ Shape = tuple[int, int]
 
 
 def centres(shape: Shape, like: Tensor) -> Tensor:
-    """Of the cells of a map [rows * columns, 2], row by row: x along the columns and y along the rows, 0 ... 1."""
+    """Centres of the cells of a map [rows * columns, 2], row by row: x along columns, y along rows, 0 ... 1.
+
+    Args:
+        shape: Rows and columns.
+        like: A tensor of the type and device to use.
+    """
     y, x = ((torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) / count for count in shape)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).view(-1, 2)
 

@@ -8,4 +8,7 @@ TOY = Technology(
     chip=ToyChip,
     presets={"toy": ToyChip(name="toy"), "toy-exact": ToyChip(name="toy-exact", gain_std=0.0)},
     core="lightloom_toy.core:ToyCore",
+    cost="lightloom_toy.cost:ToyCost",
+    bench="lightloom_toy.bench:ToyBench",
+    stages="lightloom_toy.stages:ToyStages",
 )

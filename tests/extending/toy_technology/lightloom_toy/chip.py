@@ -19,6 +19,10 @@ class ToyChip(Chip):
     gain_std: float = Field(0.1, ge=0)
     """Standard deviation of the gain of each weight, which is 1 where the chip is perfect."""
 
+    def calibrated(self) -> Self:
+        """The same hardware with the gains known, so that they are trimmed away."""
+        return self.replace(gain_std=0.0)
+
     def ideal(self) -> Self:
         """The same hardware with every gain at 1."""
         return self.replace(name=f"{self.name}, ideal", input_bits=None, output_bits=None, gain_std=0.0)

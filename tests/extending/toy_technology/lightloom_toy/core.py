@@ -15,12 +15,13 @@ from lightloom_toy.chip import ToyChip
 
 
 class ToyCore(TensorCore):
-    """A matrix, times a gain for each of its numbers."""
+    """A matrix, times a gain for each of its numbers, which a trim can take back."""
 
     modes: ClassVar[tuple[Mode, ...]] = ("analogue", "weight")
     intensity: ClassVar[bool] = False
-    dependencies: ClassVar[tuple[str, ...]] = ("matrix", "gains")
+    dependencies: ClassVar[tuple[str, ...]] = ("matrix", "trims", "gains")
     chip: ToyChip
+    trims: Tensor
     gains: Tensor | None
 
     def __init__(self, chip: ToyChip, rows: int, columns: int, groups: int = 1, name: str = "core") -> None:
@@ -28,14 +29,15 @@ class ToyCore(TensorCore):
         size = chip.block_size
         self.blocks = (groups, -(-rows // size), -(-columns // size))
         self.matrix = nn.Parameter(torch.zeros(groups * rows, columns))
+        self.register_buffer("trims", torch.ones(groups * rows, columns))
         self.register_buffer("gains", None, persistent=False)
         self.specimen: Specimen | None = None
         self.mode: Mode = "analogue"
 
     def _build_weight(self) -> Tensor:
         gains = self.own("gains")
-        matrix: Tensor = self.own("matrix")
-        return matrix if gains is None else matrix * gains
+        trimmed: Tensor = self.own("matrix") * self.own("trims")
+        return trimmed if gains is None else trimmed * gains
 
     @property
     def device(self) -> torch.device:
@@ -53,7 +55,10 @@ class ToyCore(TensorCore):
 
     def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The matrices [S, groups * rows, columns] on many specimens."""
-        return torch.stack([self.matrix.detach() * self._gains(seed) for seed in seeds])
+        matrix = self.matrix.detach()
+        if self.mode == "weight":
+            return matrix.expand(len(seeds), -1, -1)
+        return torch.stack([matrix * self.trims * self._gains(seed).to(matrix) for seed in seeds])
 
     @torch.no_grad()
     def program(self, target: Tensor) -> None:
@@ -84,5 +89,5 @@ class ToyCore(TensorCore):
         self.install(self.specimen)
 
     def state(self) -> dict[str, Tensor]:
-        """The matrix that was asked for."""
-        return {"matrix": self.matrix.detach()}
+        """The matrix that was asked for, and the trims."""
+        return {"matrix": self.matrix.detach(), "trims": self.trims}

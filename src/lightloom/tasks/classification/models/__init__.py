@@ -89,6 +89,10 @@ def build(
 def replace_head(model: nn.Module, classes: int) -> None:
     """Put a new last layer with other classes into a model of `MODELS`, drawn from torch's global generator.
 
+    Args:
+        model: A model of `MODELS`, changed in place.
+        classes: Number of new classes.
+
     Raises:
         ValueError: The model has no linear layer called `head`.
     """

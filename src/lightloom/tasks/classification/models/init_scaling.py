@@ -31,10 +31,10 @@ def scale_to_half_transmission(
     """Scale the weights so that each absorber gets light that opens it by half.
 
     From the first layer to the last, the weight before each `SaturableAbsorber` is multiplied by one number, so that
-    the root mean square of what enters is `factor` times the absorber's `knee`; the last weight, so that the outputs'
-    is 0.3. Where a `InputScale` stands in front it is multiplied in the place of the weight: Adam's steps are of one
-    size for all weights, and too small for weights of many times their usual deviation. Signs and ratios of weights
-    stay, nothing is drawn, and dropout is off. Scale first, then limit or convert.
+    the root mean square of what enters is `factor` times the absorber's `half_transmission_field`, and the last weight
+    so that the outputs' is 0.3. Where an `InputScale` stands in front it is multiplied in the place of the weight:
+    Adam's steps are of one size for all weights, and too small for weights of many times their usual deviation. Signs
+    and ratios of weights stay, nothing is drawn, and dropout is off. Scale first, then limit or convert.
 
     Args:
         model: Layers in a row, which may hold such rows.
@@ -50,7 +50,7 @@ def scale_to_half_transmission(
             free parameter, or what stands between does not pass a larger field on as one.
     """
     if not factor > 0 or math.isinf(factor):
-        raise RequestError(f"`factor` is {factor}; give a positive number of knees.")
+        raise RequestError(f"`factor` is {factor}; give a positive number.")
     segments = list(_segments(model))
     if len(segments) == 1:
         raise RequestError("The model has no `SaturableAbsorber` to scale weights for; give it one as activation.")
@@ -65,7 +65,7 @@ def scale_to_half_transmission(
 def _scale_segments(segments: list[Segment], field: Tensor, factor: float, transmission: float) -> dict[str, float]:
     gains: dict[str, float] = {}
     for layers, absorber in segments:
-        target = _OUTPUT_RMS if absorber is None else factor * absorber.knee
+        target = _OUTPUT_RMS if absorber is None else factor * absorber.half_transmission_field
         gains |= _scale(layers, field, target, transmission)
         field = _through(layers, field, transmission)
         field = field if absorber is None else absorber(field)

@@ -35,6 +35,12 @@ def vgg13(channels: int, classes: int, width: int = 64, side: int = 32) -> nn.Mo
     """The VGG-13 of ELight: two convolutions in the place of each of `vgg8`, 9.4 million weights.
 
     Arguments and errors as of `vgg8`.
+
+    Args:
+        channels: Channels of the images.
+        classes: Number of classes.
+        width: Channels of the first convolutions.
+        side: Height and width of the images.
     """
     return _vgg("vgg13", channels, classes, width, side, depth=2)
 

@@ -124,7 +124,12 @@ class FocalDistiller(nn.Module):
         return losses
 
     def objects(self, decoded: Decoded | None, targets: Tensor) -> Objects:
-        """What the masks are made of: boxes of the head's last layer, true boxes, or both."""
+        """What the masks are made of: boxes of the head's last layer, true boxes, or both.
+
+        Args:
+            decoded: Output of the distillation head; None where there is none.
+            targets: Padded boxes [B, most, 10], label -1 where there is none.
+        """
         config, parts = self.config, []
         if decoded is not None and config.queries:
             parts.append(detected_objects(decoded.class_logits[-1], decoded.codes[-1], config.top, config.score))

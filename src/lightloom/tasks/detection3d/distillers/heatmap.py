@@ -54,7 +54,12 @@ class HeatmapDistiller(nn.Module):
         return {"heatmap": self.config.weight * term}
 
     def mask(self, targets: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Where true objects are on a map of this shape [B, 1, rows, columns]."""
+        """Where true objects are on a map of this shape [B, 1, rows, columns].
+
+        Args:
+            targets: Padded boxes [B, most, 10], label -1 where there is none.
+            shape: Rows and columns of the BEV map.
+        """
         rows, columns = self.cells
         heat = gaussian_heatmap(targets, self.area, (rows, columns), self.config.overlap, self.config.least)
         return F.interpolate(heat, shape, mode="nearest")

@@ -36,6 +36,10 @@ def sampled_values(recorded: SamplingRecorder, source: Source) -> Tensor:
 
     Gradients reach the source alone: an attention that could change its values would make any two sources alike by
     making nothing of them.
+
+    Args:
+        recorded: Locations of each layer of a decoder.
+        source: The maps to sample.
     """
     return torch.stack(
         [call.attention.sample_values(_values(call.attention, source), call.sampling) for call in recorded]

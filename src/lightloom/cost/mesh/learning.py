@@ -26,11 +26,12 @@ from typing import Any, TypeGuard
 
 from lightloom.common.arguments import checked
 from lightloom.cost import energy
+from lightloom.cost.mesh.phases import holding_power
 from lightloom.cost.trace import LayerUse
 from lightloom.learn.sampling import Sampling
 from lightloom.nn import Counts, MeshCore, OpticalLayer
 from lightloom.nn.convolutions import ConvolutionLayer
-from lightloom.nn.sampler import LayerSampling, block_norms
+from lightloom.nn.gradient_sampler import LayerSampling, block_norms
 from lightloom.physics import sampling as masks
 from lightloom.physics.sampling import BlockMode
 
@@ -120,7 +121,7 @@ def learning_cost(
     settling = max((_core(use.layer).chip.devices.shifter_time.value for use in uses), default=0.0)
     resetting = _RESETTINGS * settling * steps
     time = totals["all"]["time_s"] + resetting
-    holding = time * sum(energy.holding_power(_core(use.layer).state(), _core(use.layer).chip) for use in uses)
+    holding = time * sum(holding_power(_core(use.layer).state(), _core(use.layer).chip) for use in uses)
     whole = totals["all"]["energy_j"] + holding
     return LearningCost(work, totals, round(steps), resetting, holding, whole, time, list(ASSUMPTIONS))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lightloom.bench.calibrate import true_twin
+from lightloom.bench.mesh.calibrate import true_twin
 from lightloom.chips import MeshChip, preset
 from lightloom.common.seeds import named_generator
 from lightloom.lab.mesh.identify import identify

@@ -9,7 +9,7 @@ from lightloom import chips
 from lightloom.common.errors import RequestError
 from lightloom.nn import MeshCore, PCMCore, convert, cores, counts_of, install, optical_layers, plan, to_electronic
 from lightloom.nn import TensorCore as Core
-from lightloom.nn.rules import Site, matches
+from lightloom.nn.rules import LayerSite, matches
 
 IDEAL, L2IGHT, ELIGHT = chips.preset("ideal"), chips.preset("l2ight"), chips.preset("elight", chips.PCMChip)
 
@@ -58,7 +58,7 @@ def test_places_that_cannot_be_are_refused() -> None:
 
 def test_a_name_stands_for_what_is_inside_and_for_every_name_of_a_layer() -> None:
     layer, outer = nn.Linear(1, 1), nn.Sequential()
-    site = Site(layer, ("body.0.first", "tail"), (outer,))
+    site = LayerSite(layer, ("body.0.first", "tail"), (outer,))
     for rule in ("body", "body.?", "b*y.0.first", "tail", nn.Sequential, nn.Linear, lambda name, m: m is layer):
         assert matches(rule, site)
     for rule in ("first", "0", "body.1", nn.Conv2d, lambda name, m: name == "tail"):

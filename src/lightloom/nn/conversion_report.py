@@ -1,16 +1,48 @@
-"""What conversion did, as a table to read."""
+"""What conversion did with each layer: a record of each, and a table to read."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lightloom.nn.convert import LayerReport
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 _HEAD = ("layer", "kind", "weight", "place", "blocks", "devices", "error", "")
 _RIGHT = {5, 6}
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What conversion did with one layer."""
+
+    name: str
+    kind: str
+    converted: bool
+    reason: str
+    """Why it stayed electronic; empty where it was converted."""
+    shape: tuple[int, ...]
+    """Of its weight."""
+    blocks: tuple[int, ...] = ()
+    """(groups, p, q): how many k x k blocks hold the weight."""
+    block_size: int = 0
+    mzis: int = 0
+    """0 too where the core is another layer's, which counts it."""
+    cells: int = 0
+    """PCM cells that hold a weight; 0 too where the core is another layer's."""
+    weight_error: float = 0.0
+    """||made - wanted||^2 / ||wanted||^2 on perfect devices: of decomposing into meshes, or of rounding to levels."""
+    errors: dict[str, float] = field(default_factory=dict)
+    """The same on the real devices, after each stage of a run."""
+    chip: str = ""
+    """Name of the chip that it is on."""
+    technology: str = ""
+    """What that chip is made of."""
+    tied_to: str = ""
+    """The layer whose tensor core it shares, since they share a weight."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in a run folder."""
+        return asdict(self)
 
 
 def table(layers: Sequence[LayerReport]) -> str:

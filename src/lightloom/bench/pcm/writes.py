@@ -17,7 +17,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.config import RunConfig
 from lightloom.cost import ModelWrites, count_writes, index_bits, weight_bits
 from lightloom.data import crop_and_flip, on_images
-from lightloom.learn import WriteAware, WriteAwareTask, fit, for_sharing
+from lightloom.learn import Session, TrainingData, WriteAware, WriteAwareObjective, fit, for_sharing
 from lightloom.nn import PCMCore, convert, cores, reorder
 from lightloom.physics.pcm.order import Sharing
 from lightloom.pipeline.context import Work, train
@@ -88,20 +88,16 @@ class _Trained:
     def __init__(self, work: Work, name: str, chip: PCMChip, writes: WriteAware, epochs: int | None) -> None:
         config: RunConfig = work.config
         self.model = convert(work.network("electronic"), chip, skip=config.electronic).model
-        task = WriteAwareTask(work.task, self.model, writes)
+        objective = WriteAwareObjective(work.task, self.model, writes)
+        augment = on_images(crop_and_flip) if config.data.augment else None
         schedule = config.learn if epochs is None else config.learn.replace(epochs=epochs)
         fit(
             self.model,
-            work.splits.train,
-            work.splits.validation,
-            task,
+            TrainingData(work.splits.train, work.splits.validation, augment),
+            objective,
             schedule.replace(keep="last"),
-            folder=work.folder.path / "bench-writes",
-            stage=name,
-            seed=config.seed,
-            device=config.device,
-            augment=on_images(crop_and_flip) if config.data.augment else None,
-            prepare=task.prepare,
+            Session(work.folder.path / "bench-writes", name, config.seed, config.device),
+            prepare=objective.prepare,
         )
         self.accuracy = work.task.evaluate(self.model, work.splits.test)["accuracy"]
 

@@ -18,8 +18,8 @@ from lightloom.common.checks import real_number, seed_numbers
 from lightloom.common.errors import RequestError
 from lightloom.nn.copies import copy_of
 from lightloom.nn.core import TensorCore
+from lightloom.nn.fused_sequential import fuse
 from lightloom.nn.layers import optical_layers
-from lightloom.nn.trunk import fuse
 
 _BUILDING = 12  # times its weights that a core takes while they are made: phases, errors, meshes
 _ACTIVATIONS = 2.0  # times the largest output of a layer that is alive at once
@@ -27,7 +27,7 @@ _LARGE = 2**18  # bytes of an activation from which on torch's convolutions are 
 _WEIGHTS = 0.5  # share of the memory that weights may take
 
 
-class Held(nn.Module):
+class FixedWeightCore(nn.Module):
     """A tensor core whose matrix is given, in the place of one that would make it."""
 
     def __init__(self, core: TensorCore) -> None:
@@ -50,7 +50,7 @@ class Held(nn.Module):
         return self.matrix
 
 
-class Population:
+class SpecimenEnsemble:
     """The same network on many specimens, simulated together; it never changes the model.
 
     The weights of all specimens are built in one go, and one forward pass under `torch.vmap` takes inputs through all
@@ -116,7 +116,7 @@ class Population:
         count = max(1, int(_WEIGHTS * self.memory / each))
         return tuple(self.seeds[start : start + count] for start in range(0, len(self.seeds), count))
 
-    def parts(self) -> Iterator[Population]:
+    def parts(self) -> Iterator[SpecimenEnsemble]:
         """Populations of one chunk each, which keep their weights from call to call, but for those that are noisy."""
         for seeds in self.chunks:
             part = copy.copy(self)
@@ -202,9 +202,9 @@ class Population:
         return max(sizes)
 
 
-def _twin(model: nn.Module, cores: list[TensorCore]) -> tuple[nn.Module, list[Held]]:
+def _twin(model: nn.Module, cores: list[TensorCore]) -> tuple[nn.Module, list[FixedWeightCore]]:
     """The model's own layers around cores that hold what they are given; parameters and buffers are shared with it."""
-    held = [Held(core) for core in cores]
+    held = [FixedWeightCore(core) for core in cores]
     memo: dict[int, Any] = {id(core): stand_in for core, stand_in in zip(cores, held, strict=True)}
     inside = {id(tensor) for core in cores for tensor in (*core.parameters(), *core.buffers())}
     for tensor in (*model.parameters(), *model.buffers()):

@@ -7,25 +7,10 @@ from functools import lru_cache
 import torch
 
 from lightloom.chips import PCMChip
-from lightloom.cost.writes import writing
+from lightloom.cost.pcm.writes import writing
 from lightloom.nn import PCMCore
 from lightloom.physics.pcm import wear
 from lightloom.physics.pcm import writes as counting
-
-ASSUMPTIONS = (
-    "An array holds k x k cell pairs; all vectors of an inference pass between two rewrites, one per symbol, and cells "
-    "need no power in between. Unless a number of cores is given, every block row has one array, rewritten for each "
-    "block column, as published. Where cells start erased, even what fits its array is written anew.",
-    "Light of a slot is split to the k rows of both cells; each row's light adds up on one detector per sign without a "
-    "loss of its own. Signed inputs, sent in two passes, are counted as one.",
-    "All cells of all arrays of a layer are written at the same time; a turn lasts as long as its slowest cell. In "
-    "another schedule than the published one, writing a tile takes what it takes there in the mean.",
-)
-
-EXPECTED_LEVELS = (
-    "Crossbars are not programmed: their levels are taken as uniform, from the lowest negative to the highest positive "
-    "one, which is more writing than trained weights take."
-)
 
 _SAMPLED_SIZE, _SAMPLED_TURNS = 32, 64
 

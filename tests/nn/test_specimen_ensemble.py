@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightloom import chips
 from lightloom.chips import Chip
 from lightloom.common.errors import RequestError
-from lightloom.nn import Population, convert, install, optical_layers
+from lightloom.nn import SpecimenEnsemble, convert, install, optical_layers
 from lightloom.physics import compiled
 
 SEEDS = (3, 0, 11, 4)
@@ -90,7 +90,7 @@ def one_after_the_other(model: nn.Module, inputs: Tensor) -> Tensor:
 
 def same(model: nn.Module, inputs: Tensor, share: float = 1.0) -> None:
     """All outputs agree, or but a few, where a converter rounds what lay midway between two levels."""
-    made = Population(model, SEEDS)(inputs)
+    made = SpecimenEnsemble(model, SEEDS)(inputs)
     wanted = one_after_the_other(model, inputs)
     assert made.shape == wanted.shape
     close = torch.isclose(made, wanted, rtol=1e-4, atol=2e-5 * float(wanted.abs().max()))
@@ -146,11 +146,11 @@ def test_shared_and_tied_layers() -> None:
 def test_any_memory_gives_the_same(backend: str) -> None:
     model = convert(plain_stack(), MESH).model
     inputs = torch.randn(40, 1, 8, 8)
-    whole = Population(model, SEEDS)
+    whole = SpecimenEnsemble(model, SEEDS)
     assert whole.chunks == (SEEDS,)
     made = whole(inputs)
     for memory, chunks in ((60_000, 2), (1, 4)):
-        little = Population(model, SEEDS, memory=memory)
+        little = SpecimenEnsemble(model, SEEDS, memory=memory)
         assert len(little.chunks) >= chunks
         assert [seed for chunk in little.chunks for seed in chunk] == list(SEEDS)
         torch.testing.assert_close(little(inputs), made, rtol=1e-4, atol=1e-5)
@@ -164,7 +164,7 @@ def test_the_model_stays_as_it_was() -> None:
     kinds = [type(module) for module in model.modules()]
     seen = model(torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))).detach()
     model.load_state_dict(before)
-    Population(model, SEEDS)(torch.randn(20, 1, 8, 8))
+    SpecimenEnsemble(model, SEEDS)(torch.randn(20, 1, 8, 8))
     assert model.training and [type(module) for module in model.modules()] == kinds
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
@@ -178,7 +178,7 @@ def test_noise_is_new_for_each_specimen_and_call(chip: Chip) -> None:
     if chip.technology == "pcm":
         still["stuck_fraction"] = 0.0
     model = convert(nn.Linear(6, 5, bias=False), chip.replace(**still)).model
-    population = Population(model, range(400))
+    population = SpecimenEnsemble(model, range(400))
     inputs = torch.eye(6)
     first, second = population(inputs), population(inputs)
     assert not torch.equal(first, second) and not torch.equal(first[0], first[1])
@@ -203,11 +203,11 @@ class Counting(nn.Module):
 def test_a_model_that_cannot_be_vectorised_is_taken_one_by_one() -> None:
     torch.manual_seed(0)
     model, inputs = convert(Counting(), MESH).model, torch.randn(8, 4)
-    population = Population(model, SEEDS)
+    population = SpecimenEnsemble(model, SEEDS)
     torch.testing.assert_close(population(inputs), one_after_the_other(model, inputs), rtol=1e-4, atol=1e-5)
     assert not population.vectorised
     with pytest.raises(RuntimeError, match="shape"):
-        Population(model, SEEDS)(torch.randn(8, 5))
+        SpecimenEnsemble(model, SEEDS)(torch.randn(8, 5))
 
 
 def test_hooks_and_children_of_a_sequence_still_work() -> None:
@@ -255,28 +255,28 @@ def test_a_vision_transformer() -> None:
 
     model = convert(Logits(), MESH).model
     same(model, torch.randn(6, 1, 8, 8))
-    assert Population(model, SEEDS).vectorised
-    assert Population(convert(vit, MESH).model, SEEDS)(torch.randn(2, 1, 8, 8)).logits.shape == (4, 2, 3)
+    assert SpecimenEnsemble(model, SEEDS).vectorised
+    assert SpecimenEnsemble(convert(vit, MESH).model, SEEDS)(torch.randn(2, 1, 8, 8)).logits.shape == (4, 2, 3)
 
 
 def test_an_electronic_twin_is_the_same_on_every_specimen() -> None:
     for chip in (MESH, PCM):
         model = convert(nn.Linear(5, 4), chip, mode="weight").model
-        made = Population(model, SEEDS)(torch.randn(3, 5))
+        made = SpecimenEnsemble(model, SEEDS)(torch.randn(3, 5))
         torch.testing.assert_close(made, made[:1].expand_as(made))
 
 
 def test_wrong_requests_are_refused() -> None:
     model = convert(nn.Linear(5, 4), MESH).model
     with pytest.raises(RequestError, match="at least one seed"):
-        Population(model, ())
+        SpecimenEnsemble(model, ())
     with pytest.raises(RequestError, match="`memory` is 0"):
-        Population(model, SEEDS, memory=0)
+        SpecimenEnsemble(model, SEEDS, memory=0)
     with pytest.raises(RequestError, match="convert it first"):
-        Population(nn.Linear(5, 4), SEEDS)
+        SpecimenEnsemble(nn.Linear(5, 4), SEEDS)
     model.forward = lambda x: x
     with pytest.raises(RequestError, match="has been replaced"):
-        Population(model, SEEDS)
+        SpecimenEnsemble(model, SEEDS)
 
 
 class Louder(nn.Dropout):

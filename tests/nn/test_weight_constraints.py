@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightloom.common.errors import RequestError
-from lightloom.nn import limit_weights
+from lightloom.nn import constrain_weights
 
 
 def linear(seed: int = 0) -> nn.Linear:
@@ -20,7 +20,7 @@ def linear(seed: int = 0) -> nn.Linear:
 def test_a_range_clamps_and_lets_gradients_through() -> None:
     layer = linear()
     free = layer.weight.detach().clone()
-    limit_weights(layer, weight_range=(-0.5, 0.25))
+    constrain_weights(layer, weight_range=(-0.5, 0.25))
     assert torch.equal(layer.weight, free.clamp(-0.5, 0.25))
     assert torch.equal(next(layer.parameters()), free)
     upstream = torch.randn(4, 6, dtype=torch.float64)
@@ -31,7 +31,7 @@ def test_a_range_clamps_and_lets_gradients_through() -> None:
 def test_an_end_may_be_open() -> None:
     layer = linear()
     highest = float(layer.weight.detach().max())
-    limit_weights(layer, weight_range=(0, math.inf))
+    constrain_weights(layer, weight_range=(0, math.inf))
     assert float(layer.weight.detach().min()) == 0
     assert float(layer.weight.detach().max()) == highest
 
@@ -41,17 +41,17 @@ def test_a_norm_divides_what_is_too_large_alone(norm: str, order: int) -> None:
     layer = linear()
     free = layer.weight.detach().clone()
     whole = float((free.abs() ** order).sum() ** (1 / order))
-    limit_weights(layer, norm=norm, maximum=1.5)
+    constrain_weights(layer, norm=norm, maximum=1.5)
     torch.testing.assert_close(layer.weight.detach(), free / whole * 1.5)
     small = linear()
-    limit_weights(small, norm=norm, maximum=1.01 * whole)
+    constrain_weights(small, norm=norm, maximum=1.01 * whole)
     assert torch.equal(small.weight, free)
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_the_gradient_through_a_norm_is_exact(norm: str) -> None:
     layer = linear()
-    limit_weights(layer, norm=norm, maximum=1.5)
+    constrain_weights(layer, norm=norm, maximum=1.5)
     free = next(layer.parameters())
     limited = layer.parametrizations["weight"][0]
     assert torch.autograd.gradcheck(limited, (free.detach().clone().requires_grad_(),))
@@ -62,7 +62,7 @@ def test_the_gradient_through_a_norm_is_exact(norm: str) -> None:
 
 def test_no_light_is_made_below_norm_one() -> None:
     layer = linear()
-    limit_weights(layer, norm="l2")
+    constrain_weights(layer, norm="l2")
     x = torch.randn(1000, 6, dtype=torch.float64)
     with torch.no_grad():
         assert bool((layer(x).square().sum(1) <= x.square().sum(1)).all())
@@ -71,7 +71,7 @@ def test_no_light_is_made_below_norm_one() -> None:
 def test_both_limits_hold_in_training() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(2, 3, 3, bias=False)
-    limit_weights(layer, weight_range=(0, 0.2), norm="l1", maximum=2.0)
+    constrain_weights(layer, weight_range=(0, 0.2), norm="l1", maximum=2.0)
     optimiser = torch.optim.SGD(layer.parameters(), lr=1.0)
     for _ in range(20):
         optimiser.zero_grad()
@@ -98,14 +98,14 @@ def test_both_limits_hold_in_training() -> None:
 def test_wrong_limits_are_refused(wrong: dict[str, object], message: str) -> None:
     layer = linear()
     with pytest.raises(RequestError, match=message):
-        limit_weights(layer, **wrong)  # type: ignore[arg-type]
+        constrain_weights(layer, **wrong)  # type: ignore[arg-type]
     assert isinstance(layer.weight, nn.Parameter)
 
 
 def test_layers_that_cannot_be_limited() -> None:
     with pytest.raises(RequestError, match="A ReLU has no parameter `weight`"):
-        limit_weights(nn.ReLU(), norm="l2")
+        constrain_weights(nn.ReLU(), norm="l2")
     layer = linear()
-    limit_weights(layer, norm="l2")
+    constrain_weights(layer, norm="l2")
     with pytest.raises(RequestError, match="limited already"):
-        limit_weights(layer, weight_range=(0, 1))
+        constrain_weights(layer, weight_range=(0, 1))

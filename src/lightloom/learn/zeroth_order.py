@@ -1,4 +1,4 @@
-"""Training on the task's loss alone, without any gradient: the baselines FLOPS and MixedTrn.
+"""Training on the loss alone, without any gradient: the baselines FLOPS and MixedTrn.
 
 Both change every phase and singular value of every core and look at the loss of a minibatch. They see the whole data,
 each epoch in a new order. All evaluations of one step share batch and random numbers, so that two losses differ by
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -20,16 +19,16 @@ from torch import Tensor, nn
 
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError
-from lightloom.common.files import append_json_line
-from lightloom.common.processes import on_cpu, world
+from lightloom.common.processes import best_device, world
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_generator, named_seed
-from lightloom.data import Batches, ImageSet
-from lightloom.data.batches import Batch
-from lightloom.learn.checkpoint import Progress, load_weights, save_weights
-from lightloom.learn.engine import Place, Task, _cut_metrics, note_progress, own
-from lightloom.learn.finite import check_loss
-from lightloom.learn.setup import check_setup, describe
+from lightloom.data import Batch, Batches
+from lightloom.learn.checkpoint import Progress
+from lightloom.learn.engine import TrainingData
+from lightloom.learn.nonfinite import check_loss
+from lightloom.learn.objective import Objective
+from lightloom.learn.recorder import Recorder, Session, own
+from lightloom.learn.setup import describe
 from lightloom.nn import MeshCore, cores
 
 _BatchNorm = nn.modules.batchnorm._NormBase
@@ -62,16 +61,7 @@ class ZerothConfig(Section):
 
 
 def fit_zeroth(
-    model: nn.Module,
-    train: ImageSet,
-    validation: ImageSet,
-    task: Task,
-    config: ZerothConfig,
-    *,
-    folder: Path,
-    stage: str,
-    seed: int,
-    device: str = "auto",
+    model: nn.Module, data: TrainingData, objective: Objective, config: ZerothConfig, session: Session
 ) -> Progress:
     """Train the settings of the optical layers of `model` from losses alone, and leave the best in it.
 
@@ -79,54 +69,47 @@ def fit_zeroth(
 
     Args:
         model: A converted model, trained in place; its optical layers are in mode "usv" or "phase".
-        train: Training images.
-        validation: Decides which epoch is best.
-        task: Loss and figures.
+        data: What is learned from, and what decides which epoch is best; neither an augmentation nor a sampler.
+        objective: The loss, and the metrics that are noted after an epoch.
         config: Method and its numbers.
-        folder: Run folder.
-        stage: Name of this training in the run.
-        seed: Of the run.
-        device: "auto" takes a GPU where there is one; "cpu" never does.
+        session: Folder, stage, seed and device of this training.
 
     Raises:
         ValueError: The model has no optical layer, or one whose core is in mode "weight".
         WorkError: The loss is not finite, or the disk refuses.
-        RequestError: The checkpoint in `folder` is of another model, other data or other settings, or there are
-            several processes.
+        RequestError: The checkpoint of the session is of another model, other data or other settings, there are several
+            processes, or the data is to be augmented or sampled.
     """
     if world() > 1:
         raise RequestError("Training without gradients runs on one process; start it without `accelerate launch`.")
-    where = "cpu" if on_cpu(device) else torch.accelerator.current_accelerator() or "cpu"
-    images = train.to(torch.device(where))
-    seen = validation.to(torch.device(where))
-    batches = Batches(images.images, images.labels, batch_size=config.batch_size, seed=named_seed(seed, stage))
-    search = _Search(model.to(where), task, config, named_seed(seed, stage))
-    place, setup = Place(folder, stage), describe(train, validation, config, seed, frozenset({"epochs"}))
-    with own(folder), follow(stage, config.epochs) as report:
-        progress = _resume(model, place, setup)
-        note_progress(place, progress.epoch, config.epochs)
-        for epoch in range(progress.epoch + 1, config.epochs + 1):
+    if data.augment is not None or data.sampler is not None:
+        raise RequestError("Training without gradients takes the data as it is; leave `augment` and `sampler` out.")
+    device = best_device(session.device)
+    train, validation = data.train.to(device), data.validation.to(device)
+    seed = named_seed(session.seed, session.stage)
+    batches = Batches(train.inputs, train.targets, batch_size=config.batch_size, seed=seed)
+    search = _Search(model.to(device), objective, config, seed)
+    setup = describe(data.train, data.validation, config, session.seed, metric=objective.metric, free={"epochs"})
+    recorder = Recorder(session, objective, setup)
+    with own(session.folder), follow(session.stage, config.epochs) as report:
+        recorder.load(model, None, config.epochs)
+        recorder.clean()
+        for epoch in range(recorder.progress.epoch + 1, config.epochs + 1):
             started = time.perf_counter()
             loss = search.epoch(batches, epoch)
-            figures = task.evaluate(model, seen)
-            line: dict[str, float] = {
-                "step": epoch * len(batches),
-                "loss": loss,
-                "lr": search.rate(epoch),
-                **search.counted(),
-            }
-            line["seconds"] = time.perf_counter() - started
-            progress = _record(model, place, progress, epoch, figures, line, setup)
-            report(epoch, f"loss {loss:.4f}  accuracy {100 * figures['accuracy']:.2f} %")
-    load_weights(model, place.checkpoint("best"))
-    return progress
+            metrics = objective.evaluate(model, validation)
+            line = {"step": epoch * len(batches), "loss": loss, "lr": search.rate(epoch), **search.counted()}
+            text = recorder.record(model, None, line, metrics, time.perf_counter() - started)
+            report(epoch, f"loss {loss:.4f}  {text}")
+    recorder.load_best(model)
+    return recorder.progress
 
 
 class _Search:
     """Steps of one method on the settings of a model's cores."""
 
-    def __init__(self, model: nn.Module, task: Task, config: ZerothConfig, seed: int) -> None:
-        self.model, self.task, self.config, self.seed = model, task, config, seed
+    def __init__(self, model: nn.Module, objective: Objective, config: ZerothConfig, seed: int) -> None:
+        self.model, self.objective, self.config, self.seed = model, objective, config, seed
         self.cores = _cores(model)
         self.settings = [t for core in self.cores for t in (core.u_phases, core.v_phases, core.sigma)]
         self.evaluations = 0
@@ -169,7 +152,7 @@ class _Search:
     def _loss(self, batch: Batch, draws: int) -> Tensor:
         torch.manual_seed(draws)  # dropout and dynamic noise are the same in every evaluation of a step
         self.evaluations += 1
-        return self.task.loss(self.model(batch.inputs), batch.targets)
+        return self.objective.loss(self.model(batch.inputs), batch.targets)
 
     def _flops(self, batch: Batch, draws: int, first: float, epoch: int, generator: torch.Generator) -> None:
         """Descend along g, the mean over directions d ~ N(0, std^2) of d (L(x + d) - L(x)) / std^2."""
@@ -237,37 +220,3 @@ def _still(model: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-
-
-def _resume(model: nn.Module, place: Place, setup: str) -> Progress:
-    last, progress = place.checkpoint("last"), Progress(0, -1.0, 0)
-    if last.exists():
-        check_setup(last, setup)
-        notes = load_weights(model, last)
-        progress = Progress(int(notes["epoch"]), float(notes["best"]), int(notes["best_epoch"]))
-    last.parent.mkdir(parents=True, exist_ok=True)
-    _cut_metrics(place, progress.epoch)
-    return progress
-
-
-def _record(
-    model: nn.Module,
-    place: Place,
-    progress: Progress,
-    epoch: int,
-    figures: Mapping[str, float],
-    line: Mapping[str, float],
-    setup: str,
-) -> Progress:
-    """As the engine does: first the metrics, then the checkpoints."""
-    better = figures["accuracy"] > progress.best
-    progress = Progress(
-        epoch, figures["accuracy"] if better else progress.best, epoch if better else progress.best_epoch
-    )
-    measured = {f"validation_{name}": value for name, value in figures.items()}
-    append_json_line(place.metrics, {"stage": place.stage, "epoch": epoch, **line, **measured})
-    if better:
-        save_weights(model, place.checkpoint("best"), epoch=str(epoch))
-    notes = {name: repr(value) for name, value in progress._asdict().items()}
-    save_weights(model, place.checkpoint("last"), **notes, setup=setup)
-    return progress

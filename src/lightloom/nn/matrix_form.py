@@ -11,11 +11,11 @@ from lightloom.chips import Chip
 from lightloom.nn.attention import Attention
 from lightloom.nn.convolutions import OpticalConv1d, OpticalConv2d
 from lightloom.nn.core import TensorCore
+from lightloom.nn.hf_conv1d import OpticalHFConv1D, is_hf_conv1d
 from lightloom.nn.layers import OpticalLayer, OpticalLinear
-from lightloom.nn.projections import OpticalProjection, is_projection
 
 
-class Form(NamedTuple):
+class MatrixForm(NamedTuple):
     """The matrices that a layer multiplies by."""
 
     kind: type[OpticalLayer]
@@ -37,19 +37,19 @@ _REASONS: dict[tuple[type[nn.Module], ...], str] = {
 }
 
 
-def form_of(module: nn.Module) -> Form | None:
+def form_of(module: nn.Module) -> MatrixForm | None:
     """The matrices of a layer, or None where it has none; a subclass may compute something else, so it has none."""
     kind = type(module)
     if kind in _LINEAR:
         assert isinstance(module, nn.Linear)
-        return Form(OpticalLinear, module.out_features, module.in_features, 1)
+        return MatrixForm(OpticalLinear, module.out_features, module.in_features, 1)
     if kind in _CONVOLUTIONS:
         assert isinstance(module, nn.Conv1d | nn.Conv2d)
         columns = module.weight.shape[1:].numel()
-        return Form(_CONVOLUTIONS[kind], module.out_channels // module.groups, columns, module.groups)
-    if is_projection(module) and isinstance(module.weight, Tensor):
+        return MatrixForm(_CONVOLUTIONS[kind], module.out_channels // module.groups, columns, module.groups)
+    if is_hf_conv1d(module) and isinstance(module.weight, Tensor):
         columns, rows = module.weight.shape
-        return Form(OpticalProjection, rows, columns, 1)
+        return MatrixForm(OpticalHFConv1D, rows, columns, 1)
     return None
 
 
@@ -57,10 +57,10 @@ def matrix_of(module: nn.Module) -> Tensor:
     """The weight of a layer that has a form as its matrices below each other [groups * rows, columns]."""
     weight = module.weight
     assert isinstance(weight, Tensor)
-    return weight.T if is_projection(module) else weight.flatten(1)
+    return weight.T if is_hf_conv1d(module) else weight.flatten(1)
 
 
-def why_formless(module: nn.Module) -> str:
+def unsupported_reason(module: nn.Module) -> str:
     """Why a layer has no matrices."""
     if type(module) is nn.MultiheadAttention:
         return "its weights are shared with other layers, or are made anew in every pass"
@@ -81,7 +81,7 @@ def is_quantised(module: nn.Module) -> bool:
     return home and (callable(getattr(module, "weight", None)) or hasattr(module, "_all_weight_values"))
 
 
-def on_chip(module: nn.Module, chip: Chip, name: str, core: TensorCore | None = None) -> OpticalLayer:
+def to_optical(module: nn.Module, chip: Chip, name: str, core: TensorCore | None = None) -> OpticalLayer:
     """The optical form of a layer, programmed to its weight; with a core, it shares that one as it is.
 
     Raises:
@@ -89,6 +89,6 @@ def on_chip(module: nn.Module, chip: Chip, name: str, core: TensorCore | None = 
     """
     form = form_of(module)
     if form is None:
-        raise TypeError(f"layer `{name}`: {why_formless(module)}")
+        raise TypeError(f"layer `{name}`: {unsupported_reason(module)}")
     made: OpticalLayer = form.kind.from_electronic(module, chip, name, core)  # type: ignore[attr-defined]
     return made.train(module.training)

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from lightloom import chips
 from lightloom.learn.sampling import Sampling
-from lightloom.nn import OpticalConv2d, OpticalLayer, OpticalLinear, install, sampled, switch
-from lightloom.nn.sampled import Geometry, Parts
-from lightloom.nn.sampler import LayerSampling, Sampler, block_norms
+from lightloom.nn import OpticalConv2d, OpticalLayer, OpticalLinear, install, sparse_backward, switch
+from lightloom.nn.gradient_sampler import LayerSampling, Sampler, block_norms
+from lightloom.nn.sparse_backward import Geometry, Parts
 from lightloom.physics import blocks
 
 L2IGHT = chips.preset("l2ight")
@@ -55,7 +55,7 @@ def test_a_convolution_over_kept_positions_and_pixels(geometry: Geometry, channe
     inputs = torch.rand(7, 6) < 0.5 if pixels else None
     given = None if inputs is None else inputs.flatten()
     parts = Parts(columns=columns.flatten(), inputs=given, gain=3.0)
-    made = torch.autograd.grad(sampled.conv2d(x, weight, None, geometry, parts), [x, weight], grad)
+    made = torch.autograd.grad(sparse_backward.conv2d(x, weight, None, geometry, parts), [x, weight], grad)
     seen = x.detach() if inputs is None else x.detach() * inputs
     (expected,) = torch.autograd.grad(F.conv2d(seen, weight, None, *geometry[1:]), weight, grad * columns)
     torch.testing.assert_close(made[1], 3 * expected)
@@ -67,7 +67,7 @@ def test_single_precision_takes_another_product_with_the_same_result() -> None:
     columns = torch.rand(64) < 0.4
     grad = torch.randn(4, 9, 8, 8)
     parts = Parts(columns=columns)
-    (made,) = torch.autograd.grad(sampled.conv2d(x, weight, None, GEOMETRIES[0], parts), weight, grad)
+    (made,) = torch.autograd.grad(sparse_backward.conv2d(x, weight, None, GEOMETRIES[0], parts), weight, grad)
     exact = F.conv2d(x.double(), weight.double(), padding=1)
     (expected,) = torch.autograd.grad(exact, weight, grad.double() * columns.view(8, 8))
     torch.testing.assert_close(made, expected, atol=1e-3, rtol=1e-4)
@@ -77,7 +77,7 @@ def test_single_precision_takes_another_product_with_the_same_result() -> None:
 def test_factors_reach_the_whole_of_every_block(groups: int) -> None:
     weight, factors = torch.randn(groups * 11, 14), torch.rand(groups, 3, 4)
     expected = blocks.to_blocks(weight.view(groups, 11, 14), 4) * factors[..., None, None]
-    made = sampled.scale_blocks(weight, factors, 4)
+    made = sparse_backward.scale_blocks(weight, factors, 4)
     assert torch.equal(made, blocks.from_blocks(expected, 11, 14).reshape(-1, 14))
 
 
@@ -86,10 +86,10 @@ def test_a_linear_layer_over_kept_slices_and_blocks() -> None:
     bias, grad = torch.randn(11, requires_grad=True), torch.randn(5, 11)
     slices, feedback = torch.rand(5, 4) < 0.5, torch.rand(1, 3, 4)
     parts = Parts(feedback=feedback, inputs=slices, gain=2.0, block_size=4)
-    y = sampled.linear(x, weight, bias, parts)
+    y = sparse_backward.linear(x, weight, bias, parts)
     assert torch.equal(y, F.linear(x, weight, bias))
     dx, dw, db = torch.autograd.grad(y, [x, weight, bias], grad)
-    torch.testing.assert_close(dx, grad @ sampled.scale_blocks(weight, feedback, 4))
+    torch.testing.assert_close(dx, grad @ sparse_backward.scale_blocks(weight, feedback, 4))
     torch.testing.assert_close(dw, 2 * grad.T @ (x * slices.repeat_interleave(4, 1)[:, :14]))
     torch.testing.assert_close(db, grad.sum(0))
 
@@ -97,8 +97,8 @@ def test_a_linear_layer_over_kept_slices_and_blocks() -> None:
 def test_forward_blocks_are_used_both_ways_and_the_weight_learns_everywhere() -> None:
     x, weight = torch.randn(5, 14, requires_grad=True), torch.randn(11, 14, requires_grad=True)
     mask, grad = (torch.rand(1, 3, 4) < 0.5).float(), torch.randn(5, 11)
-    made = sampled.scale_blocks(weight, mask, 4)
-    y = sampled.linear(x, weight, None, Parts(forward=mask, block_size=4))
+    made = sparse_backward.scale_blocks(weight, mask, 4)
+    y = sparse_backward.linear(x, weight, None, Parts(forward=mask, block_size=4))
     assert torch.equal(y, x @ made.T)
     dx, dw = torch.autograd.grad(y, [x, weight], grad)
     torch.testing.assert_close(dx, grad @ made)

@@ -26,7 +26,7 @@ _ORDERS: dict[Norm, int] = {"l1": 1, "l2": 2}
 
 
 @checked
-def limit_weights(
+def constrain_weights(
     layer: nn.Module,
     *,
     weight_range: tuple[float, float] | None = None,

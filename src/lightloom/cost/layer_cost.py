@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightloom.chips import Chip, MeshChip, PCMChip
-from lightloom.cost import energy, link, memory, pcm
-from lightloom.cost.forward import ChipLayer
+from lightloom.chips import Chip
+from lightloom.cost import energy, link, memory
 from lightloom.cost.memory import Traffic
-from lightloom.cost.schedule import Events, Sharing, events
+from lightloom.cost.schedule import Events, events
 from lightloom.cost.system import System
-from lightloom.nn import MeshCore, PCMCore
-
-HELD = "phase shifters"
-WAITING = "phase shifters while waiting"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What it takes to set one tile."""
-
-    dac: float
-    """J of converters."""
-    write: float
-    """J of writing cells."""
-    time: float
-    """s until all tiles of a step are set."""
-    hold: float
-    """W that hold one core meanwhile, and later."""
+from lightloom.cost.technology import Setting, cost_of
+from lightloom.cost.workload import ChipLayer
 
 
 @dataclass(frozen=True)
@@ -78,18 +61,12 @@ def tiles_of(layers: Sequence[ChipLayer]) -> dict[Chip, int]:
     return tiles
 
 
-def own_cores(layer: ChipLayer) -> int:
-    """Cores of a layer that has its own: of meshes one per tile, of crossbars one per block row."""
-    tiling = layer.tiling
-    return tiling.tiles if isinstance(layer.chip, MeshChip) else tiling.groups * tiling.down
-
-
 def _bill(layer: ChipLayer, system: System, tiles: int, held: bool) -> LayerBill:
-    given = system.cores
-    fits = isinstance(layer.chip, MeshChip) if given is None else tiles <= given
+    shared, model = system.cores, cost_of(layer.chip)
+    fits = not model.rewritten if shared is None else tiles <= shared
     resident = fits and system.schedule == "weight"
-    cores = own_cores(layer) if given is None else layer.tiling.tiles if resident else given
-    setting = setting_of(layer)
+    cores = model.own_cores(layer.tiling) if shared is None else layer.tiling.tiles if resident else shared
+    setting = model.setting(layer.tiling, layer.core)
     counted = _count(layer, system, cores, resident, setting)
     price = energy.core_price(layer.chip)
     symbol = price.symbol * system.adc_share
@@ -111,36 +88,10 @@ def _bill(layer: ChipLayer, system: System, tiles: int, held: bool) -> LayerBill
     return LayerBill(layer, cores, resident, counted, setting, parts, compute, fill, settling, stall, moved)
 
 
-def setting_of(layer: ChipLayer) -> Setting:
-    """What setting a tile of a layer takes: from what is programmed, or expected where nothing is."""
-    chip, core = layer.chip, layer.core
-    if isinstance(chip, MeshChip):
-        if isinstance(core, MeshCore):
-            hold = energy.holding_power(core.state(), chip) / layer.tiling.tiles
-        else:
-            hold = energy.expected_power(chip)
-        return Setting(energy.setting_energy(chip), 0.0, energy.setting_time(chip), hold)
-    if isinstance(core, PCMCore):
-        write, time = pcm.tile_writing(core)
-    else:
-        assert isinstance(chip, PCMChip)
-        write, time = pcm.expected_writing(chip, layer.tiling.across)
-    return Setting(0.0, write, time, 0.0)
-
-
-def sharing_of(chip: Chip) -> Sharing:
-    """How far a modulated value reaches on a chip."""
-    if isinstance(chip, MeshChip):
-        return "cores"
-    assert isinstance(chip, PCMChip)
-    if chip.sharing == "row_private":
-        return "row"
-    return "cores" if chip.broadcast else "core"
-
-
 def _count(layer: ChipLayer, system: System, cores: int, resident: bool, setting: Setting) -> Events:
     """Events of all uses of a layer; each use of it is a pass of its own."""
-    channels, sharing = energy.core_price(layer.chip).channels, sharing_of(layer.chip)
+    model = cost_of(layer.chip)
+    channels, sharing = model.channels, model.sharing
     total = Events(*[0] * len(Events._fields))
     for vectors, times in layer.uses.items():
         once = events(system.schedule, layer.tiling, vectors * system.inferences, channels, cores, sharing)

@@ -12,7 +12,7 @@ from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import MatrixLayer, core_for
 
 
-class OpticalProjection(MatrixLayer):
+class OpticalHFConv1D(MatrixLayer):
     """y = x W + b with W [inputs, outputs] on photonic tensor cores, in the place of `Conv1D` of transformers.
 
     It is made by `from_electronic`, which remembers the class that it came from.
@@ -49,7 +49,7 @@ class OpticalProjection(MatrixLayer):
     @checked
     def from_electronic(
         cls, layer: nn.Module, chip: Chip | str, name: str = "core", core: TensorCore | None = None
-    ) -> OpticalProjection:
+    ) -> OpticalHFConv1D:
         """The optical form of a `Conv1D`, programmed to its weight."""
         return cls(layer, chip=chip, name=name, core=core)
 
@@ -64,7 +64,7 @@ class OpticalProjection(MatrixLayer):
         return matrix.T
 
 
-def is_projection(module: nn.Module) -> bool:
+def is_hf_conv1d(module: nn.Module) -> bool:
     """Whether this is `Conv1D` of transformers, y = x W + b with W [inputs, outputs]; nothing is imported for it."""
     kind = type(module)
     return kind.__name__ == "Conv1D" and kind.__module__.partition(".")[0] == "transformers"

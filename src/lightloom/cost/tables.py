@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightloom.chips import Chip, MeshChip
-from lightloom.chips.technologies import labels
+from lightloom.chips import Chip, labels
 from lightloom.cost import area as areas
-from lightloom.cost import energy, link
-from lightloom.cost.bill import HELD, WAITING, LayerBill
+from lightloom.cost import link
 from lightloom.cost.electronics import REFERENCES
+from lightloom.cost.layer_cost import LayerBill
 from lightloom.cost.memory import Traffic
+from lightloom.cost.technology import HELD, WAITING, cost_of
 from lightloom.cost.total import Total
 from lightloom.nn import Counts, counts_of
 
@@ -138,11 +138,7 @@ def memory_rows(total: Total) -> dict[str, dict[str, float]]:
 def converters(total: Total) -> dict[str, float]:
     """Conversions per inference."""
     batch = total.system.inferences
-    settings = sum(
-        row.counted.settings * energy.shifters_of(row.layer.chip)
-        for row in total.bills
-        if isinstance(row.layer.chip, MeshChip)
-    )
+    settings = sum(row.counted.settings * cost_of(row.layer.chip).settings for row in total.bills)
     return {
         "dac": sum(row.counted.inputs for row in total.bills) / batch,
         "adc": sum(row.counted.outputs for row in total.bills) / batch,

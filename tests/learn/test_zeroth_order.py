@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from lightloom import chips
 from lightloom.data import Batches, ImageSet
-from lightloom.learn.zeroth import ZerothConfig, _Search, fit_zeroth
+from lightloom.learn import Session, TrainingData
+from lightloom.learn.zeroth_order import ZerothConfig, _Search, fit_zeroth
 from lightloom.nn import MeshCore, convert, cores, install, switch
 from lightloom.tasks.classification import Classify
 
@@ -42,7 +43,7 @@ def network(*, norm: bool = False) -> nn.Module:
 
 
 def train(model: nn.Module, config: ZerothConfig, folder: Path) -> None:
-    fit_zeroth(model, images(), images(), Classify(), config, folder=folder, stage="zeroth", seed=0, device="cpu")
+    fit_zeroth(model, TrainingData(images(), images()), Classify(), config, Session(folder, "zeroth", 0, "cpu"))
 
 
 @pytest.mark.parametrize("config", [FLOPS, MIXED], ids=["flops", "mixedtrn"])
@@ -83,7 +84,7 @@ def test_every_image_is_seen_in_every_epoch(tmp_path: Path) -> None:
     task = Watching()
     model = convert(nn.Sequential(nn.Flatten(), nn.Linear(4, 60)), L2IGHT.replace(block_size=4)).model
     config = ZerothConfig(epochs=1, batch_size=20, lr=0.1)
-    fit_zeroth(model, data, data, task, config, folder=tmp_path, stage="zeroth", seed=0, device="cpu")
+    fit_zeroth(model, TrainingData(data, data), task, config, Session(tmp_path, "zeroth", 0, "cpu"))
     assert torch.cat(task.seen).unique().tolist() == list(range(60))
 
 

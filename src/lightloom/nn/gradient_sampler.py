@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.common.config import Section
-from lightloom.nn import sampled
+from lightloom.nn import sparse_backward
 from lightloom.nn.subspace_core import SubspaceCore
 from lightloom.physics import blocks, sampling
 from lightloom.physics.phases import straight_through
@@ -103,9 +103,9 @@ class Sampler(nn.Module):
         if dense(parts):
             return F.linear(x, weight, bias)
         x, weight, bias = _autocast(x, weight, bias)
-        return sampled.linear(x, weight, bias, parts)
+        return sparse_backward.linear(x, weight, bias, parts)
 
-    def conv2d(self, core: SubspaceCore, x: Tensor, bias: Tensor | None, geometry: sampled.Geometry) -> Tensor:
+    def conv2d(self, core: SubspaceCore, x: Tensor, bias: Tensor | None, geometry: sparse_backward.Geometry) -> Tensor:
         """[batch, channels, h, w] -> [batch, outputs, h', w']."""
         weight = self.weight(core).view(core.groups * core.rows, -1, *geometry.kernel)
         wanted = self.settings
@@ -120,7 +120,7 @@ class Sampler(nn.Module):
         if dense(parts):
             return F.conv2d(x, weight, bias, *geometry[1:])
         x, weight, bias = _autocast(x, weight, bias)
-        return sampled.conv2d(x, weight, bias, geometry, parts)
+        return sparse_backward.conv2d(x, weight, bias, geometry, parts)
 
     def weight(self, core: SubspaceCore) -> Tensor:
         """The effective matrix, its gradient to sigma measured through the pseudo-identities and sampled ranks."""
@@ -145,9 +145,9 @@ class Sampler(nn.Module):
         ranked: Tensor = _Ranked.apply(sigma, factors, wanted.rank_sign)  # type: ignore[no-untyped-call]
         return ranked
 
-    def _parts(self, core: SubspaceCore) -> sampled.Parts:
+    def _parts(self, core: SubspaceCore) -> sparse_backward.Parts:
         wanted = self.settings
-        parts = sampled.Parts(block_size=core.chip.block_size)
+        parts = sparse_backward.Parts(block_size=core.chip.block_size)
         if wanted.forward:
             mask = sampling.blocks(block_norms(core), wanted.forward, wanted.forward_mode, dim=-1)
             return parts._replace(forward=_factors(mask, wanted.forward_norm, core))
@@ -173,7 +173,7 @@ def block_norms(core: SubspaceCore) -> Tensor:
     return norms
 
 
-def dense(parts: sampled.Parts) -> bool:
+def dense(parts: sparse_backward.Parts) -> bool:
     """Whether nothing is left out."""
     return all(mask is None for mask in (parts.forward, parts.feedback, parts.columns, parts.inputs))
 
@@ -205,7 +205,7 @@ def _factors(mask: Tensor, norm: Norm, core: SubspaceCore) -> Tensor:
     return mask.to(core.sigma.dtype) * sampling.factor(mask, norm)
 
 
-def _positions(size: tuple[int, int], geometry: sampled.Geometry) -> int:
+def _positions(size: tuple[int, int], geometry: sparse_backward.Geometry) -> int:
     return sampling.windows(size, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation).shape[1]
 
 

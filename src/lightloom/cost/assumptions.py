@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lightloom.chips import Constant, MeshChip, PCMChip
-from lightloom.chips.technologies import labels
-from lightloom.cost import area, energy, memory, pcm, total
+from lightloom.chips import TECHNOLOGIES, Constant, labels
+from lightloom.cost import area, energy, memory, total
 from lightloom.cost.electronics import REFERENCES
 from lightloom.cost.system import System
+from lightloom.cost.technology import cost_of
 from lightloom.cost.total import Total
 
 _STAY = {
@@ -72,17 +72,23 @@ def _rows(owner: str, described: Iterable[tuple[str, Any]]) -> list[dict[str, An
 
 def assumptions(found: Total) -> list[str]:
     """What the figures rest on, choices of the system first."""
-    chips = [row.layer.chip for row in found.bills]
-    meshes, crossbars = (any(isinstance(chip, kind) for chip in chips) for kind in (MeshChip, PCMChip))
-    planned = [row.layer.chip for row in found.bills if row.layer.core is None]
     return [
         *choices(found.system, resident=any(row.resident for row in found.bills)),
         *total.ASSUMPTIONS,
         *energy.ASSUMPTIONS,
-        *(energy.MESH_ASSUMPTIONS if meshes else ()),
-        *((energy.EXPECTED_PHASES,) if any(isinstance(chip, MeshChip) for chip in planned) else ()),
-        *(pcm.ASSUMPTIONS if crossbars else ()),
-        *((pcm.EXPECTED_LEVELS,) if any(isinstance(chip, PCMChip) for chip in planned) else ()),
+        *_of_technologies(found),
         *memory.ASSUMPTIONS,
         *area.ASSUMPTIONS,
     ]
+
+
+def _of_technologies(found: Total) -> list[str]:
+    """The sentences of each technology in use, in the order of the table; what is expected, where a core is none."""
+    lines: list[str] = []
+    for name in TECHNOLOGIES:
+        layers = [row.layer for row in found.bills if row.layer.chip.technology == name]
+        if layers:
+            model = cost_of(layers[0].chip)
+            lines += model.assumptions
+            lines += model.expected_settings if any(layer.core is None for layer in layers) else ()
+    return lines
