@@ -25,13 +25,13 @@ class TextConfig(Section):
 class TransformerConfig(Section):
     """Which transformer."""
 
-    context: Annotated[int, at_most(4096, "attention takes the square of it in memory")] = Field(32, ge=1)
+    context: Annotated[int, at_most(4096, "attention takes the square of it in memory")] = Field(64, ge=1)
     """Characters that it sees."""
-    width: Annotated[int, at_most(4096, "weights would not fit into memory")] = Field(64, ge=1)
+    width: Annotated[int, at_most(4096, "weights would not fit into memory")] = Field(96, ge=1)
     """Features of one position; its perceptrons have four times as many."""
     heads: Annotated[int, at_most(256, "a head would have less than one feature")] = Field(4, ge=1)
     """Attention heads; they divide `width`."""
-    depth: Annotated[int, at_most(100, "weights would not fit into memory")] = Field(2, ge=1)
+    depth: Annotated[int, at_most(100, "weights would not fit into memory")] = Field(3, ge=1)
     """Decoder blocks."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of leaving out an attention weight, or an output of a block, in training."""
