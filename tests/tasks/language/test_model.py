@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.nn import convert, optical_layers
+from lightloom.tasks.language.generate import generate_text
 from lightloom.tasks.language.model import CausalAttention, CharacterTransformer, DecoderBlock
 from lightloom.tasks.language.objective import NextCharacter
-from lightloom.tasks.language.generate import generate_text
 from lightloom.tasks.language.windows import Alphabet, TextWindows
 
 

@@ -34,8 +34,8 @@ def continue_texts(
         request: Its inputs are text files, or the words themselves where there is no such file.
 
     Returns:
-        As in `texts.json`: `case`, and `texts` with `prompt`, `text`, and in `unknown` the characters of the prompt that
-        the network never learnt.
+        As in `texts.json`: `case`, and `texts` with `prompt`, `text`, and in `unknown` what of the prompt was never
+        learnt.
 
     Raises:
         RequestError: A set is named by `source`, or a file holds no text.
