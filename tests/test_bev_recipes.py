@@ -8,12 +8,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from lightloom.commands.detect3d import detect_moments
 
 from lightloom import learn as learning
 from lightloom.cli import main
-from lightloom.commands.detect3d import detect_moments
 from lightloom.common.errors import RequestError
-from lightloom.config import RunConfig
 from lightloom.cost import hybrid_cost
 from lightloom.data.multicamera import Views
 from lightloom.data.nuscenes import read_moments, read_tables
@@ -21,15 +20,16 @@ from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
 from lightloom.metrics.nuscenes import evaluate, ground_truth, read_results
 from lightloom.nn import OpticalConv2d, optical_layers
 from lightloom.nn.diffractive import DiffractiveConv2d
-from lightloom.pipeline.case_store import case_of
+from lightloom.pipeline.cases import case_of, load_case
 from lightloom.pipeline.comparison import trainings
-from lightloom.pipeline.detect3d_cases import load_case, surroundings_of
-from lightloom.pipeline.detectors3d import build_detector3d
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
 from lightloom.recipes.bev_cases import Ablation
 from lightloom.tasks.detection3d import Detector3D
+from lightloom.tasks.detection3d.build import build_detector3d
+from lightloom.tasks.detection3d.config import Detection3DConfig
+from lightloom.tasks.detection3d.task import Detection3DTask
 
 CAMERAS = ("CAM_FRONT", "CAM_BACK", "CAM_FRONT_LEFT")
 SMALL = ["channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16", "rows=8"]
@@ -51,15 +51,15 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def tiny(town: Path, *changes: str, cases: tuple[int, ...] = (0, 1), recipe: str = "bev/toytown") -> RunConfig:
-    own = ["detect3d.scenes.height=48", "detect3d.scenes.width=64", f"detect3d.scenes.name=nuscenes:{town}"]
-    config = resolve(recipe, ["quick=true", *own, "detect3d.pictures=1", "train.epochs=1", "threads=1", *changes])
+def tiny(town: Path, *changes: str, cases: tuple[int, ...] = (0, 1), recipe: str = "bev/toytown") -> Detection3DConfig:
+    own = ["data.height=48", "data.width=64", f"data.name=nuscenes:{town}"]
+    config = resolve(recipe, ["quick=true", *own, "pictures=1", "train.epochs=1", "threads=1", *changes])
     made = []
     for place in cases:
         case = config.sweep.cases[place]
-        sizes = [f"detect3d.detector.{change}" for change in SMALL]
+        sizes = [f"model.detector.{change}" for change in SMALL]
         wide = 16 if case.name == "expert" else 8
-        sizes[-1:] = [f"detect3d.detector.{side}={wide}" for side in ("rows", "columns")]
+        sizes[-1:] = [f"model.detector.{side}={wide}" for side in ("rows", "columns")]
         made.append(case.replace(changes=(*case.changes, *sizes, "train.epochs=1")))
     names = [case.name for case in made]
     baseline = config.sweep.baseline if config.sweep.baseline in names else ""
@@ -84,7 +84,7 @@ def test_a_run_leaves_what_its_report_shows(done: Path) -> None:
     names = [row["case"] for row in found]
     assert names == ["expert", "student", "HeatmapDistiller", "FD3D", "optical student", "optical student, FD3D"]
     assert [row["teacher"] for row in found] == ["", "", "expert", "expert", "", "expert"]
-    assert all(row["measure"] == "NDS" and row["accuracy"] == row["figures"]["NDS"] for row in found)
+    assert all(row["metric"]["name"] == "NDS" and "NDS" in row["metrics"] for row in found)
     listed = json.loads((done / "detections3d.json").read_text())
     assert [set(frame["cases"]) for frame in listed["frames"]] == [set(names)]
     assert all((done / camera["file"]).is_file() for frame in listed["frames"] for camera in frame["cameras"])
@@ -107,8 +107,8 @@ def test_results_files_give_the_figures_of_the_table(done: Path, town: Path) -> 
 def test_weights_are_found_again_by_their_case(done: Path) -> None:
     training = case_of(RunFolder.open(done), "optical student")
     trained = load_case(RunFolder.open(done), training)
-    assert any(isinstance(part, DiffractiveConv2d) for part in trained.detector.modules())
-    assert trained.classes == surroundings_of(training.config).classes
+    assert any(isinstance(part, DiffractiveConv2d) for part in trained.model.modules())
+    assert tuple(trained.interface["classes"]) == Detection3DTask().data(training.config).classes
 
 
 def test_a_killed_comparison_goes_on_to_the_same_weights(done: Path, tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_detect_names_what_is_not_there(done: Path, tmp_path: Path, given: list[
 def test_more_cameras_than_the_detector_saw_are_refused(done: Path, town: Path) -> None:
     training = case_of(RunFolder.open(done), "student")
     config = training.config
-    few = config.replace(detect3d=config.detect3d.replace(detector=config.detect3d.detector.replace(cameras=2)))
+    few = config.replace(detect3d=config.detect3d.replace(detector=config.model.detector.replace(cameras=2)))
     detector = build_detector3d(few, 10)
-    views = surroundings_of(config).test.images[torch.tensor([0])]
+    views = Detection3DTask().data(config).test.inputs[torch.tensor([0])]
     with pytest.raises(RequestError, match="3 cameras"):
         detector(views)
 
@@ -170,8 +170,8 @@ def test_students_can_stand_on_tensor_cores(town: Path, technology: str) -> None
     detector = build_detector3d(config, 10)
     layers = [name for name, part in detector.named_modules() if isinstance(part, OpticalConv2d)]
     assert layers and all(name.startswith("backbone.stages.3.") for name in layers)
-    output = detector(surroundings_of(config).train.images[torch.tensor([0])])
-    detector.loss(output, surroundings_of(config).train.labels[[0]]).backward()
+    output = detector(Detection3DTask().data(config).train.inputs[torch.tensor([0])])
+    detector.loss(output, Detection3DTask().data(config).train.labels[[0]]).backward()
     core = next(part for part in detector.modules() if isinstance(part, OpticalConv2d))
     assert any(parameter.grad is not None for parameter in core.parameters())
 
@@ -201,7 +201,7 @@ def test_detectors_are_made_of_the_devices_of_their_specimen(town: Path, changes
     )
     assert torch.equal(weights(three), weights(again))
     assert torch.equal(weights(three), weights(seven)) == alike
-    views = surroundings_of(trainings(config)[0].config).test.images[torch.tensor([0])]
+    views = Detection3DTask().data(trainings(config)[0].config).test.inputs[torch.tensor([0])]
     told = " ".join(hybrid_cost(three, Views(*(part[:1, -1:] for part in views))).assumptions)
     assert ("specimens are alike" in told) == alike and ("specimen 3" in told) != alike
 
@@ -215,7 +215,7 @@ def test_ablations_resolve(ablation: str) -> None:
 @pytest.mark.parametrize("recipe", ["bev/nuscenes-tiny", "bev/nuscenes-small", "bev/nuscenes-base"])
 def test_published_recipes_resolve_and_name_missing_data(recipe: str, tmp_path: Path) -> None:
     config = resolve(recipe, [f"data.root={tmp_path}"])
-    assert trainings(config)[0].config.detect3d.detector.rows == 200
+    assert trainings(config)[0].config.model.detector.rows == 200
     with pytest.raises(RequestError, match="nuscenes"):
         run(config, tmp_path / "run")
 
@@ -239,21 +239,21 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_v1_mini_as_downloaded_runs(mini: Path, tmp_path: Path) -> None:
     config = tiny(mini, f"data.root={mini.parent}", recipe="bev/nuscenes-tiny", cases=(0, 3))
-    named = config.detect3d.replace(scenes=config.detect3d.scenes.replace(name="nuscenes"))
+    named = config.detect3d.replace(scenes=config.data.replace(name="nuscenes"))
     run(config.replace(stages=("sweep",), detect3d=named), tmp_path / "run")
     assert [row["case"] for row in rows(tmp_path / "run")] == ["expert", "FD3D"]
-    assert np.isfinite([row["accuracy"] for row in rows(tmp_path / "run")]).all()
-    test = surroundings_of(RunFolder.open(tmp_path / "run").config).test
+    assert np.isfinite([row["metrics"]["NDS"] for row in rows(tmp_path / "run")]).all()
+    test = Detection3DTask().data(RunFolder.open(tmp_path / "run").config).test
     assert {moment.scene for moment in test.moments} == {"scene-0103", "scene-0916"}
 
 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        (["detect3d.guide.kind=fd3d"], "needs a teacher"),
-        (["detect3d.hybrid.stages=[3]", "detect3d.converted=[stages.3.*]"], "one of the two"),
-        (["detect3d.detector=tiney"], "`tiny`"),
-        (["detect3d.scenes.name=nuscene"], "There is no multi-camera set `nuscene`"),
+        (["guide.kind=fd3d"], "needs a teacher"),
+        (["model.hybrid.stages=[3]", "model.converted=[stages.3.*]"], "one of the two"),
+        (["model.detector=tiney"], "`tiny`"),
+        (["data.name=nuscene"], "There is no multi-camera set `nuscene`"),
     ],
 )
 def test_configs_that_cannot_be(changes: list[str], error: str, tmp_path: Path) -> None:

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightloom.pipeline.moment_pictures import camera_pictures
 from PIL import Image
 
 from lightloom.cli import main
 from lightloom.common.errors import RequestError
-from lightloom.config import RunConfig
 from lightloom.data.multicamera import load_multicamera
 from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
 from lightloom.pipeline.comparison import trainings
-from lightloom.pipeline.detect3d_cases import _begin
-from lightloom.pipeline.detectors3d import build_detector3d
-from lightloom.pipeline.moment_pictures import camera_pictures
-from lightloom.pipeline.sweep_stages import rehearse
+from lightloom.pipeline.stages.sweep import rehearse
 from lightloom.recipes import resolve
 from lightloom.tasks.detection3d import Detector3D
+from lightloom.tasks.detection3d.build import build_detector3d
+from lightloom.tasks.detection3d.config import Detection3DConfig
+from lightloom.tasks.detection3d.task import _take_first_weights
 
 SMALL = ("channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16")
 LENS = ((40.0, 0.0, 32.0), (0.0, 40.0, 24.0), (0.0, 0.0, 1.0))
@@ -43,12 +43,12 @@ def drives(root: Path, channel: str = "CAM_FRONT") -> str:
     return f"nuscenes:{root}"
 
 
-def taught(name: str, *student: str) -> RunConfig:
+def taught(name: str, *student: str) -> Detection3DConfig:
     """Expert and FD3D of the recipe, as small as they can be; `student` changes the second."""
-    own = ["quick=true", f"detect3d.scenes.name={name}", "detect3d.scenes.height=48", "detect3d.scenes.width=64"]
+    own = ["quick=true", f"data.name={name}", "data.height=48", "data.width=64"]
     config = resolve("bev/toytown", own)
-    sizes = tuple(f"detect3d.detector.{change}" for change in SMALL)
-    cells = ("detect3d.detector.rows=8", "detect3d.detector.columns=8")
+    sizes = tuple(f"model.detector.{change}" for change in SMALL)
+    cells = ("model.detector.rows=8", "model.detector.columns=8")
     cases = [case.replace(changes=(*case.changes, *sizes, *cells)) for case in config.sweep.cases]
     second = cases[3].replace(changes=(*cases[3].changes, *student))
     return config.replace(sweep=config.sweep.replace(cases=(cases[0], second), baseline=""))
@@ -62,14 +62,14 @@ def pair(tmp_path: Path) -> tuple[Detector3D, Detector3D, str]:
     with torch.no_grad():
         for parameter in detectors[1].parameters():
             parameter.add_(torch.randn_like(parameter))
-    return *detectors, student.detect3d.start
+    return *detectors, student.start
 
 
 def test_a_decoder_starts_from_the_teachers_and_nothing_else_does(pair: tuple[Detector3D, Detector3D, str]) -> None:
     student, expert, start = pair
     assert start == "head"
     before = {name: value.clone() for name, value in student.state_dict().items()}
-    _begin(student, expert, start)
+    _take_first_weights(student, expert, start)
     known, after = expert.state_dict(), student.state_dict()
     for name, value in after.items():
         source = known if name.startswith("decoder.") else before
@@ -85,9 +85,9 @@ def test_a_start_from_the_teacher_takes_what_fits_and_scratch_nothing(
 ) -> None:
     student, expert, _ = pair
     before = {name: value.clone() for name, value in student.state_dict().items()}
-    _begin(student, expert, "scratch")
+    _take_first_weights(student, expert, "scratch")
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
-    _begin(student, expert, "teacher")
+    _take_first_weights(student, expert, "teacher")
     known = expert.state_dict()
     for name, value in student.state_dict().items():
         fits = name in known and known[name].shape == value.shape
@@ -97,18 +97,18 @@ def test_a_start_from_the_teacher_takes_what_fits_and_scratch_nothing(
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ("detect3d.detector.channels=8", "`detector.channels` is 8 here and 16 there"),
-        ("detect3d.detector=detr3d-toy", "`detector.kind` is detr3d here and bevformer there"),
+        ("model.detector.channels=8", "`detector.channels` is 8 here and 16 there"),
+        ("model.detector=detr3d-toy", "`detector.kind` is detr3d here and bevformer there"),
     ],
 )
 def test_a_decoder_that_fits_nowhere_is_refused_before_anything_is_trained(
     change: str, error: str, tmp_path: Path
 ) -> None:
-    config = taught(drives(tmp_path), change, "detect3d.detector.cameras=2", "detect3d.guide.kind=none")
+    config = taught(drives(tmp_path), change, "model.detector.cameras=2", "guide.kind=none")
     config = config.replace(
         sweep=config.sweep.replace(
             cases=tuple(
-                case.replace(changes=(*case.changes, "detect3d.detector.history=2")) for case in config.sweep.cases
+                case.replace(changes=(*case.changes, "model.detector.history=2")) for case in config.sweep.cases
             )
         )
     )

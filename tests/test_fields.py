@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from lightloom.chips.technologies import TECHNOLOGIES
 from lightloom.common.arguments import alternatives, fits
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError
-from lightloom.config import RunConfig, from_yaml, override, to_yaml
+from lightloom.config import override, to_yaml
 from lightloom.recipes import resolve
+from lightloom.tasks import TASKS, read_config
+from lightloom.tasks.classification.config import ClassificationConfig
 
 EXTREMES = (float("nan"), float("inf"), float("-inf"), 1e31, -1e31, 10**400, 1e-31, True)
 
@@ -36,9 +39,11 @@ def inside(hint: Any) -> Iterator[type[Section]]:
         yield from inside(part)
 
 
+KNOWN: set[type[Section]] = set()
 NUMBERS = [
     (kind, name)
-    for kind in sections(RunConfig, set())
+    for root in (*(task.config for task in TASKS.values()), *(each.chip for each in TECHNOLOGIES.values()))
+    for kind in sections(root, KNOWN)
     for name, field in kind.model_fields.items()
     if any(part in (int, float) for part in alternatives(field.annotation))
 ]
@@ -57,7 +62,15 @@ def reject(kind: type[Section], name: str, value: object) -> bool:
 
 def test_the_walk_reaches_every_part_of_a_config() -> None:
     kinds = {kind.__name__ for kind, _ in NUMBERS}
-    assert {"RunConfig", "TrainConfig", "MeshChip", "PCMChip", "Constant", "System", "Detector3DConfig"} <= kinds
+    assert {
+        "ClassificationConfig",
+        "TrainConfig",
+        "MeshChip",
+        "PCMChip",
+        "Constant",
+        "System",
+        "Detector3DConfig",
+    } <= kinds
     assert len(NUMBERS) > 130
 
 
@@ -119,9 +132,9 @@ CHARACTERS = st.characters(exclude_categories=()) | st.sampled_from(" \n\r\t:#-'
 @given(st.text(CHARACTERS, max_size=20))
 def test_any_text_survives_the_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "config.yaml"
-    config = RunConfig(recipe="r", changes=(text,))
+    config = ClassificationConfig(recipe="r", changes=(text,))
     path.write_bytes(to_yaml(config).encode())
-    assert from_yaml(path) == config
+    assert read_config(path) == config
 
 
 @pytest.mark.parametrize(
@@ -131,11 +144,11 @@ def test_a_file_without_a_config_is_refused(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
     with pytest.raises(RequestError, match=r"config\.yaml"):
-        from_yaml(path)
+        read_config(path)
 
 
 def test_changes_keep_numbers_finite_at_the_ends_of_their_ranges() -> None:
-    config = RunConfig(recipe="r")
+    config = ClassificationConfig(recipe="r")
     for change in ("chip.insertion_loss_db=60", "chip.phase_noise_std=6", "train.lr=1000", "bench.readout_std=1"):
         override(config, [change])
 

@@ -13,25 +13,26 @@ from safetensors import safe_open
 from lightloom.cli import main
 from lightloom.commands.detect import detect_images
 from lightloom.common.errors import RequestError
-from lightloom.config import Case, RunConfig
+from lightloom.config import Case
 from lightloom.data.detection import DetectionSet, Record, shapes
 from lightloom.data.detection.write import write_coco
 from lightloom.nn.diffractive import DiffractiveConv2d
-from lightloom.pipeline.case_store import case_of
+from lightloom.pipeline.cases import case_of, load_case
 from lightloom.pipeline.comparison import trainings
-from lightloom.pipeline.detect_cases import load_case, scenes_of
-from lightloom.pipeline.detectors import build_detector
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
 from lightloom.recipes.hybrid_cases import Ablation
+from lightloom.tasks.detection2d.build import build_detector
+from lightloom.tasks.detection2d.config import Detection2DConfig
+from lightloom.tasks.detection2d.task import Detection2DTask
 
-TINY = ["detect.scenes.height=64", "detect.scenes.width=64", "train.epochs=1", "device=cpu", "detect.pictures=2"]
-SHAPES = [*TINY, "detect.scenes.count=10"]
-GIVEN_SIZES = [*SHAPES, "detect.backbone.name=regnetx-tiny", "detect.head.channels=16", "detect.head.convs=1"]
+TINY = ["data.height=64", "data.width=64", "train.epochs=1", "device=cpu", "pictures=2"]
+SHAPES = [*TINY, "data.count=10"]
+GIVEN_SIZES = [*SHAPES, "model.backbone.name=regnetx-tiny", "model.head.channels=16", "model.head.convs=1"]
 
 
-def tiny(*changes: str, recipe: str = "hybrid/shapes", cases: tuple[int, ...] = (0, 2)) -> RunConfig:
+def tiny(*changes: str, recipe: str = "hybrid/shapes", cases: tuple[int, ...] = (0, 2)) -> Detection2DConfig:
     config = resolve(recipe, [*GIVEN_SIZES, "optical=2", *changes])
     chosen = tuple(config.sweep.cases[place] for place in cases)
     baseline = config.sweep.baseline if 0 in cases else ""
@@ -55,7 +56,7 @@ def test_a_run_leaves_what_its_report_shows(done: Path) -> None:
     baseline, distilled = rows(done)
     assert (baseline["case"], distilled["case"]) == ("electronic", "one optical stage, distilled")
     assert (baseline["teacher"], distilled["teacher"]) == ("", "electronic")
-    assert baseline["measure"] == "AP" and baseline["accuracy"] == baseline["figures"]["AP"]
+    assert baseline["metric"]["name"] == "AP" and "AP" in baseline["metrics"]
     listed = json.loads((done / "detections.json").read_text())
     assert [set(image["cases"]) for image in listed["images"]] == [{baseline["case"], distilled["case"]}] * 2
     assert all((done / image["file"]).is_file() for image in listed["images"])
@@ -72,10 +73,10 @@ def test_weights_are_found_again_by_their_case(done: Path) -> None:
     training = case_of(RunFolder.open(done))
     trained = load_case(RunFolder.open(done), training)
     assert training.case.name == "one optical stage, distilled"
-    assert any(isinstance(part, DiffractiveConv2d) for part in trained.detector.modules())
-    assert trained.classes == scenes_of(training.config).classes
+    assert any(isinstance(part, DiffractiveConv2d) for part in trained.model.modules())
+    assert tuple(trained.interface["classes"]) == Detection2DTask().data(training.config).classes
     with pytest.raises(RequestError, match="class list does not match"):
-        load_case(RunFolder.open(done), training, ("cat", "dog"))
+        load_case(RunFolder.open(done), training, {"classes": ["cat", "dog"]})
     with pytest.raises(RequestError, match=r"no case `electronics`.*`electronic`"):
         case_of(RunFolder.open(done), "electronics")
 
@@ -93,11 +94,11 @@ def test_a_killed_comparison_goes_on_to_the_same_weights(done: Path, tmp_path: P
     folder.file("stages.json").write_text("{}")
     run(folder.config, folder.path, resume=True)
     assert student.read_bytes() == before
-    assert [row["accuracy"] for row in rows(folder.path)] == [row["accuracy"] for row in rows(done)]
+    assert [row["metrics"]["AP"] for row in rows(folder.path)] == [row["metrics"]["AP"] for row in rows(done)]
 
 
 def test_stages_can_be_repeated(done: Path, tmp_path: Path) -> None:
-    repeat(done, "evaluate", ["detect.pictures=1"], out=tmp_path / "again")
+    repeat(done, "evaluate", ["pictures=1"], out=tmp_path / "again")
     listed = json.loads((tmp_path / "again" / "detections.json").read_text())
     assert len(listed["images"]) == 1
     with pytest.raises(RequestError, match="compares trainings"):
@@ -105,7 +106,7 @@ def test_stages_can_be_repeated(done: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_can_teach_another(done: Path, tmp_path: Path) -> None:
-    config = tiny(f"detect.distil.teacher={done}:electronic", "detect.start=teacher", cases=(1,))
+    config = tiny(f"distil.teacher={done}:electronic", "start=teacher", cases=(1,))
     run(config.replace(stages=("sweep",)), tmp_path / "student")
     assert rows(tmp_path / "student")[0]["teacher"] == f"{done}:electronic"
 
@@ -113,7 +114,7 @@ def test_a_run_can_teach_another(done: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("teacher", ["electronik", "one optical stage, distilled"])
 def test_a_teacher_comes_before_its_student(teacher: str, tmp_path: Path) -> None:
     config = tiny(cases=(0,))
-    pupil = Case(name="pupil", changes=(f"detect.distil.teacher={teacher}",))
+    pupil = Case(name="pupil", changes=(f"distil.teacher={teacher}",))
     late = tiny().sweep.cases[1]
     cases = (*config.sweep.cases, pupil, late)
     with pytest.raises(RequestError, match=f"`pupil`.*`{teacher}` is no case that comes before"):
@@ -123,15 +124,15 @@ def test_a_teacher_comes_before_its_student(teacher: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("detect.head.levels=4", "Level|levels"),
-        ("detect.distil.stages=[4]", "[Ss]tage.*4"),
+        ("model.head.levels=4", "Level|levels"),
+        ("distil.stages=[4]", "[Ss]tage.*4"),
     ],
 )
 def test_a_teacher_that_does_not_match_is_refused_before_anything_is_trained(
     change: str, problem: str, tmp_path: Path
 ) -> None:
     config = tiny(cases=(0,))
-    pupil = Case(name="pupil", changes=("detect.distil.teacher=electronic", "detect.distil.logits=1", change))
+    pupil = Case(name="pupil", changes=("distil.teacher=electronic", "distil.logits=1", change))
     cases = (*config.sweep.cases, pupil)
     with pytest.raises(RequestError, match=rf"`pupil`[\s\S]*({problem})"):
         run(config.replace(sweep=config.sweep.replace(cases=cases)), tmp_path / "run")
@@ -139,14 +140,14 @@ def test_a_teacher_that_does_not_match_is_refused_before_anything_is_trained(
 
 
 def test_detectors_of_transformers_learn_from_ours_with_light_inside(tmp_path: Path) -> None:
-    config = tiny("detect.scenes.width=96", "detect.scenes.height=96", cases=(0,))
-    taught = ("detect.distil.teacher=electronic", "detect.hybrid.stages=[3]", "detect.kind=deformable-detr")
+    config = tiny("data.width=96", "data.height=96", cases=(0,))
+    taught = ("distil.teacher=electronic", "model.hybrid.stages=[3]", "model.kind=deformable-detr")
     cases = (*config.sweep.cases, Case(name="pupil", changes=taught))
     run(config.replace(sweep=config.sweep.replace(cases=cases)), tmp_path / "run")
     costs = json.loads((tmp_path / "run" / "hybrid.json").read_text())["cases"]
     assert costs[1]["optical_parameters"] > 0
     trained = load_case(RunFolder.open(tmp_path / "run"), case_of(RunFolder.open(tmp_path / "run"), "pupil"))
-    assert any(isinstance(part, DiffractiveConv2d) for part in trained.detector.modules())
+    assert any(isinstance(part, DiffractiveConv2d) for part in trained.model.modules())
 
 
 def test_the_last_blocks_of_a_vit_can_be_light() -> None:
@@ -158,7 +159,7 @@ def test_the_last_blocks_of_a_vit_can_be_light() -> None:
     assert output.shapes == [(16, 16), (8, 8), (4, 4), (2, 2)]
     with pytest.raises(RequestError, match="Blocks of a ViT"):
         build_detector(trainings(config)[1].config.replace(
-            detect=config.detect.replace(hybrid=config.detect.hybrid.replace(stages=(4, 5), blocks=2))
+            detect=config.detect.replace(hybrid=config.model.hybrid.replace(stages=(4, 5), blocks=2))
         ), 5)  # fmt: skip
 
 
@@ -167,8 +168,8 @@ def test_the_last_blocks_of_a_vit_can_be_light() -> None:
 )
 def test_ablations_of_the_published_forms_keep_the_published_width(ablation: str) -> None:
     for training in trainings(resolve("hybrid/coco", [f"ablation={ablation}"]))[1:]:
-        assert training.config.detect.hybrid.channels == (256,)
-        assert training.config.detect.hybrid.stages == (3,)
+        assert training.config.model.hybrid.channels == (256,)
+        assert training.config.model.hybrid.stages == (3,)
 
 
 def test_a_network_of_light_alone_reads_digits(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_network_of_light_alone_reads_digits(tmp_path: Path) -> None:
     names = ("5 layers", "masks off by 1 pixel")
     cases = tuple(case for case in config.sweep.cases if case.name in names)
     run(config.replace(sweep=config.sweep.replace(cases=cases)), tmp_path / "run")
-    assert all(row["accuracy"] > 0.5 for row in rows(tmp_path / "run"))
+    assert all(row["metrics"]["AP"] > 0.5 for row in rows(tmp_path / "run"))
     with safe_open(tmp_path / "run" / "optics.safetensors", "pt") as stored:
         light = stored.get_tensor("5 layers|network|light")
     power = light.sum((-2, -1))
@@ -247,7 +248,7 @@ def test_detect_spares_what_it_was_given(done: Path, tmp_path: Path) -> None:
 def own_data(root: Path, **parts: DetectionSet) -> list[str]:
     for split, part in parts.items():
         write_coco(part, root, split=split)
-    return [f"detect.scenes.name=coco:{root}", "detect.scenes.count=1000"]
+    return [f"data.name=coco:{root}", "data.count=1000"]
 
 
 def without_boxes(part: DetectionSet) -> DetectionSet:
@@ -284,7 +285,7 @@ def test_a_torn_image_is_left_out_and_named_and_white_is_kept(tmp_path: Path) ->
     with Image.open(tmp_path / "out" / "dim.jpg") as copy:
         assert 20 < np.asarray(copy)[-1].mean() < 45
     with pytest.raises(RequestError, match=torn.name):
-        run(tiny(*mine, "detect.scenes.on_invalid=fail", cases=(0,)), tmp_path / "strict")
+        run(tiny(*mine, "data.flaws=fail", cases=(0,)), tmp_path / "strict")
 
 
 def test_a_split_without_a_box_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
@@ -298,7 +299,7 @@ def test_a_teacher_of_other_classes_is_refused_before_anything_is_trained(done: 
     drawn = shapes(14, 64, 0)
     fewer = [DetectionSet(part.name, (*part.classes, "moon"), part.records) for part in (drawn, drawn)]
     mine = own_data(tmp_path / "own", train=fewer[0].subset(range(10)), val=fewer[1].subset(range(10, 14)))
-    config = tiny(*mine, f"detect.distil.teacher={done}:electronic", cases=(1,))
+    config = tiny(*mine, f"distil.teacher={done}:electronic", cases=(1,))
     with pytest.raises(RequestError, match="class list does not match"):
         run(config, tmp_path / "run")
     assert not (tmp_path / "run" / "sweep.json").exists()
@@ -306,14 +307,14 @@ def test_a_teacher_of_other_classes_is_refused_before_anything_is_trained(done: 
 
 def test_cases_look_at_the_same_scenes(tmp_path: Path) -> None:
     config = tiny(cases=(0,))
-    cases = (*config.sweep.cases, Case(name="larger", changes=("detect.scenes.height=96",)))
+    cases = (*config.sweep.cases, Case(name="larger", changes=("data.height=96",)))
     with pytest.raises(RequestError, match=r"`larger`.*`detect\.scenes\.height`"):
         run(config.replace(sweep=config.sweep.replace(cases=cases)), tmp_path / "run")
 
 
 def test_optical_stages_learn_their_norms_in_a_frozen_backbone() -> None:
     """What was there before is held, of a pretrained backbone its norms as well; what is new is not."""
-    config = tiny("detect.backbone.frozen=1", cases=(0, 1))
+    config = tiny("model.backbone.frozen=1", cases=(0, 1))
     detector = build_detector(trainings(config)[1].config, 5).train()
     stages = detector.backbone.stages
     assert not stages[0].training and all(not p.requires_grad for p in stages[0].parameters())

@@ -83,7 +83,7 @@ def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, t
     ]
     config = resolve(recipe, shrunk)
     summary = run(config, tmp_path / "run")
-    assert list(summary["accuracy"]) == [case.name for case in config.sweep.cases]
+    assert list(summary["values"]) == [case.name for case in config.sweep.cases]
     assert len(json.loads((tmp_path / "run/sweep.json").read_text())) == len(config.sweep.cases)
     assert (tmp_path / "run/report.html").exists()
 
@@ -91,7 +91,7 @@ def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, t
 def test_light_trains_a_manufactured_mesh(tmp_path: Path) -> None:
     changes = ["quick=true", "model.width=32", "train.epochs=8", "learn.epochs=2", "device=cpu"]
     summary = run(resolve("optical/on-chip", changes), tmp_path / "run")
-    found = summary["accuracy"]
+    found = summary["values"]
     assert list(found) == ["electronic", "programmed", "calibrated", "mapped", "learned"]
     assert found["programmed"] < 0.5 < found["mapped"]
     assert found["learned"] > 0.5

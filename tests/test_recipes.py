@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from lightloom.common.errors import RequestError
-from lightloom.pipeline.context import Work
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import RECIPES, resolve
@@ -85,8 +85,8 @@ def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, small_files
     stuck = ["chip.block_size=16", "chip.stuck_fraction=0.05"]
     stages = "stages=[train,program,calibrate,map,learn,reorder,evaluate,cost,report]"
     summary = run(resolve(recipe, [*shrunk(recipe, small_files), *stuck, stages]), tmp_path / "run")
-    assert list(summary["accuracy"]) == ["electronic", "programmed", "calibrated", "mapped", "learned", "reordered"]
-    assert summary["accuracy"]["learned"] == summary["accuracy"]["reordered"]
+    assert list(summary["values"]) == ["electronic", "programmed", "calibrated", "mapped", "learned", "reordered"]
+    assert summary["values"]["learned"] == summary["values"]["reordered"]
     rows = [row for row in json.loads((tmp_path / "run/layers.json").read_text()) if row["converted"]]
     assert all(row["errors"]["mapped"] < row["errors"]["programmed"] for row in rows)
     cases = json.loads((tmp_path / "run/writes.json").read_text())["cases"]
@@ -106,7 +106,7 @@ def test_a_tiny_form_on_cells_runs_from_files_to_report(recipe: str, small_files
 def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, tmp_path: Path) -> None:
     config = resolve(recipe, [*shrunk(recipe, small_files), "data.augment=true"])
     summary = run(config, tmp_path / "run")
-    assert list(summary["accuracy"]) == ["electronic", "programmed", "calibrated", "mapped", "learned"]
+    assert list(summary["values"]) == ["electronic", "programmed", "calibrated", "mapped", "learned"]
     rows = json.loads((tmp_path / "run/layers.json").read_text())
     assert all(row["errors"]["mapped"] < 0.01 < row["errors"]["programmed"] for row in rows if row["converted"])
     assert summary["chance"] == 0.1
@@ -114,7 +114,7 @@ def test_a_tiny_form_runs_from_files_to_report(recipe: str, small_files: Path, t
     stages = [json.loads(line)["stage"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert stages == ["train", "learn"]
     if recipe == "onchip/mnist-cnn":
-        assert Work(RunFolder.open(tmp_path / "run")).splits.shape == (1, 16, 16)
+        assert RunContext(RunFolder.open(tmp_path / "run")).data.shape == (1, 16, 16)
 
 
 @pytest.mark.usefixtures("small_datasets")
@@ -131,8 +131,8 @@ def test_a_transfer_keeps_the_meshes_and_learns_a_new_head(small_files: Path, tm
         if "phases" in name:
             assert torch.equal(mapped[name], learned[name])
     assert not torch.equal(mapped["head.core.sigma"], learned["head.core.sigma"])
-    work = Work(RunFolder.open(tmp_path / "run"))
-    assert (work.splits.name, work.chip_splits.name) == ("cifar100", "cifar10")
+    work = RunContext(RunFolder.open(tmp_path / "run"))
+    assert (work.data.name, work.chip_data.name) == ("cifar100", "cifar10")
     # what was trained on the first set is what is on the chip, up to the new head
     optical, trained = work.network("programmed"), work.network("electronic")
     with torch.no_grad():

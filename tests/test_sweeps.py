@@ -9,22 +9,23 @@ import pytest
 import torch
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.config import Case, RunConfig, SweepConfig
+from lightloom.config import Case, SweepConfig
 from lightloom.data import load
 from lightloom.learn import TrainConfig, engine, recorder
 from lightloom.nn import AllOptical, MeshCore, SaturableAbsorber, cores
 from lightloom.pipeline import sweep_stages
 from lightloom.pipeline.comparison import overruled, summarise, trainings
-from lightloom.pipeline.context import Work
-from lightloom.pipeline.networks import build_network, lit
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
+from lightloom.tasks.classification.config import ClassificationConfig
+from lightloom.tasks.classification.network import build_network, interface_of, with_optical_backward
 
 SMALL = ["data.limit=200", "model.width=8", "train.epochs=2", "train.batch_size=50", "device=cpu"]
 
 
-def small(*changes: str, seeds: int = 2) -> RunConfig:
+def small(*changes: str, seeds: int = 2) -> ClassificationConfig:
     config = resolve("optical/digits", [*SMALL, f"sweep.seeds={seeds}", *changes])
     return config.replace(sweep=config.sweep.replace(cases=(config.sweep.cases[0], config.sweep.cases[3])))
 
@@ -64,7 +65,7 @@ def test_means_and_spreads_are_of_the_sample() -> None:
     found = [{"case": "a", "accuracy": value} for value in (0.9, 0.8, 0.7)] + [{"case": "b", "accuracy": 0.5}]
     told = summarise(found, sweep)
     assert [case["case"] for case in told["cases"]] == ["a", "b"]
-    assert told["cases"][0]["accuracy"] == pytest.approx(0.8)
+    assert told.cases[0].value == pytest.approx(0.8)
     assert told["cases"][0]["std"] == pytest.approx(statistics.stdev([0.9, 0.8, 0.7]))
     assert (told["cases"][1]["std"], told["cases"][1]["seeds"]) == (0.0, 1)
     assert (told["x"], told["scale"]) == ("depth", "log")
@@ -74,9 +75,9 @@ def test_a_comparison_leaves_rows_curves_angles_and_a_page(tmp_path: Path) -> No
     summary = run(small(), tmp_path / "run")
     found = rows(tmp_path / "run")
     assert [(row["case"], row["seed"]) for row in found] == [(t.case.name, t.seed) for t in trainings(small())]
-    assert all(row["epochs"] == 2 and 0 < row["accuracy"] <= 1 for row in found)
-    mean = statistics.fmean(row["accuracy"] for row in found if row["case"] == "ReLU")
-    assert summary["accuracy"]["ReLU"] == pytest.approx(mean)
+    assert all(row["epochs"] == 2 and 0 < row["metrics"]["accuracy"] <= 1 for row in found)
+    mean = statistics.fmean(row["metrics"]["accuracy"] for row in found if row["case"] == "ReLU")
+    assert summary["values"]["ReLU"] == pytest.approx(mean)
     (curve,) = json.loads((tmp_path / "run/curves.json").read_text())["curves"]
     assert len(curve["x"]) == len(curve["output"]) == len(curve["exact"]) == len(curve["probe"])
     angles = rows(tmp_path / "run", "angles.json")
@@ -85,7 +86,7 @@ def test_a_comparison_leaves_rows_curves_angles_and_a_page(tmp_path: Path) -> No
     assert "thin, probe" in (tmp_path / "run/report.html").read_text()
 
 
-def noisy() -> RunConfig:
+def noisy() -> ClassificationConfig:
     """ReLU, and light with shot noise."""
     config = resolve("optical/digits", [*SMALL, "sweep.seeds=1"])
     cases = [case for case in config.sweep.cases if case.name in ("ReLU", "light")]
@@ -176,8 +177,8 @@ def test_an_unfinished_comparison_has_a_report_that_is_made_anew_in_the_end(
     with pytest.raises(WorkError, match="stopped"):
         run(small(seeds=1), tmp_path / "run")
     monkeypatch.undo()
-    assert list(repeat(tmp_path / "run", "report")["accuracy"]) == ["ReLU"]
-    assert list(run(small(seeds=1), tmp_path / "run", resume=True)["accuracy"]) == ["ReLU", "thin, probe"]
+    assert list(repeat(tmp_path / "run", "report")["values"]) == ["ReLU"]
+    assert list(run(small(seeds=1), tmp_path / "run", resume=True)["values"]) == ["ReLU", "thin, probe"]
     assert "thin, probe" in (tmp_path / "run/report.html").read_text()
 
 
@@ -210,7 +211,7 @@ def test_a_network_is_built_as_its_optics_ask() -> None:
     def built(**optics: Any) -> torch.nn.Module:
         model = base.model.replace(activation="absorber")
         config = base.replace(model=model, optics=base.optics.replace(**optics))
-        return lit(build_network(config, splits), config)
+        return with_optical_backward(build_network(config, interface_of(splits), splits), config)
 
     plain = built(gradient="probe")
     assert {m.gradient for m in plain.modules() if isinstance(m, SaturableAbsorber)} == {"probe"}
@@ -228,7 +229,7 @@ def test_light_needs_layers_that_it_can_pass() -> None:
     splits = load("digits", limit=100)
     config = resolve("onchip/digits", ["model.width=2", "optics.light.photons=10"])
     with pytest.raises(RequestError, match="`norm1`"):
-        lit(build_network(config, splits), config)
+        with_optical_backward(build_network(config, interface_of(splits), splits), config)
 
 
 def test_a_network_is_measured_with_the_light_that_it_was_trained_with(tmp_path: Path) -> None:
@@ -236,8 +237,10 @@ def test_a_network_is_measured_with_the_light_that_it_was_trained_with(tmp_path:
     lossy += ["train.epochs=12", "device=cpu"]
     run(resolve("optical/on-chip", lossy), tmp_path / "run")
     measured = json.loads((tmp_path / "run/evaluation.json").read_text())["states"]["electronic"]
-    work = Work(RunFolder.open(tmp_path / "run"))
-    dark = work.task.evaluate(work.network("electronic"), work.splits.test)  # as if no light were lost
+    work = RunContext(RunFolder.open(tmp_path / "run"))
+    dark = work.task.measure(
+        work.network("electronic"), work.config, work.data.test
+    ).metrics  # as if no light were lost
     assert measured["accuracy"] > 0.8
     assert measured["loss"] < 0.1 * dark["loss"]
 
@@ -245,7 +248,7 @@ def test_a_network_is_measured_with_the_light_that_it_was_trained_with(tmp_path:
 def test_first_weights_make_up_for_the_light_that_is_lost() -> None:
     splits = load("digits", pixels="unit", limit=100)
     config = resolve("optical/on-chip", ["model.width=8", "optics.light.photons=null", "optics.light.loss_db=6"])
-    model = build_network(config, splits)
+    model = build_network(config, interface_of(splits), splits)
     field = splits.train.images[:512]
     with torch.no_grad():
         for layer in model:

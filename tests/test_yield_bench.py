@@ -7,6 +7,7 @@ import yaml
 
 from lightloom.bench import bench, yield_
 from lightloom.common.errors import RequestError
+from lightloom.tasks.classification.task import ClassificationTask
 
 
 def test_every_figure_is_there_and_plain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,11 +20,11 @@ def test_every_figure_is_there_and_plain(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_random_images_stand_in_for_those_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise RequestError("There is no `mnist` here.")
 
     monkeypatch.setattr(yield_, "RECIPES", ("onchip/mnist-cnn",))
-    monkeypatch.setattr(yield_, "read_images", missing)
+    monkeypatch.setattr(ClassificationTask, "data", missing)
     figures = bench("yield", specimens=2, rounds=1, images=60)["mnist-cnn"]
     assert figures["data"] == "random images: There is no `mnist` here."
     assert figures["difference"] == 0 and figures["images"] == 60

@@ -15,7 +15,8 @@ class SweepRow(BaseModel):
 
     case: str
     seed: int
-    accuracy: float
+    metric: str
+    metrics: dict[str, float | None]
 
 
 class AngleRow(BaseModel):
@@ -34,17 +35,20 @@ class BenchState(BaseModel):
     instruments: list[dict[str, Any]]
 
 
-class State(BaseModel):
-    """One state of the network in `evaluation.json`."""
+class MetricRecord(BaseModel):
+    """The primary metric of a run, in `evaluation.json`."""
 
-    accuracy: Fraction
+    name: str
+    higher_is_better: bool
+    percent: bool
+    chance: Fraction | None
 
 
 class Evaluation(BaseModel):
     """The whole of `evaluation.json`."""
 
-    chance: Fraction
-    states: dict[str, State]
+    metric: MetricRecord
+    states: dict[str, dict[str, float | None]]
 
 
 class Boundary(BaseModel):

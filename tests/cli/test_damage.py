@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from lightloom.cli import app
 from lightloom.common.errors import LightloomError, RequestError
-from lightloom.pipeline.context import write_summary
 from lightloom.pipeline.run_folder import RunFolder
+from lightloom.pipeline.summary import write_summary
 from lightloom.report.readers.run import read_run
 
 SMALL = ["train.epochs=1", "learn.epochs=1", "data.limit=40", "model.width=2"]

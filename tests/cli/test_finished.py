@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_network_on_two_technologies_is_calibrated_and_learns(run: Path) -> None:
     layers = json.loads((run / "layers.json").read_text())
     assert [layer["technology"] for layer in layers if layer["converted"]][:2] == ["pcm", "mesh"]
-    accuracy = json.loads((run / "summary.json").read_text())["accuracy"]
+    accuracy = json.loads((run / "summary.json").read_text())["values"]
     assert accuracy["programmed"] < 0.5  # the meshes' biases are unknown
     assert accuracy["calibrated"] > accuracy["electronic"] - 0.1
     assert accuracy["learned"] > accuracy["electronic"] - 0.1

@@ -38,7 +38,7 @@ def writes(folder: Path) -> list[dict[str, Any]]:
 
 def test_training_and_order_spare_writes_and_keep_the_accuracy(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
-    accuracy = summary["accuracy"]
+    accuracy = summary["values"]
     assert list(accuracy) == ["electronic", "programmed", "learned", "reordered"]
     assert accuracy["reordered"] == accuracy["learned"] > 0.9
     first, *_, last = writes(run)
@@ -56,7 +56,7 @@ def test_an_order_is_found_again_for_other_hardware(run: Path, tmp_path: Path) -
     assert writes(folder)[3]["fails_meanwhile"]
     assert writes(folder)[3]["cells_failed"] > 0
     result = lightloom("evaluate", folder, "--json")
-    accuracy = answer(result)["accuracy"]
+    accuracy = answer(result)["values"]
     assert accuracy["reordered"] == accuracy["learned"]
 
 

@@ -104,11 +104,11 @@ def test_listing_verbs_answer_in_json_and_in_words(tmp_path: Path) -> None:
 
 
 def test_the_resolved_config_is_printed_and_reads_back(tmp_path: Path) -> None:
-    from lightloom.config import from_yaml
     from lightloom.recipes import resolve
+    from lightloom.tasks import read_config
 
     printed = runner.invoke(app, ["run", "onchip/digits", "chip=noems", "chip.crosstalk=0.01", "--print-config"])
     path = tmp_path / "config.yaml"
     path.write_text(printed.stdout)
-    assert from_yaml(path) == resolve("onchip/digits", ["chip=noems", "chip.crosstalk=0.01"])
-    assert from_yaml(path).chip.crosstalk == 0.01
+    assert read_config(path) == resolve("onchip/digits", ["chip=noems", "chip.crosstalk=0.01"])
+    assert read_config(path).chip.crosstalk == 0.01

@@ -49,7 +49,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_published_story_on_the_real_digits(tmp_path: Path) -> None:
     """The recipe as it is: good electronically, chance on the specimen, brought back by calibration and learning."""
     result = answer(lightloom("run", "onchip/digits", "--out", tmp_path / "run", "--json"))
-    accuracy = result["accuracy"]
+    accuracy = result["values"]
     assert accuracy["electronic"] >= 0.97
     assert accuracy["programmed"] < 0.3
     assert accuracy["calibrated"] >= accuracy["electronic"] - 0.02
@@ -66,7 +66,7 @@ def test_learning_alone_brings_it_back_as_well(tmp_path: Path) -> None:
     """Without calibration: U and V stay what the specimen makes them, singular values and norms train from chance."""
     alone = ["stages=[train,program,learn,evaluate,cost,report]", "learn.epochs=30", "learn.lr=1e-2"]
     result = answer(lightloom("run", "onchip/digits", *alone, "--out", tmp_path / "run", "--json"))
-    accuracy = result["accuracy"]
+    accuracy = result["values"]
     assert list(accuracy) == ["electronic", "programmed", "learned"]
     assert accuracy["programmed"] < 0.3
     assert accuracy["learned"] >= accuracy["electronic"] - 0.02
@@ -77,7 +77,7 @@ def test_learning_is_sampled_when_asked_and_costs_less(whole: Path, tmp_path: Pa
     result = answer(lightloom("run", "onchip/digits", *SMALL, *sampled, "--out", tmp_path / "run", "--json"))
     dense = json.loads((whole / "summary.json").read_text())["learning"]
     assert result["learning"]["chip_calls"] < 0.6 * dense["chip_calls"]
-    assert result["accuracy"]["learned"] > result["accuracy"]["programmed"]
+    assert result["values"]["learned"] > result["values"]["programmed"]
     assert (tmp_path / "run/mapped.safetensors").read_bytes() == (whole / "mapped.safetensors").read_bytes()
 
 
@@ -135,7 +135,7 @@ def epochs(folder: Path, stage: str) -> list[int]:
 def test_a_finished_run_resumes_to_the_same_answer_at_once(whole: Path) -> None:
     before = (whole / "learned.safetensors").stat().st_mtime_ns
     result = answer(lightloom("run", "onchip/digits", *SMALL, "--out", whole, "--resume", "--json"))
-    assert result["accuracy"] == json.loads((whole / "summary.json").read_text())["accuracy"]
+    assert result["values"] == json.loads((whole / "summary.json").read_text())["values"]
     assert (whole / "learned.safetensors").stat().st_mtime_ns == before
 
 
@@ -150,7 +150,7 @@ def test_two_processes_run_the_whole_recipe_together(tmp_path: Path) -> None:
     result = subprocess.run([*launch, *arguments], capture_output=True, text=True, env=environment())
     assert result.returncode == 0, result.stderr[-3000:]
     assert [line for line in result.stdout.splitlines() if line.startswith("{")] == [json.dumps(answer(result))]
-    assert answer(result)["accuracy"]["electronic"] > 0.3
+    assert answer(result)["values"]["electronic"] > 0.3
     assert [epochs(folder, stage) for stage in ("train", "learn")] == [[1, 2, 3], [1, 2, 3, 4]]
 
 
@@ -163,8 +163,8 @@ def test_a_stage_is_repeated_on_a_copy_with_changes(whole: Path, tmp_path: Path)
     lightloom("learn", copy, "learn.epochs=1")
     result = answer(lightloom("evaluate", copy, "--json"))
     original = json.loads((whole / "summary.json").read_text())
-    assert result["accuracy"]["electronic"] == original["accuracy"]["electronic"]
-    assert result["accuracy"]["programmed"] > original["accuracy"]["programmed"] + 0.2
+    assert result["values"]["electronic"] == original["values"]["electronic"]
+    assert result["values"]["programmed"] > original["values"]["programmed"] + 0.2
     cost = answer(lightloom("cost", copy, "--json"))
     assert cost["chip_calls"] == original["chip_calls"]
     lightloom("report", copy)
@@ -185,6 +185,6 @@ def test_real_mnist_runs_by_the_same_recipe(tmp_path: Path) -> None:
     small = ["train.epochs=3", "learn.epochs=4", "model.width=8", "data.limit=2000"]
     for name in ("mnist", "fashion_mnist"):
         result = answer(lightloom("run", "onchip/digits", f"data={name}", *small, "--out", tmp_path / name, "--json"))
-        assert result["accuracy"]["electronic"] > 0.6
-        assert result["accuracy"]["mapped"] > result["accuracy"]["electronic"] - 0.05
-        assert result["accuracy"]["learned"] > result["accuracy"]["electronic"] - 0.05
+        assert result["values"]["electronic"] > 0.6
+        assert result["values"]["mapped"] > result["values"]["electronic"] - 0.05
+        assert result["values"]["learned"] > result["values"]["electronic"] - 0.05

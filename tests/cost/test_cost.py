@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lightloom import chips
-from lightloom.cost import account, learning_cost, link, trace
 from lightloom.cost import energy as energies
+from lightloom.cost import estimate, learning_cost, link, trace
 from lightloom.cost.mesh.phases import holding_power
 from lightloom.nn import convert
 
@@ -24,7 +24,7 @@ SAMPLE = torch.randn(1, 1, 6, 6)
 
 
 def test_counts_of_a_small_network_by_hand() -> None:
-    cost = account(network(L2IGHT), SAMPLE)
+    cost = estimate(network(L2IGHT), SAMPLE)
     # conv: 1 block, 16 positions on 9 wavelengths: 2 calls; linear 10 x 144: 2 x 16 blocks, 1 call each
     assert [layer.calls for layer in cost.layers] == [2, 32]
     assert cost.counts["cores"] == 33
@@ -47,7 +47,7 @@ def test_tracing_leaves_the_model_as_it_was() -> None:
 
 
 def test_latency_is_symbols_over_rate() -> None:
-    cost = account(network(L2IGHT), SAMPLE)
+    cost = estimate(network(L2IGHT), SAMPLE)
     optics, converters, plug, widest = cost.boundaries
     assert optics.latency_s == pytest.approx((2 + 1) / 5e9)
     assert converters.latency_s == plug.latency_s == pytest.approx((2 + 1 + 2 * 2) / 5e9)
@@ -55,7 +55,7 @@ def test_latency_is_symbols_over_rate() -> None:
 
 
 def test_boundaries_hold_one_another_and_add_up() -> None:
-    cost = account(network(L2IGHT), SAMPLE)
+    cost = estimate(network(L2IGHT), SAMPLE)
     totals = [boundary.energy_j for boundary in cost.boundaries]
     assert totals == sorted(totals)
     assert totals[-1] == pytest.approx(sum(cost.parts.values()))
@@ -95,7 +95,7 @@ def test_converters_are_paid_per_value_and_by_their_width() -> None:
 
 
 def test_every_constant_in_use_is_listed_with_its_source() -> None:
-    constants = account(network(NOEMS), SAMPLE).constants
+    constants = estimate(network(NOEMS), SAMPLE).constants
     assert {row["name"] for row in constants if row["chip"] == "noems"} == {name for name, _ in NOEMS.devices}
     assert {row["chip"] for row in constants if row["name"] == "dram_energy"} == {"memory"}
     assert all(row["source"] and row["unit"] for row in constants)
@@ -113,4 +113,4 @@ def test_learning_pays_forward_twice_for_sigma_and_feedback_behind_the_first_lay
 
 def test_an_electronic_model_costs_nothing_here() -> None:
     with pytest.raises(ValueError, match="no optical layer"):
-        account(nn.Linear(3, 3), torch.randn(1, 3))
+        estimate(nn.Linear(3, 3), torch.randn(1, 3))

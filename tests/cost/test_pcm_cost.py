@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightloom import chips
-from lightloom.cost import account, count_writes, index_bits, learning_cost, link, trace, wear_maps, weight_bits
+from lightloom.cost import count_writes, estimate, index_bits, learning_cost, link, trace, wear_maps, weight_bits
 from lightloom.nn import PCMCore, convert, cores, reorder
 
 ELIGHT = chips.preset("elight", chips.PCMChip)
@@ -62,7 +62,7 @@ def test_a_matrix_of_one_block_is_never_rewritten_in_a_cycle() -> None:
 
 def test_the_bill_holds_the_writes_and_its_boundaries_grow() -> None:
     model = convert(nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 16, 10)), CHIP).model
-    bill, counted = account(model, torch.rand(1, 1, 6, 6)), count_writes(model)
+    bill, counted = estimate(model, torch.rand(1, 1, 6, 6)), count_writes(model)
     assert bill.parts["cell writes"] == pytest.approx(counted.energy_j)
     assert "phase shifters" not in bill.parts
     energies = [boundary.energy_j for boundary in bill.boundaries]
@@ -74,7 +74,7 @@ def test_the_bill_holds_the_writes_and_its_boundaries_grow() -> None:
     before = bill.total.energy_j
     for core in cores(model, PCMCore).values():
         core.place(reorder(core))
-    assert account(model, torch.rand(1, 1, 6, 6)).total.energy_j < before
+    assert estimate(model, torch.rand(1, 1, 6, 6)).total.energy_j < before
 
 
 def test_modulators_follow_what_is_shared() -> None:

@@ -82,4 +82,4 @@ def simulate(kind: str, tiling: Tiling, vectors: int, channels: int, cores: int,
 def test_counts_are_those_of_a_simulation(kind: str) -> None:
     for case in CASES:
         for sharing in ("cores", "core", "row"):
-            assert schedule.events(kind, *case, sharing) == simulate(kind, *case, sharing), (case, sharing)
+            assert schedule.count_events(kind, *case, sharing) == simulate(kind, *case, sharing), (case, sharing)

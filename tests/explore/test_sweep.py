@@ -46,7 +46,7 @@ def test_a_point_is_what_conversion_and_cost_give_by_hand(network: torch_nn.Modu
     assert point["std"] == pytest.approx(np.std(expected, ddof=1))
     assert point["low"] == pytest.approx(np.percentile(expected, 5))
     assert point["yield"] == np.mean([value >= 0.8 - 1e-9 for value in expected])
-    bill = cost.account(nn.convert(network, NOEMS).model, images.images[:1])
+    bill = cost.estimate(nn.convert(network, NOEMS).model, images.images[:1])
     assert point["energy_j"] == pytest.approx(bill.total.energy_j)
     assert point["latency_s"] == pytest.approx(bill.total.latency_s)
     assert (point["throughput_per_s"], point["area_m2"]) == pytest.approx((bill.throughput_per_s, bill.area_m2))
@@ -66,7 +66,7 @@ def test_the_threshold_is_one_point_below_the_electronic_network(network: torch_
 
 
 def test_another_boundary_is_that_of_the_cost(network: torch_nn.Module, images: ImageSet) -> None:
-    bill = cost.account(nn.convert(network, NOEMS).model, images.images[:1])
+    bill = cost.estimate(nn.convert(network, NOEMS).model, images.images[:1])
     named = {boundary.name: boundary.energy_j for boundary in bill.boundaries}
     for name, joules in named.items():
         result = explore(network, NOEMS, images, ExploreConfig(specimens=1, boundary=name), engine=QUIET)

@@ -31,11 +31,8 @@ def hidden_meshes(instrument: SimulatedInstrument, settings: BlockSettings) -> t
         mesh.build(
             phases.realise(
                 commanded,
-                bits=chip.weight_bits,
-                gamma_ratio=gamma,
-                coupling=chip.crosstalk,
-                neighbours=near,
-                bias=bias,
+                phases.Drive(bits=chip.weight_bits, coupling=chip.crosstalk, neighbours=near),
+                phases.Imperfections(gamma, bias),
             ),
             chip.block_size,
             field=chip.field,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.bench.mesh.calibrate import calibrate, identity_error, true_twin
-from lightloom.chips import MeshChip, MeshErrors, preset
+from lightloom.chips import MeshChip, preset
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.lab.mesh.identify import (
     Measurements,
@@ -184,12 +184,9 @@ def test_drift_is_found_again_from_a_handful_of_calls() -> None:
     known = identify(first)
     errors = first._errors
     assert errors.u_bias is not None and errors.v_bias is not None
-    drifted = MeshErrors(
-        errors.u_gamma,
-        errors.v_gamma,
-        errors.sigma_gamma,
-        errors.u_bias + 0.1 * torch.randn_like(errors.u_bias),
-        errors.v_bias + 0.1 * torch.randn_like(errors.v_bias),
+    drifted = errors._replace(
+        u_bias=errors.u_bias + 0.1 * torch.randn_like(errors.u_bias),
+        v_bias=errors.v_bias + 0.1 * torch.randn_like(errors.v_bias),
     )
     later = SimulatedInstrument(chip, drifted, 4, readout_std=0.002)
     assert drifted.u_bias is not None and drifted.v_bias is not None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightloom.chips import MeshChip, preset
 from lightloom.lab.mesh.instrument import BlockSettings, Instrument, SimulatedInstrument, specimen_instrument
-from lightloom.physics import mesh, phases
+from lightloom.physics import mesh, phases, rounding
 
 CHIPS: dict[str, dict[str, Any]] = {
     "published": {},
@@ -40,18 +40,16 @@ def truth(instrument: SimulatedInstrument, settings: BlockSettings) -> Tensor:
         (settings.u_phases, errors.u_gamma, errors.u_bias),
         (settings.v_phases, errors.v_gamma, errors.v_bias),
     ):
-        realised = phases.realise(
-            commanded,
+        drive = phases.Drive(
             bits=chip.weight_bits,
             dac=chip.dac,
-            gamma_ratio=gamma,
             coupling=chip.crosstalk,
             neighbours=mesh.neighbours(chip.block_size, chip.layout, chip.field),
-            bias=bias,
         )
+        realised = phases.realise(commanded, drive, phases.Imperfections(gamma, bias))
         loss = chip.insertion_loss_db
         made.append(mesh.build(realised, chip.block_size, layout=chip.layout, field=chip.field, loss_db=loss))
-    angle = phases.quantise(settings.sigma.acos(), chip.weight_bits, span=torch.pi)
+    angle = rounding.quantise(settings.sigma.acos(), chip.weight_bits, span=torch.pi)
     sigma = torch.cos(angle if errors.sigma_gamma is None else angle * errors.sigma_gamma)
     return made[0] @ torch.diag_embed(sigma).to(made[0].dtype) @ made[1]
 

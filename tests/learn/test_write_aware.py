@@ -10,7 +10,7 @@ from torch import nn
 from lightloom import chips
 from lightloom.data import load
 from lightloom.learn import Session, TrainConfig, TrainingData, WriteAware, WriteAwareObjective, fit, for_sharing
-from lightloom.learn.write_aware import levels_written
+from lightloom.learn.pcm.write_aware import levels_written
 from lightloom.nn import PCMCore, convert, cores
 from lightloom.tasks.classification import Classify
 

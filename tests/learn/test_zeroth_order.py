@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightloom import chips
 from lightloom.data import Batches, ImageSet
 from lightloom.learn import Session, TrainingData
-from lightloom.learn.zeroth_order import ZerothConfig, _Search, fit_zeroth
+from lightloom.learn.mesh.zeroth_order import ZerothConfig, _Search, fit_zeroth
 from lightloom.nn import MeshCore, convert, cores, install, switch
 from lightloom.tasks.classification import Classify
 

@@ -77,11 +77,11 @@ def test_chips_go_by_name() -> None:
         assert all(layer.chip == chips.preset("l2ight") for layer in optical_layers(made).values())
     placed = plan(network(), "noems", places={"0": "elight", "2": "electronics"}).layers
     assert [layer.chip.name if layer.chip else "" for layer in placed] == ["elight", ""]
-    assert cost.account(network(), torch.zeros(1, 6), chip="noems").layers
+    assert cost.estimate(network(), torch.zeros(1, 6), chip="noems").layers
     for call in (
         lambda: convert(network(), "l2igt"),
         lambda: convert(network(), "noems", places={"0": "l2igt"}),
-        lambda: cost.account(network(), torch.zeros(1, 6), chip="l2igt"),
+        lambda: cost.estimate(network(), torch.zeros(1, 6), chip="l2igt"),
     ):
         with pytest.raises(RequestError, match="Did you mean `l2ight`"):
             call()
@@ -95,7 +95,7 @@ def test_what_has_no_tensor_cores_is_told_what_it_is_for(wrong: Any) -> None:
         lambda: OpticalLinear(4, 4, chip=wrong),
         lambda: MeshCore(wrong, 4, 4),
         lambda: PCMCore(wrong, 4, 4),
-        lambda: cost.account(network(), torch.zeros(1, 6), chip=wrong),
+        lambda: cost.estimate(network(), torch.zeros(1, 6), chip=wrong),
     ):
         with pytest.raises(RequestError) as error:
             call()
@@ -134,7 +134,7 @@ def test_any_kind_of_integer_is_a_seed() -> None:
         lambda model: install(model, None),
         lambda model: switch(model, "weight"),
         lambda model: SpecimenEnsemble(model, [0]),
-        lambda model: cost.account(model, torch.zeros(1, 6)),
+        lambda model: cost.estimate(model, torch.zeros(1, 6)),
     ],
 )
 def test_a_model_without_optical_layers_has_nothing_to_install(call: Any) -> None:

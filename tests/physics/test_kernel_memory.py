@@ -151,7 +151,7 @@ def train() -> list[Tensor]:
     torch.manual_seed(3)
     leaf = torch.randn(2, COUNT, requires_grad=True)
     near = mesh.neighbours(SIZE, "rectangle", "real")
-    made = mesh.build(phases.realise(leaf, bits=8, coupling=0.01, neighbours=near), SIZE)
+    made = mesh.build(phases.realise(leaf, phases.Drive(bits=8, coupling=0.01, neighbours=near)), SIZE)
     made.pow(3).sum().backward()
     assert leaf.grad is not None
     place = mesh.heater_positions(SIZE, "rectangle", "real")
@@ -236,5 +236,7 @@ def test_what_was_made_under_inference_mode_can_be_trained_with(backend: str, gr
     blocks.assemble(chosen if gradient == "u" else u, sigma if gradient == "u" else chosen, u, 7, 5).sum().backward()
     assert chosen.grad is not None and chosen.grad.abs().sum() > 0
     leaf = torch.rand(COUNT, requires_grad=True)
-    mesh.build(phases.realise(leaf, gamma_ratio=ratio, bias=ratio), SIZE).pow(3).sum().backward()
+    mesh.build(phases.realise(leaf, imperfections=phases.Imperfections(gamma=ratio, bias=ratio)), SIZE).pow(
+        3
+    ).sum().backward()
     assert leaf.grad is not None

@@ -15,7 +15,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from lightloom import physics
-from lightloom.physics import attenuators, blocks, compiled, mesh, phases
+from lightloom.physics import attenuators, blocks, compiled, mesh, phases, rounding
 from lightloom.physics.compiled import operators
 from lightloom.physics.pcm import errors, magnitudes, quantise, schedule, transmissions
 from lightloom.physics.pcm.order import paths
@@ -131,7 +131,8 @@ def through_attenuators(sigma: Tensor) -> Tensor:
 
 
 def realised(phases_: Tensor) -> Tensor:
-    heat = phases.realise(phases_, bits=8, gamma_ratio=torch.full_like(phases_, 1.01), coupling=0.01, neighbours=NEAR)
+    drive = phases.Drive(bits=8, coupling=0.01, neighbours=NEAR)
+    heat = phases.realise(phases_, drive, phases.Imperfections(gamma=torch.full_like(phases_, 1.01)))
     return mesh.build(heat, SIZE)
 
 
@@ -151,7 +152,7 @@ def imperfect(matrix: Tensor) -> Tensor:
     cells = errors.realise(
         schedule.sequence(found, plan), transmissions(16, 0.872), absorption=absorption, dtype=matrix.dtype
     )
-    return phases.straight_through(schedule.matrix(cells, plan, *matrix.shape), made)
+    return rounding.straight_through(schedule.matrix(cells, plan, *matrix.shape), made)
 
 
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from lightloom.physics import mesh, phases
+from lightloom.physics import mesh, phases, rounding
+from lightloom.physics.phases import Drive, Imperfections
 
 TWO_PI = 2 * math.pi
 
@@ -17,7 +18,7 @@ TWO_PI = 2 * math.pi
 def test_quantise_rounds_to_the_nearest_of_evenly_spaced_levels(bits: int) -> None:
     values = torch.linspace(0, TWO_PI, 1001, dtype=torch.float64)
     step = TWO_PI / (2**bits - 1)
-    rounded = phases.quantise(values, bits)
+    rounded = rounding.quantise(values, bits, span=2 * math.pi)
     assert (rounded - values).abs().max() <= step / 2 + 1e-12
     torch.testing.assert_close(rounded / step, (rounded / step).round(), atol=1e-6, rtol=0)
     assert rounded[0] == 0
@@ -26,14 +27,14 @@ def test_quantise_rounds_to_the_nearest_of_evenly_spaced_levels(bits: int) -> No
 
 def test_quantise_passes_the_gradient_straight_through() -> None:
     values = torch.rand(7, requires_grad=True)
-    (3 * phases.quantise(values, 2)).sum().backward()
+    (3 * rounding.quantise(values, 2, span=2 * math.pi)).sum().backward()
     assert torch.equal(values.grad, torch.full((7,), 3.0))
 
 
 @pytest.mark.parametrize("bits", [0, -3])
 def test_a_converter_without_bits_is_refused(bits: int) -> None:
     with pytest.raises(ValueError, match="at least 1 bit"):
-        phases.quantise(torch.zeros(1), bits)
+        rounding.quantise(torch.zeros(1), bits, span=2 * math.pi)
 
 
 def test_voltage_and_phase_are_inverse_and_quadratic() -> None:
@@ -87,7 +88,7 @@ def test_realise_applies_everything_in_the_order_of_the_hardware() -> None:
     ratio, bias = 1 + 0.01 * torch.randn(2, count, dtype=torch.float64), torch.rand(2, count, dtype=torch.float64)
     before = commanded.clone()
     made = phases.realise(
-        commanded, bits=6, gamma_ratio=ratio, coupling=0.02, neighbours=neighbours, bias=bias, noise_std=0.0
+        commanded, Drive(bits=6, coupling=0.02, neighbours=neighbours), Imperfections(gamma=ratio, bias=bias)
     )
     step = TWO_PI / 63
     driven = torch.round(commanded.remainder(TWO_PI) / step) * step * ratio
@@ -100,15 +101,15 @@ def test_realise_applies_everything_in_the_order_of_the_hardware() -> None:
 def test_imperfections_act_at_every_bit_width(bits: int | None) -> None:
     """The published code silently switches noise off from 16 bits on."""
     angles = torch.rand(200, dtype=torch.float64)
-    made = phases.realise(angles, bits=bits, gamma_ratio=torch.full_like(angles, 1.02))
+    made = phases.realise(angles, Drive(bits=bits), Imperfections(gamma=torch.full_like(angles, 1.02)))
     torch.testing.assert_close(made, 1.02 * angles, atol=1e-3, rtol=0)
-    noisy = phases.realise(angles, bits=bits, noise_std=0.1)
+    noisy = phases.realise(angles, Drive(bits=bits, noise_std=0.1))
     assert 0.05 < (noisy - angles).std() < 0.12
 
 
 def test_dynamic_noise_is_new_at_every_use_and_cut_at_two_sigma() -> None:
     angles = torch.zeros(5000)
-    one, other = phases.realise(angles, noise_std=0.1), phases.realise(angles, noise_std=0.1)
+    one, other = (phases.realise(angles, Drive(noise_std=0.1)) for _ in range(2))
     assert not torch.equal(one, other)
     assert one.abs().max() <= 0.2
     assert one.std().item() == pytest.approx(0.1 * 0.8796, rel=0.05)  # of a normal cut at two sigma
@@ -116,7 +117,7 @@ def test_dynamic_noise_is_new_at_every_use_and_cut_at_two_sigma() -> None:
 
 def test_crosstalk_without_geometry_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mesh\.neighbours"):
-        phases.realise(torch.zeros(3), coupling=0.1)
+        phases.realise(torch.zeros(3), Drive(coupling=0.1))
 
 
 def test_realised_phases_have_the_exact_gradient() -> None:
@@ -125,6 +126,7 @@ def test_realised_phases_have_the_exact_gradient() -> None:
     angles = (0.5 + torch.rand(2, 6, dtype=torch.float64)).requires_grad_()
 
     def realised(values: torch.Tensor) -> torch.Tensor:
-        return phases.realise(values, gamma_ratio=ratio, coupling=0.05, neighbours=neighbours, bias=ratio)
+        drive = Drive(coupling=0.05, neighbours=neighbours)
+        return phases.realise(values, drive, Imperfections(gamma=ratio, bias=ratio))
 
     assert torch.autograd.gradcheck(realised, angles)

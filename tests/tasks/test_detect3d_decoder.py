@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.decoder import Decoder
 from lightloom.tasks.detection3d.deformable import SamplingLocations
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, to_metres
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 AREA = (-10.0, -6.0, -3.0, 10.0, 6.0, 1.0)
 FRAME = (32, 48)

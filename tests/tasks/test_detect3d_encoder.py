@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.camera_attention import CameraAttention, pillars
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.encoder import Encoder, PreviousBEV
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.temporal import TemporalAttention, centres, warp
 
 AREA = (-8.0, -4.0, -2.0, 8.0, 4.0, 2.0)  # cells of 1 m on a map of 8 x 16

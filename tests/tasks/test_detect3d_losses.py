@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.decode import decode
 from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes
 from lightloom.tasks.detection3d.losses import detection_loss, focal
 from lightloom.tasks.detection3d.matching import class_cost, match
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 LAYERS, SAMPLES, QUERIES, CLASSES = 2, 3, 6, 4
 CONFIG = Detector3DConfig()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.decoder import Decoder
 from lightloom.tasks.detection3d.losses import decoded_loss, detection_loss, heat_loss
 from lightloom.tasks.detection3d.queries import BEVQueries
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 AREA = (-10.0, -6.0, -3.0, 10.0, 6.0, 1.0)  # cells of 2 m
 CONFIG = Detector3DConfig(

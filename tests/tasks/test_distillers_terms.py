@@ -13,13 +13,13 @@ from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import Views
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.learn.distil import gaussian_heatmap
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
 from lightloom.tasks.detection3d.distillers import DistillerConfig, FocalConfig, HeatmapConfig, build_distiller
 from lightloom.tasks.detection3d.distillers.bev_adapters import MaskedGenerator, UpsamplingAdapter, standard
 from lightloom.tasks.detection3d.distillers.masks import Objects, bev_mask
 from lightloom.tasks.detection3d.distillers.recording import SamplingRecorder, sampled_values
 from lightloom.tasks.detection3d.losses import detection_loss
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 AREA = (-8.0, -8.0, -2.0, 8.0, 8.0, 2.0)
 EXPERT = Detector3DConfig(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lightloom.chips import Chip, preset
-from lightloom.cost import System, account
+from lightloom.cost import System, estimate
 from lightloom.nn.backbones.checkpoints import transformers
 
 
@@ -54,7 +54,7 @@ def _measure(model: nn.Module, chip: Chip, system: System, rounds: int) -> dict[
     image, taken, bills = torch.zeros(1, 3, 224, 224), [], []
     for _ in range(max(1, rounds)):
         started = time.perf_counter()
-        bills.append(account(model, image, chip=chip, system=system))
+        bills.append(estimate(model, image, chip=chip, system=system))
         taken.append(time.perf_counter() - started)
     bill = bills[-1]
     return {

@@ -12,15 +12,14 @@ from torch import nn
 from lightloom.bench.kernels import ask_for_kernels
 from lightloom.bench.measure import medians
 from lightloom.common.errors import LightloomError
-from lightloom.config import RunConfig
 from lightloom.data import ImageSet, load
 from lightloom.explore.yields import accuracies, sequential
-from lightloom.nn import optical_layers
+from lightloom.nn import convert, optical_layers
 from lightloom.physics import compiled
-from lightloom.pipeline.context import Work
-from lightloom.pipeline.networks import build_network, convert_as, read_images
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
+from lightloom.tasks import task_of
 
 RECIPES = ("onchip/digits", "onchip/mnist-cnn")
 _MNIST = 10_000  # test images
@@ -57,11 +56,12 @@ def yield_(
             config = resolve(recipe, [f"seed={seed}"])
             results[config.recipe.partition("/")[2]] = _recipe(config, specimens, rounds, images)
     else:
-        work = Work(RunFolder.open(run))
-        model, test = work.network(work.latest()), work.chip_splits.test
-        model = model if optical_layers(model) else convert_as(model, work.config).model
-        chosen = range(work.config.specimen, work.config.specimen + specimens)
-        results[work.config.recipe] = _compare(model, chosen, test, rounds, images) | {"data": work.config.data.name}
+        context = RunContext(RunFolder.open(run))
+        config = context.config
+        model, test = context.network(context.latest_state()), context.chip_data.test
+        model = model if optical_layers(model) else context.convert(model).model
+        chosen = range(config.specimen, config.specimen + specimens)
+        results[config.recipe] = _compare(model, chosen, test, rounds, images) | {"data": config.data.name}
     return {
         "speedup": min(result["speedup"] for result in results.values()),
         **results,
@@ -73,16 +73,19 @@ def yield_(
     }
 
 
-def _recipe(config: RunConfig, specimens: int, rounds: int, images: int | None) -> dict[str, Any]:
+def _recipe(config: Any, specimens: int, rounds: int, images: int | None) -> dict[str, Any]:
     """The figures of one recipe's network."""
+    task: Any = task_of(config)
     try:
-        splits, data = read_images(config.data, config.seed), config.data.name
-    except LightloomError as reason:
-        splits, data = load("digits", size=config.data.size), f"random images: {str(reason).splitlines()[0]}"
-    model = build_network(config, splits)
+        splits, data = task.data(config), config.data.name
+    except LightloomError as error:
+        splits, data = load("digits", size=config.data.size), f"random images: {str(error).splitlines()[0]}"
+    model = task.model(config, task.interface(splits), splits)
     with torch.no_grad():
         model.train()(splits.train.images[:_NORMS])
-    model = convert_as(model.eval(), config).model
+    model = convert(
+        model.eval(), config.chip, skip=config.electronic, places=tuple(config.places.items()), inplace=True
+    ).model
     test = splits.test if data == config.data.name else _random(splits.shape, config.seed)
     return _compare(model, range(config.seed, config.seed + specimens), test, rounds, images) | {"data": data}
 

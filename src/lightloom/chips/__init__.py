@@ -10,13 +10,12 @@
 """
 
 from lightloom.chips.absorber import ABSORBERS, AbsorberChip, absorber
-from lightloom.chips.base import Chip
+from lightloom.chips.base import Chip, Specimen
 from lightloom.chips.devices import Constant, Peripherals
 from lightloom.chips.diffractive import DIFFRACTIVE, DiffractiveChip, DiffractiveDevices, diffractive
-from lightloom.chips.mesh import MeshChip, MeshDevices
-from lightloom.chips.pcm import PCMChip, PCMDevices
+from lightloom.chips.mesh import MeshChip, MeshDevices, MeshErrors, MeshSpecimen
+from lightloom.chips.pcm import Aged, PCMChip, PCMDevices, PCMErrors, PCMSpecimen
 from lightloom.chips.presets import PRESETS, preset
-from lightloom.chips.specimen import Aged, MeshErrors, PCMErrors, Specimen
 from lightloom.chips.technologies import TECHNOLOGIES, AnyChip, labels, technology_of
 from lightloom.chips.technology import Technology
 
@@ -35,9 +34,11 @@ __all__ = [
     "MeshChip",
     "MeshDevices",
     "MeshErrors",
+    "MeshSpecimen",
     "PCMChip",
     "PCMDevices",
     "PCMErrors",
+    "PCMSpecimen",
     "Peripherals",
     "Specimen",
     "Technology",

@@ -1,4 +1,4 @@
-"""What every chip with tensor cores has, whatever they are made of."""
+"""What every chip with tensor cores has, whatever they are made of, and every manufactured piece of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pydantic import Field
 
 from lightloom.chips.counts import Counts
 from lightloom.chips.devices import Peripherals
-from lightloom.chips.specimen import Specimen
+from lightloom.common.arguments import checked
+from lightloom.common.checks import seed_number, shown
 from lightloom.common.config import Section
+from lightloom.common.errors import RequestError
 from lightloom.physics import blocks
 
 Bits = Annotated[int, Field(ge=1, le=32)]
@@ -35,6 +37,8 @@ class Chip(Section):
     """Names of the fields that say how far the devices of manufactured chips differ; at 0 all specimens are alike."""
     summary_fields: ClassVar[tuple[str, ...]] = ("name", "block_size", "input_bits")
     """Names of the fields that a list of chips shows."""
+    run_sections: ClassVar[frozenset[str]] = frozenset()
+    """Names of the sections of a run's config that such hardware reads beside the common ones."""
     details: ClassVar[frozenset[str]] = frozenset({"devices"})
     """Names of the fields that a list leaves out."""
     technology: str
@@ -57,6 +61,16 @@ class Chip(Section):
     def idle(self) -> set[str]:
         """Names of the fields that say nothing about such hardware; here every one says something."""
         return set()
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this hardware, or None where it can.
+
+        Args:
+            stage: Name of the stage.
+        """
+        if stage == "reorder":
+            return f"`reorder` is for chips whose cells are written, and `{self.name}` is not"
+        return None
 
     def specimen(self, seed: int) -> Specimen:
         """Manufacture one chip of this kind: `seed` decides the hidden error of each of its devices.
@@ -94,3 +108,33 @@ class Chip(Section):
     @abstractmethod
     def ideal(self) -> Self:
         """The same hardware with every imperfection switched off."""
+
+
+class Specimen:
+    """A manufactured chip. Every device of every layer has an error of its own, fixed by the seed and its place.
+
+    Args:
+        chip: What was manufactured.
+        seed: Which one came off the line; any kind of integer, from 0 to 2^63 - 1.
+
+    Raises:
+        RequestError: The seed is no such number.
+    """
+
+    purpose: ClassVar[str] = (
+        "a specimen, one manufactured chip: its design is `specimen.chip`, and `nn.install(model, specimen)` moves a "
+        "converted model onto it"
+    )
+    """What it is for, where something else was wanted."""
+
+    @checked
+    def __init__(self, chip: Chip, seed: int) -> None:
+        if not hasattr(chip, "block_size"):
+            raise RequestError(f"`chip` is {shown(chip)}; a specimen is one of a chip with tensor cores.")
+        self.chip = chip
+        self.seed = seed_number(seed, mend=f"It numbers the manufactured chips of `{chip.name}`: `chip.specimen(0)`.")
+
+    @property
+    def alike(self) -> bool:
+        """Whether all unused specimens of the chip are one: every field of its `hidden_errors` is 0."""
+        return not any(getattr(self.chip, field) for field in self.chip.hidden_errors)

@@ -66,16 +66,16 @@ def _fail(message: str, code: int, as_json: bool) -> None:
 
 
 def show_summary(result: dict[str, Any]) -> None:
-    """A run in a few lines: one a state of the network, or one a case of a comparison."""
-    cases = result.get("sweep", {}).get("cases", [])
+    """A run in a few lines: the primary metric of each state of the network, or of each case of a comparison."""
+    cases = (result["sweep"] or {}).get("cases", [])
     width = max([12, *(len(case["case"]) for case in cases)])
     for case in cases:
-        typer.echo(f"{case['case']:{width}} {_mean(case)}")
-    for state, accuracy in ({} if cases else result.get("accuracy", {})).items():
-        typer.echo(f"{state:{width}} {100 * accuracy:6.2f} % of the test images")
-    if "energy_j" in result:
+        typer.echo(f"{case['case']:{width}} {_mean(case, result['metric'])}")
+    for state, value in ({} if cases else result["values"]).items():
+        typer.echo(f"{state:{width}} {_value(value, result['metric'])} on the test set")
+    if result["energy_j"] is not None:
         typer.echo(
-            f"{'inference':{width}} {result['chip_calls']} chip calls, {result['energy_j'] * 1e9:.3g} nJ "
+            f"{'inference':{width}} {result['chip_calls']:g} chip calls, {result['energy_j'] * 1e9:.3g} nJ "
             f"({result['boundary']}), {result['latency_s'] * 1e9:.3g} ns"
         )
     typer.echo(f"{'run':{width}} {result['run']}")
@@ -84,12 +84,23 @@ def show_summary(result: dict[str, Any]) -> None:
         typer.echo(f"{'report':{width}} {report}")
 
 
-def _mean(case: dict[str, Any]) -> str:
-    """Accuracy of one case on the test images, with its standard deviation where there is more than one seed."""
-    mean = f"{100 * case['accuracy']:6.2f}"
+def _value(value: float | None, metric: dict[str, Any]) -> str:
+    """A metric as people read it, with its name."""
+    if value is None:
+        return f"no {metric['name']}"
+    return f"{_number(value, metric)} {metric['name'].replace('_', ' ')}"
+
+
+def _number(value: float, metric: dict[str, Any]) -> str:
+    return f"{100 * value:6.2f} %" if metric["percent"] else f"{value:8.4g}{metric['unit'] and ' '}{metric['unit']}"
+
+
+def _mean(case: dict[str, Any], metric: dict[str, Any]) -> str:
+    """The metric of one case, with its standard deviation where there is more than one seed."""
     if case["seeds"] == 1:
-        return f"{mean} %, 1 seed"
-    return f"{mean} +- {100 * case['std']:.2f} %, {case['seeds']} seeds"
+        return f"{_value(case['value'], metric)}, 1 seed"
+    spread = f"{100 * case['std']:.2f} %" if metric["percent"] else f"{case['std']:.2g}"
+    return f"{_value(case['value'], metric)} +- {spread}, {case['seeds']} seeds"
 
 
 def show_sweep(result: dict[str, Any]) -> None:

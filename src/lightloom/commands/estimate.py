@@ -14,7 +14,7 @@ from lightloom.common.files import read_json, write_json
 from lightloom.common.marks import claim
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
-from lightloom.cost import account
+from lightloom.cost import estimate as estimate_cost
 from lightloom.nn.backbones.checkpoints import transformers as library
 
 NETWORKS = {
@@ -56,7 +56,7 @@ def estimate(
     model, sample = known_network(source, tokens=tokens)
     console().print(f"estimate  {type(model).__name__} on {config.chip.name}")
     try:
-        bill = account(
+        bill = estimate_cost(
             model,
             sample,
             chip=config.chip,
@@ -123,7 +123,7 @@ def _unfed(source: str, error: Exception) -> str:
     told = " ".join(str(error).split()) or type(error).__name__
     return (
         f"`{source}` describes a network that takes neither one image nor one text alone; account for it in Python, "
-        f"with all of its inputs: `lightloom.cost.account(model, inputs, chip=...)`. It says: {told}"
+        f"with all of its inputs: `lightloom.cost.estimate(model, inputs, chip=...)`. It says: {told}"
     )
 
 

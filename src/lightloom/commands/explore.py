@@ -16,11 +16,12 @@ from lightloom.config import RunConfig, override
 from lightloom.data import ImageSet
 from lightloom.data.splits import stratified_draw
 from lightloom.explore import Engine, ExploreConfig, SensitivityConfig, check, explore, sensitivity, space, write
-from lightloom.pipeline.context import Work
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import run
 from lightloom.pipeline.run_folder import RunFolder, new_folder
 from lightloom.recipes import resolve
 from lightloom.report.pages.explore import write_explore_report
+from lightloom.tasks import task_of
 
 TECHNOLOGIES = ("chip=l2ight,noems,elight", "chip.block_size=4,8,16,32", "chip.weight_bits=4,6,8")
 """What is varied where nothing is said: technology, block size, and bits of a phase."""
@@ -65,11 +66,11 @@ def explore_network(
 
 
 def _explore(request: _Request, config: ExploreConfig, folder: Path, engine: Engine) -> dict[str, Any]:
-    work = request.trained(folder)
+    context = request.trained(folder)
     result = explore(
-        {request.config.model.name: work.network("electronic")},
+        {request.config.model.name: context.network("electronic")},
         request.config.chip,
-        request.test_images(work),
+        request.test_images(context),
         config,
         folder=folder,
         engine=engine,
@@ -112,11 +113,11 @@ def scan_layers(
 
 
 def _scan(request: _Request, config: SensitivityConfig, folder: Path) -> dict[str, Any]:
-    work = request.trained(folder)
+    context = request.trained(folder)
     scan = sensitivity(
-        work.network("electronic"),
+        context.network("electronic"),
         request.config.chip,
-        request.test_images(work),
+        request.test_images(context),
         config,
         state=folder / "sensitivity-state.json",
     )
@@ -133,7 +134,7 @@ class _Request:
 
     source: str
     changes: Sequence[str]
-    config: RunConfig
+    config: Any
     images: int | None
 
     @classmethod
@@ -148,19 +149,19 @@ class _Request:
         path = Path(self.source)
         return path.resolve().name if path.is_dir() else self.source
 
-    def trained(self, folder: Path) -> Work:
+    def trained(self, folder: Path) -> RunContext:
         """The network of a run, or that of a recipe, trained beside the sweep unless that is done already."""
         run_folder = Path(self.source)
         if not run_folder.is_dir():
             run_folder = folder / "network"
             run(self.config.replace(stages=("train",)), run_folder, resume=True)
-        work = Work(RunFolder.open(run_folder))
-        work.config = self.config
-        return work
+        context = RunContext(RunFolder.open(run_folder))
+        context.config = self.config
+        return context
 
-    def test_images(self, work: Work) -> ImageSet:
+    def test_images(self, context: RunContext) -> ImageSet:
         """All of them, or so many, stratified by class, the same in every run."""
-        test = work.splits.test
+        test: ImageSet = context.data.test
         if self.images is None or self.images >= len(test):
             return test
         chosen, _ = stratified_draw(test.labels, self.images, named_generator(0, "explore", "images"))
@@ -182,7 +183,7 @@ def _folder(out: Path | None, title: str, *names: str) -> Path:
     return folder
 
 
-def _config(source: str, changes: Sequence[str]) -> RunConfig:
+def _config(source: str, changes: Sequence[str]) -> Any:
     """Of a run or a recipe, changed; a run has to have trained its network."""
     if not Path(source).is_dir():
         return _classifier(resolve(source, changes), source)
@@ -194,7 +195,7 @@ def _config(source: str, changes: Sequence[str]) -> RunConfig:
 
 
 def _classifier(config: RunConfig, source: str) -> RunConfig:
-    if config.task != "classify" or "train" not in config.stages:
+    if not task_of(config).classifies or "train" not in config.stages:
         raise RequestError(
             f"`{source}` trains no classifier of images to put on chips; `onchip/digits` and its like do."
         )

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lightloom.common.errors import RequestError, nearest
 from lightloom.export import export
-from lightloom.pipeline.context import STATES, Work
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
+
+_SAMPLES = 4  # test samples that an export is checked with
 
 
 def export_run(path: Path, formats: Sequence[str], out: Path | None = None, *, state: str = "") -> dict[str, Any]:
@@ -24,15 +28,17 @@ def export_run(path: Path, formats: Sequence[str], out: Path | None = None, *, s
     Raises:
         RequestError: The run, the state or a format is unknown, or does not fit what the network is.
     """
-    work = Work(RunFolder.open(path))
-    if work.config.task != "classify" or "program" not in work.folder.done:
+    context = RunContext(RunFolder.open(path))
+    states = [name for name in context.states if name != "electronic"]
+    if not states:
         raise RequestError(
-            f"The run in `{path}` has programmed no network onto a chip, so there is none to export. Runs of "
-            "`onchip/...` and `pcm/...` do."
+            f"The run in `{path}` has programmed no network onto a chip, so there is none to export. Runs with the "
+            "stage `program` do, such as of `onchip/...` and `pcm/...`."
         )
-    held = [name for name, stage in STATES.items() if stage in work.folder.done and name != "electronic"]
-    state = state or held[-1]
-    if state not in held:
-        raise RequestError(f"The run in `{path}` holds no state `{state}`. {nearest(state, held)}")
-    written = export(work.network(state), out or path / "export", formats, work.chip_splits.test.images[:4])
+    state = state or states[-1]
+    if state not in states:
+        raise RequestError(f"The run in `{path}` holds no state `{state}`. {nearest(state, states)}")
+    test = context.chip_data.test
+    samples = test.inputs[torch.arange(min(_SAMPLES, len(test)))]
+    written = export(context.network(state), out or path / "export", formats, samples)
     return {"run": str(path), "state": state, **written}

@@ -9,8 +9,7 @@ from typing import Any
 from lightloom.common.files import write_json
 from lightloom.common.marks import claim
 from lightloom.config import override
-from lightloom.pipeline.context import Work
-from lightloom.pipeline.networks import convert_as
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
 
@@ -28,15 +27,15 @@ def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | Non
     """
     path = Path(source)
     if path.is_dir():
-        work = Work(RunFolder.open(path))
-        work.config = override(work.config, changes)
-        model = work.trained()
+        context = RunContext(RunFolder.open(path))
+        context.config = override(context.config, changes)
+        model = context.trained()
     else:
-        work = Work(RunFolder(path, resolve(source, changes)))
-        model = work.new_network()
-        work.give_new_head(model)
-    layers = convert_as(model, work.config).layers
-    result = {"chip": work.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
+        context = RunContext(RunFolder(path, resolve(source, changes)))
+        model = context.new_network()
+        context.adapt(model)
+    layers = context.convert(model).layers
+    result = {"chip": context.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
     if out is not None:
         write_json(claim(out, "output") / "layers.json", result["layers"])
     return result

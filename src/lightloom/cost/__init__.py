@@ -1,8 +1,8 @@
 """What a network on a chip takes: cores, calls, energy, time, each with its boundary named."""
 
-from lightloom.cost.account import Cost, account
 from lightloom.cost.electronics import CPU_PEAK, EDGE_PEAK, GPU_BATCH_1, REFERENCES, ElectronicProfile
 from lightloom.cost.hybrid import HybridCost, hybrid_cost, hybrid_file, published_accounting
+from lightloom.cost.inference import Cost, estimate
 from lightloom.cost.mesh.learning import LearningCost, learning_cost
 from lightloom.cost.pcm.writes import LayerWrites, ModelWrites, count_writes, index_bits, wear_maps, weight_bits
 from lightloom.cost.system import SCHEDULES, Memory, Schedule, System
@@ -28,9 +28,9 @@ __all__ = [
     "Schedule",
     "Setting",
     "System",
-    "account",
     "cost_of",
     "count_writes",
+    "estimate",
     "hybrid_cost",
     "hybrid_file",
     "index_bits",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lightloom.chips import TECHNOLOGIES, Constant, labels
-from lightloom.cost import area, energy, memory, total
+from lightloom.chips import TECHNOLOGIES, Constant, DiffractiveChip, labels
+from lightloom.cost import area, diffraction, energy, memory, total
 from lightloom.cost.electronics import REFERENCES
 from lightloom.cost.system import System
 from lightloom.cost.technology import cost_of
@@ -31,38 +31,46 @@ def choices(system: System, *, resident: bool) -> list[str]:
         if system.cores is None
         else (f"All layers share {system.cores} cores of each chip.")
     )
-    told = [f"{_STAY[system.schedule]} {cores}"]
+    lines = [f"{_STAY[system.schedule]} {cores}"]
     if system.inferences > 1:
-        told.append(
+        lines.append(
             f"{system.inferences} inferences pass each layer before the next one begins; all wait for the last."
         )
     if resident:
         once = "long ago; that is not counted" if system.programmed else "once for each batch of inferences"
-        told.append(f"Tiles that stay on their cores were programmed {once}.")
+        lines.append(f"Tiles that stay on their cores were programmed {once}.")
     levels = "grows with the 2^bits levels of" if system.laser_levels else "does not grow with the bits of"
-    told.append(f"Laser power {levels} the output converters; the link budget gives it both ways.")
+    lines.append(f"Laser power {levels} the output converters; the link budget gives it both ways.")
     dark = "let light through as far as their extinction says" if system.extinction else "are perfectly dark"
-    told.append(f"Modulators that should be dark {dark}.")
+    lines.append(f"Modulators that should be dark {dark}.")
     if system.margin_db:
-        told.append(f"The link has a margin of {system.margin_db:g} dB.")
+        lines.append(f"The link has a margin of {system.margin_db:g} dB.")
     meanwhile = "off" if system.gated else "on"
-    told.append(f"Lasers and receivers are on while their layer computes, and {meanwhile} while tiles are set.")
+    lines.append(f"Lasers and receivers are on while their layer computes, and {meanwhile} while tiles are set.")
     if system.adc_share > 1:
-        told.append(f"{system.adc_share} detectors take turns at one ADC, and a symbol lasts as many times longer.")
-    return told
+        lines.append(f"{system.adc_share} detectors take turns at one ADC, and a symbol lasts as many times longer.")
+    return lines
 
 
-def constants(found: Total) -> list[dict[str, Any]]:
+def constants(bill: Total) -> list[dict[str, Any]]:
     """The constants of every chip in use, of memory and of electronics, each once."""
-    chips = labels(row.layer.chip for row in found.bills)
-    rows = [row for chip, label in chips.items() for row in _rows(label, chip.devices)]
-    rows += _rows("memory", found.system.memory)
-    for profile in {p.name: p for p in (found.system.electronics, *REFERENCES)}.values():
-        rows += _rows(profile.name, profile)
+    cores = labels(row.layer.chip for row in bill.layers)
+    optics = {use.layer.chip.name: use.layer.chip for use in bill.workload.light}
+    rows = [row for chip, label in cores.items() for row in rows_of(label, chip.devices)]
+    rows += [row for label, chip in optics.items() for row in rows_of(label, chip.devices)]
+    rows += rows_of("memory", bill.system.memory)
+    for profile in {p.name: p for p in (bill.system.electronics, *REFERENCES)}.values():
+        rows += rows_of(profile.name, profile)
     return rows
 
 
-def _rows(owner: str, described: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+def rows_of(owner: str, described: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each constant of a description.
+
+    Args:
+        owner: What the constants belong to.
+        described: Fields and their values; what is no constant is left out.
+    """
     return [
         {"chip": owner, "name": name, **constant.model_dump()}
         for name, constant in described
@@ -70,25 +78,34 @@ def _rows(owner: str, described: Iterable[tuple[str, Any]]) -> list[dict[str, An
     ]
 
 
-def assumptions(found: Total) -> list[str]:
+def assumptions(bill: Total) -> list[str]:
     """What the figures rest on, choices of the system first."""
     return [
-        *choices(found.system, resident=any(row.resident for row in found.bills)),
+        *choices(bill.system, resident=any(row.resident for row in bill.layers)),
         *total.ASSUMPTIONS,
         *energy.ASSUMPTIONS,
-        *_of_technologies(found),
+        *of_technologies(bill),
+        *of_light([use.layer.chip for use in bill.workload.light]),
         *memory.ASSUMPTIONS,
         *area.ASSUMPTIONS,
     ]
 
 
-def _of_technologies(found: Total) -> list[str]:
+def of_technologies(bill: Total) -> list[str]:
     """The sentences of each technology in use, in the order of the table; what is expected, where a core is none."""
     lines: list[str] = []
     for name in TECHNOLOGIES:
-        layers = [row.layer for row in found.bills if row.layer.chip.technology == name]
+        layers = [row.layer for row in bill.layers if row.layer.chip.technology == name]
         if layers:
             model = cost_of(layers[0].chip)
             lines += model.assumptions
             lines += model.expected_settings if any(layer.core is None for layer in layers) else ()
     return lines
+
+
+def of_light(chips: Sequence[DiffractiveChip]) -> list[str]:
+    """The sentences of diffractive layers on these chips; none where there are none."""
+    if not chips:
+        return []
+    fields = any(chip.detector == "field" for chip in chips)
+    return [*diffraction.ASSUMPTIONS, *((diffraction.HOMODYNE,) if fields else ())]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from torch import Tensor, nn
+
 from lightloom.chips import DiffractiveChip
-from lightloom.cost.macs import LightUse
+from lightloom.common.errors import RequestError
+from lightloom.nn.diffractive import DiffractiveConv2d
 
 _PLANCK = 6.62607015e-34  # J s
 _LIGHT = 299_792_458.0  # m/s
@@ -20,27 +26,66 @@ ASSUMPTIONS = (
     "Masks are rewritten for every path where paths take turns and have masks of their own; the memory that their "
     "phases come from is not counted.",
     "Energies of modulators and cameras hold their converters, and not their controllers.",
+    "What light computes on its way through masks is no count of multiply-adds: it is left out of operations per "
+    "second and of what other machines would take.",
     "Time of flight, drift and recalibration, cooling and the room for the optics are outside every boundary here.",
 )
 
 HOMODYNE = "A detector of fields is read once per pixel; its reference beam is not counted."
 
 
+@dataclass(frozen=True)
+class LightUse:
+    """One diffractive layer, and the maps that it takes for one sample."""
+
+    name: str
+    """Name of the layer in its model."""
+    layer: DiffractiveConv2d
+    """The layer itself."""
+    maps: tuple[tuple[int, int], ...]
+    """Rows and columns of each image that the layer takes."""
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of one path, all images together."""
+        return sum(rows * columns for rows, columns in self.maps)
+
+    @property
+    def sums(self) -> int:
+        """Number of electronic multiply-adds that weight what was detected, and add it up over input channels."""
+        return self.layer.weight.numel() * self.pixels
+
+
 class LightCost(NamedTuple):
     """What one layer takes for one image. Energies in J, times in s."""
 
     frames: int
-    """One after the other."""
+    """Number of frames, one after the other."""
     light: float
+    """Energy of the laser's light."""
     masks: float
+    """Energy that holds and rewrites the masks."""
     modulators: float
+    """Energy of the modulators that show the input."""
     cameras: float
+    """Energy of the cameras that read the output."""
     laser_overhead: float
-    """What the laser turns into heat: wall plug less light."""
+    """Energy that the laser turns into heat: wall plug less light."""
     mask_time: float
-    """In which masks are rewritten."""
+    """Time in which masks are rewritten."""
     time: float
-    """Of all frames."""
+    """Time of all frames."""
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Energy by kind of device, as a bill names them."""
+        return {
+            "laser light": self.light,
+            "masks": self.masks,
+            "image modulators": self.modulators,
+            "cameras": self.cameras,
+            "laser wall plug": self.laser_overhead,
+        }
 
 
 def light_cost(use: LightUse, parallel_paths: int | None) -> LightCost:
@@ -79,3 +124,38 @@ def pixel_light(chip: DiffractiveChip) -> float:
     at_camera = electrons / devices.quantum_efficiency.value * _PLANCK * _LIGHT / chip.wavelength
     loss_db = devices.modulator_loss.value + devices.optics_loss.value
     return at_camera * 10 ** (loss_db / 10) / chip.transmission**chip.layers
+
+
+@contextmanager
+def unlit(model: nn.Module) -> Iterator[dict[str, list[tuple[int, int]]]]:
+    """Meanwhile diffractive layers give zeros and write down the maps that they take, by name: no light is simulated.
+
+    Raises:
+        RequestError: A map is larger than the grid of its chip.
+    """
+    layers = diffractive_layers(model)
+    maps: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
+    with ExitStack() as stack:
+        for name, layer in layers.items():
+            layer.__dict__["forward"] = _stand_in(layer, name, maps[name])
+            stack.callback(layer.__dict__.pop, "forward")
+        yield maps
+
+
+def diffractive_layers(model: nn.Module) -> dict[str, DiffractiveConv2d]:
+    """The diffractive layers of a model by name."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, DiffractiveConv2d)}
+
+
+def _stand_in(layer: DiffractiveConv2d, name: str, maps: list[tuple[int, int]]) -> Callable[[Tensor], Tensor]:
+    def forward(x: Tensor) -> Tensor:
+        rows, columns = x.shape[-2:]
+        if max(rows, columns) > layer.chip.grid:
+            raise RequestError(
+                f"The map of {rows} x {columns} at `{name}` is larger than the grid of {layer.chip.grid} of its chip "
+                f"`{layer.chip.name}`; give a larger grid, or smaller images."
+            )
+        maps.extend([(rows, columns)] * len(x))
+        return x.new_zeros(x.shape[0], layer.out_channels, rows, columns)
+
+    return forward

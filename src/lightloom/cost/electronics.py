@@ -8,7 +8,7 @@ from lightloom.chips.devices import Confidence, Constant, Joules, in_unit
 from lightloom.common.config import Section
 
 
-class Spent(NamedTuple):
+class ElectronicCost(NamedTuple):
     """Energy and time of some work."""
 
     energy_j: float
@@ -27,11 +27,11 @@ class ElectronicProfile(Section):
     bandwidth: Annotated[Constant, in_unit("byte/s")] | None = None
     """Of its memory, where the rate is that of its arithmetic alone; None is a rate that was measured with memory."""
 
-    def spend(self, macs: float) -> Spent:
+    def spend(self, macs: float) -> ElectronicCost:
         """What so many multiply-adds take, one after the other."""
-        return Spent(macs * self.energy_per_mac.value, macs / self.mac_rate.value)
+        return ElectronicCost(macs * self.energy_per_mac.value, macs / self.mac_rate.value)
 
-    def run(self, operations: float, read: float) -> Spent:
+    def run(self, operations: float, read: float) -> ElectronicCost:
         """What a whole network takes that reads so many bytes of weights and activations from memory.
 
         Arithmetic and memory work at the same time, at the machine's full power; the slower one decides.
@@ -41,7 +41,7 @@ class ElectronicProfile(Section):
             return spent
         waiting = read / self.bandwidth.value
         power = self.energy_per_mac.value * self.mac_rate.value
-        return Spent(max(spent.energy_j, power * waiting), max(spent.latency_s, waiting))
+        return ElectronicCost(max(spent.energy_j, power * waiting), max(spent.latency_s, waiting))
 
 
 _ANCHOR = "PHOENIX (2025), energy table: RegNetX-800MF at 416 x 608, batch 1, on a GPU"

@@ -13,14 +13,18 @@ from typing import Any, TypedDict
 
 from torch import nn
 
+from lightloom.chips import labels
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
-from lightloom.cost import diffraction
-from lightloom.cost.account import Boundary
-from lightloom.cost.diffraction import LightCost, light_cost
+from lightloom.cost import assumptions, energy, memory
+from lightloom.cost.diffraction import light_cost
 from lightloom.cost.electronics import GPU_BATCH_1, ElectronicProfile
+from lightloom.cost.inference import Boundary
 from lightloom.cost.macs import Work, count_work
-from lightloom.nn.layers import OpticalLayer, optical_layers
+from lightloom.cost.system import System
+from lightloom.cost.total import Total, add_up
+from lightloom.cost.workload import Workload
+from lightloom.nn import TensorCore
 
 ASSUMPTIONS = (
     "One image, or one moment of all views, at a time; stages, the frames of an optical layer, and electronics "
@@ -32,8 +36,8 @@ ASSUMPTIONS = (
 )
 
 _CORES = (
-    "Layers on tensor cores, meshes or crossbars, are counted as if they were electronic: what a core takes depends on "
-    "its chip, which `lightloom cost` counts for runs of their own."
+    "Layers on tensor cores take what their chips take, with cores of their own and their weights and activations in "
+    "memory; what they hold waits for light and electronics elsewhere.",
 )
 
 
@@ -47,6 +51,9 @@ class Published(TypedDict):
     energy_j: float
     latency_s: float
     note: str
+
+
+_CONVERTERS = ("weight DACs", "modulators and DACs", "detectors and ADCs", "integrators", "memory")
 
 
 @dataclass(frozen=True)
@@ -108,25 +115,30 @@ def hybrid_cost(
     if parallel_paths is not None and parallel_paths < 1:
         raise RequestError(f"`parallel_paths` is {parallel_paths}; give 1 or more, or None for all side by side.")
     work = count_work(model, sample)
-    light = [light_cost(use, parallel_paths) for use in work.uses]
+    sums = sum(use.sums for use in work.uses)
+    workload = Workload(layers=list(work.layers), light=list(work.uses), macs=work.whole_macs + sums)
+    bill = add_up(workload, System(electronics=electronic, parallel_paths=parallel_paths))
+    light = bill.light
     phases = sum(use.layer.optical_parameters for use in work.uses)
-    boundaries = _boundaries(work, light, electronic)
+    owners = [layer for layer in work.layers if not layer.tied_to]
+    settings = sum(p.numel() for layer in owners if layer.core is not None for p in layer.core.parameters())
+    boundaries = _boundaries(work, bill)
     return HybridCost(
         published=_published(work, electronic),
-        electronic_parameters=sum(parameter.numel() for parameter in model.parameters()) - phases,
-        optical_parameters=phases,
+        electronic_parameters=sum(parameter.numel() for parameter in model.parameters()) - phases - settings,
+        optical_parameters=phases + sum(layer.weights for layer in owners),
         optical_paths=sum(use.layer.optical_paths for use in work.uses),
         frames=sum(cost.frames for cost in light),
         boundaries=boundaries,
-        parts=_parts(work, light, electronic),
+        parts=_parts(work, bill),
         latencies={
             name: boundaries[-1].latency_s
             + sum(light_cost(use, paths).time for use in work.uses)
             - sum(cost.time for cost in light)
             for name, paths in (("one path at a time", 1), ("all paths side by side", None))
         },
-        constants=_constants(work, electronic),
-        assumptions=_assumptions(work, model),
+        constants=_constants(bill),
+        assumptions=_assumptions(work, bill),
     )
 
 
@@ -178,7 +190,7 @@ def _published(work: Work, electronic: ElectronicProfile) -> Published:
     )
 
 
-def _parts(work: Work, light: list[LightCost], electronic: ElectronicProfile) -> dict[str, float]:
+def _parts(work: Work, bill: Total) -> dict[str, float]:
     around = sum(work.stage_macs[stage] for stage in work.optical_stages)
     macs = {
         "electronic stages": work.backbone_macs - around,
@@ -187,21 +199,33 @@ def _parts(work: Work, light: list[LightCost], electronic: ElectronicProfile) ->
         "neck and head": work.whole_macs - work.backbone_macs,
     }
     optics = {
-        "laser light": sum(cost.light for cost in light),
-        "masks": sum(cost.masks for cost in light),
-        "modulators": sum(cost.modulators for cost in light),
-        "cameras": sum(cost.cameras for cost in light),
-        "laser wall plug": sum(cost.laser_overhead for cost in light),
+        "laser light": sum(cost.light for cost in bill.light),
+        "masks": sum(cost.masks for cost in bill.light),
+        "modulators": sum(cost.modulators for cost in bill.light),
+        "cameras": sum(cost.cameras for cost in bill.light),
+        "laser wall plug": sum(cost.laser_overhead for cost in bill.light),
     }
-    spent = {name: electronic.spend(count).energy_j for name, count in macs.items()}
+    optics |= {name: optics.get(name, 0.0) + joules for name, joules in _of_cores(bill).items()}
+    spent = {name: bill.system.electronics.spend(count).energy_j for name, count in macs.items()}
     return {**{name: spent[name] for name in list(spent)[:3]}, **optics, "neck and head": spent["neck and head"]}
 
 
-def _boundaries(work: Work, light: list[LightCost], electronic: ElectronicProfile) -> list[Boundary]:
-    parts = _parts(work, light, electronic)
+def _of_cores(bill: Total) -> dict[str, float]:
+    """J by part of the layers on tensor cores."""
+    parts = {"phase shifters": sum(bill.held.values()) + sum(bill.waiting.values())} if bill.layers else {}
+    for row in bill.layers:
+        for part, joules in row.parts.items():
+            parts[part] = parts.get(part, 0.0) + joules
+    return parts
+
+
+def _boundaries(work: Work, bill: Total) -> list[Boundary]:
+    parts, electronic = _parts(work, bill), bill.system.electronics
     remaining = electronic.spend(work.backbone_macs + sum(use.sums for use in work.uses)).latency_s
-    masks, frames = sum(cost.mask_time for cost in light), sum(cost.time for cost in light)
+    masks = sum(cost.mask_time for cost in bill.light) + sum(row.compute + row.settling for row in bill.layers)
+    frames = sum(cost.time for cost in bill.light) + sum(row.time + row.stall for row in bill.layers)
     ends = electronic.spend(work.whole_macs - work.backbone_macs).latency_s
+    cores = bool(bill.layers)
     steps = (
         (
             "electronics that remain",
@@ -209,8 +233,18 @@ def _boundaries(work: Work, light: list[LightCost], electronic: ElectronicProfil
             ("electronic stages", "electronics of optical stages", "sums over channels"),
             remaining,
         ),
-        ("+ optics", "and laser light, masks", ("laser light", "masks"), remaining + masks),
-        ("+ converters", "and modulators, cameras", ("modulators", "cameras"), remaining + frames),
+        (
+            "+ optics",
+            "and laser light, masks" + (", phase shifters, cell writes" if cores else ""),
+            ("laser light", "masks", "phase shifters", "cell writes"),
+            remaining + masks,
+        ),
+        (
+            "+ converters",
+            "and modulators, cameras" + (", converters and memory of tensor cores" if cores else ""),
+            ("modulators", "cameras", *_CONVERTERS),
+            remaining + frames,
+        ),
         (
             "+ laser wall plug",
             "and the electricity that the laser turns into heat",
@@ -219,39 +253,34 @@ def _boundaries(work: Work, light: list[LightCost], electronic: ElectronicProfil
         ),
         ("+ neck and head", "and all other layers of the model", ("neck and head",), remaining + frames + ends),
     )
-    boundaries, energy = [], 0.0
+    boundaries, joules = [], 0.0
     for name, includes, added, latency in steps:
-        energy += sum(parts[part] for part in added)
-        boundaries.append(Boundary(name, includes, energy, latency))
+        joules += sum(parts.get(part, 0.0) for part in added)
+        boundaries.append(Boundary(name, includes, joules, latency))
     return boundaries
 
 
-def _constants(work: Work, electronic: ElectronicProfile) -> list[dict[str, Any]]:
+def _constants(bill: Total) -> list[dict[str, Any]]:
     """The constants of the electronics and of every chip in use, each once."""
-    chips = {use.layer.chip.name: use.layer.chip for use in work.uses}
-    rows = [
-        {"chip": electronic.name, "name": name, **constant.model_dump()}
-        for name, constant in (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
-    ]
-    return rows + [
-        {"chip": chip.name, "name": name, **constant.model_dump()}
-        for chip in chips.values()
-        for name, constant in chip.devices
-    ]
+    electronic = bill.system.electronics
+    named = (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
+    rows = assumptions.rows_of(electronic.name, named)
+    for optics in {use.layer.chip.name: use.layer.chip for use in bill.workload.light}.values():
+        rows += assumptions.rows_of(optics.name, optics.devices)
+    for chip, label in labels(row.layer.chip for row in bill.layers).items():
+        rows += assumptions.rows_of(label, chip.devices)
+    return rows + (assumptions.rows_of("memory", bill.system.memory) if bill.layers else [])
 
 
-def _assumptions(work: Work, model: nn.Module) -> list[str]:
-    chips = list(dict.fromkeys(_manufactured(layer) for layer in optical_layers(model).values()))
-    shared = [*ASSUMPTIONS, *((_CORES,) if chips else ()), *chips]
-    if not work.uses:
-        return shared
-    fields = any(use.layer.chip.detector == "field" for use in work.uses)
-    return [*shared, *diffraction.ASSUMPTIONS, *((diffraction.HOMODYNE,) if fields else ())]
+def _assumptions(work: Work, bill: Total) -> list[str]:
+    manufactured = dict.fromkeys(_manufactured(layer.core) for layer in work.layers if layer.core is not None)
+    cores = (*_CORES, *manufactured, *energy.ASSUMPTIONS, *assumptions.of_technologies(bill), *memory.ASSUMPTIONS)
+    light = assumptions.of_light([use.layer.chip for use in work.uses])
+    return [*ASSUMPTIONS, *(cores if work.layers else ()), *light]
 
 
-def _manufactured(layer: OpticalLayer) -> str:
-    """Whose devices a layer is made of: whether its weights have hidden errors."""
-    core: Any = layer.core  # both technologies know their specimen
+def _manufactured(core: TensorCore) -> str:
+    """Whose devices a core is made of: whether its weights have hidden errors."""
     chip, specimen = core.chip, core.specimen
     if specimen is None:
         return f"Tensor cores of the chip `{chip.name}` are free of hidden errors: no specimen is installed."

@@ -7,40 +7,22 @@ executed. The optics are not simulated: a layer of light is a map of zeros meanw
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightloom.common.errors import RequestError
-from lightloom.cost.trace import require_tensors
+from lightloom.cost.diffraction import LightUse, diffractive_layers, unlit
+from lightloom.cost.trace import countable_attention, require_tensors
+from lightloom.cost.workload import ChipLayer, layers_of, listening
+from lightloom.nn import OpticalLayer
 from lightloom.nn.backbones.trace import stages_of
 from lightloom.nn.diffractive import DiffractiveConv2d
-
-
-@dataclass(frozen=True)
-class LightUse:
-    """One diffractive layer, and the maps that it takes for one sample."""
-
-    name: str
-    layer: DiffractiveConv2d
-    maps: tuple[tuple[int, int], ...]
-    """Rows and columns, one for each image that it takes."""
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of one path, all images together."""
-        return sum(rows * columns for rows, columns in self.maps)
-
-    @property
-    def sums(self) -> int:
-        """Electronic multiply-adds that weight what was detected, and add it up over input channels."""
-        return self.layer.weight.numel() * self.pixels
 
 
 @dataclass(frozen=True)
@@ -59,6 +41,9 @@ class Work:
     whole_macs: int
     """The backbone, a neck and a head."""
     uses: tuple[LightUse, ...]
+    """Diffractive layers, and the maps that they take."""
+    layers: tuple[ChipLayer, ...] = ()
+    """Layers on tensor cores, and their work; no multiply-add of theirs is counted."""
 
     @property
     def before_light(self) -> int:
@@ -87,14 +72,14 @@ def count_work(model: nn.Module, sample: Any) -> Work:
     if count != 1:
         raise ValueError(f"costs are those of one image or moment; got a batch of {count}, give the first alone")
     backbone, stages = _find_backbone(model)
-    maps: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    layers = {name: part for name, part in model.named_modules() if isinstance(part, DiffractiveConv2d)}
+    layers = layers_of(model, [])
     watch = _Watch(backbone, stages)
     with ExitStack() as stack:
         stack.enter_context(_evaluated(model))
         stack.enter_context(countable_attention())
-        for name, layer in layers.items():
-            stack.enter_context(_dark(layer, name, maps[name]))
+        maps = stack.enter_context(unlit(model))
+        for module, layer in layers.items():
+            stack.enter_context(listening(module, layer, watch.paused))
         stack.enter_context(watch.hooks())
         stack.enter_context(watch.counter)
         model(sample)
@@ -108,7 +93,8 @@ def count_work(model: nn.Module, sample: Any) -> Work:
         optical_stages=tuple(number for number, stage in enumerate(stages) if _has_light(stage)),
         backbone_macs=watch.macs[backbone],
         whole_macs=watch.total(),
-        uses=tuple(LightUse(name, layer, tuple(maps[name])) for name, layer in layers.items()),
+        uses=tuple(LightUse(name, part, tuple(maps[name])) for name, part in diffractive_layers(model).items()),
+        layers=tuple(layers.values()),
     )
 
 
@@ -122,10 +108,18 @@ class _Watch:
         """Children of the backbone that ran before its first stage."""
         self._backbone, self._stages = backbone, stages
         self._begun: dict[nn.Module, int] = {}
+        self._left_out = 0
 
     def total(self) -> int:
-        """Multiply-adds so far."""
-        return int(self.counter.get_total_flops()) // 2
+        """Number of multiply-adds so far."""
+        return int(self.counter.get_total_flops()) // 2 - self._left_out
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out what is multiplied meanwhile."""
+        before = self.total()
+        yield
+        self._left_out += self.total() - before
 
     @contextmanager
     def hooks(self) -> Iterator[None]:
@@ -163,7 +157,7 @@ def _find_backbone(model: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
 
 
 def _has_light(stage: nn.Module) -> bool:
-    return any(isinstance(part, DiffractiveConv2d) for part in stage.modules())
+    return any(isinstance(part, DiffractiveConv2d | OpticalLayer) for part in stage.modules())
 
 
 @contextmanager
@@ -179,39 +173,3 @@ def _evaluated(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def countable_attention() -> Iterator[None]:
-    """Attention as matrix products: fused kernels of a CPU are not counted."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextmanager
-def _dark(layer: DiffractiveConv2d, name: str, maps: list[tuple[int, int]]) -> Iterator[None]:
-    """The layer gives zeros and writes down what it was given."""
-    layer.__dict__["forward"] = _stand_in(layer, name, maps)
-    try:
-        yield
-    finally:
-        del layer.__dict__["forward"]
-
-
-def _stand_in(layer: DiffractiveConv2d, name: str, maps: list[tuple[int, int]]) -> Callable[[Tensor], Tensor]:
-    def forward(x: Tensor) -> Tensor:
-        rows, columns = x.shape[-2:]
-        if max(rows, columns) > layer.chip.grid:
-            raise RequestError(
-                f"The map of {rows} x {columns} at `{name}` is larger than the grid of {layer.chip.grid} of its chip "
-                f"`{layer.chip.name}`; give a larger grid, or smaller images."
-            )
-        maps.extend([(rows, columns)] * len(x))
-        return x.new_zeros(x.shape[0], layer.out_channels, rows, columns)
-
-    return forward

@@ -50,31 +50,31 @@ class Traffic:
 
 
 def traffic(
-    counted: Events, chip: Chip, system: System, *, tiles: int, values_in: int, values_out: int, held: bool
+    events: Events, chip: Chip, system: System, *, tiles: int, values_in: int, values_out: int, buffered: bool
 ) -> Traffic:
     """What one layer moves for a batch.
 
     Args:
-        counted: What it does.
+        events: What it does.
         chip: Its hardware.
         system: Memory, and bits of values.
         tiles: Of the layer.
         values_in: Activations that it is given by the batch.
         values_out: Activations that it makes of them.
-        held: Whether the weights of all layers stay in the buffer.
+        buffered: Whether the weights of all layers stay in the buffer.
     """
     value, partial, tile = system.activation_bits / 8, system.partial_bits / 8, cost_of(chip).tile_bytes()
     size = system.memory.buffer_size
     fits = tiles * tile <= size
-    weights_dram = 0.0 if held else min(counted.settings, tiles) * tile if fits else counted.settings * tile
-    weights_buffer = counted.settings * tile if fits else 0.0
+    weights_dram = 0.0 if buffered else min(events.settings, tiles) * tile if fits else events.settings * tile
+    weights_buffer = events.settings * tile if fits else 0.0
     spills = (values_in + values_out) * value > size
-    inputs, outputs, partials = counted.fetches * value, values_out * value, 2 * counted.partials * partial
+    inputs, outputs, partials = events.fetches * value, values_out * value, 2 * events.partials * partial
     spilled_in, spilled_out = (values_in * value, values_out * value) if spills else (0.0, 0.0)
     return Traffic(
         dram=weights_dram + spilled_in + spilled_out,
         buffer=weights_buffer + inputs + outputs + partials,
-        registers=2 * counted.sums * partial,
+        registers=2 * events.sums * partial,
         weights=weights_dram + weights_buffer,
         inputs=inputs + spilled_in,
         partial_sums=partials,

@@ -11,7 +11,7 @@ from torch import nn
 
 from lightloom.chips import MeshChip, PCMChip, Peripherals, preset
 from lightloom.cost import energy
-from lightloom.cost.account import Cost, account
+from lightloom.cost.inference import Cost, estimate
 from lightloom.cost.mesh.phases import setting_time
 from lightloom.cost.system import System
 from lightloom.cost.technology import DEFAULT_BITS
@@ -114,7 +114,7 @@ def _crossbar(system: System) -> Cost:
         devices=chip.devices.replace(symbol_rate=rate),
     )
     vectors = torch.zeros(1, 100_000, 64, device="meta")  # so many that filling the converters takes no time
-    return account(nn.Linear(64, 64, bias=False, device="meta"), vectors, chip=chip, system=system)
+    return estimate(nn.Linear(64, 64, bias=False, device="meta"), vectors, chip=chip, system=system)
 
 
 def _peak(bill: Cost) -> float:

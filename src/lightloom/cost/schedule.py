@@ -79,7 +79,7 @@ class Events(NamedTuple):
     """Values added to others that are detected at the same time."""
 
 
-def events(
+def count_events(
     schedule: Schedule, tiling: Tiling, vectors: int, channels: int, cores: int, sharing: Sharing = "cores"
 ) -> Events:
     """Count what one layer does.

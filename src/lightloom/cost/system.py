@@ -98,5 +98,8 @@ class System(Section):
     """Spare loss in the link budget, dB."""
     gated: bool = True
     """Whether lasers and receivers are off while tiles are set. False: they stay on."""
+    parallel_paths: int | None = Field(1, ge=1)
+    """Optical paths of a diffractive layer that exist side by side: from 1, where all take turns on one modulator, one
+    row of masks and one camera, to None, where each has its own."""
     adc_share: int = Field(1, ge=1, le=1024)
     """Detectors that take turns at one ADC: a symbol lasts as many times longer, and there are fewer ADCs."""

@@ -7,8 +7,9 @@ from typing import Any
 from lightloom.chips import Chip, labels
 from lightloom.cost import area as areas
 from lightloom.cost import link
+from lightloom.cost.diffraction import LightCost, LightUse
 from lightloom.cost.electronics import REFERENCES
-from lightloom.cost.layer_cost import LayerBill
+from lightloom.cost.layer_cost import ScheduledLayer
 from lightloom.cost.memory import Traffic
 from lightloom.cost.technology import HELD, WAITING, cost_of
 from lightloom.cost.total import Total
@@ -17,11 +18,26 @@ from lightloom.nn import Counts, counts_of
 
 def layer_rows(total: Total) -> list[dict[str, Any]]:
     """The fields of a `LayerCost` for every layer."""
-    chips = labels(row.layer.chip for row in total.bills)
-    return [_layer_row(total, row, chips[row.layer.chip]) for row in total.bills]
+    chips = labels(row.layer.chip for row in total.layers)
+    rows = [_layer_row(total, row, chips[row.layer.chip]) for row in total.layers]
+    return rows + [_light_row(use, cost) for use, cost in zip(total.workload.light, total.light, strict=True)]
 
 
-def _layer_row(total: Total, row: LayerBill, chip: str) -> dict[str, Any]:
+def _light_row(use: LightUse, cost: LightCost) -> dict[str, Any]:
+    return {
+        "name": use.name,
+        "calls": cost.frames,
+        "cores": -(-use.layer.optical_paths * len(use.maps) // max(1, cost.frames)),
+        "mzis": 0,
+        "cells": 0,
+        "energy_j": sum(cost.parts.values()),
+        "latency_s": cost.time,
+        "chip": use.layer.chip.name,
+        "parts": {part: joules for part, joules in cost.parts.items() if joules},
+    }
+
+
+def _layer_row(total: Total, row: ScheduledLayer, chip: str) -> dict[str, Any]:
     layer, batch = row.layer, total.system.inferences
     hardware = _hardware(row)
     held = {HELD: total.held[layer.name], WAITING: total.waiting[layer.name]}
@@ -29,8 +45,8 @@ def _layer_row(total: Total, row: LayerBill, chip: str) -> dict[str, Any]:
     share = min(1.0, row.cores / max(1, hardware.cores))
     return {
         "name": layer.name,
-        "calls": round(row.counted.calls / batch),
-        "cores": row.counted.busy or row.cores,
+        "calls": round(row.events.calls / batch),
+        "cores": row.events.busy or row.cores,
         "mzis": round(hardware.mzis * share),
         "cells": round(hardware.cells * share),
         "energy_j": sum(parts.values()),
@@ -39,14 +55,14 @@ def _layer_row(total: Total, row: LayerBill, chip: str) -> dict[str, Any]:
         "tied_to": layer.tied_to,
         "vectors": layer.vectors,
         "macs": layer.macs,
-        "rounds": row.counted.rounds,
-        "reconfigurations": row.counted.settings / batch,
+        "rounds": row.events.rounds,
+        "reconfigurations": row.events.settings / batch,
         "reconfiguration_s": row.settling,
         "parts": parts,
     }
 
 
-def _hardware(row: LayerBill) -> Counts:
+def _hardware(row: ScheduledLayer) -> Counts:
     """Cores of a layer's own, and the devices in them."""
     tiling = row.layer.tiling
     return counts_of(row.layer.chip, tiling.rows, tiling.columns, tiling.groups)
@@ -55,7 +71,7 @@ def _hardware(row: LayerBill) -> Counts:
 def cores_by_chip(total: Total) -> dict[Chip, int]:
     """How many cores of each chip there are."""
     cores: dict[Chip, int] = {}
-    for row in total.bills:
+    for row in total.layers:
         own = 0 if row.layer.tied_to else row.cores
         cores[row.layer.chip] = cores.get(row.layer.chip, 0) + own
     return cores if total.system.cores is None else dict.fromkeys(cores, total.system.cores)
@@ -64,8 +80,8 @@ def cores_by_chip(total: Total) -> dict[Chip, int]:
 def lit_by_chip(total: Total) -> dict[Chip, int]:
     """The most cores of each chip that have light at the same time."""
     lit: dict[Chip, int] = {}
-    for row in total.bills:
-        lit[row.layer.chip] = max(lit.get(row.layer.chip, 0), row.counted.busy)
+    for row in total.layers:
+        lit[row.layer.chip] = max(lit.get(row.layer.chip, 0), row.events.busy)
     return lit
 
 
@@ -78,16 +94,16 @@ def counts(total: Total) -> dict[str, int]:
     """Cores, devices in them, and calls of one inference."""
     by_chip = cores_by_chip(total)
     if total.system.cores is None:
-        hardware = [(1, _hardware(row)) for row in total.bills if not row.layer.tied_to]
+        hardware = [(1, _hardware(row)) for row in total.layers if not row.layer.tied_to]
     else:
         hardware = [(count, counts_of(chip, chip.block_size, chip.block_size)) for chip, count in by_chip.items()]
     return {
         "cores": sum(by_chip.values()),
         "mzis": sum(count * found.mzis for count, found in hardware),
         "cells": sum(count * found.cells for count, found in hardware),
-        "calls": round(sum(row.counted.calls for row in total.bills) / total.system.inferences),
-        "macs": sum(layer.macs for layer in total.told.layers),
-        "parameters": total.told.parameters,
+        "calls": round(sum(row.events.calls for row in total.layers) / total.system.inferences),
+        "macs": sum(layer.macs for layer in total.workload.layers),
+        "parameters": total.workload.parameters,
     }
 
 
@@ -106,18 +122,18 @@ def reconfiguration(total: Total) -> dict[str, float]:
     """Tiles set per inference, the time that all wait for them, and the energy it takes, held phases included."""
     batch = total.system.inferences
     joules = sum(
-        row.counted.settings * (row.setting.dac + row.setting.write) + row.hold * row.settling for row in total.bills
+        row.events.settings * (row.setting.dac + row.setting.write) + row.hold * row.settling for row in total.layers
     )
     return {
-        "times": sum(row.counted.settings for row in total.bills) / batch,
-        "time_s": sum(row.settling for row in total.bills),
+        "times": sum(row.events.settings for row in total.layers) / batch,
+        "time_s": sum(row.settling for row in total.layers),
         "energy_j": joules / batch,
     }
 
 
 def _moved(total: Total) -> Traffic:
     batch = total.system.inferences
-    return sum((row.traffic * (1 / batch) for row in total.bills), total.around)
+    return sum((row.traffic * (1 / batch) for row in total.layers), total.around)
 
 
 def memory_rows(total: Total) -> dict[str, dict[str, float]]:
@@ -138,10 +154,10 @@ def memory_rows(total: Total) -> dict[str, dict[str, float]]:
 def converters(total: Total) -> dict[str, float]:
     """Conversions per inference."""
     batch = total.system.inferences
-    settings = sum(row.counted.settings * cost_of(row.layer.chip).settings for row in total.bills)
+    settings = sum(row.events.settings * cost_of(row.layer.chip).settings for row in total.layers)
     return {
-        "dac": sum(row.counted.inputs for row in total.bills) / batch,
-        "adc": sum(row.counted.outputs for row in total.bills) / batch,
+        "dac": sum(row.events.inputs for row in total.layers) / batch,
+        "adc": sum(row.events.outputs for row in total.layers) / batch,
         "settings": settings / batch,
     }
 
@@ -149,31 +165,31 @@ def converters(total: Total) -> dict[str, float]:
 def electronics(total: Total) -> dict[str, Any]:
     """What is on no chip, for one inference; the memory that it moves stands apart."""
     return {
-        "macs": total.told.macs,
-        "values": total.told.values,
-        "energy_j": total.spent.energy_j,
+        "macs": total.workload.macs,
+        "values": total.workload.values,
+        "energy_j": total.electronic.energy_j,
         "memory_j": sum(total.around.energy(total.system).values()),
-        "latency_s": total.spent.latency_s,
+        "latency_s": total.electronic.latency_s,
         "profile": total.system.electronics.name,
     }
 
 
 def references(total: Total) -> list[dict[str, Any]]:
     """The whole network on each machine; ratios above 1 say that the chips take less."""
-    told, system, widest = total.told, total.system, total.boundaries[-1]
-    operations = told.macs + told.values + sum(layer.macs for layer in told.layers)
-    read = (told.parameters + told.values_in + told.values_out) * system.activation_bits / 8
+    workload, system, widest = total.workload, total.system, total.boundaries[-1]
+    operations = workload.macs + workload.values + sum(layer.macs for layer in workload.layers)
+    read = (workload.parameters + workload.values_in + workload.values_out) * system.activation_bits / 8
     rows = []
     for profile in REFERENCES:
-        spent = profile.run(operations, read)
+        electronic = profile.run(operations, read)
         time = widest.latency / system.inferences
         rows.append(
             {
                 "name": profile.name,
-                "energy_j": spent.energy_j,
-                "latency_s": spent.latency_s,
-                "ratio_energy": spent.energy_j / widest.energy if widest.energy else 0.0,
-                "ratio_latency": spent.latency_s / time if time else 0.0,
+                "energy_j": electronic.energy_j,
+                "latency_s": electronic.latency_s,
+                "ratio_energy": electronic.energy_j / widest.energy if widest.energy else 0.0,
+                "ratio_latency": electronic.latency_s / time if time else 0.0,
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""A whole network under one schedule: its layers' bills added up, within every boundary."""
+"""A whole network under one schedule: what its layers take, added up within every boundary."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lightloom.cost import layer_cost, memory
-from lightloom.cost.electronics import Spent
-from lightloom.cost.layer_cost import LayerBill
+from lightloom.cost.diffraction import LightCost, light_cost
+from lightloom.cost.electronics import ElectronicCost
+from lightloom.cost.layer_cost import ScheduledLayer
 from lightloom.cost.memory import Traffic
 from lightloom.cost.system import System
 from lightloom.cost.technology import HELD, WAITING, cost_of
-from lightloom.cost.workload import Forward
+from lightloom.cost.workload import Workload
 
 ASSUMPTIONS = (
     "Layers and inferences follow one another, and the electronics between them: nothing is pipelined.",
@@ -24,55 +25,67 @@ class BoundaryRow(NamedTuple):
     """As `Boundary`, before it has a place in a bill."""
 
     name: str
+    """Name of the boundary."""
     includes: str
+    """What it counts, in words."""
     energy: float
-    """J per inference."""
+    """Energy in J per inference."""
     latency: float
-    """s of the batch."""
+    """Latency in s of the batch."""
 
 
 @dataclass(frozen=True)
 class Total:
     """Energies in J per inference, times in s of a batch."""
 
-    told: Forward
+    workload: Workload
+    """What the network takes, whatever it runs on."""
     system: System
-    bills: list[LayerBill]
+    """How the chips are run."""
+    layers: list[ScheduledLayer]
+    """Layers on tensor cores."""
+    light: list[LightCost]
+    """Diffractive layers, in the order of `workload.light`, for one inference."""
     waiting: dict[str, float]
-    """J that hold the phases of each layer while it waits for memory or electronics, for the batch."""
+    """Energy that holds the phases of each layer while it waits for memory, electronics or frames, for the batch."""
     held: dict[str, float]
-    """J that hold its phases else, for the batch."""
-    spent: Spent
-    """On electronics, per inference."""
+    """Energy that holds its phases else, for the batch."""
+    electronic: ElectronicCost
+    """What electronics takes per inference."""
     around: Traffic
-    """Of electronics and the ends of the network, per inference."""
+    """What electronics and the ends of the network move per inference."""
     parts: dict[str, float]
+    """Energy by kind of device."""
     boundaries: list[BoundaryRow]
+    """From the optics alone to memory and electronics."""
 
 
-def add_up(told: Forward, system: System) -> Total:
-    """The bill of a network.
+def add_up(workload: Workload, system: System) -> Total:
+    """The bill of a network: layers on tensor cores, diffractive layers, and the electronics between them.
 
     Args:
-        told: What its forward pass takes.
+        workload: What its forward pass takes.
         system: How the chips are run.
     """
-    bills = layer_cost.bills(told.layers, system)
+    layers = layer_cost.schedule_layers(workload.layers, system)
+    light = [light_cost(use, system.parallel_paths) for use in workload.light]
     batch = system.inferences
-    spent = system.electronics.spend(told.macs + told.values)
-    around = memory.around(told.values, told.values_in, told.values_out, system)
-    working, stalled = sum(row.time for row in bills), sum(row.stall for row in bills)
-    pause = stalled + spent.latency_s * batch
-    held = {row.layer.name: _holding(row, working, row.time) for row in bills}
-    waiting = {row.layer.name: _holding(row, pause, row.stall) for row in bills}
-    parts = _parts(told, bills, held, waiting, batch)
-    parts["memory"] += sum(around.energy(system).values())
-    parts["electronics"] = spent.energy_j
-    boundaries = _boundaries(parts, bills, pause)
-    return Total(told, system, bills, waiting, held, spent, around, parts, boundaries)
+    electronic = system.electronics.spend(workload.macs + workload.values)
+    around = memory.around(workload.values, workload.values_in, workload.values_out, system)
+    working, stalled = sum(row.time for row in layers), sum(row.stall for row in layers)
+    elsewhere = stalled + electronic.latency_s * batch
+    pause = elsewhere + sum(cost.time for cost in light) * batch
+    held = {row.layer.name: _holding(row, working, row.time) for row in layers}
+    waiting = {row.layer.name: _holding(row, pause, row.stall) for row in layers}
+    sums = {HELD: sum(held.values()), WAITING: sum(waiting.values())}
+    parts = _parts(_in_use(workload), layers, light, sums, batch)
+    parts["memory"] = parts.get("memory", 0.0) + sum(around.energy(system).values())
+    parts["electronics"] = electronic.energy_j
+    boundaries = _boundaries(parts, layers, light, elsewhere, batch)
+    return Total(workload, system, layers, light, waiting, held, electronic, around, parts, boundaries)
 
 
-def _holding(row: LayerBill, always: float, meanwhile: float) -> float:
+def _holding(row: ScheduledLayer, always: float, meanwhile: float) -> float:
     """J that hold a layer's phases: always where its weights stay, paid once by layers that share them."""
     if row.resident:
         return 0.0 if row.layer.tied_to else row.hold * always
@@ -80,40 +93,52 @@ def _holding(row: LayerBill, always: float, meanwhile: float) -> float:
 
 
 _ORDER = (
-    (HELD, "cell writes", "laser light"),
-    ("weight DACs", "modulators and DACs", "detectors and ADCs", "integrators"),
+    (HELD, "cell writes", "laser light", "masks"),
+    ("weight DACs", "modulators and DACs", "detectors and ADCs", "integrators", "image modulators", "cameras"),
     ("laser wall plug",),
     (WAITING, "memory", "electronics"),
 )
 """Parts that each boundary adds."""
 
 
+def _in_use(workload: Workload) -> set[str]:
+    """Parts that are listed even where they are 0."""
+    of_cores = {"laser light", "modulators and DACs", "detectors and ADCs", "laser wall plug", "memory"}
+    of_light = {"laser light", "masks", "image modulators", "cameras", "laser wall plug", "memory"}
+    own = {part for layer in workload.layers for part in cost_of(layer.chip).parts}
+    return own | (of_cores if workload.layers else set()) | (of_light if workload.light else set())
+
+
 def _parts(
-    told: Forward, bills: list[LayerBill], held: dict[str, float], waiting: dict[str, float], batch: int
+    listed: set[str], layers: list[ScheduledLayer], light: list[LightCost], sums: dict[str, float], batch: int
 ) -> dict[str, float]:
-    """J per inference by part, of the parts that there are."""
-    sums = {HELD: sum(held.values()), WAITING: sum(waiting.values())}
-    for row in bills:
+    """J per inference by part, of the parts that there are; `sums` are those of the batch that layers do not have."""
+    for row in layers:
         for part, joules in row.parts.items():
             sums[part] = sums.get(part, 0.0) + joules
-    present = {part for part, joules in sums.items() if joules}
-    present |= {"laser light", "modulators and DACs", "detectors and ADCs", "laser wall plug", "memory"}
-    present |= {part for layer in told.layers for part in cost_of(layer.chip).parts}
-    return {part: sums[part] / batch for parts in _ORDER for part in parts if part in present}
+    for cost in light:
+        for part, joules in cost.parts.items():
+            sums[part] = sums.get(part, 0.0) + joules * batch
+    present = listed | {part for part, joules in sums.items() if joules}
+    return {part: sums.get(part, 0.0) / batch for parts in _ORDER for part in parts if part in present}
 
 
-def _boundaries(parts: dict[str, float], bills: list[LayerBill], pause: float) -> list[BoundaryRow]:
-    light = sum(row.compute + row.settling for row in bills)
-    whole = light + sum(row.fill for row in bills)
+def _boundaries(
+    parts: dict[str, float], layers: list[ScheduledLayer], light: list[LightCost], elsewhere: float, batch: int
+) -> list[BoundaryRow]:
+    optics = sum(row.compute + row.settling for row in layers) + sum(cost.mask_time for cost in light) * batch
+    whole = sum(row.compute + row.settling for row in layers) + sum(row.fill for row in layers)
+    whole += sum(cost.time for cost in light) * batch
     inside = " and ".join(part for part in _ORDER[0] if part in parts)
-    told = (
-        ("optics only", inside, light),
-        ("with converters", "and modulators, DACs, detectors, ADCs", whole),
+    around = "and modulators, DACs, detectors, ADCs" if layers else "and modulators"
+    steps = (
+        ("optics only", inside, optics),
+        ("with converters", f"{around}, cameras" if light else around, whole),
         ("with laser wall plug", "and the electricity that the laser turns into heat", whole),
-        ("with memory and electronics", "and weights and activations in memory, all other layers", whole + pause),
+        ("with memory and electronics", "and weights and activations in memory, all other layers", whole + elsewhere),
     )
     rows, joules = [], 0.0
-    for (name, includes, latency), added in zip(told, _ORDER, strict=True):
+    for (name, includes, latency), added in zip(steps, _ORDER, strict=True):
         joules += sum(parts.get(part, 0.0) for part in added)
         rows.append(BoundaryRow(name, includes, joules, latency))
     return rows

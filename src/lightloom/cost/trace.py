@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 
 from lightloom.common.arguments import checked
@@ -70,3 +72,15 @@ def _count(vectors: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any]
         vectors[name] = vectors.get(name, 0) + output.numel() // outputs
 
     return look
+
+
+@contextmanager
+def countable_attention() -> Iterator[None]:
+    """Attention as matrix products: fused kernels of a CPU are not counted."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

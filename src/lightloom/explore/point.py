@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lightloom.chips import Chip
 from lightloom.common.processes import best_device
 from lightloom.common.seeds import named_seed
-from lightloom.cost import account
+from lightloom.cost import estimate
 from lightloom.data import Samples
 from lightloom.explore import digest
 from lightloom.explore.space import DesignPoint, plain
@@ -223,7 +223,7 @@ def _accuracies(job: Job, group: Group, model: nn.Module) -> Sequence[float]:
 def _outcome(job: Job, point: Point, model: nn.Module, shares: Sequence[float]) -> Outcome:
     sample = first_inputs(job.samples).to(next(model.parameters()).device)
     try:
-        bill = account(model, sample, system=point.design.system)
+        bill = estimate(model, sample, system=point.design.system)
     except Exception as error:  # as in `measure`
         return point, explain(error)
     return point, {

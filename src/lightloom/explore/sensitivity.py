@@ -17,7 +17,8 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import Report, follow
-from lightloom.cost import account, trace
+from lightloom.common.text_table import text_table
+from lightloom.cost import estimate, trace
 from lightloom.data import Samples
 from lightloom.explore import digest
 from lightloom.explore.config import SensitivityConfig
@@ -216,7 +217,7 @@ class _Shares(NamedTuple):
 def _shares(selector: LayerSelector, sample: Any) -> _Shares:
     model = selector.put(selector.layers)
     sample = sample.to(next(model.parameters()).device) if isinstance(sample, Tensor) else sample
-    bill = account(model, sample)
+    bill = estimate(model, sample)
     macs = {
         use.name: float(use.vectors * use.layer.core.rows * use.layer.core.columns * use.layer.core.groups)
         for use in trace(model, sample)
@@ -248,18 +249,21 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _lines(scan: Sensitivity) -> list[str]:
-    width = max(len("layer"), *(len(row.name) for row in scan.rows))
-    lines = [f"{'layer':{width}}  {'drop':>9} {'+-':>8} {'distance':>9} {'work':>6} {'energy':>6}  stays"]
-    for row in scan.rows:
-        distance = "" if row.distance is None else f"{row.distance:.4f}"
-        stays = "electronic" if row.name in scan.proposal else "on the chip"
-        lines.append(
-            f"{row.name:{width}}  {row.drop:9.4f} {row.std:8.4f} {distance:>9} {row.share:6.1%} {row.energy_share:6.1%}"
-            f"  {stays}"
+    rows = [
+        (
+            row.name,
+            f"{row.drop:.4f}",
+            f"{row.std:.4f}",
+            "" if row.distance is None else f"{row.distance:.4f}",
+            f"{row.share:.1%}",
+            f"{row.energy_share:.1%}",
+            "electronic" if row.name in scan.proposal else "on the chip",
         )
-    lines.append(f"{scan.measure} {scan.electronic:.4f} without a chip, {scan.whole.score:.4f} all on the chip")
-    lines.append(
+        for row in scan.rows
+    ]
+    return [
+        *text_table(("layer", "drop", "+-", "distance", "work", "energy", "stays"), rows, right=range(1, 6)),
+        f"{scan.measure} {scan.electronic:.4f} without a chip, {scan.whole.score:.4f} all on the chip",
         f"with {len(scan.proposal)} of {len(scan.rows)} layers electronic {scan.proposed.score:.4f}: a drop of "
-        f"{scan.proposed.drop:.4f} within the budget of {scan.budget:g}"
-    )
-    return lines
+        f"{scan.proposed.drop:.4f} within the budget of {scan.budget:g}",
+    ]

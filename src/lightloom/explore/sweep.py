@@ -14,7 +14,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.common.processes import is_main
 from lightloom.common.progress import follow
-from lightloom.cost import account
+from lightloom.cost import estimate
 from lightloom.data import Samples
 from lightloom.explore import table
 from lightloom.explore.config import ExploreConfig
@@ -95,7 +95,7 @@ def rehearse(job: Job, designs: Sequence[DesignPoint], boundary: str | None) -> 
         model = job.networks[design.network]
         sample = first_inputs(job.samples).to(next(model.parameters()).device)
         with drawn_from(job.seed, "explore", "rehearsal"):
-            bill = account(model, sample, chip=design.chip, skip=list(job.skip) or None, system=design.system)
+            bill = estimate(model, sample, chip=design.chip, skip=list(job.skip) or None, system=design.system)
         table.check_boundary([part.name for part in bill.boundaries], boundary)
 
 

@@ -15,6 +15,7 @@ from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, WorkError, nearest
 from lightloom.common.files import reserve, write_json, write_text
 from lightloom.common.marks import claim
+from lightloom.common.text_table import text_table
 from lightloom.explore import pareto
 from lightloom.explore.config import ExploreConfig
 
@@ -25,6 +26,7 @@ LOW = 5
 """Percentile of the specimens that `low` gives."""
 
 _ROUNDING = 1e-6  # less than one image in a set; a threshold is a difference of two shares
+_HEAD = ("on the front", "accuracy", "low", "yield", "energy/J", "latency/s", "area/m2")
 _FIGURES = ("accuracy", "std", "low", "yield", "energy_j", "latency_s", "throughput_per_s", "area_m2")
 
 
@@ -127,13 +129,17 @@ def as_csv(result: Mapping[str, Any]) -> str:
 def as_text(result: Mapping[str, Any]) -> Iterator[str]:
     """Lines for a terminal: the front, best accuracy first, and what else there is to know."""
     front = sorted((p for p in result["points"] if p["pareto"]), key=lambda point: -point["accuracy"])
-    width = max([len("on the front"), *(len(point["label"]) for point in front)])
-    yield f"{'on the front':{width}}  accuracy    low  yield   energy/J  latency/s    area/m2"
-    for point in front:
-        yield (
-            f"{point['label']:{width}}  {point['accuracy']:8.2%} {point['low']:6.1%} {point['yield']:6.0%}"
-            f" {point['energy_j']:10.3g} {point['latency_s']:10.3g} {point['area_m2']:10.3g}"
+    rows = [
+        (
+            point["label"],
+            f"{point['accuracy']:.2%}",
+            f"{point['low']:.1%}",
+            f"{point['yield']:.0%}",
+            *(f"{point[name]:.3g}" for name in ("energy_j", "latency_s", "area_m2")),
         )
+        for point in front
+    ]
+    yield from text_table(_HEAD, rows, right=range(1, len(_HEAD)))
     yield (
         f"{len(result['points'])} points of {result['specimens']} specimens each, {len(front)} on the front; "
         f"{result['electronic']:.2%} without a chip, good from {result['threshold']:.2%}; {result['boundary']}"

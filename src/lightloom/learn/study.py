@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightloom.learn.sampling import Sampling, attach
 from lightloom.learn.subspace import train_only_subspace
-from lightloom.nn import MeshCore, cores
+from lightloom.nn import SubspaceCore, cores
 
 Kind = Literal["feedback", "column", "spatial"]
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)
@@ -68,7 +68,7 @@ def _gradients(
     model: nn.Module, inputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> dict[str, Tensor]:
     """Gradient of each layer's singular values, and all of them joined under "all"."""
-    layers = cores(model, MeshCore)
+    layers = cores(model, SubspaceCore)
     sigmas = [core.sigma for core in layers.values()]
     gradients = torch.autograd.grad(loss(model(inputs), targets), sigmas)
     named = {name: gradient.flatten().double() for name, gradient in zip(layers, gradients, strict=True)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from lightloom.nn import MeshCore, cores, switch
+from lightloom.nn import SubspaceCore, cores, switch
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -23,14 +23,17 @@ def train_only_subspace(model: nn.Module) -> list[str]:
         Names of the parameters that train.
 
     Raises:
-        ValueError: The model has no layer on meshes.
+        ValueError: No layer of the model is on a chip with singular values.
     """
-    meshes = cores(model, MeshCore)
-    if not meshes:
-        raise ValueError("there is no subspace to learn in: the model has no layer on meshes; use `convert` first")
+    subspaces = cores(model, SubspaceCore)
+    if not subspaces:
+        raise ValueError(
+            "there is no subspace to learn in: the model has no layer on meshes, or on another chip with singular "
+            "values; use `convert` first"
+        )
     switch(model, "usv")
     norms = [module for module in model.modules() if isinstance(module, _NORMS)]
-    trained = {id(core.sigma) for core in meshes.values()}
+    trained = {id(core.sigma) for core in subspaces.values()}
     trained |= {id(parameter) for norm in norms for parameter in norm.parameters(recurse=False)}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in trained)

@@ -17,6 +17,7 @@ from lightloom.nn.core import Mode, TensorCore
 from lightloom.nn.cores.mesh import MeshCore
 from lightloom.nn.cores.pcm import PCMCore
 from lightloom.nn.counts import Counts, counts_of
+from lightloom.nn.deployment import put_on_chip
 from lightloom.nn.diffractive import DiffractiveConv2d, DiffractiveNetwork, misalign
 from lightloom.nn.effective import DirectRead, direct_reads
 from lightloom.nn.hf_conv1d import OpticalHFConv1D
@@ -66,6 +67,7 @@ __all__ = [
     "misalign",
     "optical_layers",
     "plan",
+    "put_on_chip",
     "reorder",
     "static_converters",
     "switch",

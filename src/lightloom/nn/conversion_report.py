@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lightloom.common.text_table import text_table
+
 _HEAD = ("layer", "kind", "weight", "place", "blocks", "devices", "error", "")
 _RIGHT = {5, 6}
 
@@ -50,16 +52,8 @@ def table(layers: Sequence[LayerReport]) -> str:
 
     The error is ||made - wanted|| / ||wanted|| on perfect devices; blocks are groups x rows x columns of them.
     """
-    rows = [_HEAD, *(_row(layer) for layer in layers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in _RIGHT else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], "", *_sums(layers)])
+    head, *rows = text_table(_HEAD, map(_row, layers), right=_RIGHT)
+    return "\n".join([head, "-" * max(map(len, (head, *rows))), *rows, "", *_sums(layers)])
 
 
 def _row(layer: LayerReport) -> tuple[str, ...]:
@@ -73,9 +67,7 @@ def _row(layer: LayerReport) -> tuple[str, ...]:
 
 
 def _devices(layer: LayerReport) -> str:
-    if layer.tied_to:
-        return ""
-    return f"{layer.mzis:,} MZIs" if layer.mzis else f"{layer.cells:,} cells"
+    return "" if layer.tied_to else _counted(layer.mzis, layer.cells, "cells")
 
 
 def _sums(layers: Sequence[LayerReport]) -> list[str]:
@@ -85,11 +77,16 @@ def _sums(layers: Sequence[LayerReport]) -> list[str]:
         here = [layer for layer in layers if layer.converted and (layer.technology, layer.chip) == (technology, chip)]
         blocks = sum(math.prod(layer.blocks) for layer in here if not layer.tied_to)
         mzis, cells = sum(layer.mzis for layer in here), sum(layer.cells for layer in here)
-        devices = f"{mzis:,} MZIs" if mzis else f"{cells:,} PCM cells"
-        lines.append(f"{chip} ({technology}): {_of(len(here), 'layer')}, {_of(blocks, 'block')}, {devices}")
+        parts = [_of(len(here), "layer"), _of(blocks, "block"), _counted(mzis, cells, "PCM cells")]
+        lines.append(f"{chip} ({technology}): {', '.join(filter(None, parts))}")
     optical = [layer for layer in layers if layer.converted]
     lines.append(f"{len(optical)} of {len(layers)} layers with weights are on a chip.")
     return lines
+
+
+def _counted(mzis: int, cells: int, name: str) -> str:
+    """The devices that are counted; a technology may have none of either kind."""
+    return f"{mzis:,} MZIs" if mzis else f"{cells:,} {name}" if cells else ""
 
 
 def _of(number: int, what: str) -> str:

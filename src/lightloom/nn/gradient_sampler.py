@@ -13,7 +13,7 @@ from lightloom.common.config import Section
 from lightloom.nn import sparse_backward
 from lightloom.nn.subspace_core import SubspaceCore
 from lightloom.physics import blocks, sampling
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import straight_through
 from lightloom.physics.sampling import BlockMode, Norm, RankMode
 
 

@@ -13,11 +13,29 @@ from torch import Tensor
 
 from lightloom.physics import compiled
 from lightloom.physics.compiled.operators import address, define, leading, ready, serves
-from lightloom.physics.phases import quantise, straight_through, truncated_noise
+from lightloom.physics.phases import truncated_noise
+from lightloom.physics.rounding import check_bits, quantise, straight_through
 
 _LARGEST = 512  # values of a block that the kernel holds at once
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 _ARGUMENTS = (*[ctypes.c_int64] * 3, ctypes.c_double, *[ctypes.c_void_p] * 4)
+
+
+def realise(
+    angles: Tensor, *, bits: int | None = None, gamma_ratio: Tensor | None = None, noise_std: float = 0.0
+) -> Tensor:
+    """The angles that attenuators are at when the controller asks for `angles`, without a gradient of rounding's own.
+
+    Args:
+        angles: [..., k] in rad, in [0, pi]: an attenuator leaves their cosine of the field.
+        bits: Drive resolution over [0, pi]; None is exact.
+        gamma_ratio: [..., k] true over nominal gamma of each device; None is a perfect drive.
+        noise_std: Standard deviation of dynamic noise in rad; 0 is none.
+    """
+    realised = quantise(angles, bits, span=math.pi)
+    if gamma_ratio is not None:
+        realised = realised * gamma_ratio
+    return realised if noise_std == 0 else realised + truncated_noise(realised, noise_std)
 
 
 def attenuate(
@@ -49,8 +67,8 @@ def attenuate(
     Raises:
         ValueError: `bits` is below 1.
     """
-    if bits is not None and bits < 1:
-        raise ValueError(f"a converter has at least 1 bit, got {bits}; use None for an exact drive")
+    if bits is not None:
+        check_bits(bits)
     exact = values.detach()
     ratio = None if gamma_ratio is None else gamma_ratio.detach().expand_as(values)
     least = None if least_gain is None else least_gain.detach().expand(values.shape[:-1])
@@ -65,11 +83,7 @@ def _noisy(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int
     if least is not None:
         gain = torch.maximum(gain, least.unsqueeze(-1).to(gain.dtype))
     angle = torch.acos((exact / torch.where(gain > 0, gain, 1)).clamp(-1, 1))
-    angle = quantise(angle, bits, span=math.pi)
-    if ratio is not None:
-        angle = angle * ratio
-    if noise_std > 0:
-        angle = angle + truncated_noise(angle, noise_std)
+    angle = realise(angle, bits=bits, gamma_ratio=ratio, noise_std=noise_std)
     return (gain * torch.cos(angle)).to(values.dtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import check_bits, straight_through
 
 
 def convert(
@@ -34,8 +34,7 @@ def convert(
     """
     if bits is None:
         return values
-    if bits < 1:
-        raise ValueError(f"a converter has at least 1 bit, got {bits}; use None for an exact converter")
+    check_bits(bits)
     if not 1 <= dims <= values.ndim:
         raise ValueError(f"a signal of {dims} dimensions is not in a tensor of shape {tuple(values.shape)}")
     if full_scale is None:

@@ -5,20 +5,24 @@ hardware (Gu et al., L2ight, NeurIPS 2021: W(Omega Gamma Q(Phi) + Phi_b)):
 
     wrap -> quantise -> drive (gamma of each device) -> thermal crosstalk -> static bias -> dynamic noise
 
-Phases are in rad, in the last dimension; any leading dimensions are blocks. All functions are differentiable; the
-gradient of rounding is that of the identity (straight-through).
+There is no other chain: a core in training, many specimens at once, the bench, the digital twin and exports all go
+through it. A new imperfection is a function here and its place in `driven`, `heat` or `spread`; what it takes is a
+field of `Drive` where the whole chip shares it, of `Imperfections` where each device has a value of its own.
+
+Phases are in rad, in the last dimension; any leading dimensions are blocks, and specimens in front of them. All
+functions are differentiable; the gradient of rounding is that of the identity (straight-through).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.physics.compiled.operators import ordinary
-from lightloom.physics.execution import eager, forward_mode
+from lightloom.physics.rounding import quantise, straight_through
 
 TWO_PI = 2 * math.pi
 
@@ -26,35 +30,6 @@ TWO_PI = 2 * math.pi
 def wrap(phases: Tensor) -> Tensor:
     """Phases modulo 2 pi, in [0, 2 pi): the least heat that gives the same interference."""
     return torch.remainder(phases, TWO_PI)
-
-
-def straight_through(rounded: Tensor, exact: Tensor) -> Tensor:
-    """The value of `rounded` with the gradient of `exact`."""
-    if not eager() or forward_mode():
-        return rounded.detach() + (exact - exact.detach())  # a difference of exactly 0
-    if not exact.requires_grad:
-        return rounded
-    value: Tensor = _StraightThrough.apply(rounded, exact)  # type: ignore[no-untyped-call]
-    return value
-
-
-def quantise(values: Tensor, bits: int | None, *, span: float = TWO_PI) -> Tensor:
-    """Round to the nearest of the 2^bits levels that divide [0, span] evenly, both ends included.
-
-    Args:
-        values: Any shape, in [0, span].
-        bits: Width of the drive's converter, at least 1; None leaves the values exact.
-        span: Full scale: 2 pi for a phase shifter of a mesh, pi for an attenuator.
-
-    Raises:
-        ValueError: `bits` is below 1.
-    """
-    if bits is None:
-        return values
-    if bits < 1:
-        raise ValueError(f"a converter has at least 1 bit, got {bits}; use None for an exact drive")
-    step = span / (2**bits - 1)
-    return straight_through((values.detach() / step).round_().mul_(step), values)
 
 
 def gamma(v_pi: float) -> float:
@@ -97,63 +72,180 @@ def crosstalk(phases: Tensor, coupling: float, neighbours: Tensor) -> Tensor:
     return phases + coupling * padded[..., neighbours].sum(-1)
 
 
+def neighbour_heat(phases: Tensor, neighbours: Tensor) -> Tensor:
+    """The sum of the heat of each heater's neighbours, [..., n] in rad.
+
+    Args:
+        phases: [..., n], rad, the heat of each heater by itself.
+        neighbours: [n, m] indices as `mesh.neighbours` gives them, n where there is no neighbour.
+    """
+    return crosstalk(phases, 1.0, neighbours) - phases
+
+
 def truncated_noise(like: Tensor, std: float, *, generator: torch.Generator | None = None) -> Tensor:
     """Gaussian noise cut at two standard deviations, shaped as `like` (rad), drawn anew at every call."""
     noise = torch.empty_like(like, requires_grad=False)
     return torch.nn.init.trunc_normal_(noise, std=std, a=-2 * std, b=2 * std, generator=generator)
 
 
-def realise(
-    phases: Tensor,
-    *,
-    bits: int | None = None,
-    dac: str = "phase",
-    gamma_ratio: Tensor | None = None,
-    coupling: float = 0.0,
-    neighbours: Tensor | None = None,
-    bias: Tensor | None = None,
-    noise_std: float = 0.0,
-) -> Tensor:
-    """The phases that the light in a mesh meets when the controller asks for `phases`.
+class Drive(NamedTuple):
+    """What all phase shifters of a mesh share: how they are driven, and what their chip does to all of them.
 
-    Crosstalk spreads the heat of the driven phase as it is. The published code wraps it once more to [0, 2 pi)
-    first, which lets a heater driven just past 2 pi give no heat at all; heat does not wrap.
+    The defaults are a perfect chip.
+    """
+
+    bits: int | None = None
+    """Resolution of the drive; None is exact."""
+    dac: str = "phase"
+    """What is rounded: "phase" (published) or "voltage"."""
+    coupling: float | Tensor = 0.0
+    """Share of one heater's phase that each neighbour receives; a tensor is broadcast against the phases."""
+    neighbours: Tensor | None = None
+    """[n, m] as `mesh.neighbours` gives them; needed where `coupling` is not 0."""
+    warming: Tensor | None = None
+    """[n, n] as `mesh.warming_matrix` gives it: the neighbours as a matrix, faster for many blocks of few shifters."""
+    noise_std: float = 0.0
+    """Standard deviation of the dynamic phase noise in rad, which is drawn anew at every call."""
+
+
+class Imperfections(NamedTuple):
+    """What is wrong with each phase shifter, [..., n]; None is a shifter without that fault."""
+
+    gamma: Tensor | None = None
+    """True over nominal drive coefficient."""
+    bias: Tensor | None = None
+    """Static phase error in rad."""
+
+    def take(self, index: int | slice) -> Imperfections:
+        """The faults of some of the shifters."""
+        return Imperfections(*(None if error is None else error[..., index] for error in self))
+
+
+_PERFECT_DRIVE, _PERFECT = Drive(), Imperfections()
+
+
+def realise(
+    commanded: Tensor,
+    drive: Drive = _PERFECT_DRIVE,
+    imperfections: Imperfections = _PERFECT,
+    *,
+    specimens: int | None = None,
+) -> Tensor:
+    """The phases that the light in a mesh meets when the controller asks for `commanded`.
 
     Args:
-        phases: [..., n] commanded, rad.
-        bits: Drive resolution; None is exact.
-        dac: "phase" rounds the phase (published), "voltage" the drive voltage.
-        gamma_ratio: [..., n] true over nominal gamma of each device; None is a perfect drive.
-        coupling: Thermal crosstalk between neighbours; 0 is none.
-        neighbours: [n, m] as `mesh.neighbours` gives them; needed where `coupling` is not 0.
-        bias: [..., n] static phase error of each device, rad; None is none.
-        noise_std: Standard deviation of the dynamic phase noise, rad; 0 is none.
+        commanded: [..., n] in rad; left as it is.
+        drive: What the shifters share.
+        imperfections: What is wrong with each; [S, ..., n] are those of S specimens at once.
+        specimens: Number S of specimens where they are several; noise is drawn for each.
 
     Returns:
-        [..., n] realised phases, rad, not wrapped. The input is not modified.
+        [..., n] in rad, or [S, ..., n]; not wrapped.
+
+    Raises:
+        ValueError: `drive.bits` is below 1, or there is crosstalk and nobody is said to be a neighbour.
     """
-    heat = wrap(phases)
-    heat = quantise(heat, bits) if dac == "phase" else quantise_voltage(heat, bits)
-    if gamma_ratio is not None:
-        heat = heat * ordinary(gamma_ratio)
-    if coupling != 0:
-        if neighbours is None:
-            raise ValueError("crosstalk needs `neighbours`; take them from `mesh.neighbours`")
-        heat = crosstalk(heat, coupling, ordinary(neighbours))
-    if bias is not None:
-        heat = heat + bias
-    if noise_std > 0:
-        heat = heat + truncated_noise(heat, noise_std)
-    return heat
+    own = heat(driven(commanded, drive), imperfections)
+    own = own if specimens is None else own.expand(specimens, *commanded.shape)
+    return spread(own, drive, imperfections)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """The first argument forwards, the second backwards; exact, where a + (b - a) would round."""
+def driven(commanded: Tensor, drive: Drive = _PERFECT_DRIVE) -> Tensor:
+    """The phase in rad that each shifter is driven to, the first third of `realise`: what the electronics make.
 
-    @staticmethod
-    def forward(ctx: Any, rounded: Tensor, exact: Tensor) -> Tensor:
-        return rounded.clone() if rounded is exact else rounded.view_as(rounded)
+    Args:
+        commanded: [..., n] in rad.
+        drive: What the shifters share.
+    """
+    wrapped = wrap(commanded)
+    return quantise(wrapped, drive.bits, span=TWO_PI) if drive.dac == "phase" else quantise_voltage(wrapped, drive.bits)
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        return None, grad
+
+def heat(nominal: Tensor, imperfections: Imperfections = _PERFECT) -> Tensor:
+    """The phase in rad that each heater gives by itself, the second third of `realise`: a matter of each device alone.
+
+    Args:
+        nominal: [..., n] in rad, as `driven` gives it.
+        imperfections: What is wrong with each.
+    """
+    return nominal if imperfections.gamma is None else nominal * ordinary(imperfections.gamma)
+
+
+def spread(own: Tensor, drive: Drive = _PERFECT_DRIVE, imperfections: Imperfections = _PERFECT) -> Tensor:
+    """The phases in rad that heaters make together, the last third of `realise`.
+
+    The heat of the driven phase spreads as it is. The published code wraps it once more to [0, 2 pi) first, which lets
+    a heater driven just past 2 pi give no heat at all; heat does not wrap.
+
+    Args:
+        own: [..., n] in rad, as `heat` gives it.
+        drive: What the shifters share.
+        imperfections: What is wrong with each.
+    """
+    realised = _warmed(own, drive)
+    if imperfections.bias is not None:
+        realised = realised + imperfections.bias
+    if drive.noise_std > 0:
+        realised = realised + truncated_noise(realised, drive.noise_std)
+    return realised
+
+
+class ShifterState(NamedTuple):
+    """Where shifters are that are moved one at a time."""
+
+    heat: Tensor
+    """[..., n], what `heat` gives."""
+    realised: Tensor
+    """[..., n], what `realise` gives."""
+
+
+def move_all(commanded: Tensor, drive: Drive, imperfections: Imperfections) -> ShifterState:
+    """Drive every shifter; `realised` is what `realise` gives.
+
+    Args:
+        commanded: [..., n] in rad.
+        drive: What the shifters share.
+        imperfections: What is wrong with each.
+    """
+    own = heat(driven(commanded, drive), imperfections)
+    return ShifterState(own.clone(), spread(own, drive, imperfections))
+
+
+def move_one(state: ShifterState, index: int, commanded: Tensor, drive: Drive, imperfections: Imperfections) -> None:
+    """Drive one shifter anew: by crosstalk its neighbours move as well, and nothing else does.
+
+    This holds where `spread` is affine in the heat and without dynamic noise.
+
+    Args:
+        state: Where all shifters are; it is changed in place.
+        index: Which shifter.
+        commanded: [...] in rad, what it is asked for now.
+        drive: What the shifters share, with their neighbours where there is crosstalk.
+        imperfections: What is wrong with each.
+    """
+    warmth = heat(driven(commanded, drive), imperfections.take(index))
+    change = (warmth - state.heat[..., index]).unsqueeze(-1)
+    state.heat[..., index] = warmth
+    state.realised[..., index : index + 1] += change
+    if isinstance(drive.coupling, Tensor) or drive.coupling != 0:
+        near = _present(drive.neighbours)[index]
+        near = near[near < state.heat.shape[-1]]
+        state.realised.index_add_(-1, near, (drive.coupling * change).expand(*change.shape[:-1], len(near)))
+
+
+def _warmed(own: Tensor, drive: Drive) -> Tensor:
+    """`crosstalk`, as a product with the matrix of who warms whom where that is known."""
+    if isinstance(drive.coupling, Tensor):
+        return own + drive.coupling * neighbour_heat(own, _present(drive.neighbours))
+    if drive.coupling == 0:
+        return own
+    if drive.warming is None:
+        return crosstalk(own, drive.coupling, ordinary(_present(drive.neighbours)))
+    flat = own.reshape(-1, own.shape[-1])
+    return torch.addmm(flat, flat, drive.warming.T, alpha=drive.coupling).view(own.shape)
+
+
+def _present(neighbours: Tensor | None) -> Tensor:
+    if neighbours is None:
+        raise ValueError("crosstalk needs `neighbours`; take them from `mesh.neighbours`")
+    return neighbours

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lightloom.common.errors import RequestError
+from lightloom.common.seeds import named_seed
 from lightloom.config import Case, RunConfig, SweepConfig, override
+from lightloom.schemas import SweepCase, SweepRow, SweepSummary
 
 _OF_THE_WHOLE = ("recipe", "changes", "seed", "device", "threads", "task", "stages", "sweep")
 
@@ -17,12 +19,18 @@ class Training(NamedTuple):
 
     case: Case
     seed: int
-    config: RunConfig
+    config: Any
+    """A `RunConfig` of the task of the run."""
 
     @property
     def name(self) -> str:
         """As `metrics.jsonl` names it."""
         return f"{self.case.name}, seed {self.seed}"
+
+    @property
+    def noise_seed(self) -> int:
+        """Of the noise under which the case is measured."""
+        return named_seed(self.seed, self.name, "test")
 
     @property
     def key(self) -> tuple[str, int]:
@@ -77,7 +85,7 @@ def _changed(config: RunConfig, case: Case) -> RunConfig:
         raise RequestError(f"The case `{case.name}` of the comparison: {error}") from None
 
 
-def summarise(rows: Sequence[dict[str, Any]], sweep: SweepConfig) -> dict[str, Any]:
+def summarise(rows: Sequence[SweepRow], sweep: SweepConfig) -> SweepSummary:
     """What a comparison has found so far, for `summary.json`.
 
     Args:
@@ -85,20 +93,16 @@ def summarise(rows: Sequence[dict[str, Any]], sweep: SweepConfig) -> dict[str, A
         sweep: What was asked for.
 
     Returns:
-        `x`, `scale`, `baseline` and, in `cases`, mean and standard deviation (of the sample; 0 for one seed) of the
-        test accuracy of each case, in its order.
+        Mean and standard deviation (of the sample; 0 for one seed) of the primary metric on the test set for each case,
+        in its order.
     """
-    return {
-        "x": sweep.x,
-        "scale": sweep.scale,
-        "baseline": sweep.baseline,
-        "cases": list(_by_case(rows, [case.name for case in sweep.cases])),
-    }
+    cases = list(_by_case(rows, [case.name for case in sweep.cases]))
+    return SweepSummary(x=sweep.x, scale=sweep.scale, baseline=sweep.baseline, cases=cases)
 
 
-def _by_case(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _by_case(rows: Sequence[SweepRow], names: Sequence[str]) -> Iterator[SweepCase]:
     for name in names:
-        found = [row["accuracy"] for row in rows if row["case"] == name]
-        if found:
-            spread = statistics.stdev(found) if len(found) > 1 else 0.0
-            yield {"case": name, "accuracy": statistics.fmean(found), "std": spread, "seeds": len(found)}
+        values = [row.value for row in rows if row.case == name and row.value is not None]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            yield SweepCase(case=name, value=statistics.fmean(values), std=spread, seeds=len(values))

@@ -21,30 +21,23 @@ from lightloom.common.errors import RequestError
 from lightloom.common.hold import hold
 from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
-from lightloom.pipeline import bench_stages, detect3d_stages, detect_stages, sweep_stages
-from lightloom.pipeline import context as stages
+from lightloom.pipeline import stages
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.pipeline.technologies import pcm as pcm_stages
+from lightloom.pipeline.stages.sweep import rehearse
+from lightloom.pipeline.summary import write_summary
 
-Stage = Callable[[stages.Work], None]
-
-
-def _by_task(classify: Stage, detect: Stage, detect3d: Stage) -> Stage:
-    """A stage that is another one where objects are detected."""
-    stages = {"classify": classify, "detect": detect, "detect3d": detect3d}
-    return lambda work: stages[work.config.task](work)
-
-
+Stage = Callable[[RunContext], None]
 STAGES: dict[str, Stage] = {
     "train": stages.train,
     "program": stages.program,
-    "calibrate": bench_stages.calibrate,
-    "map": bench_stages.map_weights,
+    "calibrate": stages.calibrate,
+    "map": stages.map_weights,
     "learn": stages.learn,
-    "reorder": pcm_stages.reorder,
-    "sweep": sweep_stages.sweep,
-    "evaluate": _by_task(stages.evaluate, detect_stages.evaluate, detect3d_stages.evaluate),
-    "cost": _by_task(stages.cost, detect_stages.cost, detect3d_stages.cost),
+    "reorder": stages.reorder,
+    "sweep": stages.sweep,
+    "evaluate": stages.evaluate,
+    "cost": stages.cost,
     "report": stages.report,
 }
 SHARED = ("train", "learn", "sweep")
@@ -98,7 +91,7 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
         other = "compares trainings, so it has the stages" if compares else "compares nothing; it has the stages"
         raise RequestError(f"The run in `{path}` {other} {', '.join(f'`{name}`' for name in config.stages)}.")
     if stage == "sweep":
-        sweep_stages.rehearse(config)  # before anything is forgotten
+        rehearse(config)  # before anything is forgotten
     if out is None:
         folder.own()
     else:
@@ -132,7 +125,7 @@ def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
 
     Where several processes work together, all of them train and the first does the rest.
     """
-    work, device, main = stages.Work(folder), folder.config.device, processes.is_main()
+    context, device, main = RunContext(folder), folder.config.device, processes.is_main()
     first = next((place for place, name in enumerate(names) if name not in folder.done), len(names))
     waiting = names[first:]
     processes.wait(device)  # everybody has read what is done before anybody adds to it
@@ -144,11 +137,11 @@ def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
             if main:
                 console().print(f"[bold]{name}[/bold]")
             if main or name in SHARED:
-                STAGES[name](work)
+                STAGES[name](context)
             if main:
                 folder.finish(name, time.perf_counter() - started)
             processes.wait(device)
-    return stages.write_summary(folder) if main else {}
+    return write_summary(folder) if main else {}
 
 
 @contextmanager

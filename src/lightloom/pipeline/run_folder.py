@@ -20,7 +20,8 @@ from lightloom.common.hold import HOLDER, LOCK, hold
 from lightloom.common.marks import claim, mark_of
 from lightloom.common.progress import console
 from lightloom.common.records import check, read_record
-from lightloom.config import RunConfig, from_yaml, to_yaml
+from lightloom.config import RunConfig, to_yaml
+from lightloom.tasks import read_config
 
 _STATES = ("electronic", "programmed", "calibrated", "mapped", "learned", "reordered")
 _WRITTEN = (
@@ -76,7 +77,7 @@ class RunFolder:
         Raises:
             RequestError: There is no run in `path`.
         """
-        return cls(path, from_yaml(path / "config.yaml"))
+        return cls(path, read_config(path / "config.yaml"))
 
     @classmethod
     def resume(cls, config: RunConfig, path: Path) -> RunFolder:
@@ -238,7 +239,7 @@ def _is_run(path: Path) -> bool:
         return mark.kind == "run" and "config.yaml" in mark.files and (path / "config.yaml").is_file()
     try:
         written = read_json(path / "versions.json")
-        from_yaml(path / "config.yaml")
+        read_config(path / "config.yaml")
     except (RequestError, OSError):
         return False
     return isinstance(written, dict) and "lightloom" in written

@@ -13,8 +13,8 @@ from lightloom.common.checks import shown
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.config.sizes import check_sizes
 from lightloom.recipes import bev, hybrid, onchip, optical, optical_sweeps, pcm
+from lightloom.tasks import TASKS, task_of
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "onchip/digits": onchip.digits,
@@ -50,6 +50,12 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
 }
 
 
+def known() -> dict[str, Callable[..., RunConfig]]:
+    """Recipes by name: the built-in ones, and those that tasks of other packages bring."""
+    brought = {name: recipe for task in TASKS.values() for name, recipe in task.recipes().items()}
+    return {**brought, **RECIPES}
+
+
 def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
     """The config of a recipe with `key=value` changes.
 
@@ -59,9 +65,10 @@ def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
     Raises:
         RequestError: The recipe or a key is unknown, or a value does not fit.
     """
-    if name not in RECIPES:
-        raise RequestError(f"There is no recipe `{name}`. {nearest(name, RECIPES)}")
-    recipe = RECIPES[name]
+    recipes = known()
+    if name not in recipes:
+        raise RequestError(f"There is no recipe `{name}`. {nearest(name, recipes)}")
+    recipe = recipes[name]
     switches = inspect.signature(recipe).parameters
     own = {c.partition("=")[0]: c.partition("=")[2] for c in changes if "=" in c and c.partition("=")[0] in switches}
     values = {key: read_value(key, text) for key, text in own.items()}
@@ -71,7 +78,7 @@ def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
     except ValidationError as error:
         raise RequestError(explain(error, name)) from None
     config = override(config, [change for change in changes if change.partition("=")[0] not in own])
-    check_sizes(config)
+    task_of(config).check(config)
     return config.replace(changes=tuple(changes))
 
 
@@ -95,5 +102,5 @@ def describe() -> list[dict[str, str]]:
             "what": (inspect.getdoc(recipe) or "").partition("\n")[0],
             "switches": ", ".join(f"{p.name}={p.default}" for p in inspect.signature(recipe).parameters.values()),
         }
-        for name, recipe in RECIPES.items()
+        for name, recipe in known().items()
     ]

@@ -7,19 +7,14 @@ parts are as published, its weights ours.
 from __future__ import annotations
 
 from lightloom.chips import diffractive
-from lightloom.config import (
-    BackboneConfig,
-    Detect3DConfig,
-    MomentsConfig,
-    OpticsConfig,
-    RunConfig,
-    SweepConfig,
-)
+from lightloom.config import SweepConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn import TrainConfig
 from lightloom.recipes.bev_cases import STUDENT, Ablation, Technology, cases, made_of
 from lightloom.tasks.detection3d import detector_size
+from lightloom.tasks.detection3d.config import Detection3DConfig, MomentsConfig, MultiCameraModelConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _TOY = TrainConfig(batch_size=4, lr=1.5e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
 _PUBLISHED = TrainConfig(
@@ -38,7 +33,7 @@ _PUBLISHED = TrainConfig(
 
 def toytown(
     technology: Technology = "diffractive", ablation: Ablation = "none", seeds: int = 1, quick: bool = False
-) -> RunConfig:
+) -> Detection3DConfig:
     """A synthetic town seen by six cameras: expert, student, both distillers, and an optical student, in 20 minutes.
 
     Args:
@@ -48,24 +43,20 @@ def toytown(
         seeds: Trainings of each case.
         quick: 12 scenes, 2 epochs.
     """
-    expert = ("detect3d.detector=toy-expert", f"train.epochs={2 if quick else 12}")
-    student = ("detect3d.detector=toy",)
+    expert = ("model.detector=toy-expert", f"train.epochs={2 if quick else 12}")
+    student = ("model.detector=toy",)
     # the last maps of the student are so small that light crosses them within 40 um
     near = diffractive("phoenix").replace(distance_in=4e-5, distance=4e-5)
-    return RunConfig(
+    return Detection3DConfig(
         recipe="bev/toytown",
-        task="detect3d",
         stages=("sweep", "evaluate", "cost", "report"),
         threads=1,
-        detect3d=Detect3DConfig(
-            scenes=MomentsConfig(
-                town=ToytownConfig(scenes=(12, 2, 4) if quick else (192, 24, 48), frames=3, reach=16),
-                augment=ViewAugmentConfig(flip=0.0, colour=0.0),
-            ),
-            backbone=BackboneConfig(name="regnetx-tiny"),
-            detector=detector_size("toy"),
+        data=MomentsConfig(
+            town=ToytownConfig(scenes=(12, 2, 4) if quick else (192, 24, 48), frames=3, reach=16),
+            augment=ViewAugmentConfig(flip=0.0, colour=0.0),
         ),
-        optics=OpticsConfig(diffraction=near),
+        model=MultiCameraModelConfig(backbone=BackboneConfig(name="regnetx-tiny"), detector=detector_size("toy")),
+        optics=DetectorOpticsConfig(diffraction=near),
         train=_TOY.replace(epochs=2 if quick else 4),
         sweep=SweepConfig(
             cases=cases(expert, student, made_of(technology), ablation),
@@ -81,7 +72,7 @@ def nuscenes_tiny(
     ablation: Ablation = "none",
     pretrained: bool = True,
     quick: bool = False,
-) -> RunConfig:
+) -> Detection3DConfig:
     """nuScenes: BEVFormer-Tiny (R50, 450 x 800) taught by Base (R101), as FD3D has them; for a GPU.
 
     Published, NDS / mAP: expert 47.37 / 36.44, student 39.02 / 26.87, FD3D 43.09 / 31.00. There the ground map of both
@@ -94,7 +85,7 @@ def nuscenes_tiny(
         pretrained: Start backbones from the weights of ImageNet; false starts from nothing.
         quick: The detectors of `bev/toytown`, 96 x 160 pixels, 2 epochs.
     """
-    student = ("detect3d.detector=tiny", "detect3d.detector.shrink=2", *_grid(100), *_resnet("50", pretrained))
+    student = ("model.detector=tiny", "model.detector.shrink=2", *_grid(100), *_resnet("50", pretrained))
     return _nuscenes("bev/nuscenes-tiny", data, student, technology, ablation, pretrained, quick)
 
 
@@ -104,7 +95,7 @@ def nuscenes_small(
     ablation: Ablation = "none",
     pretrained: bool = True,
     quick: bool = False,
-) -> RunConfig:
+) -> Detection3DConfig:
     """nuScenes: BEVFormer-Small (R101, 464 x 800, map of 100 x 100) taught by Base, as HeatmapDistiller has them.
 
     Published, NDS / mAP: expert 51.76 / 41.66, student 46.83 / 35.09, HeatmapDistiller 48.98 / 37.27.
@@ -116,11 +107,11 @@ def nuscenes_small(
         pretrained: Likewise.
         quick: Likewise.
     """
-    student = ("detect3d.detector=focal-small", *_resnet("101", pretrained))
+    student = ("model.detector=focal-small", *_resnet("101", pretrained))
     return _nuscenes("bev/nuscenes-small", data, student, technology, ablation, pretrained, quick)
 
 
-def nuscenes_base(data: str = "nuscenes", pretrained: bool = True, quick: bool = False) -> RunConfig:
+def nuscenes_base(data: str = "nuscenes", pretrained: bool = True, quick: bool = False) -> Detection3DConfig:
     """nuScenes: BEVFormer-Base alone (R101, 900 x 1600, map of 200 x 200), the expert of the others.
 
     Published, NDS / mAP: 51.76 / 41.66, with deformable convolutions and weights of FCOS3D.
@@ -143,41 +134,38 @@ def _nuscenes(
     ablation: Ablation,
     pretrained: bool,
     quick: bool,
-) -> RunConfig:
+) -> Detection3DConfig:
     if quick:
         small = toytown(technology, ablation, quick=True)
-        moments = small.detect3d.scenes.replace(name=data, height=96, width=160)
+        moments = small.data.replace(name=data, height=96, width=160)
         area = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
-        detector = small.detect3d.detector.replace(area=area)
+        detector = small.model.detector.replace(area=area)
         wide = tuple(
-            case.replace(changes=(*case.changes, f"detect3d.detector.area={list(area)}")) for case in small.sweep.cases
+            case.replace(changes=(*case.changes, f"model.detector.area={list(area)}")) for case in small.sweep.cases
         )
         return small.replace(
             recipe=recipe,
-            detect3d=small.detect3d.replace(scenes=moments, detector=detector),
+            data=moments,
+            model=small.model.replace(detector=detector),
             sweep=small.sweep.replace(cases=wide),
         )
-    expert = ("detect3d.detector=base", *_resnet("101", pretrained))
+    expert = ("model.detector=base", *_resnet("101", pretrained))
     light = made_of(technology)
-    return RunConfig(
+    return Detection3DConfig(
         recipe=recipe,
-        task="detect3d",
         stages=("sweep", "evaluate", "cost", "report"),
-        detect3d=Detect3DConfig(
-            scenes=MomentsConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
-            backbone=BackboneConfig(name="resnet-101"),
-            detector=detector_size("base"),
-        ),
+        data=MomentsConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
+        model=MultiCameraModelConfig(backbone=BackboneConfig(name="resnet-101"), detector=detector_size("base")),
         train=_PUBLISHED,
         sweep=SweepConfig(cases=cases(expert, student, light, ablation), baseline=STUDENT),
     )
 
 
 def _grid(cells: int) -> tuple[str, ...]:
-    return f"detect3d.detector.rows={cells}", f"detect3d.detector.columns={cells}", "detect3d.detector.history=4"
+    return f"model.detector.rows={cells}", f"model.detector.columns={cells}", "model.detector.history=4"
 
 
 def _resnet(depth: str, pretrained: bool) -> tuple[str, ...]:
-    name = f"detect3d.backbone.name=resnet-{depth}"
-    weights = f"detect3d.backbone.pretrained=microsoft/resnet-{depth}"
-    return (name, weights, "detect3d.backbone.frozen=1") if pretrained else (name,)
+    name = f"model.backbone.name=resnet-{depth}"
+    weights = f"model.backbone.pretrained=microsoft/resnet-{depth}"
+    return (name, weights, "model.backbone.frozen=1") if pretrained else (name,)

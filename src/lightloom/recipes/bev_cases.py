@@ -11,11 +11,11 @@ Ablation = Literal["none", "parts", "masks", "heatmap", "optical"]
 Technology = Literal["diffractive", "mesh", "pcm"]
 
 EXPERT, STUDENT = "expert", "student"
-TAUGHT = (f"detect3d.distil.teacher={EXPERT}", "detect3d.start=head")
-CHANNELS = ("detect3d.distil.channels=0.25", "detect3d.distil.temperature=2")
-HEATMAP = (*TAUGHT, *CHANNELS, "detect3d.guide.kind=heatmap")
-FD3D = (*TAUGHT, "detect3d.guide.kind=fd3d")
-_FOCAL = "detect3d.guide.fd3d"
+TAUGHT = (f"distil.teacher={EXPERT}", "start=head")
+CHANNELS = ("distil.channels=0.25", "distil.temperature=2")
+HEATMAP = (*TAUGHT, *CHANNELS, "guide.kind=heatmap")
+FD3D = (*TAUGHT, "guide.kind=fd3d")
+_FOCAL = "guide.fd3d"
 
 
 def cases(
@@ -70,9 +70,9 @@ def made_of(technology: Technology, stages: tuple[int, ...] = (3,)) -> tuple[str
     """
     check("technology", technology, get_args(Technology))
     if technology == "diffractive":
-        return (f"detect3d.hybrid.stages={list(stages)}",)
+        return (f"model.hybrid.stages={list(stages)}",)
     chip = {"mesh": "l2ight", "pcm": "elight"}[technology]
-    return f"chip={chip}", f"detect3d.converted={[f'stages.{stage}.*' for stage in stages]}"
+    return f"chip={chip}", f"model.converted={[f'stages.{stage}.*' for stage in stages]}"
 
 
 def _named(student: tuple[str, ...], taught: tuple[str, ...], variants: dict[str, tuple[str, ...]]) -> tuple[Case, ...]:
@@ -112,8 +112,8 @@ _MASKS: dict[str, tuple[str, ...]] = {
 }
 _FORMS: dict[str, tuple[str, ...]] = {
     "both terms": (),
-    "camera maps alone": ("detect3d.guide.heatmap.weight=0",),
-    "ground map alone": ("detect3d.distil.channels=0",),
-    "teacher normalised": ("detect3d.guide.heatmap.normalise=true",),
-    "divergence": ("detect3d.guide.heatmap.form=kl",),
+    "camera maps alone": ("guide.heatmap.weight=0",),
+    "ground map alone": ("distil.channels=0",),
+    "teacher normalised": ("guide.heatmap.normalise=true",),
+    "divergence": ("guide.heatmap.form=kl",),
 }

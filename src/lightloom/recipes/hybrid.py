@@ -9,19 +9,9 @@ case costs is counted in the published way and as a whole.
 from __future__ import annotations
 
 from lightloom.chips import diffractive
-from lightloom.config import (
-    BackboneConfig,
-    DataConfig,
-    DetectConfig,
-    HybridConfig,
-    ModelConfig,
-    OpticsConfig,
-    RunConfig,
-    ScenesConfig,
-    SweepConfig,
-)
+from lightloom.config import SweepConfig
 from lightloom.data.detection import AugmentConfig
-from lightloom.learn import DistillationConfig, TrainConfig
+from lightloom.learn import TrainConfig
 from lightloom.nn.backbones import SIZES
 from lightloom.nn.diffractive import Mixing
 from lightloom.recipes.hybrid_cases import (
@@ -34,7 +24,10 @@ from lightloom.recipes.hybrid_cases import (
     published_stages,
 )
 from lightloom.recipes.optical_cases import check
+from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig, OpticsConfig
 from lightloom.tasks.detection2d import FCOSConfig
+from lightloom.tasks.detection2d.config import Detection2DConfig, DetectorConfig, ScenesConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
 
 _FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")
@@ -61,7 +54,7 @@ def shapes(
     ablation: Ablation = "none",
     backbone: str = "regnetx-tiny",
     quick: bool = False,
-) -> RunConfig:
+) -> Detection2DConfig:
     """Coloured shapes on clutter: an electronic detector, a hybrid of it, and one that it teaches; in minutes.
 
     Args:
@@ -85,7 +78,7 @@ def shapes(
         mixing,
         ablation,
     )
-    return config.replace(optics=OpticsConfig(diffraction=near))
+    return config.replace(optics=DetectorOpticsConfig(diffraction=near))
 
 
 def bccd(
@@ -94,7 +87,7 @@ def bccd(
     ablation: Ablation = "none",
     backbone: str = "regnetx-tiny",
     quick: bool = False,
-) -> RunConfig:
+) -> Detection2DConfig:
     """Blood cells under a microscope (BCCD, 364 real images): electronic, hybrid and distilled, three seeds.
 
     Args:
@@ -124,7 +117,7 @@ def coco(
     ablation: Ablation = "none",
     pretrained: str | None = "facebook/regnet-x-008",
     quick: bool = False,
-) -> RunConfig:
+) -> Detection2DConfig:
     """COCO as published: RegNetX-800MF at 677 x 400, FCOS, a path of light for each pair of channels; for a GPU.
 
     Published AP: electronic 29.8, one optical stage 24.9, two 17.5, three 9.5, one distilled 26.3.
@@ -147,7 +140,7 @@ def nuscenes2d(
     ablation: Ablation = "none",
     pretrained: str | None = "facebook/regnet-x-008",
     quick: bool = False,
-) -> RunConfig:
+) -> Detection2DConfig:
     """The front camera of nuScenes with its 3D boxes drawn into the image, else as `hybrid/coco`.
 
     Published AP: electronic 20.3, one optical stage 18.9, two 16.2, three 10.4, one distilled 19.8. The set is read
@@ -164,7 +157,7 @@ def nuscenes2d(
     return _published("hybrid/nuscenes2d", data, optical, mixing, ablation, pretrained, quick)
 
 
-def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> RunConfig:
+def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> ClassificationConfig:
     """A diffractive network (D2NN) reads handwritten digits: layers, coarse phases, noise and misalignment.
 
     Published (Lin et al., Science 2018): 91.75 % with 5 layers of 200 x 200. Distances shrink with the masks, so that
@@ -179,7 +172,7 @@ def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> RunC
     chip = diffractive("d2nn")
     scale = side / chip.mask
     chip = chip.replace(mask=side, grid=2 * side, distance_in=scale * chip.distance_in, distance=scale * chip.distance)
-    return RunConfig(
+    return ClassificationConfig(
         recipe="hybrid/d2nn-mnist",
         stages=("sweep", "report"),
         threads=1,
@@ -200,7 +193,7 @@ def _small(
     mixing: Mixing,
     ablation: Ablation,
     seeds: int = 1,
-) -> RunConfig:
+) -> Detection2DConfig:
     """With a small backbone; the pyramid of a ViT is its own, so all of its levels are taken."""
     check("backbone", backbone, SIZES)
     size = SIZES[backbone]
@@ -219,7 +212,7 @@ def _small(
 
 def _published(
     recipe: str, data: str, optical: int, mixing: Mixing, ablation: Ablation, pretrained: str | None, quick: bool
-) -> RunConfig:
+) -> Detection2DConfig:
     if quick:
         scenes = ScenesConfig(name=data, height=128, width=224)
         train, width = _SHORT.replace(epochs=2), _TINY_WIDTH
@@ -248,18 +241,16 @@ def _hybrid(
     fit: str = "map",
     head: FCOSConfig = _SMALL,
     threads: int | None = 1,
-) -> RunConfig:
-    return RunConfig(
+) -> Detection2DConfig:
+    return Detection2DConfig(
         recipe=recipe,
-        task="detect",
         stages=("sweep", "evaluate", "cost", "report"),
         threads=threads,
-        detect=DetectConfig(
-            scenes=scenes,
+        data=scenes,
+        model=DetectorConfig(
             backbone=backbone or BackboneConfig(),
             hybrid=HybridConfig.parse({"mixing": mixing, "fit": fit}, recipe),
             head=head,
-            distil=DistillationConfig(),
         ),
         train=train,
         sweep=sweep.replace(x="optical stages", baseline=BASELINE),

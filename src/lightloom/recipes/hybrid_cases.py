@@ -11,7 +11,7 @@ from lightloom.recipes.optical_cases import check
 Ablation = Literal["none", "nonlinearity", "layers", "blocks", "channels", "noise", "strategy", "terms", "mixing"]
 
 BASELINE = "electronic"
-TAUGHT = f"detect.distil.teacher={BASELINE}"
+TAUGHT = f"distil.teacher={BASELINE}"
 PUBLISHED_WIDTHS = {1: (256,), 2: (160, 256), 3: (96, 96, 96)}
 """Channels of the optical stages of RegNetX-800MF, by how many there are."""
 _COUNTS = {1: "one optical stage", 2: "two optical stages", 3: "three optical stages"}
@@ -20,17 +20,17 @@ _DETECTOR = "optics.diffraction.detector"
 
 def late_stages(count: int) -> tuple[str, ...]:
     """Changes that make the last `count` of four stages optical."""
-    return (f"detect.hybrid.stages={list(range(4 - count, 4))}",)
+    return (f"model.hybrid.stages={list(range(4 - count, 4))}",)
 
 
 def published_stages(count: int) -> tuple[str, ...]:
     """The same with the published number of channels."""
-    return (*late_stages(count), f"detect.hybrid.channels={list(PUBLISHED_WIDTHS[count])}")
+    return (*late_stages(count), f"model.hybrid.channels={list(PUBLISHED_WIDTHS[count])}")
 
 
 def late_blocks(depth: int) -> Callable[[int], tuple[str, ...]]:
     """For a ViT of so many blocks: 1 makes one optical block of its last two, as published, 2 of its last three."""
-    return lambda count: (f"detect.hybrid.stages={list(range(depth - 1 - count, depth))}",)
+    return lambda count: (f"model.hybrid.stages={list(range(depth - 1 - count, depth))}",)
 
 
 def cases(
@@ -57,7 +57,7 @@ def cases(
     if ablation != "none":
         varied = _ABLATIONS[ablation](width)
         return Case(name=BASELINE), *(case.replace(changes=(*optical(1), *case.changes)) for case in varied)
-    taught = (TAUGHT, f"detect.start={start}")
+    taught = (TAUGHT, f"start={start}")
     found = [Case(name=BASELINE)]
     for count in range(1, most + 1):
         name, light = _COUNTS[count], optical(count)
@@ -90,7 +90,7 @@ def _variants(named: Iterable[tuple[str, tuple[str, ...]]]) -> list[Case]:
 
 def _nonlinearity(width: int) -> list[Case]:
     """Published, COCO AP: |u| with bias 25.8, |u|^2 25.9, |u|^2 with bias 26.2."""
-    bias = "detect.hybrid.bias=true"
+    bias = "model.hybrid.bias=true"
     kinds = {"real part": "field", "amplitude": "amplitude", "intensity": "intensity"}
     named: dict[str, tuple[str, ...]] = {name: (f"{_DETECTOR}={kind}",) for name, kind in kinds.items()}
     named |= {f"{name} with bias": (f"{_DETECTOR}={kinds[name]}", bias) for name in ("amplitude", "intensity")}
@@ -101,7 +101,7 @@ def _layers(width: int) -> list[Case]:
     """Published, COCO AP for 1, 2 and 4 phase layers: 24.8, 26.2, 26.1."""
     return [
         Case(name=f"{count} phase layer{'s' * (count > 1)}", series="hybrid", x=count,
-             changes=(f"detect.hybrid.layers=[{count}]",))
+             changes=(f"model.hybrid.layers=[{count}]",))
         for count in (1, 2, 4)
     ]  # fmt: skip
 
@@ -112,7 +112,7 @@ def _blocks(width: int) -> list[Case]:
             name=f"{count} optical block{'s' * (count > 1)}",
             series="hybrid",
             x=count,
-            changes=(f"detect.hybrid.blocks={count}",),
+            changes=(f"model.hybrid.blocks={count}",),
         )
         for count in (1, 2, 3)
     ]
@@ -121,7 +121,7 @@ def _blocks(width: int) -> list[Case]:
 def _channels(width: int) -> list[Case]:
     """Published, nuScenes AP for 256, 128, 32 and 16 channels: 18.9, 19.2, 19.5, 19.3."""
     return [
-        Case(name=f"{count} channels", series="hybrid", x=count, changes=(f"detect.hybrid.channels=[{count}]",))
+        Case(name=f"{count} channels", series="hybrid", x=count, changes=(f"model.hybrid.channels=[{count}]",))
         for count in (width, width // 2, width // 4, width // 8)
     ]
 
@@ -131,7 +131,7 @@ def _noise(width: int) -> list[Case]:
     phases = "optics.diffraction.phase_noise_std"
     named: dict[str, tuple[str, ...]] = {
         "no noise": (),
-        "noisy features": ("detect.hybrid.noise_std=1",),
+        "noisy features": ("model.hybrid.noise_std=1",),
         "noisy phases, 5 % by 1 turn": (f"{phases}=1",),
         "noisy phases, all by 0.05 turns": (f"{phases}=0.05", "optics.diffraction.phase_noise_fraction=1"),
         "4 bit phases": ("optics.diffraction.phase_bits=4",),
@@ -143,13 +143,13 @@ def _noise(width: int) -> list[Case]:
 
 def _strategy(width: int) -> list[Case]:
     """Published, nuScenes AP: 19.8 in one stage, 18.8 in two."""
-    two = ("detect.distil.strategy=two", "detect.distil.alone=0.5")
+    two = ("distil.strategy=two", "distil.alone=0.5")
     named: dict[str, tuple[str, ...]] = {
         "alone": (),
         "distilled": (TAUGHT,),
         "distilled in two phases": (TAUGHT, *two),
-        "from the teacher's weights": (TAUGHT, "detect.start=teacher", "detect.distil.features=0"),
-        "distilled from the teacher's weights": (TAUGHT, "detect.start=teacher"),
+        "from the teacher's weights": (TAUGHT, "start=teacher", "distil.features=0"),
+        "distilled from the teacher's weights": (TAUGHT, "start=teacher"),
     }
     return _variants(named.items())
 
@@ -163,7 +163,7 @@ def _terms(width: int) -> list[Case]:
         "features, classes and boxes": "features=1 logits=1 boxes=1",
     }
     changes = {
-        name: (TAUGHT, *(f"detect.distil.{term}" for term in ("features=0", *terms.split())))
+        name: (TAUGHT, *(f"distil.{term}" for term in ("features=0", *terms.split())))
         for name, terms in weights.items()
     }
     return _variants({"alone": (), **changes}.items())
@@ -171,12 +171,12 @@ def _terms(width: int) -> list[Case]:
 
 def _mixing(width: int) -> list[Case]:
     """With a quarter of the channels, for a path for each pair of them takes its time."""
-    few = f"detect.hybrid.channels=[{width // 4}]"
+    few = f"model.hybrid.channels=[{width // 4}]"
     named: dict[str, tuple[str, ...]] = {
-        "shared masks": ("detect.hybrid.mixing=shared",),
-        "a path per input": ("detect.hybrid.mixing=depthwise",),
-        "paths in 4 groups": ("detect.hybrid.mixing=grouped", "detect.hybrid.groups=4"),
-        "a path per pair": ("detect.hybrid.mixing=dense",),
+        "shared masks": ("model.hybrid.mixing=shared",),
+        "a path per input": ("model.hybrid.mixing=depthwise",),
+        "paths in 4 groups": ("model.hybrid.mixing=grouped", "model.hybrid.groups=4"),
+        "a path per pair": ("model.hybrid.mixing=dense",),
     }
     return _variants((name, (few, *changes)) for name, changes in named.items())
 

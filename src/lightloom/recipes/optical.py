@@ -14,7 +14,7 @@ other one.
 from __future__ import annotations
 
 from lightloom.chips import absorber
-from lightloom.config import Case, DataConfig, ModelConfig, OpticsConfig, RunConfig, SweepConfig
+from lightloom.config import Case, SweepConfig
 from lightloom.nn import OpticalPass
 from lightloom.recipes.optical_cases import (
     ADAM,
@@ -28,11 +28,12 @@ from lightloom.recipes.optical_cases import (
     schedule_of,
     vapour,
 )
+from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig, OpticsConfig
 
 
 def digits(
     probe: float = 0.1, photons: float = 1e4, loss_db: float = 1.0, bits: int = 8, quick: bool = False
-) -> RunConfig:
+) -> ClassificationConfig:
     """Optical and exact training side by side on the embedded digits, from a thin medium to light that does it all.
 
     What real light brings is assumed; nobody has built the whole of it.
@@ -60,12 +61,15 @@ def digits(
         data=DataConfig(name="digits", pixels="unit"),
         model=ModelConfig(name="optical-mlp", width=64),
         train=ADAM.replace(epochs=15 if quick else 40, lr=4e-3),
-        sweep=SweepConfig(cases=cases, seeds=1 if quick else 3, baseline="ReLU", angles=True),
+        sweep=SweepConfig(cases=cases, seeds=1 if quick else 3, baseline="ReLU"),
+        angles=True,
         threads=1,
     )
 
 
-def mnist_mlp(data: str = "mnist", depth: float = 30.0, schedule: Schedule = "short", quick: bool = False) -> RunConfig:
+def mnist_mlp(
+    data: str = "mnist", depth: float = 30.0, schedule: Schedule = "short", quick: bool = False
+) -> ClassificationConfig:
     """784-128-128-10 with a saturable absorber after each hidden layer, beside electronic nonlinearities.
 
     Published (MNIST, depth 30, 50 epochs): about 98 % with ReLU, exact and probe gradients alike; linear 85.8 %.
@@ -90,11 +94,12 @@ def mnist_mlp(data: str = "mnist", depth: float = 30.0, schedule: Schedule = "sh
         data=images(data, 10_000 if quick else None),
         model=ModelConfig(name="optical-mlp"),
         train=schedule_of(schedule, 20, 50, 3 if quick else None),
-        sweep=SweepConfig(cases=cases, seeds=1 if quick else 5, baseline="ReLU", angles=True),
+        sweep=SweepConfig(cases=cases, seeds=1 if quick else 5, baseline="ReLU"),
+        angles=True,
     )
 
 
-def mnist_cnn(data: str = "mnist", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
+def mnist_cnn(data: str = "mnist", schedule: Schedule = "short", quick: bool = False) -> ClassificationConfig:
     """32C5-64C5-128 with absorbers and pooling of fields, beside electronic nonlinearities.
 
     Published (30 epochs): probe 99.3, exact 99.4, ReLU 99.3, tanh 99.2, sigmoid 99.0, linear 92.3 %.
@@ -107,7 +112,7 @@ def mnist_cnn(data: str = "mnist", schedule: Schedule = "short", quick: bool = F
     return _cnn("optical/mnist-cnn", data, 30, schedule, quick)
 
 
-def fmnist_cnn(data: str = "fashion_mnist", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
+def fmnist_cnn(data: str = "fashion_mnist", schedule: Schedule = "short", quick: bool = False) -> ClassificationConfig:
     """The network of `optical/mnist-cnn` on Fashion-MNIST, which is not published; 10 epochs, or 40 in that schedule.
 
     Arguments are those of `mnist_cnn`.
@@ -115,7 +120,7 @@ def fmnist_cnn(data: str = "fashion_mnist", schedule: Schedule = "short", quick:
     return _cnn("optical/fmnist-cnn", data, 40, schedule, quick)
 
 
-def kmnist_cnn(data: str = "kmnist", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
+def kmnist_cnn(data: str = "kmnist", schedule: Schedule = "short", quick: bool = False) -> ClassificationConfig:
     """The network of `optical/mnist-cnn` on KMNIST.
 
     Published (40 epochs): probe 95.4, exact 96.3, ReLU 96.1, linear 69.6 %. Arguments are those of `mnist_cnn`.
@@ -123,7 +128,9 @@ def kmnist_cnn(data: str = "kmnist", schedule: Schedule = "short", quick: bool =
     return _cnn("optical/kmnist-cnn", data, 40, schedule, quick)
 
 
-def emnist_cnn(data: str = "emnist_balanced", schedule: Schedule = "short", quick: bool = False) -> RunConfig:
+def emnist_cnn(
+    data: str = "emnist_balanced", schedule: Schedule = "short", quick: bool = False
+) -> ClassificationConfig:
     """The network of `optical/mnist-cnn` on EMNIST (balanced).
 
     Published (40 epochs): probe 87.9, exact 88.1, ReLU 88.6, linear 67.8 %. Arguments are those of `mnist_cnn`.
@@ -131,7 +138,7 @@ def emnist_cnn(data: str = "emnist_balanced", schedule: Schedule = "short", quic
     return _cnn("optical/emnist-cnn", data, 40, schedule, quick)
 
 
-def on_chip(data: str = "digits", quick: bool = False) -> RunConfig:
+def on_chip(data: str = "digits", quick: bool = False) -> ClassificationConfig:
     """A network of absorbers on a manufactured mesh: trained by probe gradients, calibrated, mapped, then by light.
 
     What learns on the chip are its singular values, from gradients that forward and backward light measure on it.
@@ -144,7 +151,7 @@ def on_chip(data: str = "digits", quick: bool = False) -> RunConfig:
     light = OpticalPass(probe_intensity=0.1, photons=1e4, loss_db=1.0, error_bits=8)  # assumed, as in `digits`
     train = ADAM.replace(epochs=40, batch_size=32, lr=2e-3) if embedded else SHORT
     learn = train.replace(epochs=10, lr=1e-3)
-    return RunConfig(
+    return ClassificationConfig(
         recipe="optical/on-chip",
         stages=("train", "program", "calibrate", "map", "learn", "evaluate", "report"),
         threads=1 if embedded else None,
@@ -157,7 +164,7 @@ def on_chip(data: str = "digits", quick: bool = False) -> RunConfig:
     )
 
 
-def _cnn(recipe: str, data: str, epochs: int, schedule: Schedule, quick: bool) -> RunConfig:
+def _cnn(recipe: str, data: str, epochs: int, schedule: Schedule, quick: bool) -> ClassificationConfig:
     """The published comparison: at depth 10 the light is five times as bright as in the electronic networks."""
     cases = (
         *electronic(),

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.config import Case, DataConfig, ModelConfig, OpticsConfig, RunConfig, SweepConfig
+from lightloom.config import Case, SweepConfig
 from lightloom.learn import TrainConfig
+from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig, OpticsConfig
 
 Schedule = Literal["short", "published"]
 
@@ -43,10 +44,11 @@ def comparison(
     model: ModelConfig,
     train: TrainConfig,
     sweep: SweepConfig,
+    angles: bool = False,
     threads: int | None = None,
-) -> RunConfig:
+) -> ClassificationConfig:
     """A run that trains the cases of `sweep`, with the published loss, and reports."""
-    return RunConfig(
+    return ClassificationConfig(
         recipe=recipe,
         stages=("sweep", "report"),
         threads=threads,
@@ -56,6 +58,7 @@ def comparison(
         criterion="mse",
         train=train,
         sweep=sweep,
+        angles=angles,
     )
 
 

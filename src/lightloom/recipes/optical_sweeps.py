@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lightloom.config import Case, ModelConfig, RunConfig, SweepConfig
+from lightloom.config import Case, SweepConfig
 from lightloom.recipes.optical_cases import (
     ADAM,
     FIELD_AT_HALF,
@@ -18,6 +18,7 @@ from lightloom.recipes.optical_cases import (
     schedule_of,
     vapour,
 )
+from lightloom.tasks.classification.config import ClassificationConfig, ModelConfig
 
 DEPTHS = (0.1, 0.3, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 """Optical depths of the published sweep, in fewer steps."""
@@ -41,7 +42,7 @@ def od_sweep(
     medium: Literal["thin", "propagated", "both"] = "both",
     schedule: Schedule = "short",
     quick: bool = False,
-) -> RunConfig:
+) -> ClassificationConfig:
     """Accuracy of 784-128-128-10 over optical depth, exact and probe gradients, thin medium and real propagation.
 
     Published (MNIST, thin): exact from 88.9 % at 0.1 to 98.0 % at 30; probe 87.8 % to 98.0 %, 97.2 % at 50.
@@ -74,14 +75,14 @@ def od_sweep(
             baseline="ReLU",
             x="optical depth",
             scale="log",
-            angles=True,
         ),
+        angles=True,
     )
 
 
 def noise_sweep(
     data: str = "digits", over: str = "probe", photons: float | None = 1e4, quick: bool = False
-) -> RunConfig:
+) -> ClassificationConfig:
     """What the backward pass of real light can bear: accuracy over one of its imperfections.
 
     Args:
@@ -117,7 +118,7 @@ def noise_sweep(
     )
 
 
-def deep(data: str = "mnist", network: Literal["mlp", "cnn"] = "mlp", quick: bool = False) -> RunConfig:
+def deep(data: str = "mnist", network: Literal["mlp", "cnn"] = "mlp", quick: bool = False) -> ClassificationConfig:
     """How deep a network light can train: exact and probe gradients over the number of hidden layers.
 
     Args:
@@ -138,5 +139,6 @@ def deep(data: str = "mnist", network: Literal["mlp", "cnn"] = "mlp", quick: boo
         data=images(data, 5_000 if quick else None),
         model=ModelConfig(name=f"optical-{network}"),
         train=schedule_of("short", 10, 50, 2 if quick else None),
-        sweep=SweepConfig(cases=tuple(cases), seeds=1 if quick else 3, x="hidden layers", angles=True),
+        sweep=SweepConfig(cases=tuple(cases), seeds=1 if quick else 3, x="hidden layers"),
+        angles=True,
     )

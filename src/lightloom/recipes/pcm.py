@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lightloom.chips import PCMChip, preset
-from lightloom.config import DataConfig, ModelConfig, RunConfig, StageName
+from lightloom.config import StageName
 from lightloom.learn import TrainConfig, for_sharing
 from lightloom.physics.pcm.order import Sharing
+from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig
 
 _STAGES: tuple[StageName, ...] = ("train", "program", "learn", "reorder", "evaluate", "cost", "report")
 _ON_THE_BENCH: tuple[StageName, ...] = ("train", "program", "calibrate", "map", *_STAGES[2:])
@@ -35,7 +36,7 @@ _STRENGTH = 25.0
 
 def digits(
     data: str = "digits", stuck: float = 0.0, sharing: Sharing = "row_private", quick: bool = False
-) -> RunConfig:
+) -> ClassificationConfig:
     """A small CNN on crossbars of 16 x 16: trained, put on 16 levels, taught to write little, reordered, worn.
 
     Args:
@@ -48,7 +49,7 @@ def digits(
     train, learn = (20, 20) if embedded else (6, 4)
     if quick:
         train, learn = (8, 6) if embedded else (2, 2)
-    return RunConfig(
+    return ClassificationConfig(
         recipe="pcm/digits",
         threads=1 if embedded else None,  # as onchip/digits
         stages=_ON_THE_BENCH if stuck else _STAGES,
@@ -63,7 +64,9 @@ def digits(
     )
 
 
-def mnist(data: str = "mnist", bits: int = 4, sharing: Sharing = "row_private", quick: bool = False) -> RunConfig:
+def mnist(
+    data: str = "mnist", bits: int = 4, sharing: Sharing = "row_private", quick: bool = False
+) -> ClassificationConfig:
     """A CNN of three convolutions of 64 channels on 28 x 28 pixels, on arrays of 64 x 64 published cells.
 
     Args:
@@ -77,7 +80,7 @@ def mnist(data: str = "mnist", bits: int = 4, sharing: Sharing = "row_private", 
 
 def cifar10_vgg8(
     data: str = "cifar10", bits: int = 4, sharing: Sharing = "row_private", quick: bool = False
-) -> RunConfig:
+) -> ClassificationConfig:
     """VGG-8 on CIFAR-10, the network that ELight is measured on most.
 
     Published (4 bit): 89.94 %, 24.5 times fewer writes by training and reordering together.
@@ -94,7 +97,7 @@ def cifar10_vgg8(
 
 def cifar10_resnet18(
     data: str = "cifar10", bits: int = 4, sharing: Sharing = "row_private", quick: bool = False
-) -> RunConfig:
+) -> ClassificationConfig:
     """ResNet-18 on CIFAR-10.
 
     Published (4 bit): 92.94 %, 65.7 times fewer writes by training and reordering together.
@@ -111,7 +114,7 @@ def cifar10_resnet18(
 
 def cifar100_vgg13(
     data: str = "cifar100", bits: int = 4, sharing: Sharing = "row_private", quick: bool = False
-) -> RunConfig:
+) -> ClassificationConfig:
     """VGG-13 on CIFAR-100.
 
     Published (4 bit): 70.44 %, 29.3 times fewer writes by training and reordering together.
@@ -146,13 +149,13 @@ def _published(
     small: _Small | None,
     *,
     strength: float = _STRENGTH,
-) -> RunConfig:
+) -> ClassificationConfig:
     """The common schedule, or a quick form of it."""
     schedule = _PUBLISHED
     if small is not None:
         schedule = schedule.replace(schedule="cosine", milestones=(), epochs=small.epochs)
     chip = preset("elight" if bits == 4 else f"elight-{bits}bit", PCMChip)
-    return RunConfig(
+    return ClassificationConfig(
         recipe=recipe,
         stages=_STAGES,
         data=DataConfig(name=data, limit=small and small.limit),
@@ -164,7 +167,7 @@ def _published(
     )
 
 
-def _augmented(config: RunConfig) -> RunConfig:
+def _augmented(config: ClassificationConfig) -> ClassificationConfig:
     """Crops and mirrored images where nothing is cut short; a mirrored digit is another sign, so house numbers stay."""
     data = config.data
     size = 32 if data.name == "tinyimagenet" else data.size

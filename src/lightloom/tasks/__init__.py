@@ -1,1 +1,10 @@
-"""Kinds of problem: models, losses, targets and metrics of each."""
+"""What networks are for: one folder a kind of problem, and the table that joins them.
+
+>>> from lightloom.tasks import TASKS
+>>> sorted(TASKS)
+['classification', 'detection2d', 'detection3d']
+"""
+
+from lightloom.tasks.table import TASKS, config_of, read_config, task_of
+
+__all__ = ["TASKS", "config_of", "read_config", "task_of"]

@@ -14,14 +14,13 @@ from torch import nn
 from lightloom.chips import PCMChip
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.config import RunConfig
 from lightloom.cost import ModelWrites, count_writes, index_bits, weight_bits
-from lightloom.data import crop_and_flip, on_images
 from lightloom.learn import Session, TrainingData, WriteAware, WriteAwareObjective, fit, for_sharing
 from lightloom.nn import PCMCore, convert, cores, reorder
 from lightloom.physics.pcm.order import Sharing
-from lightloom.pipeline.context import Work, train
+from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
+from lightloom.pipeline.stages import train
 from lightloom.recipes import resolve
 
 SHARINGS: tuple[Sharing, ...] = ("row_private", "column_shared", "block_shared")
@@ -50,26 +49,28 @@ def writes(
     """
     if sharing is not None and sharing not in SHARINGS:
         raise RequestError(f"There is no sharing `{sharing}`; known: {', '.join(SHARINGS)}.")
-    with _electronic(run, seed) as work:
-        chip = work.config.chip
+    with _electronic(run, seed) as context:
+        chip = context.config.chip
         if not isinstance(chip, PCMChip):
             raise RequestError(f"`{run}` is a run on `{chip.name}`, which has no cells to write.")
         chosen = SHARINGS if sharing is None else (sharing,)
         result: dict[str, Any] = {
-            "network": work.config.model.name,
-            "data": work.config.data.name,
+            "network": context.config.model.name,
+            "data": context.config.data.name,
             "chip": chip.name,
             "levels": chip.levels,
             "block_size": chip.block_size,
-            "epochs": epochs or work.config.learn.epochs,
+            "epochs": epochs or context.config.learn.epochs,
         }
-        plain = _Trained(work, "plain", chip, WriteAware(), epochs)
+        plain = _Trained(context, "plain", chip, WriteAware(), epochs)
         result["accuracy"] = plain.accuracy
         starts: dict[str, dict[str, Any]] = {start: {} for start in STARTS}
         moved: dict[str, Any] = {}
         for name in chosen:
             shared = _perfect(chip, name)
-            aware = _Trained(work, name, shared, for_sharing(name, work.config.writes.strength, chip.start), epochs)
+            aware = _Trained(
+                context, name, shared, for_sharing(name, context.config.writes.strength, chip.start), epochs
+            )
             for start in STARTS:
                 starts[start][name] = _cases(plain, aware, shared.replace(start=start))
             if name != "block_shared":
@@ -78,28 +79,28 @@ def writes(
         result["any_slot"] = moved
         result["starts"] = starts
         for kind in ("gaussian", "laplace"):
-            result[kind] = {name: _random(work, _perfect(chip, name), kind) for name in chosen}
+            result[kind] = {name: _random(context, _perfect(chip, name), kind) for name in chosen}
     return result
 
 
 class _Trained:
     """The network after one training on the chip."""
 
-    def __init__(self, work: Work, name: str, chip: PCMChip, writes: WriteAware, epochs: int | None) -> None:
-        config: RunConfig = work.config
-        self.model = convert(work.network("electronic"), chip, skip=config.electronic).model
-        objective = WriteAwareObjective(work.task, self.model, writes)
-        augment = on_images(crop_and_flip) if config.data.augment else None
+    def __init__(self, context: RunContext, name: str, chip: PCMChip, writes: WriteAware, epochs: int | None) -> None:
+        config = context.config
+        self.model = convert(context.network("electronic"), chip, skip=config.electronic).model
+        measured = context.task.objective(self.model, config)
+        objective = WriteAwareObjective(measured, self.model, writes)
         schedule = config.learn if epochs is None else config.learn.replace(epochs=epochs)
         fit(
             self.model,
-            TrainingData(work.splits.train, work.splits.validation, augment),
+            TrainingData(context.data.train, context.data.validation, context.task.augment(config, True)),
             objective,
             schedule.replace(keep="last"),
-            Session(work.folder.path / "bench-writes", name, config.seed, config.device),
+            Session(context.folder.path / "bench-writes", name, config.seed, config.device),
             prepare=objective.prepare,
         )
-        self.accuracy = work.task.evaluate(self.model, work.splits.test)["accuracy"]
+        self.accuracy = measured.evaluate(self.model, context.data.test)["accuracy"]
 
 
 def _perfect(chip: PCMChip, sharing: Sharing) -> PCMChip:
@@ -107,18 +108,18 @@ def _perfect(chip: PCMChip, sharing: Sharing) -> PCMChip:
 
 
 @contextmanager
-def _electronic(run: Path | None, seed: int) -> Iterator[Work]:
+def _electronic(run: Path | None, seed: int) -> Iterator[RunContext]:
     """The run with an electronic network; a small one on the embedded digits where none is given."""
     if run is not None:
-        work = Work(RunFolder.open(run))
-        if "train" not in work.folder.done:
+        context = RunContext(RunFolder.open(run))
+        if "train" not in context.folder.done:
             raise RequestError(f"The run in `{run}` has no trained network yet; go on with it by `--resume` first.")
-        yield work
+        yield context
         return
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(RunFolder.create(resolve("pcm/digits", [f"seed={seed}"]), Path(folder) / "run"))
-        train(work)
-        yield work
+        context = RunContext(RunFolder.create(resolve("pcm/digits", [f"seed={seed}"]), Path(folder) / "run"))
+        train(context)
+        yield context
 
 
 def _cases(plain: _Trained, aware: _Trained, chip: PCMChip) -> dict[str, dict[str, Any]]:
@@ -137,10 +138,10 @@ def _cases(plain: _Trained, aware: _Trained, chip: PCMChip) -> dict[str, dict[st
     } | {"storage": storage}
 
 
-def _random(work: Work, chip: PCMChip, kind: str) -> dict[str, dict[str, Any]]:
+def _random(context: RunContext, chip: PCMChip, kind: str) -> dict[str, dict[str, Any]]:
     """Reordering alone, of matrices of the same shapes with independent random weights."""
-    model = convert(work.network("electronic"), chip, skip=work.config.electronic).model
-    generator = torch.Generator().manual_seed(named_seed(work.config.seed, "bench writes", kind))
+    model = convert(context.network("electronic"), chip, skip=context.config.electronic).model
+    generator = torch.Generator().manual_seed(named_seed(context.config.seed, "bench writes", kind))
     for core in cores(model, PCMCore).values():
         drawn = torch.randn(core.matrix.shape, generator=generator)
         if kind == "laplace":

@@ -6,12 +6,15 @@ import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from lightloom.chips.base import Bits, Chip
 from lightloom.chips.counts import Counts
 from lightloom.chips.mesh.devices import MeshDevices
+from lightloom.chips.mesh.errors import HIDDEN_ERRORS
+from lightloom.chips.mesh.specimen import MeshSpecimen
 from lightloom.common.config import at_least, at_most
-from lightloom.physics import blocks, mesh
+from lightloom.physics import blocks, mesh, phases
 
 
 class MeshChip(Chip):
@@ -24,7 +27,8 @@ class MeshChip(Chip):
     purpose: ClassVar[str] = (
         "a design of MZI meshes: `nn.convert(model, chip)` puts weights on it, `chip.specimen(seed)` manufactures it"
     )
-    hidden_errors: ClassVar[tuple[str, ...]] = ("gamma_std", "phase_bias")
+    hidden_errors: ClassVar[tuple[str, ...]] = tuple(error.knob for error in HIDDEN_ERRORS)
+    run_sections: ClassVar[frozenset[str]] = frozenset({"sampling"})
     summary_fields: ClassVar[tuple[str, ...]] = (
         *Chip.summary_fields,
         *("field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
@@ -79,6 +83,36 @@ class MeshChip(Chip):
                 f"{self.v_pi:g} V: some shifters would turn no phase at all, or backwards; give {gamma / 2:.4g} or less"
             )
         return self
+
+    def specimen(self, seed: int) -> MeshSpecimen:
+        """Manufacture one chip of this kind: `seed` decides the hidden error of each of its devices.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        """
+        return MeshSpecimen(self, seed)
+
+    def drive(self, neighbours: Tensor | None = None, warming: Tensor | None = None) -> phases.Drive:
+        """What all phase shifters of one of its meshes share, for `physics.phases.realise`.
+
+        Args:
+            neighbours: Which heaters warm each heater, as `mesh.neighbours` gives it for such a mesh.
+            warming: The same as a matrix, as `mesh.warming_matrix` gives it; None where that would not be faster.
+        """
+        return phases.Drive(
+            bits=self.weight_bits,
+            dac=self.dac,
+            coupling=self.crosstalk,
+            neighbours=neighbours,
+            warming=warming,
+            noise_std=self.phase_noise_std,
+        )
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this mesh, or None where it can."""
+        if stage in ("calibrate", "map") and (self.field != "real" or self.layout == "butterfly"):
+            return f"calibration identifies real meshes of a universal layout, not a {self.field} {self.layout}"
+        return super().obstacle(stage)
 
     def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
         """What a layer takes: one core for each block, which k vectors pass at once, one per wavelength.

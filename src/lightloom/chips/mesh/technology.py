@@ -14,4 +14,5 @@ MESH = Technology(
     cost="lightloom.cost.mesh:MeshCost",
     bench="lightloom.lab.mesh.network:InstrumentedMeshes",
     export="lightloom.export.mesh.model:MeshExport",
+    stages="lightloom.pipeline.technologies.mesh:MeshStages",
 )

@@ -11,6 +11,8 @@ from torch import Tensor
 from lightloom.chips.base import Bits, Chip
 from lightloom.chips.counts import Counts
 from lightloom.chips.pcm.devices import PCMDevices
+from lightloom.chips.pcm.errors import HIDDEN_ERRORS
+from lightloom.chips.pcm.specimen import PCMSpecimen
 from lightloom.common.config import at_most
 from lightloom.physics import blocks
 from lightloom.physics.pcm.wear import WriteModel
@@ -36,7 +38,8 @@ class PCMChip(Chip):
         "a design of phase-change crossbars: `nn.convert(model, chip)` puts "
         "weights on it, `chip.specimen(seed)` manufactures it"
     )
-    hidden_errors: ClassVar[tuple[str, ...]] = ("absorption_std", "stuck_fraction")
+    hidden_errors: ClassVar[tuple[str, ...]] = tuple(error.knob for error in HIDDEN_ERRORS)
+    run_sections: ClassVar[frozenset[str]] = frozenset({"writes", "wear"})
     summary_fields: ClassVar[tuple[str, ...]] = (
         *Chip.summary_fields,
         *("levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
@@ -133,6 +136,18 @@ class PCMChip(Chip):
         if self.transmissions is None:
             return transmissions(self.levels, self.base)
         return torch.tensor(self.transmissions, dtype=torch.float64)
+
+    def specimen(self, seed: int) -> PCMSpecimen:
+        """Manufacture one chip of this kind: `seed` decides the hidden error of each of its cells.
+
+        Raises:
+            RequestError: The seed is no whole number from 0 to 2^63 - 1.
+        """
+        return PCMSpecimen(self, seed)
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage of a run cannot be done on this crossbar, or None where it can, as here every one."""
+        return None
 
     def counts(self, rows: int, columns: int, groups: int = 1, vectors: int = 1) -> Counts:
         """What a layer takes: one array for each block row, which every vector passes at every turn.

@@ -14,4 +14,5 @@ PCM = Technology(
     cost="lightloom.cost.pcm:PCMCost",
     bench="lightloom.lab.crossbar.network:InstrumentedCrossbar",
     export="lightloom.export.pcm.model:PCMExport",
+    stages="lightloom.pipeline.technologies.pcm:PCMStages",
 )

@@ -167,7 +167,7 @@ def _picture(record: Record, size: tuple[int, int] | None) -> Image.Image:
     except UNREADABLE as error:
         raise WorkError(
             f"Cannot decode the image `{record.image}`: {str(error) or type(error).__name__}. Replace it; in a set, "
-            "`detect.scenes.decode=true` leaves such images out."
+            "`data.decode=true` leaves such images out."
         ) from error
     raise WorkError(
         f"`{record.image}` is {file_size[0]} x {file_size[1]} and was {stored[0]} x {stored[1]} when the set was read; "

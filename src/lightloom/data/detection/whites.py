@@ -55,7 +55,7 @@ def _remark(where: str, count: int, level: float, *, given: bool) -> Problem:
         _KIND,
         where,
         f"{count} images hold more than 8 bits; white is {level:g}{bits} in all of them, {why} "
-        "(`detect.scenes.white` sets another)",
+        "(`data.white` sets another)",
         "kept",
     )
 

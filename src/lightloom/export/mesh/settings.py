@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError, nearest
 from lightloom.export.technology import Block
 from lightloom.nn import MeshCore, cores
-from lightloom.physics import phases
+from lightloom.physics import attenuators, phases
 
 
 class DeviceSettings(NamedTuple):
@@ -58,22 +57,16 @@ def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
 
 def realised(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
     """What light meets on the core's specimen, without dynamic noise. Raises as `commanded`."""
-    asked, places, chip = commanded(core, blocks), _places(core, blocks), core.chip
-    u, v = (
-        phases.realise(
-            given,
-            bits=chip.weight_bits,
-            dac=chip.dac,
-            gamma_ratio=_error(gamma, places),
-            coupling=chip.crosstalk,
-            neighbours=core.neighbours.cpu(),
-            bias=_error(bias, places),
-        )
-        for given, gamma, bias in ((asked.u, core.u_gamma, core.u_bias), (asked.v, core.v_gamma, core.v_bias))
+    asked, places = commanded(core, blocks), _places(core, blocks)
+    drive = core.chip.drive(core.neighbours.cpu())._replace(noise_std=0.0)
+    errors = core.errors().map(lambda error: _chosen(error, places))
+    return asked._replace(
+        u=phases.realise(asked.u, drive, errors.of("u")),
+        v=phases.realise(asked.v, drive, errors.of("v")),
+        attenuators=attenuators.realise(
+            asked.attenuators, bits=core.chip.weight_bits, gamma_ratio=errors.of("sigma").gamma
+        ),
     )
-    angles = phases.quantise(asked.attenuators, chip.weight_bits, span=math.pi)
-    ratio = _error(core.sigma_gamma, places)
-    return asked._replace(u=u, v=v, attenuators=angles if ratio is None else angles * ratio)
 
 
 def mesh_cores(model: nn.Module, layers: str | Iterable[str] | None = None) -> dict[str, MeshCore]:
@@ -132,7 +125,3 @@ def _places(core: MeshCore, blocks: Sequence[Block]) -> Tensor:
 def _chosen(tensor: Tensor, places: Tensor) -> Tensor:
     """The chosen blocks of [groups, p, q, ...], as [B, ...]."""
     return tensor.detach().cpu().flatten(0, 2)[places].double()
-
-
-def _error(tensor: Tensor | None, places: Tensor) -> Tensor | None:
-    return None if tensor is None else _chosen(tensor, places)

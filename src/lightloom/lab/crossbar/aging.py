@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from lightloom.chips import Aged, Specimen
+from lightloom.chips import Aged, PCMSpecimen
 from lightloom.nn import PCMCore, cores
 from lightloom.physics.pcm import schedule, wear
 from lightloom.physics.pcm.writes import count
@@ -21,7 +21,9 @@ def wear_rates(model: nn.Module) -> dict[str, Tensor]:
     return rates
 
 
-def age(model: nn.Module, specimen: Specimen, inferences: float, *, spent: Mapping[str, Tensor] | None = None) -> Aged:
+def age(
+    model: nn.Module, specimen: PCMSpecimen, inferences: float, *, spent: Mapping[str, Tensor] | None = None
+) -> Aged:
     """The chip of a model after so many more inferences, and the model moved onto it.
 
     Args:
@@ -31,7 +33,7 @@ def age(model: nn.Module, specimen: Specimen, inferences: float, *, spent: Mappi
         spent: Writes besides, of each cell, by name of the core, such as those of a survey: `instrument.writes`.
 
     Returns:
-        What `Specimen.aged` gives.
+        What `PCMSpecimen.aged` gives.
     """
     if spent:
         specimen = specimen.aged(spent, 1).specimen

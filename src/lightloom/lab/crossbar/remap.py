@@ -23,7 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from lightloom.chips import PCMChip
-from lightloom.chips.specimen import HEALTHY
+from lightloom.chips.pcm import HEALTHY
 from lightloom.lab.crossbar.surveyed import Surveyed
 from lightloom.physics import pcm
 from lightloom.physics.pcm import schedule

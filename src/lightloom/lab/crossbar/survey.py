@@ -22,7 +22,7 @@ import torch
 from scipy.linalg import hadamard
 from torch import Tensor
 
-from lightloom.chips.specimen import HEALTHY
+from lightloom.chips.pcm import HEALTHY
 from lightloom.common.errors import RequestError, WorkError
 from lightloom.common.progress import Report
 from lightloom.lab.crossbar.instrument import CrossbarInstrument

@@ -5,15 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip, MeshErrors
 from lightloom.common.seeds import named_generator, named_seed
+from lightloom.physics import attenuators, mesh, phases
 from lightloom.physics import blocks as block_product
-from lightloom.physics import mesh, phases
 
 
 class BlockSettings(NamedTuple):
@@ -110,14 +110,14 @@ class SimulatedInstrument(Instrument):
         super().__init__(chip, blocks)
         if readout_std < 0:
             raise ValueError(f"`readout_std` is {readout_std}; a standard deviation is at least 0")
-        errors = MeshErrors(*(None if error is None else error.double() for error in errors))
+        errors = errors.map(Tensor.double)
         self._errors = errors
         self._readout_std = readout_std
         self._generator = named_generator(seed, "readout")
         self._seed = seed
         self._drives = 0
-        self._u = _HiddenMesh(chip, errors.u_gamma, errors.u_bias)
-        self._v = _HiddenMesh(chip, errors.v_gamma, errors.v_bias)
+        self._u = _HiddenMesh(chip, errors.of("u"))
+        self._v = _HiddenMesh(chip, errors.of("v"))
         self._sigma = torch.zeros(blocks, self.size, dtype=torch.float64)
         self._matrices: Tensor | None = torch.zeros(self.size, blocks, self.size, dtype=torch.float64)
 
@@ -136,14 +136,14 @@ class SimulatedInstrument(Instrument):
             self._u.drive(settings.u_phases.double())
             self._v.drive(settings.v_phases.double())
         angle = settings.sigma.double().clamp(-1, 1).acos()
-        angle = phases.quantise(angle, self.chip.weight_bits, span=torch.pi)
-        self._sigma = (angle if self._errors.sigma_gamma is None else angle * self._errors.sigma_gamma).cos()
+        gamma = self._errors.of("sigma").gamma
+        self._sigma = attenuators.realise(angle, bits=self.chip.weight_bits, gamma_ratio=gamma).cos()
         self._matrices = None
 
     @torch.no_grad()
     def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
         """Drive the named shifters and nothing else; the matrices are those that `program` would give, to rounding."""
-        if self._u.realised is None or self.chip.phase_noise_std > 0:  # nothing to change yet, or noise on every phase
+        if self._u.state is None or self.chip.phase_noise_std > 0:  # nothing to change yet, or noise on every phase
             self.program(settings)
             return
         for hidden, commanded, changed in (
@@ -214,50 +214,34 @@ class SimulatedInstrument(Instrument):
 class _HiddenMesh:
     """One side of a specimen's blocks: its errors, the phases that its devices are at, the matrices they make."""
 
-    def __init__(self, chip: MeshChip, gamma_ratio: Tensor | None, bias: Tensor | None) -> None:
-        self._chip, self._gamma_ratio, self._bias = chip, gamma_ratio, bias
-        self._neighbours = mesh.neighbours(chip.block_size, chip.layout, chip.field)
-        self._heat = torch.empty(0)  # [blocks, n], rad: the phase that each heater gives by itself
-        self.realised: Tensor | None = None
+    def __init__(self, chip: MeshChip, errors: phases.Imperfections) -> None:
+        self._chip, self._errors = chip, errors
+        self._drive = chip.drive(mesh.neighbours(chip.block_size, chip.layout, chip.field))
+        self.state: phases.ShifterState | None = None
         self._matrix: Tensor | None = None
 
     def drive(self, commanded: Tensor) -> None:
         """Drive every shifter, to [blocks, n] rad."""
-        chip = self._chip
-        imperfect: dict[str, Any] = {"bits": chip.weight_bits, "dac": chip.dac, "gamma_ratio": self._gamma_ratio}
-        self._heat = phases.realise(commanded, **imperfect)
-        self.realised = phases.realise(
-            commanded,
-            **imperfect,
-            coupling=chip.crosstalk,
-            neighbours=self._neighbours,
-            bias=self._bias,
-            noise_std=chip.phase_noise_std,
-        )
+        self.state = phases.move_all(commanded, self._drive, self._errors)
         self._matrix = None
 
     def drive_one(self, index: int, commanded: Tensor) -> None:
         """Drive one shifter of every block, to [blocks] rad: it and, by crosstalk, its neighbours move."""
-        assert self.realised is not None  # `drive` comes first
-        chip = self._chip
-        gamma_ratio = None if self._gamma_ratio is None else self._gamma_ratio[:, index]
-        heat = phases.realise(commanded, bits=chip.weight_bits, dac=chip.dac, gamma_ratio=gamma_ratio)
-        change = (heat - self._heat[:, index]).unsqueeze(-1)
-        self._heat[:, index] = heat
-        near = self._neighbours[index]
-        near = near[near < len(self._neighbours)]
-        self.realised[:, index : index + 1] += change
-        if chip.crosstalk:
-            self.realised.index_add_(1, near, (chip.crosstalk * change).expand(-1, len(near)))
+        assert self.state is not None  # `drive` comes first
+        phases.move_one(self.state, index, commanded, self._drive, self._errors)
         self._matrix = None
 
     def matrix(self) -> Tensor:
         """[blocks, k, k], made again only when something was driven."""
         if self._matrix is None:
-            assert self.realised is not None  # `drive` comes first
+            assert self.state is not None  # `drive` comes first
             chip = self._chip
             self._matrix = mesh.build(
-                self.realised, chip.block_size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db
+                self.state.realised,
+                chip.block_size,
+                layout=chip.layout,
+                field=chip.field,
+                loss_db=chip.insertion_loss_db,
             )
         return self._matrix
 

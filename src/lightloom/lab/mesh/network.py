@@ -94,9 +94,8 @@ def _blocks(core: MeshCore, weight: Tensor) -> Tensor:
 
 def _errors(cores: list[MeshCore]) -> MeshErrors:
     """The hidden errors of all blocks in a row; a chip either has a kind of error everywhere or nowhere."""
-    joined = []
-    for field in MeshErrors._fields:
-        parts = [getattr(core, field) for core in cores]
+    joined = {}
+    for name, parts in zip(MeshErrors._fields, zip(*(core.errors() for core in cores), strict=True), strict=True):
         present = [part.flatten(0, 2).cpu() for part in parts if part is not None]
-        joined.append(torch.cat(present) if present else None)
-    return MeshErrors(*joined)
+        joined[name] = torch.cat(present) if present else None
+    return MeshErrors(**joined)

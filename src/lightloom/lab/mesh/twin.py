@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from lightloom.chips import MeshChip
+from lightloom.chips.mesh.errors import imperfections
 from lightloom.lab.mesh.instrument import BlockSettings
-from lightloom.physics import mesh, phases
+from lightloom.physics import mesh, phases, rounding
+from lightloom.physics.phases import Drive, Imperfections
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,18 @@ class DigitalTwin:
 
     def phases(self, settings: BlockSettings) -> tuple[Tensor, Tensor]:
         """Realised phases of U and V, each [..., blocks, n] in rad, for settings [..., blocks, n]."""
-        return (
-            self.realised(drive(settings.u_phases, self.chip), self.u_gamma, self.u_bias),
-            self.realised(drive(settings.v_phases, self.chip), self.v_gamma, self.v_bias),
-        )
+        u, v = (settings.u_phases, self.imperfections("u")), (settings.v_phases, self.imperfections("v"))
+        return phases.realise(u[0], self._drive(), u[1]), phases.realise(v[0], self._drive(), v[1])
+
+    def imperfections(self, side: str) -> Imperfections:
+        """What is believed to be wrong with the phase shifters of one side, "u" or "v"."""
+        return imperfections(side, lambda name: getattr(self, name, None))
+
+    def _drive(self) -> Drive:
+        """That of the chip, with the crosstalk that is believed and without noise."""
+        chip = self.chip
+        near = mesh.neighbours(chip.block_size, chip.layout, chip.field)
+        return chip.drive(near)._replace(coupling=self.coupling, noise_std=0.0)
 
     def meshes(self, settings: BlockSettings) -> tuple[Tensor, Tensor]:
         """U and V, each [..., blocks, k, k]."""
@@ -82,31 +92,35 @@ class DigitalTwin:
         """The sum of the heat of each heater's neighbours, [..., n] for [..., n]."""
         chip = self.chip
         near = mesh.neighbours(chip.block_size, chip.layout, chip.field)
-        return phases.crosstalk(heat, 1.0, near) - heat
+        return phases.neighbour_heat(heat, near)
 
     def select(self, blocks: Tensor) -> DigitalTwin:
         """The twin of some of the blocks, by index or mask."""
         parts = (self.u_bias, self.v_bias, self.u_gamma, self.v_gamma, self.sigma_gamma, self.coupling)
         return DigitalTwin(self.chip, *(part[blocks] for part in parts))
 
-    def realised(self, driven: Tensor, gamma: Tensor, bias: Tensor) -> Tensor:
-        """The phases [..., blocks, n] of one mesh, with its `gamma` and `bias`, under nominal phases `driven`."""
-        heat = driven * gamma
-        return heat + self.coupling * self.neighbour_heat(heat) + bias
+    def realised(self, driven: Tensor, faults: Imperfections) -> Tensor:
+        """The phases [..., blocks, n] in rad of one mesh.
+
+        Args:
+            driven: [..., blocks, n], the nominal phases that its drive gives, on levels or not.
+            faults: What is wrong with its phase shifters.
+        """
+        return phases.spread(phases.heat(driven, faults), self._drive(), faults)
 
 
 def drive(commanded: Tensor, chip: MeshChip) -> Tensor:
     """The nominal phases that the drive makes of what is asked for: wrapped and rounded to its levels."""
-    return rounded(phases.wrap(commanded), chip)
+    return phases.driven(commanded, chip.drive())
 
 
 def rounded(heat: Tensor, chip: MeshChip) -> Tensor:
     """The nearest levels of the drive, for nominal phases in [0, 2 pi]."""
     if chip.dac == "voltage":
         return phases.quantise_voltage(heat, chip.weight_bits)
-    return phases.quantise(heat, chip.weight_bits)
+    return rounding.quantise(heat, chip.weight_bits, span=2 * math.pi)
 
 
 def attenuation(sigma: Tensor, chip: MeshChip) -> Tensor:
     """The nominal angle in [0, pi] whose cosine an attenuator transmits, rounded to its levels."""
-    return phases.quantise(sigma.clamp(-1, 1).acos(), chip.weight_bits, span=math.pi)
+    return rounding.quantise(sigma.clamp(-1, 1).acos(), chip.weight_bits, span=math.pi)

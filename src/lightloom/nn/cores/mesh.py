@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from lightloom.chips import MeshChip, MeshErrors, Specimen
 from lightloom.chips.arguments import chip_of
+from lightloom.chips.draws import ManyChips
+from lightloom.chips.mesh.errors import draw, imperfections
+from lightloom.chips.mesh.specimen import MeshSpecimen
 from lightloom.common.arguments import checked
 from lightloom.nn.core import Mode
-from lightloom.nn.cores import mesh_ensemble
 from lightloom.nn.inference import normal_tensors
 from lightloom.nn.state_check import check_mesh_state
 from lightloom.nn.subspace_core import SubspaceCore
@@ -20,8 +22,11 @@ from lightloom.physics import attenuators, blocks, mesh, phases
 from lightloom.physics.blocks import singular
 
 _SIDES = ("u", "v")
-_MESHES = ("u_phases", "v_phases", "u_signs", "u_gamma", "v_gamma", "u_bias", "v_bias", "neighbours")
+_ERRORS = tuple(name for name in MeshErrors._fields if name.startswith(_SIDES))
+_MESHES = ("u_phases", "v_phases", "u_signs", *_ERRORS, "neighbours")
 """What decides U and V."""
+_DENSE = 512
+"""Phase shifters of a mesh up to which crosstalk of many specimens is fastest as a product with a matrix."""
 _AT_ONCE = 1 << 20
 """Numbers of a weight that are decomposed together."""
 
@@ -47,18 +52,13 @@ class MeshCore(SubspaceCore):
 
     modes: ClassVar[tuple[Mode, ...]] = ("usv", "phase", "weight")
     intensity: ClassVar[bool] = False
-    dependencies: ClassVar[tuple[str, ...]] = (*_MESHES, "sigma", "gain", "sigma_gamma")
+    dependencies: ClassVar[tuple[str, ...]] = (*dict.fromkeys((*_MESHES, *MeshErrors._fields)), "sigma", "gain")
     chip: MeshChip
     u_phases: nn.Parameter
     v_phases: nn.Parameter
     sigma: nn.Parameter
     u_signs: Tensor | None
     gain: Tensor
-    u_gamma: Tensor | None
-    v_gamma: Tensor | None
-    sigma_gamma: Tensor | None
-    u_bias: Tensor | None
-    v_bias: Tensor | None
     matrix: nn.Parameter | None
     neighbours: Tensor
 
@@ -80,7 +80,7 @@ class MeshCore(SubspaceCore):
         # errors belong to the hardware: they are never saved with the weights
         for field in MeshErrors._fields:
             self.register_buffer(field, None, persistent=False)
-        self.specimen: Specimen | None = None
+        self.specimen: MeshSpecimen | None = None
         self.mode: Mode = "usv"
         self._choose_gradients()
 
@@ -101,7 +101,26 @@ class MeshCore(SubspaceCore):
     @checked
     def specimen_weights(self, seeds: Sequence[int]) -> Tensor:
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
-        return mesh_ensemble.specimen_weights(self, seeds)
+        if self.matrix is not None:
+            return self.matrix.detach().expand(len(seeds), -1, -1)
+        drawn = draw(self.chip, ManyChips(seeds), self.name, self.blocks, self.shifters)
+        drawn = drawn.map(lambda error: error.to(self.sigma))
+        u, v = (self._specimen_meshes(side, drawn.of(side), len(seeds)) for side in _SIDES)
+        sigma = self._attenuate(self.sigma.expand(len(seeds), *self.sigma.shape), drawn.of("sigma"))
+        # specimens stand side by side as the groups of one layer do
+        u, v, sigma = u.flatten(0, 1), v.flatten(0, 1), sigma.flatten(0, 1)
+        joined = blocks.assemble(u, sigma, v, self.rows, self.columns)
+        joined = joined.real if joined.is_complex() else joined
+        return joined.view(len(seeds), self.groups * self.rows, self.columns)
+
+    def _specimen_meshes(self, side: str, errors: phases.Imperfections, count: int) -> Tensor:
+        """[S, groups, p, q, k, k] of one side."""
+        chip, warming = self.chip, None
+        if self.shifters <= _DENSE:
+            warming = mesh.warming_matrix(chip.block_size, chip.layout, chip.field).to(self.sigma)
+        commanded = getattr(self, f"{side}_phases").detach()
+        realised = phases.realise(commanded, chip.drive(self.neighbours, warming), errors, specimens=count)
+        return self._build_mesh(realised, side)
 
     @property
     def noisy(self) -> bool:
@@ -111,7 +130,9 @@ class MeshCore(SubspaceCore):
     def _build_weight(self) -> Tensor:
         u, v = self._cached_meshes()
         sigma = self.own("sigma")
-        joined = blocks.assemble(u, sigma, v, self.rows, self.columns, realised=self._attenuate(sigma))
+        joined = blocks.assemble(
+            u, sigma, v, self.rows, self.columns, realised=self._attenuate(sigma, self.imperfections("sigma"))
+        )
         # a coherent receiver reads the part in phase with its local oscillator
         return joined.real if joined.is_complex() else joined
 
@@ -146,28 +167,26 @@ class MeshCore(SubspaceCore):
         return self._realise(side, getattr(self, f"{side}_phases"))
 
     def _realise(self, side: str, commanded: Tensor) -> Tensor:
-        chip = self.chip
-        return phases.realise(
-            commanded,
-            bits=chip.weight_bits,
-            dac=chip.dac,
-            gamma_ratio=self.own(f"{side}_gamma"),
-            coupling=chip.crosstalk,
-            neighbours=self.own("neighbours"),
-            bias=self.own(f"{side}_bias"),
-            noise_std=chip.phase_noise_std,
-        )
+        return phases.realise(commanded, self.chip.drive(self.own("neighbours")), self.imperfections(side))
+
+    def imperfections(self, part: str) -> phases.Imperfections:
+        """What is wrong with the devices of one part, "u", "v" or "sigma", on the installed specimen."""
+        return imperfections(part, self.own)
+
+    def errors(self) -> MeshErrors:
+        """Every hidden error of the installed specimen's devices, [groups, p, q, ...]."""
+        return MeshErrors(*(self.own(name) for name in MeshErrors._fields))
 
     def realised_sigma(self) -> Tensor:
         """Singular values [groups, p, q, k] as the attenuators make them, detached."""
-        return self._attenuate(self.sigma)
+        return self._attenuate(self.sigma, self.imperfections("sigma"))
 
-    def _attenuate(self, commanded: Tensor) -> Tensor:
+    def _attenuate(self, commanded: Tensor, errors: phases.Imperfections) -> Tensor:
         chip = self.chip
         return attenuators.attenuate(
             commanded.detach(),
             bits=chip.weight_bits,
-            gamma_ratio=self.own("sigma_gamma"),
+            gamma_ratio=errors.gamma,
             noise_std=chip.phase_noise_std,
             least_gain=self.own("gain"),
         )
@@ -231,11 +250,12 @@ class MeshCore(SubspaceCore):
             RequestError: It is a specimen of other hardware.
         """
         self.check_specimen(specimen)
-        drawn = MeshErrors(None, None, None, None, None)
+        assert specimen is None or isinstance(specimen, MeshSpecimen)  # as specimens of this chip are
+        drawn = MeshErrors()
         if specimen is not None:
             drawn = specimen.mesh_errors(self.name, self.blocks, self.shifters)
-        for field, error in zip(MeshErrors._fields, drawn, strict=True):
-            setattr(self, field, None if error is None else error.to(self.sigma))
+        for name, error in drawn.map(lambda error: error.to(self.sigma))._asdict().items():
+            setattr(self, name, error)
         self.specimen = specimen
 
     def restore(self) -> None:

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lightloom.chips import PCMChip, PCMErrors, Specimen, several
+from lightloom.chips import PCMChip, PCMErrors, PCMSpecimen, Specimen
 from lightloom.chips.arguments import chip_of
+from lightloom.chips.draws import ManyChips
+from lightloom.chips.pcm.errors import draw
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError
 from lightloom.nn.core import Mode, TensorCore
@@ -19,7 +21,7 @@ from lightloom.physics import blocks, pcm
 from lightloom.physics.pcm import errors, penalty, quantise, schedule
 from lightloom.physics.pcm.penalty import Penalty
 from lightloom.physics.pcm.schedule import Schedule
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import straight_through
 
 _ROOM = 1.25  # a target reaches tanh(w / g) = 0.8 at most, where its slope is still 0.36
 
@@ -71,9 +73,8 @@ class PCMCore(TensorCore):
         # how often the same columns are reordered is no part of the weights, nor are the devices' errors
         for field in ("turns", *PCMErrors._fields):
             self.register_buffer(field, None, persistent=False)
-        self.table = chip.table()
-        self.magnitudes = pcm.magnitudes(self.table)
-        self.specimen: Specimen | None = None
+        self._levels_of: tuple[PCMChip, Tensor, Tensor] | None = None
+        self.specimen: PCMSpecimen | None = None
         self.mode: Mode = "levels"
         self.penalty: Penalty | None = None
         """What to pay for writes in training; None is nothing."""
@@ -87,6 +88,24 @@ class PCMCore(TensorCore):
         """Where the matrix is."""
         device: torch.device = self.own("matrix").device
         return device
+
+    @property
+    def table(self) -> Tensor:
+        """Transmission of each level of a cell on the core's chip, [levels], float64."""
+        return self._level_tables()[1]
+
+    @property
+    def magnitudes(self) -> Tensor:
+        """Magnitude of each level of a weight, as a share of the largest, [levels]."""
+        return self._level_tables()[2]
+
+    def _level_tables(self) -> tuple[PCMChip, Tensor, Tensor]:
+        """Made anew where the core has been given another chip."""
+        stored = self._levels_of
+        if stored is None or stored[0] is not self.chip:
+            table = self.chip.table()
+            stored = self._levels_of = self.chip, table, pcm.magnitudes(table)
+        return stored
 
     def _build_weight(self) -> Tensor:
         asked = self.penalty if self.training and torch.is_grad_enabled() else None
@@ -118,7 +137,7 @@ class PCMCore(TensorCore):
         if self.mode == "weight":
             return self.matrix.detach().expand(len(seeds), -1, -1)
         arrays, chip, plan = len(self.array_rows), self.chip, self.schedule
-        absorption, stuck = several.pcm_errors(chip, seeds, self.name, arrays)
+        absorption, stuck = draw(chip, ManyChips(seeds), self.name, arrays)
         laid = schedule.sequence(self.levels(), plan)
         realised = errors.realise(
             laid.repeat(len(seeds), 1, 1, 1),  # the arrays of all specimens side by side
@@ -229,7 +248,8 @@ class PCMCore(TensorCore):
             RequestError: It is a specimen of other hardware.
         """
         self.check_specimen(specimen)
-        drawn = PCMErrors(None, None)
+        assert specimen is None or isinstance(specimen, PCMSpecimen)  # as specimens of this chip are
+        drawn = PCMErrors()
         if specimen is not None:
             drawn = specimen.pcm_errors(self.name, len(self.array_rows))
         self.absorption = None if drawn.absorption is None else drawn.absorption.to(self.matrix)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.execution import has_numbers
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import straight_through
 
 Detector = Literal["field", "amplitude", "intensity"]
 """The field's real part (homodyne, against a reference of phase 0), its magnitude |u|, or what a camera sees: |u|^2."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightloom.physics.diffraction.propagate import pad
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import check_bits, straight_through
 
 
 def phase_mask(turns: Tensor, rows: int, columns: int) -> Tensor:
@@ -58,8 +58,7 @@ def quantise(turns: Tensor, bits: int | None) -> Tensor:
     """
     if bits is None:
         return turns
-    if bits < 1:
-        raise ValueError(f"a phase mask has at least 1 bit, got {bits}; use None for exact phases")
+    check_bits(bits, "a phase mask")
     levels = 2**bits
     return straight_through((turns.detach() * levels).round_().div_(levels), turns)
 

@@ -30,7 +30,7 @@ phases), in radians.
 """
 
 from lightloom.physics.mesh.decomposition import MeshPhases, decompose
-from lightloom.physics.mesh.heaters import heater_positions, neighbours
+from lightloom.physics.mesh.heaters import heater_positions, neighbours, warming_matrix
 from lightloom.physics.mesh.layouts import (
     FIELDS,
     LAYOUTS,
@@ -62,5 +62,6 @@ __all__ = [
     "mzi_count",
     "neighbours",
     "phase_count",
+    "warming_matrix",
     "wiring",
 ]

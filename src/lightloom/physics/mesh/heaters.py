@@ -66,6 +66,26 @@ def neighbours(size: int, layout: Layout, field: Field) -> Tensor:
     return torch.tensor(_near(size, layout, field), device="cpu")
 
 
+@lru_cache(maxsize=32)
+def warming_matrix(size: int, layout: Layout, field: Field) -> Tensor:
+    """`neighbours` as a matrix: 1 where the heater of the column warms the phase of the row, 0 elsewhere.
+
+    Args:
+        size: Waveguides k.
+        layout: Layout of the mesh.
+        field: Field of the mesh.
+
+    Returns:
+        float64 [phase_count, phase_count] on the CPU, always the same tensor: do not change it.
+
+    Raises:
+        ValueError: There is no such mesh.
+    """
+    near = neighbours(size, layout, field)
+    table = torch.zeros(len(near), len(near) + 1, dtype=torch.float64, device="cpu")  # a last column for empty places
+    return table.scatter_(1, near, 1.0)[:, :-1]
+
+
 @lru_cache(maxsize=256)
 def _positions(size: int, layout: Layout, field: Field) -> NDArray[np.int64]:
     phase_count(size, layout, field)  # refuses what does not exist

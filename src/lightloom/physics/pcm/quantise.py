@@ -16,7 +16,7 @@ from lightloom.physics.compiled.operators import Gradient, define, one_by_one
 from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import level_kernels
 from lightloom.physics.pcm.levels import midpoints, place, rounded_down, signed
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import straight_through
 
 
 class Quantised(NamedTuple):

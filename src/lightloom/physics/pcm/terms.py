@@ -14,7 +14,7 @@ from lightloom.physics.pcm.level_kernels import Layout, Terms
 from lightloom.physics.pcm.quantise import Scale, apply_scale, bounded, place_and_weigh
 from lightloom.physics.pcm.schedule import Schedule, places
 from lightloom.physics.pcm.writes import Start
-from lightloom.physics.phases import straight_through
+from lightloom.physics.rounding import straight_through
 
 Reference = Literal["row_mean", "global_mean", "previous", "erased"]
 Norm = Literal["l1", "l2"]

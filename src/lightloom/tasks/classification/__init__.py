@@ -1,6 +1,6 @@
 """Image classification."""
 
 from lightloom.tasks.classification.models import MODELS, InputScale, build, replace_head, scale_to_half_transmission
-from lightloom.tasks.classification.task import Classify, Criterion
+from lightloom.tasks.classification.objective import Classify, Criterion
 
 __all__ = ["MODELS", "Classify", "Criterion", "InputScale", "build", "replace_head", "scale_to_half_transmission"]

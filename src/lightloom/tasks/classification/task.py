@@ -1,67 +1,103 @@
-"""Cross-entropy or squared error, and accuracy."""
+"""The task of classifying images."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from lightloom.common.errors import RequestError, nearest
-from lightloom.data import ImageSet
+from lightloom.common.errors import RequestError
+from lightloom.common.seeds import named_seed
+from lightloom.data import Splits, crop_and_flip, on_images
+from lightloom.learn import Augment
+from lightloom.schemas import Metric
+from lightloom.tasks.base import Files, Interface, Observer, Subject, Task
+from lightloom.tasks.classification.config import ClassificationConfig, DataConfig
+from lightloom.tasks.classification.memory import check_sizes
+from lightloom.tasks.classification.models import replace_head
+from lightloom.tasks.classification.network import build_network, interface_of, read_images, with_optical_backward
+from lightloom.tasks.classification.objective import Classify
+from lightloom.tasks.classification.observer import ClassificationObserver, write_curves
 
-Criterion = Literal["cross_entropy", "mse"]
-"""What is made small: the cross-entropy of the outputs' softmax, or their mean square distance to a 1 among zeros."""
 
+class ClassificationTask(Task[ClassificationConfig]):
+    """Images are told apart by the largest output of a network."""
 
-class Classify:
-    """Classification of images by the largest of the model's outputs [batch, classes].
+    name = "classification"
+    title = "classify images"
+    config = ClassificationConfig
+    metric = Metric(name="accuracy")
+    samples = "images"
+    classifies = True
 
-    Args:
-        smoothing: Label smoothing of the training loss; for `cross_entropy` alone.
-        chunk: Images evaluated at once; bounds memory.
-        criterion: `mse` is the mean over images and classes: its gradient is what the outputs differ by, which optics
-            and a subtraction measure.
+    def check(self, config: ClassificationConfig) -> None:
+        """Refuse images and a network that do not fit into memory."""
+        check_sizes(config)
 
-    Raises:
-        RequestError: There is no such criterion, or labels are to be smoothed for `mse`.
-    """
+    def data(self, config: ClassificationConfig) -> Splits:
+        """The images of the electronic training."""
+        self.check(config)
+        return read_images(config.data, config.seed)
 
-    metric = "accuracy"
-    higher_is_better = True
-
-    def __init__(self, smoothing: float = 0.0, chunk: int = 500, criterion: Criterion = "cross_entropy") -> None:
-        if criterion not in get_args(Criterion):
-            raise RequestError(f"There is no criterion `{criterion}`. {nearest(criterion, get_args(Criterion))}")
-        if smoothing and criterion == "mse":
+    def chip_data(self, config: ClassificationConfig) -> Splits:
+        """The images that the chip learns and is measured on: those of `transfer`, where it is given."""
+        if config.transfer is None:
+            return self.data(config)
+        given, splits = self._transfer(config), self.data(config)
+        chip_splits = read_images(given, config.seed)
+        if chip_splits.shape != splits.shape:
             raise RequestError(
-                f"`smoothing` is {smoothing}, and `mse` takes none; leave it at 0 or take `cross_entropy`."
+                f"The images of `{chip_splits.name}` have the shape {chip_splits.shape}, those of `{splits.name}` have "
+                f"{splits.shape}; make them one by `transfer.size=N` or `data.size=N`."
             )
-        self.smoothing = smoothing
-        self.chunk = chunk
-        self.criterion = criterion
+        return chip_splits
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of [batch, classes] against class numbers [batch]."""
-        return self._loss(outputs, targets, self.smoothing)
+    @staticmethod
+    def _transfer(config: ClassificationConfig) -> DataConfig:
+        assert config.transfer is not None
+        return config.transfer if config.transfer.root else config.transfer.replace(root=config.data.root)
 
-    @torch.no_grad()
-    def evaluate(self, model: nn.Module, images: ImageSet) -> dict[str, float]:
-        """Mean `loss` without smoothing, and `accuracy` as a fraction."""
-        was_training = model.training
-        model.eval()
-        right, loss = 0, 0.0
-        for inputs, targets in zip(
-            torch.split(images.images, self.chunk), torch.split(images.labels, self.chunk), strict=True
-        ):
-            outputs = model(inputs)
-            loss += float(self._loss(outputs, targets, smoothing=0.0)) * len(targets)
-            right += int((outputs.argmax(1) == targets).sum())
-        model.train(was_training)
-        return {"loss": loss / len(images.labels), "accuracy": right / len(images.labels)}
+    def interface(self, data: Splits) -> Interface:
+        """Shape of an image and names of the classes."""
+        return interface_of(data)
 
-    def _loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        if self.criterion == "mse":
-            return F.mse_loss(outputs, torch.zeros_like(outputs).scatter_(1, targets[:, None], 1.0))
-        return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
+    def augment(self, config: ClassificationConfig, on_chip: bool) -> Augment | None:
+        """Crops and mirrored images, where the images ask for them."""
+        data = (config.transfer if on_chip else None) or config.data
+        return on_images(crop_and_flip) if data.augment else None
+
+    def chance(self, data: Splits) -> float:
+        """One over the number of classes."""
+        return 1 / len(data.classes)
+
+    def model(self, config: ClassificationConfig, interface: Interface, data: Splits | None = None) -> nn.Module:
+        """The network of the config, see `build_network`."""
+        return build_network(config, interface, data)
+
+    def adapt(self, model: nn.Module, config: ClassificationConfig, chip_interface: Interface) -> None:
+        """Draw a new last layer where the chip learns other images than the electronic network."""
+        if config.transfer is not None:
+            torch.manual_seed(named_seed(config.seed, "head"))
+            replace_head(model, len(chip_interface["classes"]))
+
+    def forward_model(self, model: nn.Module, config: ClassificationConfig) -> nn.Module:
+        """The network with the backward pass of light, where the config asks for it."""
+        return with_optical_backward(model, config)
+
+    def objective(self, model: nn.Module, config: ClassificationConfig) -> Classify:
+        """Cross-entropy or squared error, and accuracy."""
+        return Classify(criterion=config.criterion)
+
+    def observer(self, files: Files, config: ClassificationConfig, data: Splits, subject: Subject) -> Observer:
+        """Angles between gradients, and the light of diffractive networks."""
+        return ClassificationObserver(files, config, data, subject)
+
+    def compared(self, files: Files, configs: Sequence[ClassificationConfig]) -> None:
+        """Write the response of every absorber in the comparison."""
+        write_curves(files, configs)
+
+    def facts(self, data: Any) -> dict[str, Any]:
+        """Name of the set, shape of an image and the classes."""
+        return {"name": data.name, "shape": list(data.shape), "classes": list(data.classes)}

@@ -1,7 +1,6 @@
 """Boxes around a vehicle from its cameras: BEVFormer and DETR3D in pure PyTorch."""
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import SIZES, Detector3DConfig, Size, detector_size
 from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoded, Decoder, Recorder
@@ -15,6 +14,7 @@ from lightloom.tasks.detection3d.losses import detection_loss
 from lightloom.tasks.detection3d.matching import Matches, match
 from lightloom.tasks.detection3d.objective import Detection3DObjective, evaluate_moments, results_of
 from lightloom.tasks.detection3d.queries import Source
+from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
 
 __all__ = [
     "SIZES",

@@ -1,147 +1,102 @@
-"""Detectors of boxes around a vehicle: what can be set, and named sizes."""
+"""A run that detects boxes around a vehicle: which moments, which detector, what of it is light, who teaches it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lightloom.chips import diffractive
 from lightloom.common.config import Section, at_most
-from lightloom.common.errors import RequestError, nearest
+from lightloom.config import RunConfig
+from lightloom.data.multicamera import ViewAugmentConfig
+from lightloom.data.toytown import ToytownConfig
+from lightloom.learn.distil import DistillationConfig
+from lightloom.tasks.detection3d.distillers import DistillerConfig
+from lightloom.tasks.detection3d.sizes import Detector3DConfig, detector_size
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
 
-_MEMORY = "what is built of it does not fit into any memory"
+
+class MomentsConfig(Section):
+    """Which moments of several cameras, and the frame of each image."""
+
+    name: str = "toytown"
+    """Data set, `toytown` or `nuscenes`, or `nuscenes:PATH` for a folder in that format."""
+    version: str | None = None
+    """Folder of the tables; None takes the largest official one that is there, or the only one."""
+    cameras: tuple[str, ...] | None = None
+    """Channels to look through; None takes all."""
+    limit: int | None = Field(None, ge=1)
+    """Train on at most so many scenes; None is all."""
+    height: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(96, ge=32)
+    """Of each frame in pixels; every image is made as large as fits into it."""
+    width: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(160, ge=32)
+    """Of each frame in pixels."""
+    least_points: int = Field(1, ge=0)
+    """Boxes with fewer points of lidar and radar on them are no targets."""
+    town: ToytownConfig = ToytownConfig(reach=16)
+    """What is built, where the set is `toytown`."""
+    augment: ViewAugmentConfig = ViewAugmentConfig()
+    """What is changed at random in the views of a training step."""
+    root: Path | None = None
+    """Folder with the sets' folders; None is `LIGHTLOOM_DATA`."""
 
 
-class Detector3DConfig(Section):
-    """Pyramid, BEV map, decoder, loss and decoding. Defaults are those of the published BEVFormer base."""
+class MultiCameraModelConfig(Section):
+    """What a detector in space is made of."""
 
-    kind: Literal["bevformer", "detr3d"] = "bevformer"
-    """Whether queries look at a BEV map that is made from the images, or at the images themselves."""
-    channels: Annotated[int, at_most(65536, _MEMORY)] = Field(256, ge=2)
-    """Of pyramid, BEV map and queries."""
-    heads: Annotated[int, at_most(65536, _MEMORY)] = Field(8, ge=1)
-    """Of every attention."""
-    queries: Annotated[int, at_most(65536, _MEMORY)] = Field(900, ge=1)
-    """Boxes that can be found in a frame, before classes."""
-    start: Literal["learnt", "ground"] = "learnt"
-    """Queries are learnt and the same for every frame, as published, or come from the cells of the BEV map that look
-    most like a box, which needs far fewer steps of training."""
-    decoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
-    feedforward: Annotated[int, at_most(65536, _MEMORY)] = Field(512, ge=1)
-    """Width within the feed-forward parts of encoder and decoder."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    first: Annotated[int, at_most(16, _MEMORY)] = Field(1, ge=0)
-    """First stage of the backbone that the pyramid takes."""
-    levels: Annotated[int, at_most(16, _MEMORY)] = Field(4, ge=1)
-    """Of the pyramid."""
-    cameras: Annotated[int, at_most(64, _MEMORY)] = Field(6, ge=1)
-    """The most that the detector can take; each has weights of its own."""
-    rows: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
-    """Of the BEV map, from right (least y) to left."""
-    columns: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
-    """Of the BEV map, from back (least x) to front."""
-    encoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
-    pillars: Annotated[int, at_most(256, _MEMORY)] = Field(4, ge=1)
-    """Heights at which a cell of the ground looks into the cameras."""
-    points: Annotated[int, at_most(1024, _MEMORY)] = Field(8, ge=1)
-    """Where a cell looks in each level, a multiple of `pillars`."""
-    ground_points: Annotated[int, at_most(1024, _MEMORY)] = Field(4, ge=1)
-    """Where a cell or a query looks on the BEV map."""
-    temporal: bool = True
-    """Whether the BEV map is made with the one of the moment before."""
-    history: Annotated[int, at_most(64, _MEMORY)] = Field(4, ge=1)
-    """Moments that it is trained on, the present one included."""
-    area: tuple[float, float, float, float, float, float] = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
-    """x0, y0, z0, x1, y1, z1 in the ego frame, in metres: where boxes are looked for."""
-    hits_only: bool = True
-    """Cells look only into cameras that see them; without, into all, and what they cannot see counts for nothing."""
-    shrink: Annotated[int, at_most(64, _MEMORY)] = Field(1, ge=1)
-    """The images are averaged over squares of so many pixels first."""
-    focal: float = Field(2.0, ge=0)
-    """Weight of the class loss, also when predictions are matched with boxes."""
-    box: float = Field(0.25, ge=0)
-    """Weight of the L1 loss of the box codes, also when predictions are matched with boxes."""
-    heat: float = Field(1.0, ge=0)
-    """Weight of the class loss of the cells of the ground, where queries come from them."""
-    perspective: float = Field(0.0, ge=0)
-    """Weight of what the camera maps themselves are asked for, classes and depths; it helps a backbone without
-    pretrained weights. 0 leaves that head out, as published."""
-    velocity: float = Field(0.2, ge=0)
-    """Weight of the two velocities within it."""
-    most: int = Field(300, ge=1, le=500)
-    """Detections in a frame; a results file of nuScenes may have 500."""
-    score: float = Field(0.0, ge=0, lt=1)
-    """Least score of a detection."""
+    backbone: BackboneConfig = BackboneConfig()
+    hybrid: HybridConfig = HybridConfig()
+    """Stages of the backbone that light computes, on the chip `optics.diffraction`."""
+    converted: tuple[str, ...] = ()
+    """Layers of the backbone that train on the chip `chip` from the start, by name or glob: "stages.3.*"."""
+    detector: Detector3DConfig = detector_size("toy")
+    """What follows the backbone; a size's name stands for the size."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.channels % self.heads or self.channels % 2:
-            raise ValueError(f"{self.channels} channels do not share out among {self.heads} heads, or are odd")
-        if self.points % self.pillars:
-            raise ValueError(f"{self.points} points do not share out among {self.pillars} pillars")
-        if self.start == "ground" and self.kind != "bevformer":
-            raise ValueError("queries `start` from the ground where there is a map of it; take kind `bevformer`")
-        if any(low >= high for low, high in zip(self.area[:3], self.area[3:], strict=True)):
-            raise ValueError(f"an area {self.area} has nothing in it; give x0, y0, z0, x1, y1, z1")
+    def _one_technology_for_a_layer(self) -> Self:
+        if self.hybrid.stages and self.converted:
+            raise ValueError(
+                "`hybrid.stages` makes stages diffractive and `converted` puts layers on `chip`; give one of the two"
+            )
         return self
 
 
-class Size(NamedTuple):
-    """A detector with numbers."""
+class Detection3DConfig(RunConfig):
+    """Everything that decides the outcome of a run that detects boxes around a vehicle."""
 
-    backbone: str
-    config: Detector3DConfig
-    source: str
+    task: Literal["detection3d"] = "detection3d"
+    data: MomentsConfig = MomentsConfig()
+    model: MultiCameraModelConfig = MultiCameraModelConfig()
+    optics: DetectorOpticsConfig = DetectorOpticsConfig()
+    distil: DistillationConfig = DistillationConfig(features=0.0)
+    """`teacher` is a case of the comparison that comes before, or the folder of a run; "" learns from boxes alone."""
+    guide: DistillerConfig = DistillerConfig()
+    """What is learned from the teacher where objects are."""
+    start: Literal["scratch", "head", "teacher"] = "scratch"
+    """First weights: drawn; the teacher's for the decoder, as published for HeatmapDistiller; or wherever they fit."""
+    pictures: int = Field(3, ge=0)
+    """Moments of the test that the report shows with what each case found."""
 
+    @classmethod
+    def presets(cls) -> dict[str, Callable[[str], Section]]:
+        """What looks up each group of fields that a preset's name may stand for, by the name of the group."""
+        return {**super().presets(), "diffraction": diffractive, "detector": detector_size}
 
-_TOWN = (-16.0, -16.0, -3.0, 16.0, 16.0, 3.0)
-_TOY_EXPERT = Detector3DConfig(
-    channels=64, heads=4, queries=100, decoder_layers=3, feedforward=128, levels=3, rows=16, columns=16,
-    encoder_layers=1, points=4, history=2, area=_TOWN, dropout=0.0, start="ground", perspective=3.0,
-)  # fmt: skip
-_TOY = _TOY_EXPERT.replace(shrink=2, first=0, levels=4)
-_ALONE: dict[str, Any] = {"kind": "detr3d", "temporal": False, "history": 1, "start": "learnt"}
-_DETR3D = Detector3DConfig(kind="detr3d", temporal=False, history=1)
-_OURS = "ours, for 160 x 96 images"
-_BEVFORMER = "BEVFormer (Li et al., ECCV 2022), its backbone without deformable convolutions"
+    @model_validator(mode="after")
+    def _has_a_teacher_to_follow(self) -> Self:
+        text = f"start: {self.start}" if self.start != "scratch" else "guide" if self.guide.kind != "none" else ""
+        if text and not self.distil.teacher:
+            raise ValueError(f"`{text}` needs a teacher; name one in `distil.teacher`, or leave it out")
+        return self
 
-SIZES: Mapping[str, Size] = MappingProxyType(
-    {
-        "toy-expert": Size("regnetx-tiny", _TOY_EXPERT, _OURS),
-        "toy": Size("regnetx-tiny", _TOY, _OURS),
-        "detr3d-toy-expert": Size("regnetx-tiny", _TOY_EXPERT.replace(**_ALONE), _OURS),
-        "detr3d-toy": Size("regnetx-tiny", _TOY.replace(**_ALONE), _OURS),
-        "base": Size("resnet-101", Detector3DConfig(), _BEVFORMER),
-        "small": Size(
-            "resnet-101",
-            Detector3DConfig(first=3, levels=1, rows=150, columns=150, encoder_layers=3, history=3),
-            _BEVFORMER,
-        ),
-        "focal-small": Size(
-            "resnet-101",
-            Detector3DConfig(first=0, rows=100, columns=100, encoder_layers=3, shrink=2),
-            "the student of HeatmapDistiller (FocalDistiller, CVPR 2023): half-size images, strides 4 ... 32",
-        ),
-        "tiny": Size(
-            "resnet-50",
-            Detector3DConfig(first=3, levels=1, rows=50, columns=50, encoder_layers=3, history=3),
-            _BEVFORMER,
-        ),
-        "detr3d-r101": Size("resnet-101", _DETR3D, "DETR3D (Wang et al., CoRL 2021), without deformable convolutions"),
-        "detr3d-r50": Size("resnet-50", _DETR3D, "DETR3D (Wang et al., CoRL 2021), on the smaller ResNet"),
-    }
-)
-"""By name; sources of the numbers are with them."""
-
-
-def detector_size(name: str) -> Detector3DConfig:
-    """The numbers of a named size, without its backbone.
-
-    Raises:
-        RequestError: There is no such size.
-    """
-    if name not in SIZES:
-        raise RequestError(f"There is no detector `{name}`. {nearest(name, SIZES)}")
-    return SIZES[name].config
+    @model_validator(mode="after")
+    def _puts_layers_on_the_chip_once(self) -> Self:
+        if self.model.converted and "program" in self.stages:
+            raise ValueError(
+                "`model.converted` trains on the chip from the start; leave it out, or `program` and what follows out "
+                "of `stages`"
+            )
+        return self

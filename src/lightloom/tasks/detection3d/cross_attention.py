@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.deformable import DeformableAttention, SamplingLocations, attend
 from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, to_metres
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 
 class BEVCrossAttention(nn.Module):

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.cross_attention import BEVCrossAttention, CameraCrossAttention
 from lightloom.tasks.detection3d.deformable import SamplingLocations
 from lightloom.tasks.detection3d.geometry import CODE, inverse_sigmoid, to_metres, widened
 from lightloom.tasks.detection3d.queries import BEVQueries, LearntQueries, Source, class_bias
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 Recorder = Callable[[int, BEVCrossAttention | CameraCrossAttention, SamplingLocations], None]
 """Called in each layer with its number, its cross-attention, and the locations that this samples."""

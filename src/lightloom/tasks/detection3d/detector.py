@@ -14,13 +14,13 @@ from lightloom.data.multicamera import Views
 from lightloom.tasks.detection2d.base import DetectorBase
 from lightloom.tasks.detection2d.pyramid import pyramid_on
 from lightloom.tasks.detection3d.cameras import CameraMaps, shrunk
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.decode import Boxes, decode
 from lightloom.tasks.detection3d.decoder import Decoder
 from lightloom.tasks.detection3d.encoder import Encoder, PreviousBEV
 from lightloom.tasks.detection3d.losses import decoded_loss
 from lightloom.tasks.detection3d.perspective import PerspectiveHead, PerspectiveOutput, perspective_loss
 from lightloom.tasks.detection3d.queries import Source
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 
 class Detector3DOutput(NamedTuple):

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from lightloom.common.errors import RequestError
 from lightloom.tasks.detection3d.camera_attention import CameraAttention, pillars
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.cross_attention import too_many
 from lightloom.tasks.detection3d.geometry import Hits
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 from lightloom.tasks.detection3d.temporal import TemporalAttention, warp
 
 _FAINT = 0.1

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.geometry import CODE, encode_boxes
 from lightloom.tasks.detection3d.matching import Matches, match
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 _ALPHA, _GAMMA = 0.25, 2.0
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.config import Detector3DConfig
 from lightloom.tasks.detection3d.geometry import inverse_sigmoid, widened
+from lightloom.tasks.detection3d.sizes import Detector3DConfig
 
 Source = Tensor | CameraMaps
 """What queries look at: a BEV map [B, C, rows, columns], or cameras."""

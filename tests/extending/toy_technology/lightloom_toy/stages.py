@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lightloom.pipeline.technologies.base import Rows, TechnologyStages
 from torch import Tensor, nn
 
 from lightloom.common.seeds import named_seed
 from lightloom.lab.instrumented import instruments_for
 from lightloom.pipeline.context import RunContext
+from lightloom.pipeline.technologies.base import Rows, TechnologyStages
 from lightloom_toy.bench import ToyBench
 
 

@@ -19,7 +19,7 @@ from lightloom.common.seeds import named_generator
 from lightloom.lab.mesh.identify.jacobians import drive_block_jacobian, drive_mesh_jacobian
 from lightloom.lab.mesh.instrument import BlockSettings
 from lightloom.lab.mesh.twin import DigitalTwin, rounded
-from lightloom.physics import mesh, phases
+from lightloom.physics import mesh, phases, rounding
 
 Model = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From drives [blocks, p] to matrices [blocks, k, k] and jacobian [blocks, p, k, k]."""
@@ -39,8 +39,7 @@ def settings_for_identity(twin: DigitalTwin) -> BlockSettings:
     Of the two phases in a turn at which an MZI goes straight, the one with less heat is taken; where a heater does not
     follow its drive, another MZI on the same two waveguides turns back what it turns.
     """
-    u_phases = _straight(twin, twin.u_gamma, twin.u_bias)
-    v_phases = _straight(twin, twin.v_gamma, twin.v_bias)
+    u_phases, v_phases = _straight(twin, "u"), _straight(twin, "v")
     return BlockSettings(u_phases, v_phases, torch.ones_like(twin.sigma_gamma))
 
 
@@ -109,7 +108,7 @@ def _block_model(twin: DigitalTwin, drives: Tensor) -> tuple[Tensor, Tensor]:
 
 def _block_levels(twin: DigitalTwin, drives: Tensor) -> Tensor:
     u, v, angles = _split(twin, drives)
-    angles = phases.quantise(angles.clamp(0, math.pi), twin.chip.weight_bits, span=math.pi)
+    angles = rounding.quantise(angles.clamp(0, math.pi), twin.chip.weight_bits, span=math.pi)
     return torch.cat([_mesh_levels(twin, u), _mesh_levels(twin, v), angles], dim=-1)
 
 
@@ -117,13 +116,14 @@ def _mesh_levels(twin: DigitalTwin, drives: Tensor) -> Tensor:
     return rounded(drives.clamp(0, 2 * math.pi), twin.chip)
 
 
-def _straight(twin: DigitalTwin, gamma: Tensor, bias: Tensor) -> Tensor:
+def _straight(twin: DigitalTwin, side: str) -> Tensor:
     """Drives [blocks, n] of one mesh for a signed identity."""
+    gamma, bias = getattr(twin, f"{side}_gamma"), getattr(twin, f"{side}_bias")
     wanted = _turned_back(torch.zeros_like(bias), gamma, bias, twin)
     start = _inverted(wanted, gamma, bias, twin, turn=math.pi)
 
     def model(drives: Tensor) -> tuple[Tensor, Tensor]:
-        return drive_mesh_jacobian(twin, drives, gamma, bias)
+        return drive_mesh_jacobian(twin, drives, side)
 
     made = model(start)[0]
     diagonal = made.diagonal(dim1=-2, dim2=-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -53,8 +52,8 @@ def mesh_jacobian(twin: DigitalTwin, realised: Tensor) -> tuple[Tensor, Tensor]:
 def drive_block_jacobian(twin: DigitalTwin, u_drive: Tensor, v_drive: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
     """Matrices of blocks and their Jacobian [..., 2 n + k, k, k] in the drive, whether it is on its levels or not."""
     realised = (
-        twin.realised(u_drive, twin.u_gamma, twin.u_bias),
-        twin.realised(v_drive, twin.v_gamma, twin.v_bias),
+        twin.realised(u_drive, twin.imperfections("u")),
+        twin.realised(v_drive, twin.imperfections("v")),
         angles * twin.sigma_gamma,
     )
     matrices, jacobian = block_jacobian(twin, *realised)
@@ -68,24 +67,25 @@ def drive_block_jacobian(twin: DigitalTwin, u_drive: Tensor, v_drive: Tensor, an
     return matrices, torch.cat(parts, dim=-2).view_as(jacobian)
 
 
-def drive_mesh_jacobian(twin: DigitalTwin, driven: Tensor, gamma: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix of one mesh of the twin and its jacobian in the drive, [..., n, k, k]."""
-    matrix, jacobian = mesh_jacobian(twin, twin.realised(driven, gamma, bias))
-    return matrix, (in_heat(twin, jacobian.flatten(-2)) * gamma.unsqueeze(-1)).view_as(jacobian)
+def drive_mesh_jacobian(twin: DigitalTwin, driven: Tensor, side: str) -> tuple[Tensor, Tensor]:
+    """Matrix [..., k, k] of one mesh of the twin and its Jacobian [..., n, k, k] in the drive, in 1/rad.
+
+    Args:
+        twin: The devices.
+        driven: [..., blocks, n], the nominal phases that the drive gives, in rad.
+        side: Which mesh, "u" or "v".
+    """
+    faults = twin.imperfections(side)
+    matrix, jacobian = mesh_jacobian(twin, twin.realised(driven, faults))
+    assert faults.gamma is not None  # a twin knows it
+    return matrix, (in_heat(twin, jacobian.flatten(-2)) * faults.gamma.unsqueeze(-1)).view_as(jacobian)
 
 
 def in_heat(twin: DigitalTwin, jacobian: Tensor) -> Tensor:
     """Slopes in each heater's own heat, of which its neighbours get a share, from jacobian in phases [..., n, m]."""
     chip = twin.chip
-    return jacobian + twin.coupling.unsqueeze(-1) * (_warming(chip.block_size, chip.layout).mT @ jacobian)
-
-
-@lru_cache(maxsize=32)
-def _warming(size: int, layout: mesh.Layout) -> Tensor:
-    """[n, n], 1 where the heater of the column warms the phase of the row. A product with it outruns a gather."""
-    near = mesh.neighbours(size, layout, "real")
-    table = torch.zeros(len(near), len(near) + 1, dtype=torch.float64)
-    return table.scatter_(1, near, 1.0)[:, :-1]
+    warming = mesh.warming_matrix(chip.block_size, chip.layout, "real")  # a product with it outruns a gather
+    return jacobian + twin.coupling.unsqueeze(-1) * (warming.mT @ jacobian)
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:

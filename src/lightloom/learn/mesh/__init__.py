@@ -1,0 +1,1 @@
+"""Learning that only meshes of MZIs know: without a gradient, phase by phase."""

@@ -1,0 +1,50 @@
+"""What a run came to, in one file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightloom.common.records import read_record
+from lightloom.pipeline.comparison import summarise
+from lightloom.pipeline.run_folder import RunFolder
+from lightloom.schemas import BenchStage, Evaluation, Summary, SweepRow, read, write
+from lightloom.stage_records import Priced
+from lightloom.tasks import task_of
+
+
+def write_summary(folder: RunFolder) -> dict[str, Any]:
+    """Write `summary.json` from what the stages have left, and return it.
+
+    `values` are those of the primary metric of the task, which `metric` names: of each state of the network, or of each
+    case of a comparison.
+    """
+    config, file = folder.config, folder.file
+    changes = [change for change in config.changes if not change.startswith("seed=")]
+    summary: dict[str, Any] = {"recipe": config.recipe, "seed": config.seed, "overrides": changes, "task": config.task}
+    if file("sweep.json").exists():
+        sweep = summarise(read(file("sweep.json"), list[SweepRow], strict=True), config.sweep)
+        values = {row.case: row.value for row in sweep.cases}
+        summary |= {"sweep": sweep, "metric": task_of(config).metric, "values": values}
+    if file("bench.json").exists():
+        bench = read(file("bench.json"), dict[str, BenchStage], strict=True)
+        summary["bench_calls"] = {state: row.calls for state, row in bench.items()}
+    if file("evaluation.json").exists() and "evaluate" in folder.done:  # else it is of what was there before
+        evaluation = read(file("evaluation.json"), Evaluation, strict=True)
+        summary |= {"metric": evaluation.metric, "values": evaluation.values}
+    if file("cost.json").exists() and "cost" in folder.done:
+        summary |= _cost(read_record(file("cost.json"), Priced))
+    summary |= {"seconds": folder.done, "run": str(folder.path)}
+    record = Summary(**summary)
+    write(file("summary.json"), record)
+    return record.plain()
+
+
+def _cost(priced: dict[str, Any]) -> dict[str, Any]:
+    widest = priced["boundaries"][-1]
+    cost = {
+        "chip_calls": priced["counts"]["calls"],
+        "energy_j": widest["energy_j"],
+        "latency_s": widest["latency_s"],
+        "boundary": widest["name"],
+    }
+    return cost | ({"learning": priced["learning"]} if "learning" in priced else {})

@@ -1,0 +1,132 @@
+"""Boxes around a vehicle at moments of a user's choice."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lightloom.common.files import reserve, write_bytes, write_json, write_text
+from lightloom.common.marks import claim
+from lightloom.common.processes import best_device
+from lightloom.common.progress import follow
+from lightloom.data.multicamera import MultiCameraSet, find_moments, letterbox_samples
+from lightloom.data.nuscenes import CameraView, Moment
+from lightloom.learn import file_name
+from lightloom.metrics.nuscenes import write_results
+from lightloom.report.pictures.bird_view import bird_view
+from lightloom.report.pictures.boxes3d import annotate3d
+from lightloom.tasks.base import Interface, Prediction
+from lightloom.tasks.detection3d.config import Detection3DConfig
+from lightloom.tasks.detection3d.decode import Boxes
+from lightloom.tasks.detection3d.detector import Detector3D
+from lightloom.tasks.detection3d.objective import results_of
+from lightloom.tasks.detection3d.pictures import found_rows, true_rows
+
+_JPEG = 90
+
+
+def predict_moments(
+    detector: Detector3D, config: Detection3DConfig, interface: Interface, request: Prediction
+) -> dict[str, Any]:
+    """Find boxes at some moments; writes `detections.json`, `results.json` in the official form, and pictures.
+
+    Args:
+        detector: A trained detector.
+        config: That it was trained with.
+        interface: What its weights are for.
+        request: Its inputs are tokens of samples, or names of scenes; its source is the set with them, as in
+            `data.name`, and "" is that of the run; `results.json` has boxes of any score.
+
+    Returns:
+        As in `detections.json`: `classes`, `case`, and `images`, one for each moment, with `file` (its token), `scene`,
+        `annotated` and `found`.
+
+    Raises:
+        RequestError: There is no such scene or sample, or the detector looks through fewer cameras.
+        WorkError: An image could not be read.
+    """
+    detector.to(best_device(request.device))
+    trained = _Trained(detector, tuple(interface["classes"]), tuple(interface["channels"]))
+    out = request.out
+    letterboxed, chosen = _asked(request.inputs, trained, config, request.source)
+    claim(out, "detections")
+    reserve(out / "detections.json", out / "results.json")
+    images, boxes = [], []
+    with follow("detect", len(chosen)) as report:
+        for number, index in enumerate(chosen, 1):
+            boxes.append(_look(trained, letterboxed, index))
+            images.append(_told(trained, letterboxed, index, boxes[-1], request.threshold, out))
+            report(number, letterboxed.moments[index].token)
+    moments = [letterboxed.moments[index] for index in chosen]
+    write_results(out / "results.json", results_of(moments, boxes), [moment.token for moment in moments])
+    result = {"classes": list(trained.classes), "case": request.case, "images": images, "failed": []}
+    write_json(out / "detections.json", result)
+    return result
+
+
+class _Trained(NamedTuple):
+    """A trained detector, its classes and its cameras."""
+
+    detector: Detector3D
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+
+
+def _asked(
+    given: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str
+) -> tuple[MultiCameraSet, list[int]]:
+    """The moments of the scenes that are concerned, and the places of those that were asked for."""
+    wanted, size = config.data, config.model.detector
+    kept, channels = find_moments(
+        given,
+        source or wanted.name,
+        config.data.root,
+        version=None if source else wanted.version,
+        cameras=trained.channels,
+        town=wanted.town,
+    )
+    letterboxed = letterbox_samples(  # a moment needs few of the images of its scene
+        kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0, memory=False
+    )
+    chosen = [place for place, moment in enumerate(kept) if moment.token in given or moment.scene in given]
+    return letterboxed, chosen
+
+
+@torch.no_grad()
+def _look(trained: _Trained, letterboxed: MultiCameraSet, place: int) -> Boxes:
+    detector = trained.detector
+    output = detector(letterboxed.images[torch.tensor([place])].to(detector.mean.device))
+    return Boxes(*(part.cpu() for part in detector.detect(output)[0]))
+
+
+def _told(
+    trained: _Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
+) -> dict[str, Any]:
+    """Draw one moment, and say what was found."""
+    moment, kept = letterboxed.moments[place], found.scores > threshold
+    shown = Boxes(*(part[kept] for part in found))
+    pictures = [_draw(moment, camera, shown, trained.classes, out) for camera in moment.cameras]
+    rows, above = found_rows(found, threshold), f"{file_name(moment.token)}-above.svg"
+    view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(letterboxed.labels[place]))
+    write_text(out / above, view)
+    named = [{**row, "class": trained.classes[row["label"]]} for row in rows]
+    return {"file": moment.token, "scene": moment.scene, "annotated": [*pictures, above], "found": named}
+
+
+def _draw(moment: Moment, camera: CameraView, found: Boxes, classes: Sequence[str], out: Path) -> str:
+    with Image.open(camera.file) as opened:
+        pixels = np.array(opened.convert("RGB"))
+    stream = io.BytesIO()
+    picture = annotate3d(
+        pixels, camera.matrix, found.boxes.numpy(), found.labels.tolist(), found.scores.tolist(), classes
+    )
+    picture.save(stream, "JPEG", quality=_JPEG)
+    name = f"{file_name(moment.token)}-{file_name(camera.channel)}.jpg"
+    write_bytes(out / name, stream.getvalue())
+    return name

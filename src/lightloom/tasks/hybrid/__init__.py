@@ -1,0 +1,1 @@
+"""Backbones of detectors, of which light computes some stages, as a config asks for them."""
