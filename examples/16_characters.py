@@ -15,7 +15,7 @@ objective, test = NextCharacter(), splits.test
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 for batch in torch.cat([torch.randperm(len(splits.train)) for _ in range(4)]).split(16):
     optimizer.zero_grad()
-    objective.loss(model(splits.train.images[batch]), splits.train.labels[batch]).backward()
+    objective.loss(model(splits.train.inputs[batch]), splits.train.targets[batch]).backward()
     optimizer.step()
 print(f"electronic  {objective.evaluate(model, test)['bits_per_character']:.3f} bits per character")
 
@@ -31,5 +31,5 @@ for meshes in instruments_for(optical, readout_std=0.001):
 print(f"calibrated  {objective.evaluate(optical, test)['bits_per_character']:.3f}")
 
 text = generate_text(optical, splits.alphabet, "If the object ", length=60, context=CONTEXT, temperature=0.5)
-energy = cost.account(optical, test.images[:1]).total.energy_j
+energy = cost.account(optical, test.inputs[:1]).total.energy_j
 print(f"If the object {text!r}: {energy / CONTEXT * 1e9:.0f} nJ per character read, {energy * 1e6:.1f} uJ written")

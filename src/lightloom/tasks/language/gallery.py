@@ -66,7 +66,7 @@ class TextGallery:
         _check_text(files, data)
         self._files, self._config, self._data = files, config, data
         context = config.model.context
-        self._prompt = config.generate.prompt or data.alphabet.decode(data.test.images[0][:context])
+        self._prompt = config.generate.prompt or data.alphabet.decode(data.test.inputs[0][:context])
         self._written: list[WrittenText] = []
 
     def add(self, name: str, model: nn.Module, measured: Measured) -> None:

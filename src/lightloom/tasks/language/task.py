@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,8 +10,6 @@ from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.report.readers.run import Run
-from lightloom.report.section import Section
 from lightloom.schemas import Metric
 from lightloom.tasks.base import Files, Interface, Prediction, Task
 from lightloom.tasks.language.config import LanguageConfig
@@ -20,7 +17,6 @@ from lightloom.tasks.language.gallery import TextGallery
 from lightloom.tasks.language.model import CharacterTransformer
 from lightloom.tasks.language.objective import NextCharacter
 from lightloom.tasks.language.predict import continue_texts
-from lightloom.tasks.language.section import text_sections
 from lightloom.tasks.language.text import read_text
 from lightloom.tasks.language.windows import TextSplits, split_text
 
@@ -83,10 +79,6 @@ class LanguageTask(Task[LanguageConfig]):
             "alphabet": data.alphabet.characters,
             "unknown": data.unknown,
         }
-
-    def sections(self, run: Run) -> Iterator[Section]:
-        """What each state writes, and what a character costs."""
-        return text_sections(run)
 
     def predict(
         self, model: nn.Module, config: LanguageConfig, interface: Interface, request: Prediction

@@ -46,17 +46,17 @@ class RegressionConfig(RunConfig):
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Points of a curve: where, `images` [n, 1], and how high, `labels` [n, 1]."""
+    """Points of a curve: where, `inputs` [n, 1], and how high, `targets` [n, 1]."""
 
-    images: Tensor
-    labels: Tensor
+    inputs: Tensor
+    targets: Tensor
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def to(self, device: torch.device) -> Curve:
         """The same points on a device."""
-        return Curve(self.images.to(device), self.labels.to(device))
+        return Curve(self.inputs.to(device), self.targets.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +82,9 @@ class LeastSquares:
     def evaluate(self, model: nn.Module, data: Curve) -> Mapping[str, float]:
         """`loss`, `MSE`, which is the same, and `R2`."""
         was_training = model.training
-        error = float(F.mse_loss(model.eval()(data.images), data.labels))
+        error = float(F.mse_loss(model.eval()(data.inputs), data.targets))
         model.train(was_training)
-        return {"loss": error, "MSE": error, "R2": 1 - error / float(data.labels.var(correction=0))}
+        return {"loss": error, "MSE": error, "R2": 1 - error / float(data.targets.var(correction=0))}
 
 
 class RegressionTask(Task[RegressionConfig]):
@@ -140,7 +140,7 @@ def sine(quick: bool = False) -> RegressionConfig:
         recipe="toy/sine",
         threads=1,
         chip=preset("l2ight").replace(block_size=4),
-        train=TrainConfig(epochs=20 if quick else 100, batch_size=32, lr=1e-2),
+        train=TrainConfig(epochs=60 if quick else 200, batch_size=32, lr=1e-2),
         learn=TrainConfig(epochs=5 if quick else 20, batch_size=32, lr=1e-3),
     )
 
