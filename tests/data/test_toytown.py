@@ -202,7 +202,7 @@ def test_a_block_covers_the_hull_of_its_projected_corners(empty: World, camera: 
         hull = ConvexHull(pixels_of(camera, np.column_stack([corners, part.corners[:, 2]])))
         border = hull.area  # of a plane figure, its circumference
         assert abs(picture.whole[0] / FINE**2 - hull.volume) < 0.1 * border
-        assert picture.seen[0] == picture.whole[0]
+        assert picture.seen_pixels[0] == picture.whole[0]
         changed = np.abs(picture.pixels.astype(int) - seen_by(camera, empty, []).pixels).max(axis=2) > 8
         rows, columns = np.nonzero(changed)
         points = hull.points[hull.vertices]
@@ -234,17 +234,17 @@ def test_rays_end_on_the_part_that_slabs_find_first(worlds: list[World], place: 
             misses |= (speed == 0) & (room < 0)
         hit = ~misses & (enter < leave) & (enter < best)
         best, owner = np.where(hit, enter, best), np.where(hit, whose, owner)
-    expected = np.bincount(owner[owner >= 0], minlength=stage.told)[: stage.told]
+    expected = np.bincount(owner[owner >= 0], minlength=stage.labelled)[: stage.labelled]
     assert expected.max() > 20
-    assert np.abs(take_picture(world, 2, stage, camera).seen - expected).sum() <= 2
+    assert np.abs(take_picture(world, 2, stage, camera).seen_pixels - expected).sum() <= 2
 
 
 def test_what_stands_behind_a_wall_is_not_seen(empty: World, camera: Camera) -> None:
     wall = standing(empty, block((-0.2, 0.2), (-5, 5), (0, 4), (90.0,) * 3), (10.0, 0.4, 4.0), 8.0, 0.0, 0.0)
     thing = standing(empty, block((-1, 1), (-1, 1), (0, 1.5), (90.0,) * 3), (2.0, 2.0, 1.5), 16.0, 0.0, 0.0)
     hidden, free = seen_by(camera, empty, [wall, thing]), seen_by(camera, empty, [thing])
-    assert hidden.seen[1] == 0
-    assert hidden.whole[1] == free.whole[0] == free.seen[0] > 100
+    assert hidden.seen_pixels[1] == 0
+    assert hidden.whole[1] == free.whole[0] == free.seen_pixels[0] > 100
 
 
 def test_shadows_lie_where_the_sun_throws_them(empty: World, camera: Camera) -> None:
@@ -337,7 +337,7 @@ def test_without_a_lidar_the_points_are_pixels(tmp_path: Path) -> None:
     assert 0 < moment.boxes.points.max() < 6 * 80 * 48
     world = make_world(0, "train", 0, 1, REACH, 1.0)
     stage = set_stage(world, 0, world.within(0, REACH))
-    seen = sum(take_picture(world, 0, stage, camera).seen for camera in make_rig(config, world.rig))
+    seen = sum(take_picture(world, 0, stage, camera).seen_pixels for camera in make_rig(config, world.rig))
     assert moment.boxes.points.tolist() == (np.asarray(seen) // 4).tolist()
 
 

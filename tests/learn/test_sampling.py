@@ -13,8 +13,8 @@ from lightloom.common.errors import RequestError
 from lightloom.data import ImageSet
 from lightloom.data.batches import Batch
 from lightloom.learn import Session, TrainConfig, TrainingData, fit, train_only_subspace
+from lightloom.learn.gradient_alignment import gradient_study, sparsity_sweep
 from lightloom.learn.sampling import PRESETS, Sampling, attach, sample_batches, sampling_preset
-from lightloom.learn.study import gradient_study, sweep
 from lightloom.nn import convert, install, optical_layers
 from lightloom.tasks.classification import Classify
 
@@ -134,7 +134,7 @@ def test_examples_that_a_teacher_is_sure_of_are_left_out() -> None:
 def test_gradient_study_by_hand_and_at_its_limits() -> None:
     model, data = network(), images()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    samplings = {"dense": Sampling(), "half": Sampling(rank=3), **sweep("column", (0.2, 0.9))}
+    samplings = {"dense": Sampling(), "half": Sampling(rank=3), **sparsity_sweep("column", (0.2, 0.9))}
     rows = gradient_study(model, data.images, data.labels, Classify().loss, samplings, draws=3)
     assert [row["layer"] for row in rows[:4]] == ["0", "3", "6", "all"]
     figures = {(row["sampling"], row["layer"]): row for row in rows}

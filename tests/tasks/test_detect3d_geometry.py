@@ -14,8 +14,8 @@ from lightloom.tasks.detection3d.geometry import (
     find_hits,
     inverse_sigmoid,
     project_points,
-    seen,
     to_metres,
+    visible_points,
 )
 
 FRAME = (48, 80)
@@ -67,8 +67,10 @@ def test_pixels_stay_when_points_and_camera_move_together() -> None:
 def test_a_point_is_seen_within_the_extent_and_in_front() -> None:
     pixels = torch.tensor([[1.0, 1], [0, 1], [1, 0], [59.9, 39.9], [60, 1], [1, 40], [1, 1], [1, 1]])
     depth = torch.tensor([1.0, 1, 1, 1, 1, 1, 1e-5, -3])
-    assert seen(pixels, depth, torch.tensor([60.0, 40.0])).tolist() == [True, False, False, True] + [False] * 4
-    assert not seen(pixels, depth, torch.zeros(2)).any()
+    assert (
+        visible_points(pixels, depth, torch.tensor([60.0, 40.0])).tolist() == [True, False, False, True] + [False] * 4
+    )
+    assert not visible_points(pixels, depth, torch.zeros(2)).any()
 
 
 def rig(samples: int = 3) -> tuple[Tensor, Tensor]:
@@ -92,7 +94,7 @@ def test_hits_are_those_of_loops_over_samples_cameras_and_queries(own: bool) -> 
         for number in range(3):
             for query in range(20):
                 where, depth = project_points(points[sample if own else 0, query], project[sample, number])
-                sees = seen(where, depth, extent[sample, number])
+                sees = visible_points(where, depth, extent[sample, number])
                 if sees.any():
                     wanted[sample * 3 + number, sample * 20 + query] = (sees, where / torch.tensor([80.0, 48.0]))
                     counts[sample * 20 + query] += 1

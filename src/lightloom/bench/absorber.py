@@ -82,7 +82,7 @@ def _medians(works: dict[str, Callable[[], None]], rounds: int) -> dict[str, flo
             started = time.perf_counter()
             work()
             times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 def _ratios(medians: dict[str, float], prefix: str) -> dict[str, float]:

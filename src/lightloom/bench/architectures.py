@@ -252,7 +252,12 @@ def _text(error: Exception) -> str:
 
 
 def report(seed: str, *names: str) -> None:
-    """Write the outcome of each name as a line of JSON; what `architectures` calls in processes of their own."""
+    """Write the outcome of each name as a line of JSON; what `architectures` calls in processes of their own.
+
+    Args:
+        seed: Seed of weights and inputs, as text.
+        *names: Names of architectures.
+    """
     torch.set_num_threads(1)
     transformers().logging.set_verbosity_error()
     for name in names:
@@ -263,8 +268,7 @@ def report(seed: str, *names: str) -> None:
 def _in_processes(names: list[str], seed: int) -> list[Outcome]:
     outcomes: list[Outcome] = []
     while len(outcomes) < len(names):
-        left = names[len(outcomes) :]
-        outcomes += _in_process(left, seed)
+        outcomes += _in_process(names[len(outcomes) :], seed)
     return outcomes
 
 

@@ -41,9 +41,9 @@ def convert(*, seed: int = 0, chip: str = "thermo-optic", size: int = 8) -> dict
     model: nn.Module = library.ViTForImageClassification(library.ViTConfig())
     started = time.perf_counter()
     conversion = put_on(model, preset(chip).replace(block_size=size), inplace=True)
-    taken = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     return {
-        "seconds": round(taken, 2),
+        "seconds": round(seconds, 2),
         **_facts(conversion),
         "size": size,
         "svd_speedup": _svd_speedup(size, seed),

@@ -51,15 +51,15 @@ def _networks() -> dict[str, Callable[[], nn.Module]]:
 
 
 def _measure(model: nn.Module, chip: Chip, system: System, rounds: int) -> dict[str, Any]:
-    image, taken, bills = torch.zeros(1, 3, 224, 224), [], []
+    image, seconds, bills = torch.zeros(1, 3, 224, 224), [], []
     for _ in range(max(1, rounds)):
         started = time.perf_counter()
         bills.append(estimate(model, image, chip=chip, system=system))
-        taken.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started)
     bill = bills[-1]
     return {
-        "seconds": round(statistics.median(taken), 3),
-        "first_seconds": round(taken[0], 3),
+        "seconds": round(statistics.median(seconds), 3),
+        "first_seconds": round(seconds[0], 3),
         "layers": len(bill.layers),
         "macs": bill.counts["macs"] + bill.electronics["macs"],
         "parameters": bill.counts["parameters"],

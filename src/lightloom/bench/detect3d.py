@@ -219,7 +219,17 @@ def _ours(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: T
 
 
 def looped(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:
-    """What `sample` computes, point by point in plain Python."""
+    """What `sample` computes, point by point in plain Python.
+
+    Args:
+        maps: Feature maps [images, heads * d, h, w] of each level.
+        locations: [heads, levels, points, 2, queries] x and y of each point, 0 to 1.
+        weights: [heads, levels, points, queries] attention weight of each point.
+        image: [queries] number of the image that each query looks at.
+
+    Returns:
+        [queries, heads * d].
+    """
     heads, levels, points, _, queries = locations.shape
     channels = maps[0].shape[1] // heads
     rows = []
@@ -229,8 +239,8 @@ def looped(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: 
             total = maps[0].new_zeros(channels)
             for level in range(levels):
                 for point in range(points):
-                    seen = _bilinear(maps[level][image[query], own], locations[head, level, point, :, query])
-                    total = total + weights[head, level, point, query] * seen
+                    value = _bilinear(maps[level][image[query], own], locations[head, level, point, :, query])
+                    total = total + weights[head, level, point, query] * value
             rows.append(total)
     return torch.stack(rows).view(queries, heads * channels)
 
@@ -238,17 +248,27 @@ def looped(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: 
 def _bilinear(plane: Tensor, at: Tensor) -> Tensor:
     rows, columns = plane.shape[-2:]
     x, y = at[0] * columns - 0.5, at[1] * rows - 0.5
-    left, top = math.floor(float(x.detach())), math.floor(float(y.detach()))
-    seen = plane.new_zeros(len(plane))
-    for row in (top, top + 1):
-        for column in (left, left + 1):
+    first_row, first_column = math.floor(float(y.detach())), math.floor(float(x.detach()))
+    value = plane.new_zeros(len(plane))
+    for row in (first_row, first_row + 1):
+        for column in (first_column, first_column + 1):
             if 0 <= row < rows and 0 <= column < columns:
-                seen = seen + (1 - (y - row).abs()) * (1 - (x - column).abs()) * plane[:, row, column]
-    return seen
+                value = value + (1 - (y - row).abs()) * (1 - (x - column).abs()) * plane[:, row, column]
+    return value
 
 
 def padded(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: Tensor) -> Tensor:
-    """What `sample` computes, by one `grid_sample` a level on as many queries for each image as the busiest has."""
+    """What `sample` computes, by one `grid_sample` a level on as many queries for each image as the busiest has.
+
+    Args:
+        maps: Feature maps [images, heads * d, h, w] of each level.
+        locations: [heads, levels, points, 2, queries] x and y of each point, 0 to 1.
+        weights: [heads, levels, points, queries] attention weight of each point.
+        image: [queries] number of the image that each query looks at.
+
+    Returns:
+        [queries, heads * d].
+    """
     heads, levels, points, _, queries = locations.shape
     images = len(maps[0])
     counts = torch.bincount(image, minlength=images)
@@ -258,13 +278,13 @@ def padded(maps: tuple[Tensor, ...], locations: Tensor, weights: Tensor, image: 
     where = where.index_put((image, place), locations.permute(4, 0, 1, 2, 3))
     shares = weights.new_zeros(images, most, heads, levels, points)
     shares = shares.index_put((image, place), weights.permute(3, 0, 1, 2))
-    seen = []
+    samples = []
     for level, planes in enumerate(maps):
         grid = (2 * where[:, :, :, level] - 1).transpose(1, 2).flatten(0, 1)
         values = planes.reshape(images * heads, -1, *planes.shape[-2:])
-        seen.append(F.grid_sample(values, grid, align_corners=False))  # [images * heads, d, most, points]
+        samples.append(F.grid_sample(values, grid, align_corners=False))  # [images * heads, d, most, points]
     spread = shares.permute(0, 2, 1, 3, 4).reshape(images * heads, 1, most, levels * points)
-    mixed = (torch.stack(seen, -2).flatten(-2) * spread).sum(-1)  # [images * heads, d, most]
+    mixed = (torch.stack(samples, -2).flatten(-2) * spread).sum(-1)  # [images * heads, d, most]
     return mixed.view(images, -1, most).transpose(1, 2)[image, place]
 
 

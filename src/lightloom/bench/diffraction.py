@@ -88,8 +88,8 @@ def published(x: Tensor, turns: Tensor, weight: Tensor, chip: DiffractiveChip) -
         field = field * torch.exp(2j * math.pi * _centred(phases, chip.grid))
         field = _propagate(field, chip.distance, chip)
     top, left = chip.grid // 2 - h // 2, chip.grid // 2 - w // 2
-    seen = field[..., top : top + h, left : left + w].abs().square()
-    mixed: Tensor = (seen * weight[:, :, None, None]).sum(2)
+    intensity = field[..., top : top + h, left : left + w].abs().square()
+    mixed: Tensor = (intensity * weight[:, :, None, None]).sum(2)
     return mixed
 
 

@@ -58,11 +58,11 @@ def layer(*, seed: int = 0, chip: str = "l2ight", rounds: int = 7) -> dict[str, 
 
 def _optical(plain: nn.Linear | nn.Conv2d, chip: Chip) -> OpticalLayer:
     if isinstance(plain, nn.Linear):
-        made: OpticalLayer = OpticalLinear.from_electronic(plain, chip)
+        optical: OpticalLayer = OpticalLinear.from_electronic(plain, chip)
     else:
-        made = OpticalConv2d.from_electronic(plain, chip)
-    made.core.install(chip.specimen(0))
-    return made
+        optical = OpticalConv2d.from_electronic(plain, chip)
+    optical.core.install(chip.specimen(0))
+    return optical
 
 
 def _compare(name: str, plain: nn.Module, optical: OpticalLayer, x: Tensor, timing: Timing) -> dict[str, float]:
@@ -102,8 +102,8 @@ def _ratio(optical: Callable[[], None], plain: Callable[[], None], timing: Timin
 def _round(optical: Callable[[], None], plain: Callable[[], None], turns: int) -> float:
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(turns):
-        for work, kept in zip((optical, plain), times, strict=True):
+        for work, seconds in zip((optical, plain), times, strict=True):
             started = time.perf_counter()
             work()
-            kept.append(time.perf_counter() - started)
+            seconds.append(time.perf_counter() - started)
     return statistics.median(times[0]) / statistics.median(times[1])

@@ -13,15 +13,20 @@ from lightloom.common.errors import WorkError
 
 
 def medians(works: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Seconds of each, in turns taken alternately that last about as long, so that other load hits all alike."""
+    """Seconds of each, in turns taken alternately that last about as long, so that other load hits all alike.
+
+    Args:
+        works: What is timed, by name.
+        rounds: How many turns each gets, of which the median counts.
+    """
     once = {name: _seconds(work, 2) / 2 for name, work in works.items()}
-    calls = {name: max(1, round(max(once.values()) / taken)) for name, taken in once.items()}
+    calls = {name: max(1, round(max(once.values()) / seconds)) for name, seconds in once.items()}
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             work()  # caches and the heap as this work leaves them
             times[name].append(_seconds(work, calls[name]) / calls[name])
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 def _seconds(work: Callable[[], None], calls: int) -> float:

@@ -81,14 +81,14 @@ def _ratios(
     everything = {**steps, "plain": plain}
     for work in everything.values():
         work()
-    found: list[dict[str, float]] = []
+    by_round: list[dict[str, float]] = []
     for _ in range(rounds):
         # every other turn goes backwards: a step finds the caches as the step before left them
         orders = [list(everything)[:: (-1) ** turn] for turn in range(turns)]
         times = [{name: _clock(everything[name]) for name in order} for order in orders]
-        found.append({name: statistics.median(turn[name] for turn in times) for name in everything})
-    ratios = {name: round(statistics.median(each[name] / each["plain"] for each in found), 3) for name in steps}
-    return ratios, statistics.median(each["plain"] for each in found)
+        by_round.append({name: statistics.median(turn[name] for turn in times) for name in everything})
+    ratios = {name: round(statistics.median(each[name] / each["plain"] for each in by_round), 3) for name in steps}
+    return ratios, statistics.median(each["plain"] for each in by_round)
 
 
 def _clock(work: Callable[[], None]) -> float:

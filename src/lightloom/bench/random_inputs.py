@@ -34,13 +34,13 @@ def random_inputs(model: nn.Module) -> Iterator[dict[str, Any]]:
     first = [main] if main in parameters and main not in needed else []
     choices = [[*needed, *(n for n in offered if n not in needed)], [*needed, *first]]
     choices += [[*needed, *(n for n in [*first, name] if n not in needed)] for name in offered]
-    seen: set[tuple[str, ...]] = set()
+    tried: set[tuple[str, ...]] = set()
     count = 0
     for names in choices:
         names = list(dict.fromkeys(names))
-        if tuple(names) in seen or not names:
+        if tuple(names) in tried or not names:
             continue
-        seen.add(tuple(names))
+        tried.add(tuple(names))
         options = [list(_shapes(name, model)) for name in names]
         for values in itertools.islice(itertools.product(*options), _MOST // 2):
             count += 1

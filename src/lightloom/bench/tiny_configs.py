@@ -110,16 +110,21 @@ def tiny_configs(kind: Any) -> Iterator[Any]:
 
 
 def shrunk(kind: Any, shrink: Shrink) -> Any:
-    """A configuration of this class with every field, and those of configurations inside it, made smaller."""
+    """A configuration of this class with every field, and those of configurations inside it, made smaller.
+
+    Args:
+        kind: Class of the configuration.
+        shrink: Gives the smaller value of a field, by its name and its value.
+    """
     return kind(**_changes(kind(), shrink))
 
 
 def _changes(config: Any, shrink: Shrink) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     tokens = 0
-    given = {field.name for field in fields(config)} if is_dataclass(config) else set(vars(config))
+    own = {field.name for field in fields(config)} if is_dataclass(config) else set(vars(config))
     for name, value in vars(config).items():
-        if name not in given or name.startswith("_") or isinstance(value, bool | str | float):
+        if name not in own or name.startswith("_") or isinstance(value, bool | str | float):
             continue
         if value is None:
             if shrink is not _fixed and name in _ABSENT:

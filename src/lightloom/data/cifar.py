@@ -93,24 +93,25 @@ def read_cifar(info: DatasetInfo, root: Path | None = None) -> tuple[Pixels, Pix
 
 def _place(info: DatasetInfo, layout: Layout, root: Path | None) -> Path:
     """The folder with the files, or the archive."""
-    given = given_folder(info.name, root)
-    if given is None:
+    location = given_folder(info.name, root)
+    if location is None:
         return find_file(info, layout.archive, root)
     # the last is where torchvision's folder of its data sets has it
-    for place in (given, given / layout.folder, given.parent / layout.folder):
+    for place in (location, location / layout.folder, location.parent / layout.folder):
         if any((place / name).is_file() for name in (*layout.learning, layout.test)):
             return place
-    for folder in (given, given.parent):
+    for folder in (location, location.parent):
         for name in (layout.archive, layout.archive.removesuffix(".gz")):
             if (folder / name).is_file():
                 return folder / name
     raise RequestError(
-        f"There is neither `{given / layout.folder / layout.test}` nor `{given / layout.archive}`. "
-        f"{_other_version(info, layout, given)}{contents(given if given.is_dir() else given.parent)} {put_there(info)}"
+        f"There is neither `{location / layout.folder / layout.test}` nor `{location / layout.archive}`. "
+        f"{_other_version(info, layout, location)}"
+        f"{contents(location if location.is_dir() else location.parent)} {put_there(info)}"
     )
 
 
-def _other_version(info: DatasetInfo, layout: Layout, given: Path) -> str:
+def _other_version(info: DatasetInfo, layout: Layout, location: Path) -> str:
     """A sentence about the python or the Matlab version of a set that lies where the binary one is looked for."""
     stem, bare = (
         layout.archive.removesuffix("-binary.tar.gz"),
@@ -124,8 +125,10 @@ def _other_version(info: DatasetInfo, layout: Layout, given: Path) -> str:
         ),
     }
     for version, (packages, files) in versions.items():
-        places = [folder / name for folder in (given, given.parent) for name in packages if (folder / name).exists()]
-        places += [given / name for name in files if (given / name).is_file()]
+        places = [
+            folder / name for folder in (location, location.parent) for name in packages if (folder / name).exists()
+        ]
+        places += [location / name for name in files if (location / name).is_file()]
         if places:
             source = f" from {info.mirror.url}" if info.mirror is not None else ""
             why = (
@@ -140,27 +143,27 @@ def _other_version(info: DatasetInfo, layout: Layout, given: Path) -> str:
     return ""
 
 
-def _parse(body: bytes, shown: str, layout: Layout, count: int, info: DatasetInfo) -> Pixels:
+def _parse(body: bytes, where: str, layout: Layout, count: int, info: DatasetInfo) -> Pixels:
     head = len(layout.labels)
     record = head + math.prod(info.shape)
     if len(body) != count * record:
         what = "goes on after its end" if len(body) > count * record else f"is cut short after {len(body)} bytes"
         raise RequestError(
-            f"`{shown}` {what}: expected {count} records of {record} bytes, {count * record} in all. "
+            f"`{where}` {what}: expected {count} records of {record} bytes, {count * record} in all. "
             "Fetch it again, or is it the file of another data set?"
         )
     records = torch.from_numpy(np.frombuffer(body, dtype=np.uint8).copy()).view(count, record)
     for column, classes in enumerate(layout.labels):
-        _check_labels(records[:, column], classes, shown)
+        _check_labels(records[:, column], classes, where)
     return records[:, head:].reshape(count, *info.shape), records[:, head - 1].to(torch.int64)
 
 
-def _check_labels(labels: Tensor, classes: int, shown: str) -> None:
+def _check_labels(labels: Tensor, classes: int, where: str) -> None:
     outside = (labels >= classes).nonzero()[:, 0]
     if len(outside):
         first = int(outside[0])
         raise RequestError(
-            f"`{shown}` has the label {int(labels[first])} in record {first} ({len(outside)} such in all); "
+            f"`{where}` has the label {int(labels[first])} in record {first} ({len(outside)} such in all); "
             f"labels of {classes} classes lie in 0 ... {classes - 1}. Is it the file of another data set?"
         )
 
@@ -169,18 +172,18 @@ def _bodies(place: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, 
     """The files of a set by name, at most one byte more of each than it should have."""
     try:
         if place.is_dir():
-            found = {name: _head(place / name, size) for name, size in sizes.items() if (place / name).is_file()}
+            headers = {name: _head(place / name, size) for name, size in sizes.items() if (place / name).is_file()}
         else:
-            found = _from_archive(place, layout, sizes)
+            headers = _from_archive(place, layout, sizes)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise RequestError(f"`{place}` is cut short or damaged ({error}). Fetch it again.") from None
     except OSError as error:
         raise RequestError(f"Cannot read `{place}`: {error.strerror or error}.") from error
-    missing = [f"`{_shown(place, layout, name)}`" for name in sizes if name not in found]
+    missing = [f"`{_shown(place, layout, name)}`" for name in sizes if name not in headers]
     if missing:
         there = f" {contents(place)}" if place.is_dir() else ""
         raise RequestError(f"Missing: {', '.join(missing)}.{there} Fetch the whole set again.")
-    return found
+    return headers
 
 
 def _head(path: Path, size: int) -> bytes:
@@ -190,14 +193,14 @@ def _head(path: Path, size: int) -> bytes:
 
 def _from_archive(path: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, bytes]:
     """In one pass: the archive is compressed, so going back to a file means starting again."""
-    found = {}
+    headers = {}
     with path.open("rb") as packed, tarfile.open(fileobj=unpacked(packed), mode="r|") as archive:
         for member in archive:
             folder, _, name = member.name.rpartition("/")
             stream = archive.extractfile(member) if member.isreg() and folder == layout.folder else None
             if stream is not None and name in sizes:
-                found[name] = stream.read(sizes[name] + 1)
-    return found
+                headers[name] = stream.read(sizes[name] + 1)
+    return headers
 
 
 def _shown(place: Path, layout: Layout, name: str) -> str:

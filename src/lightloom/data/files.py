@@ -53,11 +53,13 @@ def given_folder(name: str, root: Path | None = None) -> Path | None:
         name: Name of the set's folder.
         root: Folder that holds the folders of sets; None takes `LIGHTLOOM_DATA`.
     """
-    given = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
+    root_folder = root if root is not None else os.environ.get("LIGHTLOOM_DATA")
     try:
-        return Path(given).expanduser() / name if given else None
+        return Path(root_folder).expanduser() / name if root_folder else None
     except RuntimeError:
-        raise RequestError(f"The folder of data is `{given}`, and this user has no home; give a full path.") from None
+        raise RequestError(
+            f"The folder of data is `{root_folder}`, and this user has no home; give a full path."
+        ) from None
 
 
 def cache_folder() -> Path:
@@ -165,19 +167,19 @@ def local_files(folder: Path, names: tuple[str, str, str, str] = IDX_NAMES, *, s
         )
     candidates = [idx_files(place, names) for place in places] or [[None] * len(names)]
     best = max(range(len(candidates)), key=lambda place: (sum(map(bool, candidates[place])), -place))
-    found = [path for path in candidates[best] if path is not None]
-    if len(found) < len(names):
-        home = places[best] if found else folder
+    complete = [path for path in candidates[best] if path is not None]
+    if len(complete) < len(names):
+        home = places[best] if complete else folder
         missing = [f"`{home / name}.gz`" for name, path in zip(names, candidates[best], strict=True) if path is None]
         looked = [f"`{place}`" for place in places if place != home]
         sentences = (
             f"Missing: {', '.join(missing)} (or the same without `.gz`).",
             f"Looked for in {', '.join(looked)} too." if looked else "",
-            contents(home if home.is_dir() else home.parent, found),
+            contents(home if home.is_dir() else home.parent, complete),
             _put_there(folder.name, served),
         )
         raise RequestError(" ".join(filter(None, sentences)))
-    return IdxFiles(*found)
+    return IdxFiles(*complete)
 
 
 def download(mirror: Mirror, folder: Path) -> IdxFiles:

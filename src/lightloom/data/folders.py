@@ -92,11 +92,11 @@ def read_packed_folders(info: DatasetInfo, root: Path | None = None) -> tuple[Pi
         )
     with archives[0].open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    kept = cache_folder() / "decoded" / f"{info.name}-{digest[:16]}.safetensors"
-    tensors = _recall(kept)
+    cached_file = cache_folder() / "decoded" / f"{info.name}-{digest[:16]}.safetensors"
+    tensors = _recall(cached_file)
     if tensors is None:
         tensors = _unpack(archives[0], info)
-        _keep(kept, tensors)
+        _keep(cached_file, tensors)
     for part, count in zip(_PARTS, (info.train_and_validation, info.test), strict=True):
         _check_count(len(tensors[f"{part}_labels"]), count, f"{archives[0]}: {part}/", info)
     train, test = ((tensors[f"{part}_images"], tensors[f"{part}_labels"]) for part in _PARTS)
@@ -157,18 +157,18 @@ def _read_files(files: list[tuple[Path, int]], info: DatasetInfo, report: _Repor
 
 def _unpack(path: Path, info: DatasetInfo) -> dict[str, Tensor]:
     """Images and labels of both parts, sorted by class and name."""
-    found: dict[str, dict[tuple[int, str], Tensor]] = {part: {} for part in _PARTS}
+    by_part: dict[str, dict[tuple[int, str], Tensor]] = {part: {} for part in _PARTS}
     total = info.train_and_validation + info.test
     labels = {name: label for label, name in enumerate(info.classes)}
     with _followed(info, total) as report:
         for number, (name, content) in enumerate(_members(path), 1):
             part, label, file = _sorted_in(name, labels, path)
-            if number > total or (label, file) in found[part]:
+            if number > total or (label, file) in by_part[part]:
                 raise RequestError(f"`{path}` holds `{name}` twice, or more than the {total} images of {info.title}.")
-            found[part][label, file] = decode(content, info.shape, f"{path}: {name}")
+            by_part[part][label, file] = decode(content, info.shape, f"{path}: {name}")
             _tell(report, number)
     tensors: dict[str, Tensor] = {}
-    for part, images in found.items():
+    for part, images in by_part.items():
         _check_count(len(images), info.train_and_validation if part == "train" else info.test, f"{path}: {part}/", info)
         keys = sorted(images)
         tensors[f"{part}_images"] = torch.stack([images[key] for key in keys])
@@ -236,13 +236,13 @@ def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
 # one image
 
 
-def decode(content: bytes, shape: tuple[int, int, int], shown: str) -> Tensor:
+def decode(content: bytes, shape: tuple[int, int, int], file_name: str) -> Tensor:
     """The pixels of one JPEG; grey ones become three equal channels.
 
     Args:
         content: Of the file.
         shape: (3, height, width) that it must have; another is refused before it is decoded.
-        shown: Name of the file, for messages.
+        file_name: Name of the file, for messages.
 
     Returns:
         uint8 [3, height, width].
@@ -255,12 +255,14 @@ def decode(content: bytes, shape: tuple[int, int, int], shown: str) -> Tensor:
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
             if image.size != (shape[2], shape[1]):
-                raise RequestError(f"`{shown}` has {image.size[0]} x {image.size[1]} pixels; expected {_size(shape)}.")
+                raise RequestError(
+                    f"`{file_name}` has {image.size[0]} x {image.size[1]} pixels; expected {_size(shape)}."
+                )
             pixels = np.array(image.convert("RGB"))
     except RequestError:
         raise
     except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
-        raise RequestError(f"`{shown}` is no whole JPEG image ({_short(error)}). Fetch the set again.") from None
+        raise RequestError(f"`{file_name}` is no whole JPEG image ({_short(error)}). Fetch the set again.") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
@@ -273,9 +275,9 @@ def _short(error: BaseException) -> str:
     return str(error).partition(" <")[0]  # without the address of a stream
 
 
-def _check_count(found: int, count: int, where: Path | str, info: DatasetInfo) -> None:
-    if found != count:
-        raise RequestError(f"`{where}` holds {found} images; {info.title} has {count} here. {put_there(info)}")
+def _check_count(images: int, count: int, where: Path | str, info: DatasetInfo) -> None:
+    if images != count:
+        raise RequestError(f"`{where}` holds {images} images; {info.title} has {count} here. {put_there(info)}")
 
 
 def _followed(info: DatasetInfo, total: int) -> AbstractContextManager[_Report]:

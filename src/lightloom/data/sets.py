@@ -140,15 +140,15 @@ def _divide(pixels: Pixels, count: int, generator: torch.Generator) -> tuple[Pix
     def taken(indices: Tensor) -> Pixels:
         return pixels[0][indices], pixels[1][indices]
 
-    drawn, rest = stratified_draw(pixels[1], count, generator)
-    return taken(drawn), taken(rest)
+    selected, rest = stratified_draw(pixels[1], count, generator)
+    return taken(selected), taken(rest)
 
 
 def _resized(pixels: Pixels, size: int) -> Pixels:
     """Images of size x size, float32, in slices so that no second whole copy is made."""
     images, labels = pixels
-    made = torch.empty(len(images), images.shape[1], size, size)
+    resized = torch.empty(len(images), images.shape[1], size, size)
     for start in range(0, len(images), _SLICE):
         part = images[start : start + _SLICE].to(torch.float32)
-        made[start : start + _SLICE] = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
-    return made, labels
+        resized[start : start + _SLICE] = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
+    return resized, labels

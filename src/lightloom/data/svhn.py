@@ -60,11 +60,12 @@ def _arrays(path: Path, info: DatasetInfo, count: int) -> tuple[np.ndarray, np.n
     channels, height, width = info.shape
     expected = {"X": (height, width, channels, count), "y": (count, 1)}
     try:
-        found = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+        contents = {name: (shape, kind) for name, shape, kind in whosmat(path)}
         for name, shape in expected.items():
-            if name not in found or found[name][0] != shape or found[name][1] not in _NUMBERS:
+            if name not in contents or contents[name][0] != shape or contents[name][1] not in _NUMBERS:
                 raise RequestError(
-                    f"`{path}` has {_told(found.get(name))} for `{name}`; {info.title} has numbers of shape {shape} "
+                    f"`{path}` has {_described(contents.get(name))} for `{name}`; {info.title} has numbers of "
+                    f"shape {shape} "
                     "here. Is it the file of another split?"
                 )
         arrays = loadmat(path, variable_names=list(expected))
@@ -81,5 +82,5 @@ def _arrays(path: Path, info: DatasetInfo, count: int) -> tuple[np.ndarray, np.n
     return arrays["X"], arrays["y"]
 
 
-def _told(found: tuple[tuple[int, ...], str] | None) -> str:
-    return "nothing" if found is None else f"{found[1]} of shape {found[0]}"
+def _described(contents: tuple[tuple[int, ...], str] | None) -> str:
+    return "nothing" if contents is None else f"{contents[1]} of shape {contents[0]}"

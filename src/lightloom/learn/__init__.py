@@ -4,14 +4,13 @@ from lightloom.learn.checkpoint import load_weights, read_tensors, save_weights,
 from lightloom.learn.config import TrainConfig
 from lightloom.learn.distil import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.learn.engine import Augment, BatchSampler, Prepare, TrainingData, fit
+from lightloom.learn.gradient_alignment import gradient_angles, gradient_study, sparsity_sweep
 from lightloom.learn.mesh.zeroth_order import ZerothConfig, fit_zeroth
-from lightloom.learn.mismatch import gradient_angles
 from lightloom.learn.objective import Objective
 from lightloom.learn.pcm.write_aware import WriteAware, WriteAwareObjective, for_sharing
 from lightloom.learn.pcm.write_schedules import load_orders, save_orders
 from lightloom.learn.recorder import Session, file_name
 from lightloom.learn.sampling import Sampling, attach, sample_batches, sampling_preset
-from lightloom.learn.study import gradient_study, sweep
 from lightloom.learn.subspace import train_only_subspace
 
 __all__ = [
@@ -43,7 +42,7 @@ __all__ = [
     "sampling_preset",
     "save_orders",
     "save_weights",
-    "sweep",
+    "sparsity_sweep",
     "train_only_subspace",
     "write_tensors",
 ]

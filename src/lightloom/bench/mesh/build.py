@@ -59,7 +59,13 @@ def mesh(sizes: Sequence[int] = (8, 16, 32, 64), repeats: int = 21, seed: int = 
 
 
 def loop_build(phases: Array, signs: Array, size: int) -> Array:
-    """The matrices of real rectangles, one rotation after another: [blocks, m] and [blocks, k] to [blocks, k, k]."""
+    """The matrices [blocks, k, k] of real rectangles, one rotation after another.
+
+    Args:
+        phases: [blocks, m] angle of each rotation, in rad.
+        signs: [blocks, k] of +1 and -1, at the outputs.
+        size: Waveguides k.
+    """
     cosine, sine = np.cos(phases)[:, :, None], np.sin(phases)[:, :, None]
     state = np.tile(np.eye(size), (len(phases), 1, 1))
     mzi = 0

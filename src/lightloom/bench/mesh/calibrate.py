@@ -45,11 +45,11 @@ def calibrate(
         calls than identification took, under `zcd_equal`.
     """
     design = preset(chip, MeshChip).replace(block_size=size)
-    bench = Bench(design, blocks, seed, readout_std)
+    case = Case(design, blocks, seed, readout_std)
     return {
-        **_identified(bench),
-        "zcd_equal": _searched(bench, epochs=1),
-        "zcd_published": _searched(bench, epochs=search_epochs),
+        **_identified(case),
+        "zcd_equal": _searched(case, epochs=1),
+        "zcd_published": _searched(case, epochs=search_epochs),
         "chip": chip,
         "block_size": size,
         "blocks": blocks,
@@ -58,7 +58,7 @@ def calibrate(
     }
 
 
-class Bench(NamedTuple):
+class Case(NamedTuple):
     """One specimen on the bench, made anew for each way."""
 
     chip: MeshChip
@@ -73,27 +73,27 @@ class Bench(NamedTuple):
         )
 
 
-def _searched(bench: Bench, *, epochs: int) -> dict[str, Any]:
-    instrument = bench.instrument()
-    plan = published_plan(bench.chip, epochs=epochs)
+def _searched(case: Case, *, epochs: int) -> dict[str, Any]:
+    instrument = case.instrument()
+    plan = published_plan(case.chip, epochs=epochs)
     started = time.perf_counter()
     with follow(f"zcd, {epochs} epochs", epochs) as report:
-        found = identity_calibration(instrument, plan, each_epoch=lambda so_far: report(so_far.epochs, ""))
-    return _judged(bench, found.settings, instrument.calls, time.perf_counter() - started)
+        result = identity_calibration(instrument, plan, each_epoch=lambda so_far: report(so_far.epochs, ""))
+    return _judged(case, result.settings, instrument.calls, time.perf_counter() - started)
 
 
-def _identified(bench: Bench) -> dict[str, Any]:
-    instrument = bench.instrument()
+def _identified(case: Case) -> dict[str, Any]:
+    instrument = case.instrument()
     started = time.perf_counter()
-    known = identify(instrument, seed=bench.seed)
-    figures = _judged(bench, settings_for_identity(known.twin), instrument.calls, time.perf_counter() - started)
-    return {**figures, "phase_std": known.phase_std}
+    identified = identify(instrument, seed=case.seed)
+    figures = _judged(case, settings_for_identity(identified.twin), instrument.calls, time.perf_counter() - started)
+    return {**figures, "phase_std": identified.phase_std}
 
 
-def _judged(bench: Bench, settings: BlockSettings, calls: int, seconds: float) -> dict[str, Any]:
+def _judged(case: Case, settings: BlockSettings, calls: int, seconds: float) -> dict[str, Any]:
     """What the true devices make of settings that a calibration found."""
     figures: dict[str, Any] = {"calls": calls}
-    truth = true_twin(bench.chip, bench.blocks, bench.seed)
+    truth = true_twin(case.chip, case.blocks, case.seed)
     for name, matrices in zip("uv", truth.meshes(settings), strict=True):
         error = identity_error(matrices)
         figures[f"mse_{name}"] = float(error.mean())
@@ -103,21 +103,27 @@ def _judged(bench: Bench, settings: BlockSettings, calls: int, seconds: float) -
 
 
 def true_twin(chip: MeshChip, blocks: int, specimen: int) -> DigitalTwin:
-    """What `specimen_instrument` hides, for judging results; no algorithm may see it."""
+    """What `specimen_instrument` hides, for judging results; no algorithm may see it.
+
+    Args:
+        chip: The design.
+        blocks: Blocks on the instrument.
+        specimen: Seed of the specimen.
+    """
     nominal = DigitalTwin.nominal(chip, blocks)
     shifters = mesh.phase_count(chip.block_size, chip.layout, chip.field)
     errors = chip.specimen(specimen).mesh_errors("bench", (blocks,), shifters)
 
-    def known(error: Tensor | None, otherwise: Tensor) -> Tensor:
+    def present(error: Tensor | None, otherwise: Tensor) -> Tensor:
         return otherwise if error is None else error.double()
 
     return DigitalTwin(
         chip,
-        u_bias=known(errors.u_bias, nominal.u_bias),
-        v_bias=known(errors.v_bias, nominal.v_bias),
-        u_gamma=known(errors.u_gamma, nominal.u_gamma),
-        v_gamma=known(errors.v_gamma, nominal.v_gamma),
-        sigma_gamma=known(errors.sigma_gamma, nominal.sigma_gamma),
+        u_bias=present(errors.u_bias, nominal.u_bias),
+        v_bias=present(errors.v_bias, nominal.v_bias),
+        u_gamma=present(errors.u_gamma, nominal.u_gamma),
+        v_gamma=present(errors.v_gamma, nominal.v_gamma),
+        sigma_gamma=present(errors.sigma_gamma, nominal.sigma_gamma),
         coupling=nominal.coupling + chip.crosstalk,
     )
 

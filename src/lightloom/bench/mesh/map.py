@@ -37,14 +37,14 @@ def map(
     generator = named_generator(seed, "bench", "targets")
     targets = torch.randn(blocks, size, size, generator=generator, dtype=torch.float64)
     started = time.perf_counter()
-    known = identify(instrument, seed=seed)
-    mapped = map_targets(instrument, known, targets, verify_calls=looks)
+    identified = identify(instrument, seed=seed)
+    mapped = map_targets(instrument, identified, targets, verify_calls=looks)
     seconds = time.perf_counter() - started
     realised = mapped.gain.view(-1, 1, 1) * true_twin(design, blocks, seed).matrices(mapped.settings)
     distance = (realised - targets).square().sum((-2, -1)) / targets.square().sum((-2, -1))
     return {
         "calls": instrument.calls,
-        "calibration_calls": known.calls,
+        "calibration_calls": identified.calls,
         "distance": float(distance.mean()),
         "distance_median": float(distance.median()),
         "distance_max": float(distance.max()),

@@ -115,7 +115,7 @@ def _rounds(steps: dict[str, Callable[[], None]], rounds: int, turns: int) -> li
                 started = time.perf_counter()
                 step()
                 times[name].append(time.perf_counter() - started)
-        measured.append({name: statistics.median(kept) for name, kept in times.items()})
+        measured.append({name: statistics.median(seconds) for name, seconds in times.items()})
     return measured
 
 
@@ -125,21 +125,21 @@ def _figures(chip: MeshChip, sampling: Sampling, draws: int) -> dict[str, float]
     layer = OpticalConv2d(18, 36, 3, padding=1, bias=False, chip=chip)
     layer.core.install(chip.specimen(0))
     x, grad = torch.randn(4, 18, 6, 6, requires_grad=True), torch.randn(4, 36, 6, 6)
-    wanted = x if sampling.feedback else cores(layer, MeshCore)[""].sigma
+    source = x if sampling.feedback else cores(layer, MeshCore)[""].sigma
 
     def gradient() -> Tensor:
-        (found,) = torch.autograd.grad(layer(x), wanted, grad)
-        return found.flatten().double()
+        (slope,) = torch.autograd.grad(layer(x), source, grad)
+        return slope.flatten().double()
 
     exact = gradient()
     # behind a first layer, whose rules leave little to sample
     attach(nn.Sequential(OpticalConv2d(1, 1, 1, chip=chip), layer), sampling)
     power, mean, spread = exact.square().sum(), torch.zeros_like(exact), 0.0
     for number in range(1, draws + 1):
-        found = gradient()
-        step = found - mean
+        draw = gradient()
+        step = draw - mean
         mean = mean + step / number
-        spread += float(step @ (found - mean))
+        spread += float(step @ (draw - mean))
     variance = spread / max(1, draws - 1)
     return {
         "bias": round(float((mean - exact).square().sum() / power) ** 0.5, 5),

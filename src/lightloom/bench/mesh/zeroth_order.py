@@ -70,8 +70,8 @@ def _calibration(instrument: SimulatedInstrument, loop: LoopChip, repeats: int) 
     sigma, unit = np.linspace(0.1, 1, size), np.eye(size)
 
     def loss(u: Array, v: Array) -> Array:
-        made = (u * loop.sigma(np.broadcast_to(sigma, u.shape[:2]))[:, None]) @ (v / sigma)
-        mean: Array = np.square(made - unit).mean(axis=(1, 2))
+        product = (u * loop.sigma(np.broadcast_to(sigma, u.shape[:2]))[:, None]) @ (v / sigma)
+        mean: Array = np.square(product - unit).mean(axis=(1, 2))
         return mean
 
     plan = calibration_plan(instrument.chip, epochs=1)
@@ -83,10 +83,10 @@ def _mapping(instrument: SimulatedInstrument, loop: LoopChip, repeats: int, seed
     targets = torch.randn(shape, generator=named_generator(seed, "targets"), dtype=torch.float64)
     settings, gain = ideal_settings(instrument.chip, targets)
     start = torch.cat([settings.u_phases, settings.v_phases], dim=1)
-    sigma, wanted = loop.sigma(settings.sigma.numpy()) * gain.numpy()[:, None], targets.numpy()
+    sigma, matrices = loop.sigma(settings.sigma.numpy()) * gain.numpy()[:, None], targets.numpy()
 
     def loss(u: Array, v: Array) -> Array:
-        mean: Array = np.square((u * sigma[:, None]) @ v - wanted).mean(axis=(1, 2))
+        mean: Array = np.square((u * sigma[:, None]) @ v - matrices).mean(axis=(1, 2))
         return mean
 
     objective = MappingLoss(instrument, targets, settings.sigma, gain)
@@ -106,14 +106,14 @@ def _compare(
     minimise(objective, start, replace(plan, epochs=0), groups=2)  # whatever is loaded on first use
     for _ in range(repeats):
         began = time.process_time()
-        found: SearchResult = minimise(objective, start, plan, groups=2)
+        result: SearchResult = minimise(objective, start, plan, groups=2)
         between = time.process_time()
         best, evaluations = loop_zcd(loop, loss, start.numpy(), plan)
         ended = time.process_time()
-        rates[0].append(found.evaluations / (between - began))
+        rates[0].append(result.evaluations / (between - began))
         rates[1].append(evaluations / (ended - between))
-        difference = np.abs(best - found.loss.numpy()).max()
-        if not (difference < 1e-9 and evaluations == found.evaluations):
+        difference = np.abs(best - result.loss.numpy()).max()
+        if not (difference < 1e-9 and evaluations == result.evaluations):
             raise RuntimeError(f"The loop and the search differ by {difference:.3g}: the figures would mean nothing.")
     return {
         f"{name}_speedup": round(median(ours / plain for ours, plain in zip(*rates, strict=True)), 2),
@@ -125,7 +125,17 @@ def _compare(
 def loop_zcd(
     loop: LoopChip, loss: Callable[[Array, Array], Array], start: Array, plan: SearchPlan
 ) -> tuple[Array, int]:
-    """One epoch of coordinate descent as the plain loop does it: best losses [blocks], and evaluations."""
+    """One epoch of coordinate descent as the plain loop does it.
+
+    Args:
+        loop: The chip.
+        loss: Losses [blocks] of the matrices of U and V.
+        start: [blocks, 2 n] phases of both meshes, in rad.
+        plan: Steps and order of the search.
+
+    Returns:
+        Best losses [blocks], and the number of evaluations.
+    """
     phases, n = start.copy(), start.shape[1] // 2
     step = max(plan.steps.start, plan.steps.floor)
     order = list(range(n))
@@ -161,7 +171,12 @@ class LoopChip:
         self._rows, self._places = places[:, 0] + 2, places[:, 1] + 1
 
     def mesh(self, phases: Array, side: int) -> Array:
-        """Matrices [blocks, k, k] of U (side 0) or V (1)."""
+        """Matrices [blocks, k, k] of one mesh.
+
+        Args:
+            phases: [blocks, n] commanded phases, in rad.
+            side: 0 for U, 1 for V.
+        """
         chip, gamma, bias = self._chip, self._gamma[side], self._bias[side]
         phases = np.mod(phases, 2 * math.pi)
         if chip.weight_bits is not None:
@@ -176,9 +191,9 @@ class LoopChip:
         phases = (inner + chip.crosstalk * near)[:, self._rows - 2, self._places - 1]
         return self._build(phases if bias is None else phases + bias)
 
-    def sigma(self, asked: Array) -> Array:
-        """What attenuators asked for `asked` [blocks, k] transmit."""
-        angle = np.arccos(asked)
+    def sigma(self, commanded: Array) -> Array:
+        """What attenuators transmit that are asked for `commanded` [blocks, k]."""
+        angle = np.arccos(commanded)
         if self._chip.weight_bits is not None:
             step = math.pi / (2**self._chip.weight_bits - 1)
             angle = np.round(angle / step) * step

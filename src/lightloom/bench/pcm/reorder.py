@@ -84,16 +84,16 @@ def _path(columns: int, rows: int) -> dict[str, float]:
     apart = distances(levels.T.contiguous()[None])
     order = path(apart)
     seconds = time.perf_counter() - started
-    found = length(order, apart)
-    bound = int(lower_bound(apart, upper=found))
+    levels_along = length(order, apart)
+    bound = int(lower_bound(apart, upper=levels_along))
     natural = int(length(torch.arange(columns, dtype=torch.int32)[None], apart))
     return {
         "columns": columns,
         "rows": rows,
         "seconds": seconds,
-        "levels_written": int(found),
-        "reduction": natural / int(found),
-        "gap": int(found) / bound - 1,
+        "levels_written": int(levels_along),
+        "reduction": natural / int(levels_along),
+        "gap": int(levels_along) / bound - 1,
     }
 
 
@@ -112,17 +112,17 @@ def _ours(weights: list[Tensor]) -> Totals:
     return _added(_follow(weight, lambda _: None) for weight in weights)
 
 
-def _follow(weight: Tensor, done: Callable[[str], None]) -> Totals:
+def _follow(weight: Tensor, report: Callable[[str], None]) -> Totals:
     """Our way, which says after each part that it is done."""
     levels = levels_of(weight, magnitudes(transmissions(LEVELS, BASE)))
-    done("levels")
+    report("levels")
     schedule = sort_cells(levels, natural(1, len(weight), weight.shape[1], SIZE))
-    done("sort")
+    report("sort")
     ordered = sequence(levels, schedule)
-    done("sequence")
+    report("sequence")
     writes = count(ordered, "erased")
     totals = Totals(int(writes.rises.sum()), int(writes.falls.sum()), worst_pair(writes))
-    done("count")
+    report("count")
     return totals
 
 

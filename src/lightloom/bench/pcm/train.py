@@ -61,14 +61,14 @@ def _ways(matrix: Tensor) -> dict[str, Weigh]:
     previous = Penalty(_SIZE, reference="previous", norm="l1")
 
     def penalised(aim: Penalty) -> Weigh:
-        def weigh(given: Tensor) -> tuple[Tensor, Tensor]:
-            written = write(given, magnitudes, aim)
-            return written.weight, written.penalty
+        def weigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+            result = write(matrix, magnitudes, aim)
+            return result.weight, result.penalty
 
         return weigh
 
     return {
-        "quantised": lambda given: (quantise(given, magnitudes).weight, None),
+        "quantised": lambda matrix: (quantise(matrix, magnitudes).weight, None),
         "row_mean": penalised(Penalty(_SIZE)),
         "natural": penalised(previous),
         "sorted": penalised(previous._replace(rows=order.rows, columns=order.columns)),
@@ -85,8 +85,8 @@ def _step(matrix: Tensor, x: Tensor, weigh: Weigh) -> Callable[[], None]:
         return torch.nn.functional.conv2d(inputs, weight.view(_OUT, _IN, _KERNEL, _KERNEL), padding=1), penalty
 
     def step() -> None:
-        made, penalty = forward()
-        losses = [made] if penalty is None else [made, penalty]
+        outputs, penalty = forward()
+        losses = [outputs] if penalty is None else [outputs, penalty]
         ones = [upstream] if penalty is None else [upstream, torch.ones_like(penalty)]
         torch.autograd.grad(losses, [inputs, trained], ones)
 

@@ -121,14 +121,14 @@ def zoom(low: float = 0.6, high: float = 1.4) -> Augment:
 
     def apply(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]
-        changed, moved = _gray_like(images), torch.empty_like(targets)
+        changed, new_targets = _gray_like(images), torch.empty_like(targets)
         for index, (factor, down, right) in enumerate(torch.rand(len(images), 3).tolist()):
             factor = low + (high - low) * factor
             window = _placed(width / max(factor, 1.0), height / max(factor, 1.0), width, height, right, down)
             place = _placed(width * min(factor, 1.0), height * min(factor, 1.0), width, height, right, down)
             _paste(images[index], window, changed[index], place)
-            moved[index] = _moved(targets[index], window, place)
-        return changed, moved
+            new_targets[index] = _moved(targets[index], window, place)
+        return changed, new_targets
 
     return apply
 
@@ -143,9 +143,9 @@ def mosaic(probability: float = 0.5) -> Augment:
     _check_share(probability)
 
     def apply(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        chosen = (torch.rand(len(images)) < probability).nonzero().flatten().tolist()
+        selected = (torch.rand(len(images)) < probability).nonzero().flatten().tolist()
         changed, rows = images.clone(), list(targets)
-        for index in chosen:
+        for index in selected:
             changed[index], rows[index] = _four(images, targets, index)
         return changed, _packed(rows)
 
@@ -189,7 +189,7 @@ def _four(images: Tensor, targets: Tensor, index: int) -> tuple[Tensor, Tensor]:
     x, y = round(width * (0.25 + 0.5 * across)), round(height * (0.25 + 0.5 * down))
     columns, rows = ((0, x), (x, width)), ((0, y), (y, height))
     sources = torch.cat([torch.tensor([index]), torch.randint(len(images), (3,))])[torch.randperm(4)].tolist()
-    made, moved = torch.empty_like(images[index]), []
+    mixed, new_targets = torch.empty_like(images[index]), []
     for number, source in enumerate(sources):
         (left, right), (top, bottom) = columns[number % 2], rows[number // 2]
         place = _Window(left, top, right - left, bottom - top)
@@ -197,9 +197,9 @@ def _four(images: Tensor, targets: Tensor, index: int) -> tuple[Tensor, Tensor]:
         window = _placed(
             place.width / factor, place.height / factor, width, height, shifts[2 * number], shifts[2 * number + 1]
         )
-        _paste(images[source], window, made, place)
-        moved.append(_moved(targets[source], window, place))
-    return made, torch.cat(moved)
+        _paste(images[source], window, mixed, place)
+        new_targets.append(_moved(targets[source], window, place))
+    return mixed, torch.cat(new_targets)
 
 
 def _placed(inner_width: float, inner_height: float, width: int, height: int, right: float, down: float) -> _Window:
@@ -215,8 +215,8 @@ def _paste(source: Tensor, window: _Window, canvas: Tensor, place: _Window) -> N
     direct = cut.dtype != torch.uint8 or cut.device.type == "cpu"
     size = (place.height, place.width)
     resized = F.interpolate(cut if direct else cut.float(), size, mode="bilinear", antialias=True)
-    made = resized if direct else resized.round()
-    canvas[:, place.y : place.y + place.height, place.x : place.x + place.width] = made[0].to(canvas.dtype)
+    rounded = resized if direct else resized.round()
+    canvas[:, place.y : place.y + place.height, place.x : place.x + place.width] = rounded[0].to(canvas.dtype)
 
 
 def _moved(targets: Tensor, window: _Window, place: _Window) -> Tensor:
@@ -227,17 +227,17 @@ def _moved(targets: Tensor, window: _Window, place: _Window) -> Tensor:
     high = targets.new_tensor([place.x + place.width, place.y + place.height]).repeat(2)
     boxes = torch.minimum(torch.maximum(whole, low), high)
     sides, before = boxes[:, 2:] - boxes[:, :2], whole[:, 2:] - whole[:, :2]
-    kept = (targets[:, 4] >= 0) & (sides >= _LEAST_SIDE).all(1) & (sides.prod(1) >= _LEAST_SHARE * before.prod(1))
+    remains = (targets[:, 4] >= 0) & (sides >= _LEAST_SIDE).all(1) & (sides.prod(1) >= _LEAST_SHARE * before.prod(1))
     empty = targets.new_tensor([0, 0, 0, 0, -1])
-    return torch.where(kept[:, None], torch.cat([boxes, targets[:, 4:]], 1), empty)
+    return torch.where(remains[:, None], torch.cat([boxes, targets[:, 4:]], 1), empty)
 
 
 def _packed(rows: list[Tensor]) -> Tensor:
     """Targets of several lengths [n, 5] as one [B, most, 5], boxes first."""
-    kept = [row[row[:, 4] >= 0] for row in rows]
-    packed = rows[0].new_zeros(len(rows), max(1, *(len(row) for row in kept)), 5)
+    valid = [row[row[:, 4] >= 0] for row in rows]
+    packed = rows[0].new_zeros(len(rows), max(1, *(len(row) for row in valid)), 5)
     packed[..., 4] = -1
-    for place, row in zip(packed, kept, strict=True):
+    for place, row in zip(packed, valid, strict=True):
         place[: len(row)] = row
     return packed
 

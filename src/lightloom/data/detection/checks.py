@@ -102,18 +102,18 @@ class Findings:
         if not records:
             first = f" The first: {dropped[0].where}: {dropped[0].what}." if dropped else ""
             raise RequestError(f"{where} has no usable image.{first}")
-        for what, lost, kept in (
+        for what, lost, remaining in (
             ("images", images, len(records)),
             ("boxes", boxes, sum(len(record.labels) for record in records)),
         ):
-            if self._on_invalid == "skip" and len(lost) > kept and len(lost) + kept >= _FEW:
+            if self._on_invalid == "skip" and len(lost) > remaining and len(lost) + remaining >= _FEW:
                 kinds = ", ".join(
                     f"{count} x {kind}" for kind, count in Counter(one.kind for one in lost).most_common()
                 )
                 raise RequestError(
-                    f"{where} loses {len(lost)} of {len(lost) + kept} {what} ({kinds}), so something is amiss with all "
-                    f"of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take what is left with "
-                    "`on_invalid=any` (`detect.scenes.on_invalid=any` of a run)."
+                    f"{where} loses {len(lost)} of {len(lost) + remaining} {what} ({kinds}), so something is amiss "
+                    f"with all of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take "
+                    "what is left with `on_invalid=any` (`detect.scenes.on_invalid=any` of a run)."
                 )
 
 
@@ -179,7 +179,7 @@ def make_record(
     key: str,
     image_id: int,
     header: Header,
-    found: list[Found],
+    listed: list[Found],
     findings: Findings,
     orientation: int = 1,
 ) -> Record:
@@ -193,34 +193,34 @@ def make_record(
         key: What the set calls it.
         image_id: From 1, unique in the set.
         header: Of the file.
-        found: Boxes in pixels of the image once turned.
+        listed: Boxes in pixels of the image once turned.
         findings: Takes the notes.
         orientation: The turn, an EXIF tag.
     """
-    kept: list[Found] = []
-    seen: set[tuple[object, ...]] = set()
+    unique: list[Found] = []
+    keys: set[tuple[object, ...]] = set()
     width, height = header.turned(orientation)
-    for one in found:
+    for one in listed:
         box = _sound(one, (width, height), findings)
         if box is None:
             continue
-        if (*box, one.label, one.crowd) in seen:
+        if (*box, one.label, one.crowd) in keys:
             findings.note("duplicate box", one.where, f"the box {_shown(box)} was there before", "dropped")
             continue
-        seen.add((*box, one.label, one.crowd))
-        kept.append(one._replace(box=box))
-    stated = [one.area for one in kept if one.area is not None]
-    difficult = torch.tensor([one.difficult for one in kept], dtype=torch.bool)
+        keys.add((*box, one.label, one.crowd))
+        unique.append(one._replace(box=box))
+    stated = [one.area for one in unique if one.area is not None]
+    difficult = torch.tensor([one.difficult for one in unique], dtype=torch.bool)
     return Record(
         image=path,
         image_id=image_id,
         key=key,
         width=width,
         height=height,
-        boxes=torch.tensor([one.box for one in kept], dtype=torch.float32).reshape(-1, 4),
-        labels=torch.tensor([one.label for one in kept], dtype=torch.int64),
-        crowd=torch.tensor([one.crowd for one in kept], dtype=torch.bool),
-        area=torch.tensor(stated, dtype=torch.float32) if kept and len(stated) == len(kept) else None,
+        boxes=torch.tensor([one.box for one in unique], dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor([one.label for one in unique], dtype=torch.int64),
+        crowd=torch.tensor([one.crowd for one in unique], dtype=torch.bool),
+        area=torch.tensor(stated, dtype=torch.float32) if unique and len(stated) == len(unique) else None,
         difficult=difficult if difficult.any() else None,
         orientation=orientation,
         white=white_level([header.depth]) if header.depth is not None else None,
@@ -250,31 +250,33 @@ def _shown(box: tuple[float, float, float, float]) -> str:
     return "(" + ", ".join(f"{side:g}" for side in box) + ")"
 
 
-def match_classes(found: Sequence[str], asked: Sequence[str] | None, where: str) -> tuple[str, ...]:
+def match_classes(listed: Sequence[str], expected: Sequence[str] | None, where: str) -> tuple[str, ...]:
     """The classes that a file lists, which must be those asked for, in their order.
 
     Args:
-        found: Classes that the file lists, in its order.
-        asked: Classes that it must list; None takes what it lists.
+        listed: Classes that the file lists, in its order.
+        expected: Classes that it must list; None takes what it lists.
         where: The file, for the message.
 
     Raises:
         RequestError: The class list does not match, names a class twice, or is empty.
     """
-    double = [name for name, count in Counter(found).items() if count > 1]
+    double = [name for name, count in Counter(listed).items() if count > 1]
     if double:
         raise RequestError(
-            f"`{where}` has {len(found)} classes, {len(set(found))} of them different: "
+            f"`{where}` has {len(listed)} classes, {len(set(listed))} of them different: "
             f"{', '.join(f'`{name}`' for name in double[:5])} is there more than once. List each once."
         )
-    if not found:
+    if not listed:
         raise RequestError(f"`{where}` lists no class; give at least one.")
-    if asked is None or tuple(asked) == tuple(found):
-        return tuple(found)
-    place = next((i for i, (a, b) in enumerate(zip(asked, found, strict=False)) if a != b), min(len(asked), len(found)))
-    here = f"`{found[place]}`" if place < len(found) else "none"
-    there = f"`{asked[place]}`" if place < len(asked) else "none"
+    if expected is None or tuple(expected) == tuple(listed):
+        return tuple(listed)
+    place = next(
+        (i for i, (a, b) in enumerate(zip(expected, listed, strict=False)) if a != b), min(len(expected), len(listed))
+    )
+    here = f"`{listed[place]}`" if place < len(listed) else "none"
+    there = f"`{expected[place]}`" if place < len(expected) else "none"
     raise RequestError(
-        f"The class list does not match: class {place} is {here} in `{where}` ({len(found)} classes), and {there} "
-        f"was asked for ({len(asked)} classes). Give the classes of the file in its order, or leave them away."
+        f"The class list does not match: class {place} is {here} in `{where}` ({len(listed)} classes), and {there} "
+        f"was asked for ({len(expected)} classes). Give the classes of the file in its order, or leave them away."
     )

@@ -45,8 +45,8 @@ def read_coco(
     labels, names = read_categories(page, annotations, classes, findings)
     listed = read_images(page["images"], annotations, findings)
     boxes = read_boxes(page["annotations"], annotations, listed, labels, findings)
-    given = [images] if isinstance(images, Path) else list(images)
-    folders = _folders(annotations, given)
+    image_folders = [images] if isinstance(images, Path) else list(images)
+    folders = _folders(annotations, image_folders)
     files = _files(annotations, listed, folders, findings)
     headers = read_headers(list(files.values()), decode=decode)
     records: list[Record] = []
@@ -63,17 +63,17 @@ def read_coco(
         )
         raise RequestError(
             f"`{annotations}` has no usable image. {first} in {', '.join(f'`{folder}`' for folder in folders)}. "
-            f"{contents(given[0])}{_why(findings)}"
+            f"{contents(image_folders[0])}{_why(findings)}"
         )
     where = f"`{annotations}`"
     findings.settle(where, records)
     return DetectionSet(annotations.stem, names, one_white(records, where, findings), tuple(findings.problems))
 
 
-def _folders(annotations: Path, given: Sequence[Path]) -> list[Path]:
+def _folders(annotations: Path, image_folders: Sequence[Path]) -> list[Path]:
     """Where file names are looked for, in this order."""
-    above = [folder.parent for folder in given]
-    return list(dict.fromkeys([*given, *above, annotations.parent, annotations.parent.parent]))
+    above = [folder.parent for folder in image_folders]
+    return list(dict.fromkeys([*image_folders, *above, annotations.parent, annotations.parent.parent]))
 
 
 def _files(annotations: Path, listed: dict[Id, Listed], folders: Sequence[Path], findings: Findings) -> dict[Id, Path]:
@@ -81,7 +81,7 @@ def _files(annotations: Path, listed: dict[Id, Listed], folders: Sequence[Path],
     listing = Listing()
     files: dict[Id, Path] = {}
     owners: dict[Path, Listed] = {}
-    moved: list[tuple[Listed, Path]] = []
+    relocated: list[tuple[Listed, Path]] = []
     for image, entry in listed.items():
         path, as_written = _find(entry.name, folders, listing)
         if path is None:
@@ -93,10 +93,10 @@ def _files(annotations: Path, listed: dict[Id, Listed], folders: Sequence[Path],
             continue
         owners[path] = entry
         files[image] = path
-        moved += [] if as_written else [(entry, path)]
-    if moved:
-        entry, path = moved[0]
-        what = f"{len(moved)} file names are not as they are here; the first, `{entry.name}`, is read from `{path}`"
+        relocated += [] if as_written else [(entry, path)]
+    if relocated:
+        entry, path = relocated[0]
+        what = f"{len(relocated)} file names are not as they are here; the first, `{entry.name}`, is read from `{path}`"
         findings.remark("moved images", f"`{annotations}`", what, "mended")
     return files
 

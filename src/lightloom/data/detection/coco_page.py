@@ -48,7 +48,7 @@ def read_page(path: Path) -> Mapping[str, list[Any]]:
 
 
 def read_categories(
-    page: Mapping[str, list[Any]], path: Path, asked: Sequence[str] | None, findings: Findings
+    page: Mapping[str, list[Any]], path: Path, expected: Sequence[str] | None, findings: Findings
 ) -> tuple[dict[Id, int], tuple[str, ...]]:
     """Labels by category id, and class names in the order of the labels, which is that of the ids.
 
@@ -58,7 +58,7 @@ def read_categories(
     Args:
         page: The three lists.
         path: Of the file, for messages.
-        asked: What the names must be; None takes what is there.
+        expected: What the names must be; None takes what is there.
         findings: Takes a note of each heading.
 
     Raises:
@@ -83,14 +83,14 @@ def read_categories(
         name = names[label]
         heads = any(other != label and parent == name for other, parent in parents.items())
         doubled = sum(other == name for other in names.values()) > 1
-        if heads and (asked is None or name not in asked or doubled):
+        if heads and (expected is None or name not in expected or doubled):
             what = f"the category {label}, `{name}`, has no annotation and is the supercategory of others: no class"
             findings.remark("heading category", f"`{path}`", what, "dropped")
             del names[label]
     order = sorted(names)
     listed = tuple(names[label] for label in order)
     try:
-        match_classes(listed, asked, str(path))
+        match_classes(listed, expected, str(path))
     except RequestError as error:
         double = {name: [label for label in order if names[label] == name] for name in listed if listed.count(name) > 1}
         ids = "".join(f" `{name}` has the ids {', '.join(map(str, labels))}." for name, labels in double.items())
@@ -144,7 +144,7 @@ def read_boxes(
         labels: By category id.
         findings: Takes the notes.
     """
-    found: dict[Id, list[Found]] = {image: [] for image in images}
+    boxes_by_image: dict[Id, list[Found]] = {image: [] for image in images}
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
             what = f"it is {type(entry).__name__}, no object with a `bbox`"
@@ -168,8 +168,10 @@ def read_boxes(
             what = f"there is no category {_short(entry.get('category_id'))}"
             findings.note("unknown class", where, what, "dropped")
         else:
-            found[image].append(Found(where, box, labels[category], crowd, _area(entry.get("area")), difficult))
-    return found
+            boxes_by_image[image].append(
+                Found(where, box, labels[category], crowd, _area(entry.get("area")), difficult)
+            )
+    return boxes_by_image
 
 
 def _number(value: object) -> int | None:

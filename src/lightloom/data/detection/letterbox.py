@@ -58,8 +58,8 @@ class LazyImages:
         Raises:
             WorkError: A file cannot be decoded.
         """
-        chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
-        return decoded([self._records[i] for i in chosen], self._height, self._width, None).to(self.device)
+        numbers = range(len(self))[index] if isinstance(index, slice) else index.tolist()
+        return decoded([self._records[i] for i in numbers], self._height, self._width, None).to(self.device)
 
     def to(self, device: torch.device) -> LazyImages:
         """The same images, to be delivered on a device."""
@@ -163,7 +163,7 @@ def _picture(record: Record, size: tuple[int, int] | None) -> Image.Image:
             file_size = image.size
         if file_size == stored:
             turned = None if size is None else turned_size(size, record.orientation)
-            return turn(read_picture(record.image, white=record.white, wanted=turned), record.orientation)
+            return turn(read_picture(record.image, white=record.white, least_size=turned), record.orientation)
     except UNREADABLE as error:
         raise WorkError(
             f"Cannot decode the image `{record.image}`: {str(error) or type(error).__name__}. Replace it; in a set, "

@@ -32,8 +32,8 @@ def read_nuscenes2d(root: Path, on_invalid: OnInvalid, decode: bool = False) -> 
         RequestError: There are no tables, or they are broken.
     """
     version = _version(root)
-    made = _kept(root, version) or _made(root, version)
-    splits = {path.stem.removeprefix("mini_"): path for path in made}
+    exported = _kept(root, version) or _made(root, version)
+    splits = {path.stem.removeprefix("mini_"): path for path in exported}
     return {
         split: read_coco(path, root, classes=CLASSES, on_invalid=on_invalid, decode=decode)
         for split, path in splits.items()
@@ -42,13 +42,13 @@ def read_nuscenes2d(root: Path, on_invalid: OnInvalid, decode: bool = False) -> 
 
 
 def _version(root: Path) -> str:
-    found = sorted(folder.name for folder in root.glob("v1.0-*") if folder.is_dir())
-    if not found:
+    versions = sorted(folder.name for folder in root.glob("v1.0-*") if folder.is_dir())
+    if not versions:
         raise RequestError(
             f"`{root}` has no tables of nuScenes; expected a folder such as `{root / _VERSIONS[1]}`, or COCO files "
             f"such as `{root / 'train.json'}`."
         )
-    return next((version for version in _VERSIONS if version in found), found[0])
+    return next((version for version in _VERSIONS if version in versions), versions[0])
 
 
 def _places(root: Path, version: str) -> tuple[Path, Path]:

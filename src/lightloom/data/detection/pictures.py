@@ -142,13 +142,13 @@ def white_level(depths: Iterable[Depth]) -> float | None:
     return next((float(2**bits - 1) for bits in _BITS if peak < 2**bits), peak)
 
 
-def read_picture(path: Path, *, white: float | None, wanted: tuple[int, int] | None = None) -> Image.Image:
+def read_picture(path: Path, *, white: float | None, least_size: tuple[int, int] | None = None) -> Image.Image:
     """An image in RGB, as it is stored.
 
     Args:
         path: The file.
         white: Value that becomes 255 where the file holds more than 8 bits; None takes the level of this image alone.
-        wanted: (width, height) that are needed; of a JPEG, at least twice as many pixels come.
+        least_size: (width, height) that are needed; of a JPEG, at least twice as many pixels come.
 
     Raises:
         OSError: Or another of `UNREADABLE`: the file cannot be decoded.
@@ -156,8 +156,9 @@ def read_picture(path: Path, *, white: float | None, wanted: tuple[int, int] | N
     with Image.open(path) as image:
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or image.width * image.height):
             raise Image.DecompressionBombError(f"it has {image.width} x {image.height} pixels")
-        if wanted is not None:
-            image.draft("RGB", (2 * wanted[0], 2 * wanted[1]))  # decodes fewer frequencies, which is far quicker
+        if least_size is not None:
+            # decodes fewer frequencies, which is far quicker
+            image.draft("RGB", (2 * least_size[0], 2 * least_size[1]))
         values = _deep_values(image, path)
         if values is None:
             return image.convert("RGB")

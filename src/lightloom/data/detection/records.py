@@ -151,11 +151,11 @@ class DetectionSet:
         Raises:
             RequestError: There is no such position, or one is given twice.
         """
-        chosen = [int(index) for index in indices]
-        for index in chosen:
+        numbers = [int(index) for index in indices]
+        for index in numbers:
             if not 0 <= index < len(self.records):
                 raise RequestError(f"`{self.name}` has no image {index}; give 0 ... {len(self.records) - 1}.")
-        return replace(self, records=tuple(self.records[index] for index in chosen), problems=())
+        return replace(self, records=tuple(self.records[index] for index in numbers), problems=())
 
     def coco(self) -> dict[str, Any]:
         """The set in the form of a COCO json file: category ids are the labels, annotation ids count from 1.

@@ -106,8 +106,8 @@ def _find(name: str, root: Path | None) -> tuple[str, Path]:
             raise RequestError(f"`{name}` names the folder `{folder}`, which is missing. Give `{form}:` and its path.")
         return form, folder
     if name not in DETECTION_SETS:
-        known = (*DETECTION_SETS, *(f"{own}:PATH" for own in _FORMS))
-        raise RequestError(f"There is no detection set `{name}`. {nearest(name, known)}")
+        available = (*DETECTION_SETS, *(f"{own}:PATH" for own in _FORMS))
+        raise RequestError(f"There is no detection set `{name}`. {nearest(name, available)}")
     place = given_folder(name, root)
     tables = given_folder("nuscenes", root) if name == "nuscenes2d" else None
     if tables is not None and tables.is_dir() and place is not None and not place.is_dir():
@@ -146,20 +146,22 @@ def _voc(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     names: dict[str, tuple[str, ...]] = dict(SPLITS)
     if "train" not in splits and "trainval" in splits:
         names = {"train": ("trainval",), "val": (), "test": ("test",)}  # its validation images are among the others
-    told = voc_leftovers(folder)
-    if len(splits) == 1 and not any(splits[0] in known for known in names.values()):
+    remarks = voc_leftovers(folder)
+    if len(splits) == 1 and not any(splits[0] in aliases for aliases in names.values()):
         names = {"train": splits}  # of a folder that is not divided, or the one list of it, whatever it is called
-        if not any(problem.kind == "no split" for problem in told):
-            told += (Problem("no split", f"`{folder}`", f"it has one list, `{splits[0]}`, which is all of it", "kept"),)
+        if not any(problem.kind == "no split" for problem in remarks):
+            remarks += (
+                Problem("no split", f"`{folder}`", f"it has one list, `{splits[0]}`, which is all of it", "kept"),
+            )
     parts: Parts = {}
-    for part, known in names.items():
-        split = next((name for name in known if name in splits), None)
+    for part, aliases in names.items():
+        split = next((name for name in aliases if name in splits), None)
         if split is not None:
             parts[part] = read_voc(folder, split, classes=classes, on_invalid=on_invalid, decode=decode)
     if "train" not in parts:
         listed = ", ".join(f"`{name}`" for name in splits)
         raise RequestError(f"`{folder}` has no split `train`; it has the lists {listed}. Name one of them `train`.")
-    return _with_problems(parts, told)
+    return _with_problems(parts, remarks)
 
 
 def _yolo(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
@@ -171,11 +173,11 @@ def _coco(folder: Path, on_invalid: OnInvalid, decode: bool) -> Parts:
     parts: Parts = {}
     for split, part in coco_parts(folder).items():
         classes = parts["train"].classes if "train" in parts else None
-        made = read_coco(part.file, part.images, classes=classes, on_invalid=on_invalid, decode=decode)
+        dataset = read_coco(part.file, part.images, classes=classes, on_invalid=on_invalid, decode=decode)
         if split == WHOLE:
             what = f"no file is called after a split, so all images of `{part.file}` are one"
-            made = replace(made, problems=(*made.problems, Problem("no split", f"`{folder}`", what, "kept")))
-        parts["train" if split == WHOLE else split] = made
+            dataset = replace(dataset, problems=(*dataset.problems, Problem("no split", f"`{folder}`", what, "kept")))
+        parts["train" if split == WHOLE else split] = dataset
     return parts
 
 
@@ -198,19 +200,19 @@ def _with_problems(parts: Parts, problems: tuple[Problem, ...]) -> Parts:
 
 def _check_shared(parts: Parts, name: str, on_invalid: OnInvalid) -> None:
     """Add a problem to each split that has images of one before it."""
-    seen: dict[Path, str] = {}
+    owners: dict[Path, str] = {}
     for split, part in parts.items():
-        shared = [record.image for record in part.records if record.image in seen]
+        shared = [record.image for record in part.records if record.image in owners]
         if shared:
             what = (
-                f"{len(shared)} images of `{split}` are in `{seen[shared[0]]}` too, the first is `{shared[0]}`: what "
+                f"{len(shared)} images of `{split}` are in `{owners[shared[0]]}` too, the first is `{shared[0]}`: what "
                 "is measured on them says little of new images"
             )
             if on_invalid == "fail":
                 raise RequestError(f"`{name}`: {what} (shared image). Divide them, or read with `on_invalid=skip`.")
             problem = Problem("shared image", f"`{name}`", what, "kept")
             parts[split] = replace(part, problems=(*part.problems, problem))
-        seen |= {record.image: split for record in part.records if record.image not in seen}
+        owners |= {record.image: split for record in part.records if record.image not in owners}
 
 
 _READERS: Mapping[str, Callable[[Path, OnInvalid, bool], Parts]] = {

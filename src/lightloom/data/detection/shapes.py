@@ -103,24 +103,24 @@ def mask(corners: Floats, height: int, width: int, hole: Floats | None = None) -
 def _record(place: int, height: int, width: int, seed: int, most: int) -> Record:
     draw = np.random.default_rng(named_seed(seed, "shapes", place))
     picture = _ground(draw, height, width)
-    seen: list[NDArray[np.bool_]] = []  # of each shape, the pixels still to be seen
+    visible: list[NDArray[np.bool_]] = []  # of each shape, the pixels still to be seen
     whole: list[int] = []
     boxes, labels = [], []
     for _ in range(int(draw.integers(1, most + 1))):
         for _ in range(_TRIES):
             label = int(draw.integers(len(SHAPES)))
             cover, box, inside = _place(draw, SHAPES[label], height, width)
-            taken = cover > 0.5
-            left = [int((other & ~taken).sum()) for other in seen]
-            if inside >= _VISIBLE and all(n >= _VISIBLE * of for n, of in zip(left, whole, strict=True)):
+            covered = cover > 0.5
+            remaining = [int((other & ~covered).sum()) for other in visible]
+            if inside >= _VISIBLE and all(n >= _VISIBLE * of for n, of in zip(remaining, whole, strict=True)):
                 break
         else:
             continue
-        seen = [other & ~taken for other in seen] + [taken]
-        whole.append(int(taken.sum()))
+        visible = [other & ~covered for other in visible] + [covered]
+        whole.append(int(covered.sum()))
         boxes.append(box)
         labels.append(label)
-        colour = _colour(draw, picture[taken].mean(0))
+        colour = _colour(draw, picture[covered].mean(0))
         picture += cover[..., None] * (_shaded(draw, colour, height, width) - picture)
     noise = draw.standard_normal((height, width, 3), np.float32) * draw.uniform(2, 10)
     pixels = (picture + noise).clip(0, 255).astype(np.uint8)

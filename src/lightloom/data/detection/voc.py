@@ -77,9 +77,9 @@ def read_voc(
         where = f"`{page.entry.page}`"
         if usable(header, where, findings):
             orientation = stated_orientation(header, where, findings, _stated_size(page.root))
-            found = list(_boxes(page, names, findings, one_based))
+            objects = list(_boxes(page, names, findings, one_based))
             number = len(records) + 1
-            records.append(make_record(page.image, page.entry.key, number, header, found, findings, orientation))
+            records.append(make_record(page.image, page.entry.key, number, header, objects, findings, orientation))
     where = f"The split `{split}` of `{root}`"
     findings.settle(where, records)
     return DetectionSet(f"{root.name} {split}", names, one_white(records, where, findings), tuple(findings.problems))
@@ -118,17 +118,17 @@ def voc_leftovers(root: Path) -> tuple[Problem, ...]:
     """What of a set is in no split, as a problem each: annotation files, and images without one."""
     layout = find_layout(root)
     pages, images = unread(layout)
-    told = []
+    remarks = []
     if pages:
         what = f"{len(pages)} annotation files are in no list; the first is `{pages[0]}`"
-        told.append(Problem("unlisted annotation", f"`{layout.pages}`", what, "dropped"))
+        remarks.append(Problem("unlisted annotation", f"`{layout.pages}`", what, "dropped"))
     if images:
         what = f"{len(images)} images have no annotation file and are left out; the first is `{images[0]}`"
-        told.append(Problem("no annotation", f"`{root}`", what, "dropped"))
+        remarks.append(Problem("no annotation", f"`{root}`", what, "dropped"))
     if WHOLE in layout.folders:
         what = f"there is no list of images, so all annotation files of `{layout.folders[WHOLE]}` are one split"
-        told.append(Problem("no split", f"`{root}`", what, "kept"))
-    return tuple(told)
+        remarks.append(Problem("no split", f"`{root}`", what, "kept"))
+    return tuple(remarks)
 
 
 def _pages(listed: Sequence[Entry], findings: Findings) -> Iterator[_Page]:

@@ -175,7 +175,7 @@ def _entry(layout: Layout, place: Path, path: Path) -> Entry:
 
 def _listed(layout: Layout, path: Path, findings: Findings) -> Iterator[Entry]:
     listing = Listing()
-    seen: set[str] = set()
+    keys: set[str] = set()
     for number, line in enumerate(read_lines(path), 1):
         if not line:
             continue
@@ -184,10 +184,10 @@ def _listed(layout: Layout, path: Path, findings: Findings) -> Iterator[Entry]:
             key = next(_keys(line))
             what = f"`{line}` is listed, and there is no such file `{layout.pages / f'{key}.xml'}`"
             findings.note("missing annotation", f"`{path}`, line {number}", what, "dropped")
-        elif entry.key in seen:
+        elif entry.key in keys:
             findings.note("duplicate image", f"`{path}`, line {number}", f"`{entry.key}` was listed before", "dropped")
         else:
-            seen.add(entry.key)
+            keys.add(entry.key)
             yield entry
 
 

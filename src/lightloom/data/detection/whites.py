@@ -22,7 +22,7 @@ def one_white(records: Sequence[Record], where: str, findings: Findings) -> tupl
     deep = [record.white for record in records if record.white is not None]
     if not deep:
         return tuple(records)
-    findings.problems.append(_remark(where, len(deep), max(deep), given=False))
+    findings.problems.append(_remark(where, len(deep), max(deep), is_stated=False))
     return tuple(_with(record, max(deep)) for record in records)
 
 
@@ -38,19 +38,19 @@ def same_white(parts: dict[str, DetectionSet], name: str, white: float | None) -
     if not deep or (white is None and len(set(deep)) == 1):
         return parts
     level = max(deep) if white is None else white
-    remark = _remark(f"`{name}`", len(deep), level, given=white is not None)
-    made: dict[str, DetectionSet] = {}
+    remark = _remark(f"`{name}`", len(deep), level, is_stated=white is not None)
+    same: dict[str, DetectionSet] = {}
     for split, part in parts.items():
         others = tuple(problem for problem in part.problems if problem.kind != _KIND)
-        problems = others if made else (*others, remark)
-        made[split] = replace(part, records=tuple(_with(record, level) for record in part.records), problems=problems)
-    return made
+        problems = others if same else (*others, remark)
+        same[split] = replace(part, records=tuple(_with(record, level) for record in part.records), problems=problems)
+    return same
 
 
-def _remark(where: str, count: int, level: float, *, given: bool) -> Problem:
+def _remark(where: str, count: int, level: float, *, is_stated: bool) -> Problem:
     power = level > 1 and level == int(level) and int(level) & (int(level) + 1) == 0
     bits = f" ({int(level).bit_length()} bits)" if power else ""
-    why = "as asked for" if given else "the least depth that holds every value of theirs"
+    why = "as asked for" if is_stated else "the least depth that holds every value of theirs"
     return Problem(
         _KIND,
         where,

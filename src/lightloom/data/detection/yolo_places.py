@@ -32,7 +32,7 @@ def named_splits(root: Path, settings: Settings) -> dict[str, bool]:
         words = [word for name in names for word in settings.words(name)]
         if words:
             there[split] = there[split] or any(_place(root, settings, word) is not None for word in words)
-    return {split: seen for split, seen in there.items() if seen or _words(settings, split)}
+    return {split: is_there for split, is_there in there.items() if is_there or _words(settings, split)}
 
 
 def split_images(root: Path, settings: Settings, split: str, findings: Findings) -> list[Path]:
@@ -58,8 +58,8 @@ def split_images(root: Path, settings: Settings, split: str, findings: Findings)
                 findings.note("duplicate image", f"`{path}`", f"it is twice in the split `{split}`", "dropped")
             paths[path] = None
     if not paths:
-        shown = ", ".join(f"`{place}`" for place in places)
-        raise RequestError(f"The split `{split}` has no image in {shown}. {contents(places[0])}")
+        listed = ", ".join(f"`{place}`" for place in places)
+        raise RequestError(f"The split `{split}` has no image in {listed}. {contents(places[0])}")
     return list(paths)
 
 
@@ -99,8 +99,8 @@ class LabelFiles:
             )
             return elsewhere[0]
         if elsewhere:
-            shown = ", ".join(f"`{path}`" for path in elsewhere[:3])
-            findings.note("unread labels", f"`{image}`", f"{shown} all have its name, none is beside it", "kept")
+            listed = ", ".join(f"`{path}`" for path in elsewhere[:3])
+            findings.note("unread labels", f"`{image}`", f"{listed} all have its name, none is beside it", "kept")
         return None
 
     def orphans(self, images: Iterable[Path], labels: set[Path]) -> Iterator[tuple[Path, str]]:
@@ -224,17 +224,20 @@ def _holds_images(folder: Path) -> bool:
 
 def _listed(root: Path, settings: Settings, place: Path, findings: Findings) -> list[Path]:
     """The images that a list file names; a missing one stays, to be noted when it is opened."""
-    paths, moved = [], list[tuple[str, Path]]()
+    paths, relocated = [], list[tuple[str, Path]]()
     for line in filter(None, read_lines(place)):
         name = _slashes(line)
         bases = [place.parent, *(root / _slashes(base) for base in settings.words("path")[:1]), root]
         path = next((base / name for base in bases if is_file(base / name)), None)
         if path is None:
             path = next((root.joinpath(*parts) for parts in _tails(name) if is_file(root.joinpath(*parts))), None)
-            moved += [] if path is None else [(line, path)]
+            relocated += [] if path is None else [(line, path)]
         paths.append(path or place.parent / name)
-    if moved:
-        what = f"{len(moved)} images are not where it says; of the first, `{moved[0][0]}`, `{moved[0][1]}` is read"
+    if relocated:
+        what = (
+            f"{len(relocated)} images are not where it says; "
+            f"of the first, `{relocated[0][0]}`, `{relocated[0][1]}` is read"
+        )
         findings.remark("moved images", f"`{place}`", what, "mended")
     return paths
 

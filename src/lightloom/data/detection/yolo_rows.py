@@ -95,7 +95,7 @@ def boxes_of(
         points: Of a pose set.
         findings: Takes the notes.
     """
-    found = []
+    rows_in_pixels = []
     for row in rows:
         if not 0 <= row.label < classes:
             what = f"there is no class {row.label}; {classes} classes allow 0 ... {classes - 1}"
@@ -103,8 +103,8 @@ def boxes_of(
             continue
         sides = row.sides[:4] if points is not None else row.sides
         x0, y0, x1, y1 = _extent(sides)
-        found.append(Found(row.where, (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1]), row.label))
-    return found
+        rows_in_pixels.append(Found(row.where, (x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1]), row.label))
+    return rows_in_pixels
 
 
 def _trouble(words: list[str], points: KeyPoints | None) -> str:
@@ -139,9 +139,9 @@ def _pose_like(sides: list[float]) -> bool:
         points = [spare[place : place + numbers] for place in range(0, len(spare), numbers)]
         if len(spare) % numbers or len(points) < 2 or (numbers == 3 and any(p[2] not in (0, 1, 2) for p in points)):
             continue
-        seen = [point for point in points if point[0] or point[1]]
+        visible = [point for point in points if point[0] or point[1]]
         reach = (0.5 + _SLACK) * width, (0.5 + _SLACK) * height
-        if seen and all(abs(p[0] - x) <= reach[0] and abs(p[1] - y) <= reach[1] for p in seen):
+        if visible and all(abs(p[0] - x) <= reach[0] and abs(p[1] - y) <= reach[1] for p in visible):
             return True
     return False
 

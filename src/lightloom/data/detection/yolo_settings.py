@@ -88,13 +88,13 @@ def read_settings(root: Path) -> Settings:
     return pages[0] if pages else Settings(None, {})
 
 
-def class_names(root: Path, settings: Settings, asked: Sequence[str] | None) -> tuple[str, ...]:
+def class_names(root: Path, settings: Settings, expected: Sequence[str] | None) -> tuple[str, ...]:
     """Class names in the order of the labels, from the yaml file, a `classes.txt` or a `*.names`, or as asked for.
 
     Args:
         root: Folder of the set.
         settings: Its yaml file.
-        asked: What they must be; None takes what is there.
+        expected: What they must be; None takes what is there.
 
     Raises:
         RequestError: There are none, two lists differ, a name is doubled or missing, or they are not those asked for.
@@ -106,21 +106,21 @@ def class_names(root: Path, settings: Settings, asked: Sequence[str] | None) -> 
         words = [name.strip() if isinstance(name, str) else "" for name in names]
         if not all(words):
             raise RequestError(f"`{settings.file}`: class {words.index('')} of `names` is no name; give it one.")
-        return match_classes(words, asked, str(settings.file))
+        return match_classes(words, expected, str(settings.file))
     if isinstance(names, str) and names.strip():
         raise RequestError(f"`{settings.file}`: `names` is `{names[:40]}`; give a list: `names: [cat, dog]`.")
     lists = {path: [line for line in read_lines(path) if line] for path in _class_lists(root)}
     if lists:
         (path, words), *others = lists.items()
-        for other, found in others:
-            if found != words:
+        for other, listed in others:
+            if listed != words:
                 raise RequestError(f"`{path}` and `{other}` list different classes; keep the one that is right.")
-        return match_classes(words, asked, str(path))
-    if asked is None:
+        return match_classes(words, expected, str(path))
+    if expected is None:
         raise RequestError(
             f"`{root}` has no class list; give `classes`, or `names` in a yaml file in it, or a `classes.txt`."
         )
-    return match_classes(list(asked), None, "classes")
+    return match_classes(list(expected), None, "classes")
 
 
 def _numbered(names: dict[str, Any], file: Path | None) -> list[Any]:

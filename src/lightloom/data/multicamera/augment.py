@@ -49,27 +49,27 @@ def view_augmentation(config: ViewAugmentConfig) -> Change:
     return apply
 
 
-def mirror(views: Views, targets: Tensor, chosen: Tensor) -> tuple[Views, Tensor]:
+def mirror(views: Views, targets: Tensor, selected: Tensor) -> tuple[Views, Tensor]:
     """Mirror samples left to right: every image, and the ego frame with it (y becomes -y).
 
     Args:
         views: Of B samples.
         targets: [B, most, 10].
-        chosen: [B], bool.
+        selected: [B], bool.
     """
-    chosen = chosen.to(targets.device)
-    which = chosen[:, None, None, None, None]
+    selected = selected.to(targets.device)
+    which = selected[:, None, None, None, None]
     sides = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], device=targets.device))
     # u becomes width - u: the width is that of the image, which stays at the left of its frame
     image = torch.eye(4, device=targets.device).repeat(*views.extent.shape[:-1], 1, 1)
     image[..., 0, 0] = -1
     image[..., 0, 2] = views.extent[..., 0]
-    moved = torch.where(chosen[:, None, None, None], sides @ views.motion @ sides, views.motion)
+    new_motion = torch.where(selected[:, None, None, None], sides @ views.motion @ sides, views.motion)
     flipped = torch.where(which, image @ views.project @ sides, views.project)
     images = torch.where(which[..., None], _mirrored(views.images, views.extent[..., 0]), views.images)
     signs = targets.new_tensor([1, -1, 1, 1, 1, 1, -1, 1, -1, 1])
-    changed = torch.where(chosen[:, None, None], targets * signs, targets)
-    return Views(images, flipped, views.extent, moved, views.linked), changed
+    changed = torch.where(selected[:, None, None], targets * signs, targets)
+    return Views(images, flipped, views.extent, new_motion, views.linked), changed
 
 
 def turn(views: Views, targets: Tensor, angles: Tensor) -> tuple[Views, Tensor]:
@@ -109,13 +109,13 @@ def _mirrored(images: Tensor, widths: Tensor) -> Tensor:
         return flipped
     gray = torch.tensor(GRAY, dtype=torch.uint8, device=images.device).view(3, 1, 1)
     filler = gray if images.dtype == torch.uint8 else gray / 255
-    made = filler.to(images.dtype).expand_as(images).clone()
+    canvas = filler.to(images.dtype).expand_as(images).clone()
     for width in sorted(set(widths.flatten().tolist())):  # few: one for each form of image
         wide = int(width)
         same = widths == width
         if wide:
-            made[same, :, :, :wide] = flipped[same][..., frame - wide :]
-    return made
+            canvas[same, :, :, :wide] = flipped[same][..., frame - wide :]
+    return canvas
 
 
 def _coloured(images: Tensor, amount: float) -> Tensor:

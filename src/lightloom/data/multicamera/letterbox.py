@@ -105,18 +105,18 @@ class Windows:
             earlier = source.before[moments[-1]]
             moments.append(torch.where(earlier >= 0, earlier, moments[-1]))
             linked.append(source.before[moments[-1]] >= 0)
-        chosen = torch.stack(moments[::-1], 1)
+        window = torch.stack(moments[::-1], 1)
         follows = torch.stack(linked[::-1], 1)
         follows[:, 0] = False  # what came before the window is not there
-        motion = torch.where(follows[..., None, None], source.motion[chosen], torch.eye(4, device=self.device))
+        motion = torch.where(follows[..., None, None], source.motion[window], torch.eye(4, device=self.device))
         return Views(
-            self._pixels(source.places[chosen]), source.project[chosen], source.extent[chosen], motion, follows
+            self._pixels(source.places[window]), source.project[window], source.extent[window], motion, follows
         )
 
     def _pixels(self, places: Tensor) -> Tensor:
         pixels = self._source.pixels
-        found, where = torch.unique(places.clamp(min=0), return_inverse=True)
-        images = pixels[found.to(pixels.device)].to(self.device)[where]
+        image_numbers, where = torch.unique(places.clamp(min=0), return_inverse=True)
+        images = pixels[image_numbers.to(pixels.device)].to(self.device)[where]
         gray = torch.tensor(GRAY, dtype=torch.uint8, device=self.device).view(3, 1, 1)
         absent = (places < 0)[..., None, None, None]
         return torch.where(absent, gray, images) if bool(absent.any()) else images
@@ -156,17 +156,17 @@ def letterbox_samples(
         raise RequestError(f"There are {len(moments)} moments and {len(channels)} cameras; give at least one of both.")
     if min(height, width, history) < 1:
         raise RequestError(f"The frame is {height} x {width}, the history {history}; give at least 1 of each.")
-    seen = [[next((c for c in moment.cameras if c.channel == channel), None) for channel in channels]
+    by_sample = [[next((c for c in moment.cameras if c.channel == channel), None) for channel in channels]
             for moment in moments]  # fmt: skip
-    cameras = [camera for camera in chain.from_iterable(seen) if camera is not None]
+    cameras = [camera for camera in chain.from_iterable(by_sample) if camera is not None]
     records = [_record(number, camera) for number, camera in enumerate(cameras)]
     in_memory = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
     numbers = iter(range(len(cameras)))
-    looks = [[_look(camera, height, width) for camera in row] for row in seen]
+    looks = [[_look(camera, height, width) for camera in row] for row in by_sample]
     before = _before(moments)
     return MultiCameraSet(
         pixels=decoded(records, height, width, "Reading images") if in_memory else LazyImages(records, height, width),
-        places=torch.tensor([[-1 if camera is None else next(numbers) for camera in row] for row in seen]),
+        places=torch.tensor([[-1 if camera is None else next(numbers) for camera in row] for row in by_sample]),
         project=_tensor([[project for project, _ in row] for row in looks]),
         extent=_tensor([[extent for _, extent in row] for row in looks]),
         before=torch.tensor(before),
@@ -190,9 +190,9 @@ def _look(camera: CameraView | None, height: int, width: int) -> tuple[np.ndarra
     if camera is None:
         return np.eye(4), (0.0, 0.0)
     scale = min(height / camera.height, width / camera.width)
-    shown = (min(max(round(camera.width * scale), 1), width), min(max(round(camera.height * scale), 1), height))
-    stretch = np.diag([shown[0] / camera.width, shown[1] / camera.height, 1.0, 1.0])
-    return stretch @ camera.matrix, (float(shown[0]), float(shown[1]))
+    size = (min(max(round(camera.width * scale), 1), width), min(max(round(camera.height * scale), 1), height))
+    stretch = np.diag([size[0] / camera.width, size[1] / camera.height, 1.0, 1.0])
+    return stretch @ camera.matrix, (float(size[0]), float(size[1]))
 
 
 def _before(moments: Sequence[Moment]) -> list[int]:
@@ -202,12 +202,12 @@ def _before(moments: Sequence[Moment]) -> list[int]:
 
 def _motion(moments: Sequence[Moment], number: int, before: int) -> np.ndarray:
     """Points of the ego frame of a moment in that of the moment before, [4, 4]."""
-    moved = np.eye(4)
+    transform = np.eye(4)
     if before >= 0:
         now, earlier = moments[number].ego, moments[before].ego
-        moved[:3, :3] = earlier.rotation.T @ now.rotation
-        moved[:3, 3] = earlier.to_child(now.translation)
-    return moved
+        transform[:3, :3] = earlier.rotation.T @ now.rotation
+        transform[:3, 3] = earlier.to_child(now.translation)
+    return transform
 
 
 def _targets(moments: Sequence[Moment], area: BEVRange, least_points: int) -> Tensor:

@@ -91,7 +91,7 @@ def load_multicamera(
 
 
 def find_moments(
-    wanted: Sequence[str],
+    names: Sequence[str],
     name: str,
     root: Path | None = None,
     *,
@@ -102,7 +102,7 @@ def find_moments(
     """All moments of the scenes that some names are about, whatever their split, and the names of the cameras.
 
     Args:
-        wanted: Names of scenes, or tokens of samples.
+        names: Names of scenes, or tokens of samples.
         name: As of `load_multicamera`, like all that follows.
         root: Likewise.
         version: Likewise.
@@ -116,10 +116,10 @@ def find_moments(
     shared = [camera for camera in cameras or () if camera in tables.cameras()]
     scenes = {str(scene["name"]): str(scene["name"]) for scene in tables["scene"].values()}
     samples = {token: str(tables["scene"][sample["scene_token"]]["name"]) for token, sample in tables["sample"].items()}
-    for each in wanted:
+    for each in names:
         if each not in scenes and each not in samples:
             raise RequestError(f"`{each}` is no scene and no sample of `{name}`. {nearest(each, [*scenes, *samples])}")
-    concerned = dict.fromkeys(scenes.get(each) or samples[each] for each in wanted)
+    concerned = dict.fromkeys(scenes.get(each) or samples[each] for each in names)
     channels = _channels(tables, tuple(shared) or None)
     return read_moments(tables, list(concerned), channels), channels
 
@@ -136,8 +136,8 @@ def _find(name: str, root: Path | None) -> Path:
             raise RequestError("`nuscenes:` needs the path of a folder behind it.")
         return Path(path).expanduser()
     if name not in MULTICAMERA_SETS:
-        known = (*MULTICAMERA_SETS, "nuscenes:PATH")
-        raise RequestError(f"There is no multi-camera set `{name}`. {nearest(name, known)}")
+        available = (*MULTICAMERA_SETS, "nuscenes:PATH")
+        raise RequestError(f"There is no multi-camera set `{name}`. {nearest(name, available)}")
     folder = given_folder(name, root)
     if folder is None or not folder.is_dir():
         looked = "no folder that holds it is named" if folder is None else f"`{folder}` is missing"
@@ -153,25 +153,25 @@ def _version(folder: Path) -> str:
     official = [version for version in _VERSIONS if version in there]
     if official or len(there) == 1:
         return (official or there)[0]
-    found = f"it has {', '.join(f'`{name}`' for name in there)}; choose one" if there else "it has none"
-    raise RequestError(f"`{folder}` should hold a folder of nuScenes tables, such as `v1.0-mini/`: {found}.")
+    hint = f"it has {', '.join(f'`{name}`' for name in there)}; choose one" if there else "it has none"
+    raise RequestError(f"`{folder}` should hold a folder of nuScenes tables, such as `v1.0-mini/`: {hint}.")
 
 
-def _channels(tables: Tables, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    if not (known := tables.cameras()):
+def _channels(tables: Tables, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    if not (available := tables.cameras()):
         raise RequestError(f"`{tables.folder}` has no camera to look through; add one to `sensor.json`.")
-    chosen = known if wanted is None else wanted
-    check_cameras(tables, chosen)
-    return chosen
+    selected = available if names is None else names
+    check_cameras(tables, selected)
+    return selected
 
 
-def _divided(name: str, given: Mapping[str, tuple[str, ...]], seed: int) -> dict[str, tuple[str, ...]]:
+def _divided(name: str, by_alias: Mapping[str, tuple[str, ...]], seed: int) -> dict[str, tuple[str, ...]]:
     """Scenes of the three splits."""
     splits: dict[str, tuple[str, ...]] = {}
     for split, aliases in _NAMES.items():
-        splits[split] = next((given[alias] for alias in aliases if given.get(alias)), ())
+        splits[split] = next((by_alias[alias] for alias in aliases if by_alias.get(alias)), ())
     if not splits["train"]:
-        raise RequestError(f"`{name}` has no split to train on; it has {', '.join(f'`{key}`' for key in given)}.")
+        raise RequestError(f"`{name}` has no split to train on; it has {', '.join(f'`{key}`' for key in by_alias)}.")
     if not splits["test"] and splits["validation"]:
         splits["test"], splits["validation"] = splits["validation"], ()
     for split in ("test", "validation"):
@@ -180,7 +180,7 @@ def _divided(name: str, given: Mapping[str, tuple[str, ...]], seed: int) -> dict
             splits["train"] = tuple(scene for scene in splits["train"] if scene not in splits[split])
     if not splits["train"]:
         raise RequestError(
-            f"`{name}` has too few scenes to train, validate and test on different ones: {dict(given)}. Name them in "
+            f"`{name}` has too few scenes to train, validate and test on different ones: {dict(by_alias)}. "
             "`splits.json`."
         )
     return splits
@@ -189,5 +189,5 @@ def _divided(name: str, given: Mapping[str, tuple[str, ...]], seed: int) -> dict
 def _some(scenes: tuple[str, ...], count: int, seed: int, why: str) -> tuple[str, ...]:
     """`count` scenes drawn by the seed, in their order; a larger count keeps those of a smaller one."""
     order = torch.randperm(len(scenes), generator=named_generator(0 if why == "test" else seed, "scenes", why))
-    chosen = set(order[:count].tolist())
-    return tuple(scene for place, scene in enumerate(scenes) if place in chosen)
+    selected = set(order[:count].tolist())
+    return tuple(scene for place, scene in enumerate(scenes) if place in selected)

@@ -54,16 +54,16 @@ def convert_own(description: Path, root: Path, version: str = "v1.0-own") -> Pat
         WorkError: A file could not be written.
     """
     where = f"`{description}`"
-    given = OwnData.parse(read_description(description), where=where)
-    if given.boxes_in == "lidar" and given.lidar is None:
+    own_data = OwnData.parse(read_description(description), where=where)
+    if own_data.boxes_in == "lidar" and own_data.lidar is None:
         raise RequestError(f"{where}: `boxes_in: lidar` needs the pose of the LiDAR in `lidar`.")
-    drives = _drives(given)
-    clock = clock_of(_times(drives), given.times_in, given.frame_rate)
-    specs = [_scene(given, scene, frames, clock, root.expanduser()) for scene, frames in drives]
+    drives = _drives(own_data)
+    clock = clock_of(_times(drives), own_data.times_in, own_data.frame_rate)
+    specs = [_scene(own_data, scene, frames, clock, root.expanduser()) for scene, frames in drives]
     for spec in specs:
         check_microseconds(f"Scene `{spec.name}`", [frame.timestamp for frame in spec.frames])
-    write_tables(specs, root.expanduser(), version, given.splits)
-    problems = [*_time_problems(given, drives, clock), *_velocity_problems(specs)]
+    write_tables(specs, root.expanduser(), version, own_data.splits)
+    problems = [*_time_problems(own_data, drives, clock), *_velocity_problems(specs)]
     for problem in problems:
         _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
     write_json(root.expanduser() / version / PROBLEMS, [problem._asdict() for problem in problems])
@@ -73,9 +73,9 @@ def convert_own(description: Path, root: Path, version: str = "v1.0-own") -> Pat
 Drive = tuple[OwnScene, tuple[OwnFrame, ...]]
 
 
-def _drives(given: OwnData) -> list[Drive]:
+def _drives(own_data: OwnData) -> list[Drive]:
     drives: list[Drive] = []
-    for number, raw in enumerate(given.scenes):
+    for number, raw in enumerate(own_data.scenes):
         scene = OwnScene.parse(raw, where=f"Scene {number}")
         frames = (OwnFrame.parse(each, where=_place(scene, count)) for count, each in enumerate(scene.frames))
         drives.append((scene, tuple(frames)))
@@ -94,11 +94,11 @@ def _times(drives: Sequence[Drive]) -> dict[str, list[Number]]:
     return named
 
 
-def _time_problems(given: OwnData, drives: Sequence[Drive], clock: Clock) -> list[Problem]:
+def _time_problems(own_data: OwnData, drives: Sequence[Drive], clock: Clock) -> list[Problem]:
     """What was assumed of times that say no unit themselves."""
     from lightloom.data.detection.records import Problem
 
-    if given.times_in is not None or given.frame_rate is not None:
+    if own_data.times_in is not None or own_data.frame_rate is not None:
         return []
     if clock.unit != "s":
         return [Problem("unit of times", "all scenes", f"times are in {clock.unit}, by their size", "converted")]
@@ -148,18 +148,18 @@ def _has_velocity(scene: SceneSpec) -> bool:
     )
 
 
-def _scene(given: OwnData, scene: OwnScene, frames: Sequence[OwnFrame], clock: Clock, root: Path) -> SceneSpec:
+def _scene(own_data: OwnData, scene: OwnScene, frames: Sequence[OwnFrame], clock: Clock, root: Path) -> SceneSpec:
     specs = []
     with follow(f"images of {scene.name}", len(frames)) as report:
         for count, frame in enumerate(frames):
             place = _place(scene, count)
-            _check_files(place, frame, given.cameras, root)
-            specs.append(_frame(place, frame, count, given, clock))
+            _check_files(place, frame, own_data.cameras, root)
+            specs.append(_frame(place, frame, count, own_data, clock))
             report(count + 1, place)
-    whole = SceneSpec(scene.name, tuple(map(_camera, given.cameras)), tuple(specs), scene.description)
-    if given.lidar is None:
+    whole = SceneSpec(scene.name, tuple(map(_camera, own_data.cameras)), tuple(specs), scene.description)
+    if own_data.lidar is None:
         return whole
-    lidar = given.lidar.pose
+    lidar = own_data.lidar.pose
     return replace(
         whole, lidar_translation=lidar.translation.tolist(), lidar_rotation=quaternion(lidar.rotation).tolist()
     )
@@ -184,9 +184,10 @@ def _check_files(place: str, frame: OwnFrame, cameras: Sequence[OwnCamera], root
             raise RequestError(f"{place}: `images` names no camera with `{name}`. {nearest(name, by_name)}")
         path = _existing(f"{place}, image of `{name}`", root, file)
         width, height = by_name[name].width, by_name[name].height
-        if (found := _image_size(place, path)) != (width, height):
+        if (file_size := _image_size(place, path)) != (width, height):
             raise RequestError(
-                f"{place}: `{path}` has {found[0]} x {found[1]} pixels and its camera `{name}` {width} x {height}: "
+                f"{place}: `{path}` has {file_size[0]} x {file_size[1]} pixels and its camera `{name}` "
+                f"{width} x {height}: "
                 "give the size and the camera matrix of the images as they are."
             )
     if frame.lidar:
@@ -211,13 +212,13 @@ def _image_size(place: str, path: Path) -> tuple[int, int]:
         raise RequestError(f"{place}: `{path}` is no image that can be read: {error}.") from None
 
 
-def _frame(place: str, frame: OwnFrame, number: int, given: OwnData, clock: Clock) -> FrameSpec:
+def _frame(place: str, frame: OwnFrame, number: int, own_data: OwnData, clock: Clock) -> FrameSpec:
     ego = frame.ego.pose if frame.ego is not None else STILL
     base = {
         "global": STILL,
         "ego": ego,
-        "lidar": ego.compose(given.lidar.pose) if given.lidar is not None else ego,
-    }[given.boxes_in]
+        "lidar": ego.compose(own_data.lidar.pose) if own_data.lidar is not None else ego,
+    }[own_data.boxes_in]
     for name, capture in frame.captures.items():
         check_capture(f"{place}, capture of `{name}`", clock, frame.time, capture.time)
     boxes = (_box(f"{place}, box {order}", raw, f"{number}-{order}", base) for order, raw in enumerate(frame.boxes))

@@ -62,12 +62,14 @@ def export_2d(
     for token in visibilities:
         if token not in VISIBILITIES:
             raise RequestError(f"No visibility `{token}`; choose among {', '.join(map(repr, VISIBILITIES))}.")
-    chosen = scene_splits(tables) if splits is None else {name: tuple(scenes) for name, scenes in splits.items()}
-    chosen = check_splits(tables, chosen)
+    scenes_by_split = (
+        scene_splits(tables) if splits is None else {name: tuple(scenes) for name, scenes in splits.items()}
+    )
+    scenes_by_split = check_splits(tables, scenes_by_split)
     folder = claim(out, "boxes")
-    reserve(*(folder / f"{split}.json" for split in chosen))
+    reserve(*(folder / f"{split}.json" for split in scenes_by_split))
     files = {}
-    for split, scenes in chosen.items():
+    for split, scenes in scenes_by_split.items():
         files[split] = folder / f"{split}.json"
         frames = list(key_frames(tables, scenes, cameras))
         write_text(files[split], json.dumps(coco(tables, split, frames, visibilities), allow_nan=False) + "\n")

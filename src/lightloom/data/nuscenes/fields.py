@@ -202,10 +202,10 @@ def camera_matrix(tables: Tables, mounted: Record) -> np.ndarray:
     Raises:
         RequestError: The record does not have it, or it is not possible; the token is named.
     """
-    given = mounted["camera_intrinsic"]
-    if not (isinstance(given, list) and len(given) == 3 and all(numbers(row, 3) for row in given)):
+    matrix_rows = mounted["camera_intrinsic"]
+    if not (isinstance(matrix_rows, list) and len(matrix_rows) == 3 and all(numbers(row, 3) for row in matrix_rows)):
         raise wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", "3 x 3 finite numbers")
-    matrix = np.array(given, dtype=np.float64)
+    matrix = np.array(matrix_rows, dtype=np.float64)
     if not (matrix[0, 0] > 0 and matrix[1, 1] > 0 and matrix[2].tolist() == [0.0, 0.0, 1.0]):
         expected = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0"
         raise wrong(tables, "calibrated_sensor", mounted, "camera_intrinsic", expected)

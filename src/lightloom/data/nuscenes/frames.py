@@ -92,8 +92,8 @@ def read_moments(
             microseconds, a chain has no end, or a record has a value that is not possible; the token is named.
     """
     every = tables.cameras()
-    chosen = every if channels is None else tuple(channels)
-    check_cameras(tables, chosen)
+    selected = every if channels is None else tuple(channels)
+    check_cameras(tables, selected)
     by_name = {str(scene["name"]): scene for scene in tables["scene"].values()}
     moments: list[Moment] = []
     for name in scenes:
@@ -105,7 +105,7 @@ def read_moments(
                 expected = f"above that of the sample before it, `{before['token']}`, which is {before['timestamp']}"
                 raise wrong(tables, "sample", sample, "timestamp", expected)
             before = sample
-            moments.append(_moment(tables, name, sample, previous, (every, chosen), sweeps))
+            moments.append(_moment(tables, name, sample, previous, (every, selected), sweeps))
             previous = moments[-1].token
     return tuple(moments)
 
@@ -135,7 +135,7 @@ def _moment(
     sweeps: int,
 ) -> Moment:
     """`channels`: all cameras of the tables, then the chosen ones: which are chosen does not move the ego frame."""
-    every, chosen = channels
+    every, selected = channels
     data: dict[str, Record] = {}
     for record in tables.of_sample("sample_data", sample["token"]):
         check_ends(tables, "sample_data", record)
@@ -146,11 +146,11 @@ def _moment(
                 f"The records `{other['token']}` and `{record['token']}` in `{tables.folder / 'sample_data'}.json` are "
                 f"both the key frame of `{tables.channel(record)}` in one sample; leave one."
             )
-    present = [channel for channel in chosen if channel in data]
+    present = [channel for channel in selected if channel in data]
     if not present:
         raise RequestError(
             f"Sample `{sample['token']}` of scene `{scene}` in `{tables.folder}` has no image of "
-            f"{', '.join(f'`{channel}`' for channel in chosen)}. Leave the scene out, or choose other cameras."
+            f"{', '.join(f'`{channel}`' for channel in selected)}. Leave the scene out, or choose other cameras."
         )
     leading = next(data[channel] for channel in (LIDAR, *every) if channel in data)
     ego = checked_pose(tables, "ego_pose", leading["ego_pose_token"])
@@ -214,6 +214,6 @@ def projection(intrinsic: Array, ego: Pose, then: Pose, sensor: Pose) -> Array:
         [4, 4]: (x, y, z, 1) in m to (u d, v d, d, 1).
     """
     to_camera = np.linalg.inv(sensor.matrix) @ np.linalg.inv(then.matrix) @ ego.matrix
-    seen = np.eye(4)
-    seen[:3, :3] = intrinsic
-    return np.asarray(seen @ to_camera, dtype=np.float64)
+    camera = np.eye(4)
+    camera[:3, :3] = intrinsic
+    return np.asarray(camera @ to_camera, dtype=np.float64)

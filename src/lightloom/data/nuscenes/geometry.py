@@ -61,13 +61,13 @@ def rotation_matrix(quaternion: ArrayLike) -> Array:
     Raises:
         ValueError: There are not four numbers, or the length is 0 or not finite.
     """
-    given = np.asarray(quaternion, dtype=np.float64)
-    if given.shape[-1:] != (4,):
-        raise ValueError(f"a quaternion has the four parts w, x, y, z; got the shape {given.shape}")
-    length = np.linalg.norm(given, axis=-1, keepdims=True)
+    parts = np.asarray(quaternion, dtype=np.float64)
+    if parts.shape[-1:] != (4,):
+        raise ValueError(f"a quaternion has the four parts w, x, y, z; got the shape {parts.shape}")
+    length = np.linalg.norm(parts, axis=-1, keepdims=True)
     if not np.all(np.isfinite(length) & (length > 0)):
         raise ValueError(f"a quaternion of length {float(length.min())} is no rotation")
-    w, x, y, z = np.moveaxis(given / length, -1, 0)
+    w, x, y, z = np.moveaxis(parts / length, -1, 0)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
@@ -135,8 +135,8 @@ def project(points: Array, intrinsic: ArrayLike) -> Array:
         raise ValueError(f"a camera matrix is 3 x 3; got the shape {matrix.shape}")
     if not np.all(points[..., 2] > 0):
         raise ValueError("points at a depth of 0 or behind the camera have no image; leave them out first")
-    seen = points @ matrix.T
-    return np.asarray(seen[..., :2] / seen[..., 2:], dtype=np.float64)
+    projected = points @ matrix.T
+    return np.asarray(projected[..., :2] / projected[..., 2:], dtype=np.float64)
 
 
 def global_to_sensor(points: Array, ego: Pose, sensor: Pose) -> Array:
@@ -186,14 +186,14 @@ def clip(polygon: Array, width: float, height: float) -> Array:
         Corners [m, 2] in order; none where nothing of it is inside.
     """
     for axis, sign, bound in ((0, 1.0, 0.0), (0, -1.0, -width), (1, 1.0, 0.0), (1, -1.0, -height)):
-        kept: list[Array] = []
+        inside: list[Array] = []
         for start, end in zip(np.roll(polygon, 1, axis=0), polygon, strict=True):
             before, after = sign * start[axis] - bound, sign * end[axis] - bound
             if before * after < 0:
-                kept.append(start + (end - start) * (before / (before - after)))
+                inside.append(start + (end - start) * (before / (before - after)))
             if after >= 0:
-                kept.append(end)
-        polygon = np.array(kept, dtype=np.float64).reshape(-1, 2)
+                inside.append(end)
+        polygon = np.array(inside, dtype=np.float64).reshape(-1, 2)
     return polygon
 
 

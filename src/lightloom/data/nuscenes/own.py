@@ -37,30 +37,30 @@ from lightloom.data.nuscenes.geometry import Array, Pose, rotation_matrix
 from lightloom.data.nuscenes.times import Number, Unit, as_number
 
 
-def _finite(given: Any) -> Any:
-    if isinstance(given, int) and abs(given) > LARGEST:  # what is too long for a float
+def _finite(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) > LARGEST:  # what is too long for a float
         raise ValueError(f"should be finite and at most {LARGEST:g}")
-    return given
+    return value
 
 
-def _text(given: Any) -> Any:
-    if not isinstance(given, str):
-        raise ValueError(f"should be text: put it in quotes, '{str(given)[:40]}'")
-    return given
+def _text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"should be text: put it in quotes, '{str(value)[:40]}'")
+    return value
 
 
-def _angle(given: Any) -> Any:
-    if isinstance(given, int | float) and not abs(given) <= 2 * math.pi:
+def _angle(value: Any) -> Any:
+    if isinstance(value, int | float) and not abs(value) <= 2 * math.pi:
         raise ValueError("should be an angle in rad, from -2 pi to 2 pi; divide degrees by 57.29578")
-    return given
+    return value
 
 
-def _identity(given: Any) -> Any:
-    if isinstance(given, float) and given.is_integer():
-        return int(given)
-    if isinstance(given, bool) or not isinstance(given, str | int | None):
+def _identity(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise ValueError("should be text or a whole number, the same in all frames of the object")
-    return given
+    return value
 
 
 LARGEST = 1e9
@@ -132,8 +132,8 @@ class OwnCamera(Placed):
 
     @model_validator(mode="after")
     def _one_matrix(self) -> Self:
-        given = [part is not None for part in (self.fx, self.fy, self.cx, self.cy)]
-        if not (all(given) if self.intrinsic is None else not any(given)):
+        value = [part is not None for part in (self.fx, self.fy, self.cx, self.cy)]
+        if not (all(value) if self.intrinsic is None else not any(value)):
             raise ValueError("a camera has `intrinsic`, or `fx`, `fy`, `cx` and `cy`")
         return self
 

@@ -112,14 +112,14 @@ def _check_pose(place: str, translation: Numbers, rotation: Numbers) -> None:
         )
 
 
-def _finite(place: str, name: str, given: Numbers | Sequence[Numbers], shape: tuple[int, ...]) -> Array:
+def _finite(place: str, name: str, numbers: Numbers | Sequence[Numbers], shape: tuple[int, ...]) -> Array:
     try:
-        values = np.asarray(given, dtype=np.float64)
+        values = np.asarray(numbers, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.full(shape, np.nan)
     if values.shape != shape or not np.isfinite(values).all():
         form = " x ".join(map(str, shape))
-        raise RequestError(f"{place}: `{name}` should be {form} finite numbers, got {list(given)}.")
+        raise RequestError(f"{place}: `{name}` should be {form} finite numbers, got {list(numbers)}.")
     return values
 
 

@@ -55,12 +55,12 @@ def read_splits(file: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         RequestError: It is not a mapping of names to lists of names.
     """
-    given = read_json(file)
-    if not isinstance(given, dict) or not all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in given.values()
+    content = read_json(file)
+    if not isinstance(content, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in content.values()
     ):
         raise RequestError(f'`{file}` should hold {{"name of a split": ["name of a scene", ...], ...}}.')
-    return {split: tuple(names) for split, names in given.items()}
+    return {split: tuple(names) for split, names in content.items()}
 
 
 def check_splits(tables: Tables, splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -73,18 +73,21 @@ def check_splits(tables: Tables, splits: Mapping[str, tuple[str, ...]]) -> dict[
     Raises:
         RequestError: A scene is not there, or stands twice.
     """
-    known = {scene["name"] for scene in tables["scene"].values()}
-    placed: dict[str, str] = {}
+    scenes = {scene["name"] for scene in tables["scene"].values()}
+    split_of: dict[str, str] = {}
     for split, names in splits.items():
         for name in names:
-            if name not in known:
+            if name not in scenes:
+                listed = ", ".join(f"`{other}`" for other in sorted(scenes)[:8]) + " ..." * (len(scenes) > 8)
                 raise RequestError(
                     f"Split `{split}` names the scene `{name}`, which is not in `{tables.folder}`. "
-                    f"Its scenes: {', '.join(f'`{other}`' for other in sorted(known)[:8])}{' ...' * (len(known) > 8)}."
+                    f"Its scenes: {listed}."
                 )
-            if name in placed:
-                raise RequestError(f"The scene `{name}` is in split `{placed[name]}` and in `{split}`; leave one out.")
-            placed[name] = split
+            if name in split_of:
+                raise RequestError(
+                    f"The scene `{name}` is in split `{split_of[name]}` and in `{split}`; leave one out."
+                )
+            split_of[name] = split
     return dict(splits)
 
 

@@ -116,8 +116,8 @@ class Tables(Mapping[str, dict[str, Record]]):
         """
         if name not in self._derived:
             self._derived[name] = make()
-        known: Derived = self._derived[name]
-        return known
+        derived: Derived = self._derived[name]
+        return derived
 
     def of_sample(self, table: str, sample_token: str) -> list[Record]:
         """Records of `sample_data` or `sample_annotation` that belong to a sample, in the order of the table.
@@ -215,12 +215,12 @@ def check_cameras(tables: Tables, cameras: Sequence[str]) -> None:
     Raises:
         RequestError: There is none, or one of them is not in the tables.
     """
-    known = tables.cameras()
+    available = tables.cameras()
     if not cameras:
-        raise RequestError(f"No camera was named; choose among {', '.join(f'`{name}`' for name in known)}.")
+        raise RequestError(f"No camera was named; choose among {', '.join(f'`{name}`' for name in available)}.")
     for camera in cameras:
-        if camera not in known:
-            raise RequestError(f"No camera `{camera}` in `{tables.folder}`. {nearest(camera, known)}")
+        if camera not in available:
+            raise RequestError(f"No camera `{camera}` in `{tables.folder}`. {nearest(camera, available)}")
 
 
 def _read(file: Path) -> dict[str, Record]:
@@ -247,13 +247,13 @@ def _read(file: Path) -> dict[str, Record]:
 
 
 def _check_links(tables: Tables, table: str, field: str, target: str) -> None:
-    known, optional, several = tables[target.rstrip("?*")], target.endswith("?"), target.endswith("*")
+    targets, optional, several = tables[target.rstrip("?*")], target.endswith("?"), target.endswith("*")
     for token, record in tables[table].items():
         value = record[field]
         if several and not isinstance(value, list):
             raise RequestError(f"`{field}` of record `{token}` in `{tables.folder / table}.json` should be a list.")
         for link in value if several else (value,):
-            if not (isinstance(link, str) and (link in known or (optional and not link))):
+            if not (isinstance(link, str) and (link in targets or (optional and not link))):
                 raise RequestError(
                     f"`{field}` of record `{token}` in `{tables.folder / table}.json` is {reprlib.repr(link)}, which "
                     f"is no token of `{target.rstrip('?*')}.json`. The tables belong to different versions, or a file "

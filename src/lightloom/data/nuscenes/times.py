@@ -35,20 +35,20 @@ _CAPTURE = 10.0  # s between a frame and an image of it
 _DECIMAL = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
-def as_number(given: Any) -> Number:
+def as_number(value: Any) -> Number:
     """A time as it was written: whole numbers stay whole, which keeps all digits of nanoseconds.
 
     Raises:
         ValueError: It is no number, not finite, or too large for a time.
     """
-    if isinstance(given, str) and _DECIMAL.fullmatch(given.strip()):
-        text = given.strip()
-        given = int(text) if re.fullmatch(r"[-+]?\d{1,20}", text) else float(text)
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+        text = value.strip()
+        value = int(text) if re.fullmatch(r"[-+]?\d{1,20}", text) else float(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("should be a number, such as seconds since the drive began")
-    if not abs(given) < LARGEST:
+    if not abs(value) < LARGEST:
         raise ValueError(f"should be finite and below {LARGEST:.0e}")
-    return given
+    return value
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def clock_of(times: Mapping[str, Sequence[Number]], times_in: Unit | None, frame
     """
     if times_in is not None or frame_rate is not None:
         return Clock(times_in or "s", frame_rate)
-    units = {scene: _unit_of(f"Scene `{scene}`", given) for scene, given in times.items()}
+    units = {scene: _unit_of(f"Scene `{scene}`", value) for scene, value in times.items()}
     first = next((scene for scene, unit in units.items() if unit), None)
     other = next((scene for scene, unit in units.items() if unit and first and unit != units[first]), None)
     if first is not None and other is not None:
@@ -128,8 +128,12 @@ def check_microseconds(place: str, times: Sequence[int]) -> None:
     seconds = typical and typical * 1e-6
     if max(map(abs, times), default=0) >= _LATEST or (seconds and not _CLOSEST <= seconds <= _DOUBTFUL):
         apart = "" if seconds is None else f", and samples would be {seconds:g} s apart"
-        meant = next((unit for unit in UNITS if typical and unit == _by_gap(typical) and unit != "us"), None)
-        guess = f" They look like {_WORDS[meant]}: multiply them by {1e6 / _PER_SECOND[meant]:g}." if meant else ""
+        unit_by_gap = next((unit for unit in UNITS if typical and unit == _by_gap(typical) and unit != "us"), None)
+        guess = (
+            f" They look like {_WORDS[unit_by_gap]}: multiply them by {1e6 / _PER_SECOND[unit_by_gap]:g}."
+            if unit_by_gap
+            else ""
+        )
         raise RequestError(
             f"{place}: the timestamps ({_few(times)}) should be in microseconds{apart}, which is no drive.{guess} "
             "Samples that do not follow each other belong into scenes of their own."
@@ -144,8 +148,8 @@ def counts_frames(times: Sequence[Number]) -> bool:
 
 def _unit_of(place: str, times: Sequence[Number]) -> Unit | None:
     """The unit of one scene; None where nothing depends on it."""
-    shown = {_shown_by(each) for each in times}
-    clock = shown.pop() if len(shown) == 1 else None
+    clocks = {_shown_by(each) for each in times}
+    clock = clocks.pop() if len(clocks) == 1 else None
     gaps = [after - before for before, after in pairwise(times) if after > before]
     if not gaps:
         return clock
@@ -153,19 +157,21 @@ def _unit_of(place: str, times: Sequence[Number]) -> Unit | None:
     if clock is None and max(gaps) >= _UNEVEN * min(gaps):
         why = f"frames are {min(gaps):g} to {max(gaps):g} apart, so the unit changes, or there is a long pause"
         raise _unclear(place, times, why)
-    told = _by_gap(typical)
-    if clock is not None and told in (None, clock) and _CLOSEST <= typical / _PER_SECOND[clock] <= _LONGEST:
+    by_gap = _by_gap(typical)
+    if clock is not None and by_gap in (None, clock) and _CLOSEST <= typical / _PER_SECOND[clock] <= _LONGEST:
         return clock
     if clock is not None:
-        meant = f"as times since 1970 they are {_WORDS[clock]}, and frames would be {_apart(typical, clock)} apart"
-        other = f"; as {_WORDS[told]} frames are {_apart(typical, told)} apart" if told else ""
-        raise _unclear(place, times, meant + other)
-    if told is None:
+        reading = f"as times since 1970 they are {_WORDS[clock]}, and frames would be {_apart(typical, clock)} apart"
+        other = f"; as {_WORDS[by_gap]} frames are {_apart(typical, by_gap)} apart" if by_gap else ""
+        raise _unclear(place, times, reading + other)
+    if by_gap is None:
         both = " or ".join(f"{_apart(typical, unit)} in {_WORDS[unit]}" for unit in UNITS[:2])
         raise _unclear(place, times, f"frames are {typical:g} apart, which is {both}")
-    if told in ("us", "ns") and not all(float(each).is_integer() for each in times):
-        raise _unclear(place, times, f"frames are {typical:g} apart, like {_WORDS[told]}, and some times are not whole")
-    return told
+    if by_gap in ("us", "ns") and not all(float(each).is_integer() for each in times):
+        raise _unclear(
+            place, times, f"frames are {typical:g} apart, like {_WORDS[by_gap]}, and some times are not whole"
+        )
+    return by_gap
 
 
 def _by_gap(gap: float) -> Unit | None:

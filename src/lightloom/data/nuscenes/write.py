@@ -65,8 +65,8 @@ def write_tables(
     check_scenes(scenes)
     rows = table_rows(scenes)
     tables = Tables(root, version, {name: {row["token"]: row for row in rows[name]} for name in TABLES})
-    chosen = {"all": tuple(scene.name for scene in scenes)} if splits is None else splits
-    placed = check_splits(tables, {split: tuple(names) for split, names in chosen.items()})
+    scenes_by_split = {"all": tuple(scene.name for scene in scenes)} if splits is None else splits
+    checked_splits = check_splits(tables, {split: tuple(names) for split, names in scenes_by_split.items()})
     claim(root, "tables")
     folder = make_folder(root / version)
     make_folder((root / MASK).parent)
@@ -75,7 +75,7 @@ def write_tables(
     for name in TABLES:
         lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows[name])
         write_text(folder / f"{name}.json", f"[\n{lines}\n]\n")
-    write_json(folder / "splits.json", placed)
+    write_json(folder / "splits.json", checked_splits)
     return root
 
 

@@ -110,12 +110,12 @@ def paint_shadows(picture: Floats, eye: Array, rays: Array, shadows: Sequence[Ar
     to_pixels = np.linalg.inv(rays).T
     for shape in shadows:
         bottom = np.column_stack([shape, np.zeros(len(shape))]) - eye
-        seen = bottom @ to_pixels
-        if seen[:, 2].max() < _NEAR:
+        in_camera = bottom @ to_pixels
+        if in_camera[:, 2].max() < _NEAR:
             continue
         x0, y0, x1, y1 = 0, 0, width, height
-        if seen[:, 2].min() > _NEAR:
-            flat = seen[:, :2] / seen[:, 2:]
+        if in_camera[:, 2].min() > _NEAR:
+            flat = in_camera[:, :2] / in_camera[:, 2:]
             x0, y0 = np.clip(np.floor(flat.min(0)), 0, (width, height)).astype(int)
             x1, y1 = np.clip(np.ceil(flat.max(0)) + 1, 0, (width, height)).astype(int)
         if x0 >= x1 or y0 >= y1:

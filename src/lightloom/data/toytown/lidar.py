@@ -63,8 +63,8 @@ def scan(world: World, frame: int, stage: Stage) -> Scan:
     forward, left, up = np.moveaxis(own / inverse[..., None], -1, 0)
     beam = np.broadcast_to(np.arange(_BEAMS), inverse.shape)
     points = np.stack([-left, forward, up, brightness, beam], axis=-1)[back].astype(np.float32)
-    told = nearest[back & (nearest >= 0) & (nearest < stage.told)]
-    return Scan(points, np.bincount(told, minlength=stage.told))
+    labels = nearest[back & (nearest >= 0) & (nearest < stage.labelled)]
+    return Scan(points, np.bincount(labels, minlength=stage.labelled))
 
 
 def _directions() -> Array:

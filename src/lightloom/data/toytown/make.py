@@ -116,9 +116,9 @@ def _frame(
     points, shares = _counted(pictures)
     cloud = ""
     if config.lidar:
-        found = scan(world, number, stage)
-        cloud, points = f"samples/{_LIDAR}/{name}-{number:02d}.pcd.bin", found.hits
-        _write(root / cloud, found.points.tobytes())
+        sweep = scan(world, number, stage)
+        cloud, points = f"samples/{_LIDAR}/{name}-{number:02d}.pcd.bin", sweep.hits
+        _write(root / cloud, sweep.points.tobytes())
     x, y = world.ego.xy[number].tolist()
     return FrameSpec(
         timestamp=start + round(number * STEP * 1e6),
@@ -132,9 +132,9 @@ def _frame(
 
 def _counted(pictures: Sequence[Picture]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Whole pixels seen of each actor over all cameras, and their share of what would be seen were nothing in front."""
-    seen = sum((picture.seen for picture in pictures), np.zeros_like(pictures[0].seen))
+    visible = sum((picture.seen_pixels for picture in pictures), np.zeros_like(pictures[0].seen_pixels))
     whole = sum((picture.whole for picture in pictures), np.zeros_like(pictures[0].whole))
-    return seen // FINE**2, seen / np.maximum(whole, 1)
+    return visible // FINE**2, visible / np.maximum(whole, 1)
 
 
 def _box(actor: Actor, points: int, share: float, frame: int) -> BoxSpec:

@@ -32,7 +32,7 @@ class Picture(NamedTuple):
 
     pixels: NDArray[np.uint8]
     """[H, W, 3], RGB."""
-    seen: NDArray[np.int64]
+    seen_pixels: NDArray[np.int64]
     """[actors]: rays that end on each."""
     whole: NDArray[np.int64]
     """[actors]: rays that would, were nothing in front."""
@@ -53,7 +53,7 @@ class Stage(NamedTuple):
     parts: Solid
     owner: NDArray[np.int64]
     """[parts]: place of the actor."""
-    told: int
+    labelled: int
     """Actors that are told apart; behind them come those that are scenery."""
     shadows: tuple[Array, ...]
     """Outlines [n, 2] of shadows on the ground."""
@@ -68,9 +68,9 @@ def set_stage(world: World, frame: int, actors: Sequence[Actor]) -> Stage:
         actors: Things that move or stand.
     """
     cast = [*actors, *world.scenery]
-    placed = [one.body.placed(one.xy[frame], float(one.yaw[frame])) for one in cast]
-    owner = np.repeat(np.arange(len(cast)), [len(body) for body in placed])
-    parts = joined(placed)
+    bodies = [one.body.placed(one.xy[frame], float(one.yaw[frame])) for one in cast]
+    owner = np.repeat(np.arange(len(cast)), [len(body) for body in bodies])
+    parts = joined(bodies)
     sunlit = np.clip(parts.normals @ world.sun, 0, 1)
     shade = (_AMBIENT + _FROM_ABOVE * parts.normals[..., 2] + _SUNLIT * sunlit) * world.light
     lit = replace(parts, colours=np.clip(parts.colours * shade[..., None], 0, 255))
@@ -99,11 +99,11 @@ def take_picture(world: World, frame: int, stage: Stage, camera: Camera) -> Pict
     )
     whole = _cast(canvas, stage, eye, rays)
     hit = canvas.face >= 0
-    seen = np.bincount(stage.owner[canvas.face[hit] // FACES], minlength=stage.owner.max(initial=0) + 1)
+    seen_pixels = np.bincount(stage.owner[canvas.face[hit] // FACES], minlength=stage.owner.max(initial=0) + 1)
     distance = np.linalg.norm(stage.parts.corners.mean(axis=1) - eye, axis=1)
     colours = hazed(stage.parts.colours, distance[:, None]).reshape(-1, 3).astype(np.float32)
     pixels = _develop(ground, canvas.face, hit, colours)
-    return Picture(pixels, seen[: stage.told], whole[: stage.told])
+    return Picture(pixels, seen_pixels[: stage.labelled], whole[: stage.labelled])
 
 
 def _cast(canvas: _Canvas, stage: Stage, eye: Array, rays: Array) -> NDArray[np.int64]:
@@ -160,10 +160,10 @@ def _spans(corners: Array, shape: tuple[int, int]) -> NDArray[np.int64]:
     spans = np.zeros((len(corners), 4), np.int64)  # of parts behind the eye
     whole = corners[..., 2].min(axis=1) >= _NEAR
     cut = ~whole & (corners[..., 2].max(axis=1) > _NEAR)
-    for chosen, points in ((whole, corners[whole]), (cut, _cut(corners[cut]))):
+    for selected, points in ((whole, corners[whole]), (cut, _cut(corners[cut]))):
         flat = points[..., :2] / points[..., 2:]
         low, high = np.clip(np.floor(flat.min(axis=1)), 0, limit), np.clip(np.ceil(flat.max(axis=1)), 0, limit)
-        spans[chosen] = np.concatenate([low, high], axis=1)
+        spans[selected] = np.concatenate([low, high], axis=1)
     return spans
 
 

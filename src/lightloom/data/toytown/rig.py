@@ -99,14 +99,14 @@ def quaternion(rotation: Array) -> tuple[float, float, float, float]:
     parts = np.array([m.trace(), m[0, 0], m[1, 1], m[2, 2]])
     largest = int(parts.argmax())
     if largest == 0:
-        found = np.array([1 + m.trace(), m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
+        wxyz = np.array([1 + m.trace(), m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
     else:
         i, j, k = np.roll((0, 1, 2), 1 - largest)
-        found = np.zeros(4)
-        found[0] = m[k, j] - m[j, k]
-        found[1 + i], found[1 + j], found[1 + k] = 1 + 2 * m[i, i] - m.trace(), m[j, i] + m[i, j], m[k, i] + m[i, k]
-    found = found / np.linalg.norm(found)
-    w, x, y, z = (found if found[0] >= 0 else -found).tolist()
+        wxyz = np.zeros(4)
+        wxyz[0] = m[k, j] - m[j, k]
+        wxyz[1 + i], wxyz[1 + j], wxyz[1 + k] = 1 + 2 * m[i, i] - m.trace(), m[j, i] + m[i, j], m[k, i] + m[i, k]
+    wxyz = wxyz / np.linalg.norm(wxyz)
+    w, x, y, z = (wxyz if wxyz[0] >= 0 else -wxyz).tolist()
     return w, x, y, z
 
 

@@ -124,11 +124,11 @@ class _Crowd:
         self._shapes, self._tracks, self._reaches = [_outlines(ego, _EGO)], [ego.xy], [float(np.hypot(*_EGO)) / 2]
         self.present = 0.0  # things within reach in a frame, on average
 
-    def fill(self, wanted: float) -> None:
+    def fill(self, quota: float) -> None:
         """Place things until as many as wanted are within reach."""
         names, shares = list(KINDS), np.array([kind.share for kind in KINDS.values()])
         for _ in range(_MOST):
-            if self.present >= wanted:
+            if self.present >= quota:
                 return
             kind = names[int(self.draw.choice(len(names), p=shares / shares.sum()))]
             grown = self._place(kind)
@@ -144,10 +144,10 @@ class _Crowd:
             off = self.draw.uniform(-0.97, 0.97)
             s = float(ego_s[0]) + off * (abs(off) ** 0.5 if kind in _SMALL else 1.0) * self.reach
             since = self.times - self.times[now]
-            found = plan(kind, self.draw, self.road, s, self.reach, since)
-            if np.abs(_from_ego(self.ego, found.track.xy)[now]).max() > self.reach * 0.97:
+            motion = plan(kind, self.draw, self.road, s, self.reach, since)
+            if np.abs(_from_ego(self.ego, motion.track.xy)[now]).max() > self.reach * 0.97:
                 continue
-            actor = self._settle(kind, self._size(kind, found.ridden), found)
+            actor = self._try(kind, self._size(kind, motion.ridden), motion)
             if actor is not None:
                 return actor
         return None
@@ -160,7 +160,7 @@ class _Crowd:
         for place in range(1, count + 1):
             x, y = (first.xy[0] + place * step).tolist()
             track = straight(x, y, yaw + self.draw.normal(0, 0.08), 0.0, self.times)
-            self._settle(first.kind, self._size(first.kind, False), Plan(track, "", 0.0, False))
+            self._try(first.kind, self._size(first.kind, False), Plan(track, "", 0.0, False))
 
     def _tow(self, trailer: Actor) -> None:
         """A truck in front of a trailer that moves."""
@@ -169,20 +169,20 @@ class _Crowd:
             (s,), (t,) = (place.tolist() for place in self.road.locate(*trailer.xy[:1].T))
             ahead = ((trailer.size[1] + size[1]) / 2 + 0.8) / (1 - self.road.bend * t)
             track = along(self.road, s + (-ahead if t > 0 else ahead), t, trailer.speed, 0.0, self.times)
-            self._settle("truck", size, Plan(track, "vehicle.moving", trailer.speed, False))
+            self._try("truck", size, Plan(track, "vehicle.moving", trailer.speed, False))
 
-    def _settle(self, kind: str, size: Size, found: Plan) -> Actor | None:
+    def _try(self, kind: str, size: Size, motion: Plan) -> Actor | None:
         """The thing, where it meets no other."""
-        track = found.track
+        track = motion.track
         wide = (size[0] + _GAP, size[1] + _GAP)
         if not self.free(track, wide):
             return None
         self._shapes.append(_outlines(track, wide))
         self._tracks.append(track.xy)
         self._reaches.append(float(np.hypot(*wide)) / 2)
-        body = solid(build(kind, self.draw, size, found.ridden))
+        body = solid(build(kind, self.draw, size, motion.ridden))
         xy, yaw = track.xy[::_FINE], track.yaw[::_FINE]
-        actor = Actor(f"{kind}-{len(self.actors)}", kind, size, found.attribute, found.speed, body, xy, yaw)
+        actor = Actor(f"{kind}-{len(self.actors)}", kind, size, motion.attribute, motion.speed, body, xy, yaw)
         self.actors.append(actor)
         self.present += float(np.mean(np.abs(_from_ego(self.ego, track.xy)).max(axis=1) <= self.reach))
         return actor
@@ -203,7 +203,7 @@ class _Crowd:
 
 def _scenery(draw: np.random.Generator, crowd: _Crowd) -> list[Actor]:
     """Houses beyond reach, trees where there is room."""
-    found = []
+    actors = []
     (end,) = crowd.road.locate(*crowd.ego.xy[-1:].T)[0].tolist()
     for place in range(_HOUSES + _TREES):
         far = place < _HOUSES
@@ -218,8 +218,8 @@ def _scenery(draw: np.random.Generator, crowd: _Crowd) -> list[Actor]:
         if crowd.free(track, (width, length) if far else (0.6, 0.6)):
             body = solid((figures.house if far else figures.tree)(draw, width, length, height))
             xy, yaw = track.xy[::_FINE], track.yaw[::_FINE]
-            found.append(Actor(f"scenery-{place}", "", (width, length, height), "", 0.0, body, xy, yaw))
-    return found
+            actors.append(Actor(f"scenery-{place}", "", (width, length, height), "", 0.0, body, xy, yaw))
+    return actors
 
 
 def _from_ego(ego: Track, xy: Array) -> Array:

@@ -40,9 +40,9 @@ class _Boxes:
     def __post_init__(self) -> None:
         count = len(self.sample)
         for name in (part.name for part in fields(self)):
-            wanted = (count, *_SHAPES.get(name, ()))
-            if np.shape(getattr(self, name)) != wanted:
-                raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))}, not {wanted}")
+            expected = (count, *_SHAPES.get(name, ()))
+            if np.shape(getattr(self, name)) != expected:
+                raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))}, not {expected}")
         for name in ("centers", "sizes", "yaws"):
             if not np.all(np.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be finite; box {_first(~np.isfinite(getattr(self, name)))} is not")

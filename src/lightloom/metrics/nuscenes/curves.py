@@ -76,18 +76,18 @@ def mean_error(errors: Array, scores: Array, confidence: Array) -> float:
 
 def _running_mean(values: Array) -> Array:
     """Means of the first 1, 2, ... numbers without NaN; 0 before the first number, 1 where there is none at all."""
-    known = ~np.isnan(values)
-    if not known.any():
+    defined = ~np.isnan(values)
+    if not defined.any():
         return np.ones_like(values)
-    return np.asarray(np.nancumsum(values) / np.maximum(np.cumsum(known), 1), dtype=np.float64)
+    return np.asarray(np.nancumsum(values) / np.maximum(np.cumsum(defined), 1), dtype=np.float64)
 
 
-def match_errors(truth: Truth, found: Results, period: float) -> dict[str, Array]:
+def match_errors(truth: Truth, detections: Results, period: float) -> dict[str, Array]:
     """The five errors of matched boxes.
 
     Args:
         truth: m true boxes.
-        found: The m boxes that took them, in the same order.
+        detections: The m boxes that took them, in the same order.
         period: In rad: a heading that is wrong by this is right.
 
     Returns:
@@ -95,13 +95,13 @@ def match_errors(truth: Truth, found: Results, period: float) -> dict[str, Array
         in rad; AVE, the difference of velocities in m/s; AAE, 1 where the attribute is wrong. NaN where a velocity is
         unknown or the true box has no attribute.
     """
-    common = np.minimum(truth.sizes, found.sizes).prod(1)
-    turned = (truth.yaws - found.yaws + period / 2) % period - period / 2
-    wrong = (truth.attributes != found.attributes).astype(np.float64)
+    common = np.minimum(truth.sizes, detections.sizes).prod(1)
+    turned = (truth.yaws - detections.yaws + period / 2) % period - period / 2
+    wrong = (truth.attributes != detections.attributes).astype(np.float64)
     return {
-        "ATE": np.linalg.norm(truth.centers[:, :2] - found.centers[:, :2], axis=1),
-        "ASE": 1 - common / (truth.sizes.prod(1) + found.sizes.prod(1) - common),
+        "ATE": np.linalg.norm(truth.centers[:, :2] - detections.centers[:, :2], axis=1),
+        "ASE": 1 - common / (truth.sizes.prod(1) + detections.sizes.prod(1) - common),
         "AOE": np.abs(turned),
-        "AVE": np.linalg.norm(truth.velocities - found.velocities, axis=1),
+        "AVE": np.linalg.norm(truth.velocities - detections.velocities, axis=1),
         "AAE": np.where(truth.attributes == "", np.nan, wrong),
     }

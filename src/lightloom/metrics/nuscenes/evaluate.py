@@ -66,7 +66,7 @@ class NuScenesMetrics:
 
 def evaluate(
     truth: Truth,
-    found: Results,
+    detections: Results,
     ego: Array,
     racks: Racks | None = None,
     *,
@@ -79,7 +79,7 @@ def evaluate(
 
     Args:
         truth: What was there.
-        found: What was found, in the same frames.
+        detections: What was found, in the same frames.
         ego: [samples, 3] in m: the vehicle in these frames.
         racks: Bicycle racks in these frames.
         classes: What labels mean, by nuScenes names.
@@ -90,14 +90,14 @@ def evaluate(
         RequestError: A class has no place in the nuScenes task.
         ValueError: A label or a sample is out of range.
     """
-    _check(truth, found, ego, classes)
+    _check(truth, detections, ego, classes)
     truth = truth.chosen(_counts(truth, ego, racks, classes) & (truth.points != 0))
-    found = found.chosen(_counts(found, ego, racks, classes)).best_first()
+    detections = detections.chosen(_counts(detections, ego, racks, classes)).best_first()
     precisions: dict[str, dict[float, float]] = {}
     errors: dict[str, dict[str, float]] = {}
     curves: dict[str, dict[float, Array]] = {}
     for label, name in enumerate(classes):
-        own = truth.chosen(truth.labels == label), found.chosen(found.labels == label)
+        own = truth.chosen(truth.labels == label), detections.chosen(detections.labels == label)
         curves[name], errors[name] = _of_class(name, *own)
         precisions[name] = {distance: average_precision(values) for distance, values in curves[name].items()}
     present = tuple(name for label, name in enumerate(classes) if np.any(truth.labels == label))
@@ -107,11 +107,11 @@ def evaluate(
     )
 
 
-def _check(truth: Truth, found: Results, ego: Array, classes: Sequence[str]) -> None:
+def _check(truth: Truth, detections: Results, ego: Array, classes: Sequence[str]) -> None:
     for name in classes:
         if name not in RANGES:
             raise RequestError(f"The nuScenes task has no class `{name}`. {nearest(name, RANGES)}")
-    for title, boxes in (("true", truth), ("found", found)):
+    for title, boxes in (("true", truth), ("found", detections)):
         for what, places, count in (("label", boxes.labels, len(classes)), ("sample", boxes.sample, len(ego))):
             if np.any((places < 0) | (places >= count)):
                 raise ValueError(f"a {what} of the {title} boxes is not among 0 ... {count - 1}")
@@ -122,17 +122,19 @@ def _counts(boxes: Truth | Results, ego: Array, racks: Racks | None, classes: Se
     return near if racks is None else near & ~in_racks(boxes.sample, boxes.centers, boxes.labels, racks, classes)
 
 
-def _of_class(name: str, truth: Truth, found: Results) -> tuple[dict[float, Array], dict[str, float]]:
-    """Precision by distance, and the errors, of the boxes of one class; `found` by falling scores."""
-    taken = match(found.sample, found.centers[:, :2], truth.sample, truth.centers[:, :2], DISTANCES)
-    curves = {distance: curve(taken[level] >= 0, found.scores, len(truth)) for level, distance in enumerate(DISTANCES)}
-    places = taken[DISTANCES.index(ERROR_DISTANCE)]
+def _of_class(name: str, truth: Truth, detections: Results) -> tuple[dict[float, Array], dict[str, float]]:
+    """Precision by distance, and the errors, of the boxes of one class; `detections` by falling scores."""
+    partners = match(detections.sample, detections.centers[:, :2], truth.sample, truth.centers[:, :2], DISTANCES)
+    curves = {
+        distance: curve(partners[level] >= 0, detections.scores, len(truth)) for level, distance in enumerate(DISTANCES)
+    }
+    places = partners[DISTANCES.index(ERROR_DISTANCE)]
     hits = places >= 0
     period = np.pi if name == "barrier" else 2 * np.pi  # a barrier has no front
-    measured = match_errors(truth.chosen(places[hits]), found.chosen(hits), period)
+    measured = match_errors(truth.chosen(places[hits]), detections.chosen(hits), period)
     confidence = curves[ERROR_DISTANCE].confidence
     errors = {
-        error: np.nan if error in _SENSELESS.get(name, ()) else mean_error(values, found.scores[hits], confidence)
+        error: np.nan if error in _SENSELESS.get(name, ()) else mean_error(values, detections.scores[hits], confidence)
         for error, values in measured.items()
     }
     return {distance: own.precision for distance, own in curves.items()}, errors
@@ -146,8 +148,8 @@ def _means(
     average = float(np.mean(per_class)) if per_class else 0.0
     mean_errors = {}
     for error in ERRORS:
-        known = [errors[name][error] for name in classes if not np.isnan(errors[name][error])]
-        mean_errors[f"m{error}"] = float(np.mean(known)) if known else 1.0
+        defined = [errors[name][error] for name in classes if not np.isnan(errors[name][error])]
+        mean_errors[f"m{error}"] = float(np.mean(defined)) if defined else 1.0
     gained = sum(max(0.0, 1 - value) for value in mean_errors.values())
     score = (_MAP_WEIGHT * average + gained) / (_MAP_WEIGHT + len(ERRORS))
     return {"NDS": score, "mAP": average, **mean_errors}

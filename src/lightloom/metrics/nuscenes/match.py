@@ -10,7 +10,7 @@ from lightloom.metrics.nuscenes.boxes import Array, Integers
 
 
 def match(
-    found_sample: Integers, found: Array, truth_sample: Integers, truth: Array, distances: Sequence[float]
+    detected_sample: Integers, detected: Array, truth_sample: Integers, truth: Array, distances: Sequence[float]
 ) -> Integers:
     """Match the boxes of one class.
 
@@ -19,8 +19,8 @@ def match(
     samples are matched at once, then the second ones, and so on.
 
     Args:
-        found_sample: [n], in the order of falling scores.
-        found: Centres [n, 2] in m.
+        detected_sample: [n], in the order of falling scores.
+        detected: Centres [n, 2] in m.
         truth_sample: [m].
         truth: Centres [m, 2] in m.
         distances: In m; a match is closer than this.
@@ -28,23 +28,23 @@ def match(
     Returns:
         [distances, n]: the place of the true box that each found one takes; -1 where it takes none.
     """
-    taken = np.full((len(distances), len(found)), -1, dtype=np.int64)
+    partners = np.full((len(distances), len(detected)), -1, dtype=np.int64)
     if not len(truth):
-        return taken
+        return partners
     samples, places = _by_sample(truth_sample)
     there = places >= 0
     centers = np.where(there[..., None], truth[places], np.inf)
     free = np.repeat(there[None], len(distances), axis=0)
-    for turn, rows in _turns(found_sample, samples):
-        gap = centers[rows] - found[turn, None]
+    for turn, rows in _turns(detected_sample, samples):
+        gap = centers[rows] - detected[turn, None]
         away = np.sqrt(gap[..., 0] ** 2 + gap[..., 1] ** 2)
         for level, distance in enumerate(distances):
-            left = np.where(free[level, rows], away, np.inf)
-            nearest = left.argmin(1)
-            close = left[np.arange(len(rows)), nearest] < distance
-            taken[level, turn[close]] = places[rows[close], nearest[close]]
+            gaps = np.where(free[level, rows], away, np.inf)
+            nearest = gaps.argmin(1)
+            close = gaps[np.arange(len(rows)), nearest] < distance
+            partners[level, turn[close]] = places[rows[close], nearest[close]]
             free[level, rows[close], nearest[close]] = False
-    return taken
+    return partners
 
 
 def _by_sample(sample: Integers) -> tuple[Integers, Integers]:
@@ -59,8 +59,8 @@ def _by_sample(sample: Integers) -> tuple[Integers, Integers]:
 def _turns(sample: Integers, samples: Integers) -> list[tuple[Integers, Integers]]:
     """Places of the first boxes of every sample that `samples` has, with the sample's row there; then the second."""
     rows = np.searchsorted(samples, sample)
-    known = np.flatnonzero(samples[np.minimum(rows, len(samples) - 1)] == sample)
-    grouped = known[np.argsort(rows[known], kind="stable")]
+    in_truth = np.flatnonzero(samples[np.minimum(rows, len(samples) - 1)] == sample)
+    grouped = in_truth[np.argsort(rows[in_truth], kind="stable")]
     _, starts, counts = np.unique(rows[grouped], return_index=True, return_counts=True)
     turn = np.arange(len(grouped)) - np.repeat(starts, counts)
     by_turn = np.argsort(turn, kind="stable")

@@ -70,15 +70,15 @@ def global_results(
     Raises:
         ValueError: The numbers of moments or of boxes differ, or a box is none.
     """
-    placed = [_to_global(moment, own) for moment, own in zip(moments, boxes, strict=True)]
-    all_boxes = _rows(placed, 9)
+    in_global = [_to_global(moment, own) for moment, own in zip(moments, boxes, strict=True)]
+    all_boxes = _rows(in_global, 9)
     all_labels = np.concatenate([np.empty(0, dtype=np.int64), *labels]).astype(np.int64)
     if attributes is None:
         names = likely_attributes(all_labels, all_boxes[:, 7:], classes)
     else:
         names = np.concatenate([np.empty(0, dtype=np.str_), *attributes])
     return Results(
-        sample=_places([len(own) for own in placed]),
+        sample=_places([len(own) for own in in_global]),
         centers=all_boxes[:, :3],
         sizes=all_boxes[:, 3:6],
         yaws=all_boxes[:, 6],
@@ -91,11 +91,13 @@ def global_results(
 
 def _to_global(moment: Moment, boxes: Array) -> Array:
     """Boxes [n, 9] of the moment's ego frame, in the global one: where they point and go, seen from above."""
-    given = np.asarray(boxes, dtype=np.float64)
+    values = np.asarray(boxes, dtype=np.float64)
     turn = moment.ego.rotation
-    ahead = np.stack([np.cos(given[:, 6]), np.sin(given[:, 6])], axis=1) @ turn[:2, :2].T
-    going = given[:, 7:9] @ turn[:2, :2].T
-    return np.concatenate([moment.ego.to_parent(given[:, :3]), given[:, 3:6], heading(ahead)[:, None], going], axis=1)
+    ahead = np.stack([np.cos(values[:, 6]), np.sin(values[:, 6])], axis=1) @ turn[:2, :2].T
+    velocities = values[:, 7:9] @ turn[:2, :2].T
+    return np.concatenate(
+        [moment.ego.to_parent(values[:, :3]), values[:, 3:6], heading(ahead)[:, None], velocities], axis=1
+    )
 
 
 def _places(counts: Sequence[int]) -> Integers:

@@ -25,7 +25,7 @@ _KEYS = ("sample_token", "translation", "size", "rotation", "velocity", "detecti
 
 def write_results(
     path: Path,
-    found: Results,
+    detections: Results,
     tokens: Sequence[str],
     *,
     inputs: Collection[str] = ("camera",),
@@ -38,8 +38,8 @@ def write_results(
 
     Args:
         path: The file.
-        found: Boxes in the global frame, with every velocity known.
-        tokens: Of all samples; `found.sample` holds places in them.
+        detections: Boxes in the global frame, with every velocity known.
+        tokens: Of all samples; `detections.sample` holds places in them.
         inputs: Names of `INPUTS` that the detector used.
         classes: What labels mean.
 
@@ -48,14 +48,22 @@ def write_results(
             has another name.
         WorkError: The file could not be written.
     """
-    _check_found(found, tokens)
+    _check_detections(detections, tokens)
     for name in inputs:
         if name not in INPUTS:
             raise RequestError(f"Results come from no input `{name}`. {nearest(name, INPUTS)}")
-    found = found.in_file_order()
-    listed: dict[str, list[dict[str, Any]]] = {tokens[place]: [] for place in _sample_order(found, len(tokens))}
-    columns = (found.sample, found.centers, found.sizes, found.yaws, found.velocities, found.labels, found.scores)
-    rows = zip(*(column.tolist() for column in columns), found.attributes.tolist(), strict=True)
+    detections = detections.in_file_order()
+    listed: dict[str, list[dict[str, Any]]] = {tokens[place]: [] for place in _sample_order(detections, len(tokens))}
+    columns = (
+        detections.sample,
+        detections.centers,
+        detections.sizes,
+        detections.yaws,
+        detections.velocities,
+        detections.labels,
+        detections.scores,
+    )
+    rows = zip(*(column.tolist() for column in columns), detections.attributes.tolist(), strict=True)
     for sample, center, size, yaw, velocity, label, score, attribute in rows:
         listed[tokens[sample]].append(
             {
@@ -73,30 +81,30 @@ def write_results(
     write_text(path, json.dumps({"meta": meta, "results": listed}, allow_nan=False) + "\n")
 
 
-def _sample_order(found: Results, count: int) -> list[int]:
+def _sample_order(detections: Results, count: int) -> list[int]:
     """Places of all samples; those with boxes in the order of their boxes, those without where they are anyway."""
-    first = list(dict.fromkeys(found.sample.tolist()))
+    first = list(dict.fromkeys(detections.sample.tolist()))
     order = list(range(count))
     for slot, place in zip(sorted(first), first, strict=True):
         order[slot] = place
     return order
 
 
-def _check_found(found: Results, tokens: Sequence[str]) -> None:
-    counts = np.bincount(found.sample, minlength=len(tokens))
+def _check_detections(detections: Results, tokens: Sequence[str]) -> None:
+    counts = np.bincount(detections.sample, minlength=len(tokens))
     if np.any(counts > MOST_BOXES):
         worst = int(counts.argmax())
         raise RequestError(
             f"Sample `{tokens[worst]}` has {counts[worst]} boxes, and a results file may have {MOST_BOXES}: keep those "
             "with the highest scores."
         )
-    unknown = np.isnan(found.velocities).any(1)
+    unknown = np.isnan(detections.velocities).any(1)
     if np.any(unknown):
         raise RequestError(
-            f"A box of sample `{tokens[int(found.sample[unknown][0])]}` has no velocity, and a results file needs one: "
-            "write 0 where the detector has none."
+            f"A box of sample `{tokens[int(detections.sample[unknown][0])]}` has no velocity, and a results "
+            "file needs one: write 0 where the detector has none."
         )
-    for attribute in np.unique(found.attributes).tolist():
+    for attribute in np.unique(detections.attributes).tolist():
         if attribute and attribute not in ATTRIBUTES:
             raise RequestError(f"The nuScenes task has no attribute `{attribute}`. {nearest(attribute, ATTRIBUTES)}")
 
@@ -160,10 +168,10 @@ def _sample_boxes(
             raise RequestError(f"{where}: box {number} says that it belongs to sample `{box['sample_token']}`.")
     names = [str(box["detection_name"]) for box in boxes]
     attributes = [str(box.get("attribute_name", "")) for box in boxes]
-    for title, given, known in (("class", names, classes), ("attribute", attributes, ("", *ATTRIBUTES))):
-        for name in given:
-            if name not in known:
-                raise RequestError(f"{where}: no {title} `{name}`. {nearest(name, filter(None, known))}")
+    for title, values, allowed in (("class", names, classes), ("attribute", attributes, ("", *ATTRIBUTES))):
+        for name in values:
+            if name not in allowed:
+                raise RequestError(f"{where}: no {title} `{name}`. {nearest(name, filter(None, allowed))}")
     sizes, scores = _numbers(where, boxes, "size", (3,)), _numbers(where, boxes, "detection_score", ())
     for key, wrong, limit in (("size", sizes <= 0, "above 0"), ("detection_score", scores < 0, "0 or above")):
         if np.any(wrong):

@@ -14,7 +14,7 @@ from lightloom.common.processes import is_main
 from lightloom.common.records import read_record
 from lightloom.common.seeds import named_seed
 from lightloom.data import Splits
-from lightloom.learn.mismatch import Kind
+from lightloom.learn.gradient_alignment import Kind
 from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber
 from lightloom.nn.diffractive.snapshot import look
 from lightloom.stage_records import AngleRow

@@ -20,8 +20,8 @@ class Detections(NamedTuple):
 
     def above(self, threshold: float) -> Detections:
         """Those with at least this score."""
-        kept = self.scores >= threshold
-        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept])
+        selected = self.scores >= threshold
+        return Detections(self.boxes[selected], self.scores[selected], self.labels[selected])
 
     def within(self, scale: float, width: int, height: int) -> Detections:
         """The same in pixels of the image that was framed, cut at its edges; what lies in the padding alone goes.
@@ -33,8 +33,8 @@ class Detections(NamedTuple):
         """
         edges = torch.tensor([width, height, width, height], dtype=self.boxes.dtype, device=self.boxes.device)
         boxes = torch.minimum((self.boxes / scale).clamp(min=0), edges)
-        kept = area(boxes) > 0
-        return Detections(boxes[kept], self.scores[kept], self.labels[kept])
+        selected = area(boxes) > 0
+        return Detections(boxes[selected], self.scores[selected], self.labels[selected])
 
 
 def area(boxes: Tensor) -> Tensor:

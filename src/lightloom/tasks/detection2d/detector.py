@@ -104,9 +104,9 @@ class Detector(DetectorBase):
             output: Of `forward`.
             frame: Height and width of the images in pixels; boxes are cut there.
         """
-        found = [[self._candidates(output, level, image) for level in range(len(self.strides))]
+        candidates = [[self._candidates(output, level, image) for level in range(len(self.strides))]
                  for image in range(len(output.logits[0]))]  # fmt: skip
-        return [self._settle(levels, frame) for levels in found]
+        return [self._suppress(levels, frame) for levels in candidates]
 
     def _candidates(self, output: DetectorOutput, level: int, image: int) -> Detections:
         """The best points of one level: class scores above the threshold, times centerness."""
@@ -123,7 +123,7 @@ class Detector(DetectorBase):
         boxes = torch.cat((places - distances[:, :2], places + distances[:, 2:]), 1)
         return Detections(boxes[point], scores[point, label], label)
 
-    def _settle(self, levels: list[Detections], frame: tuple[int, int]) -> Detections:
+    def _suppress(self, levels: list[Detections], frame: tuple[int, int]) -> Detections:
         boxes, scores, labels = (torch.cat(part) for part in zip(*levels, strict=True))
         best = scores.topk(min(_CANDIDATES, len(scores))).indices
         boxes, scores, labels = boxes[best], scores[best], labels[best]
@@ -132,8 +132,8 @@ class Detector(DetectorBase):
             (boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height), boxes[:, 2].clamp(0, width),
              boxes[:, 3].clamp(0, height)), 1,
         )  # fmt: skip
-        kept = nms(boxes, scores, labels, self.config.nms)[: self.config.most]
-        return Detections(boxes[kept], scores[kept], labels[kept])
+        best = nms(boxes, scores, labels, self.config.nms)[: self.config.most]
+        return Detections(boxes[best], scores[best], labels[best])
 
 
 def _points(levels: tuple[Tensor, ...]) -> Tensor:

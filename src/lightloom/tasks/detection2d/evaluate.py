@@ -35,7 +35,7 @@ class Precision:
     """Precision at these recalls for an overlap of 0.5, by class, and over all as "all"."""
 
 
-def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
+def evaluate(truth: DetectionSet, detections: Sequence[Detections]) -> Precision:
     """Compare detections with a set.
 
     A crowd takes every detection that lies mostly in it, as COCO has it. A difficult object takes every detection that
@@ -44,7 +44,7 @@ def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
 
     Args:
         truth: Images with what is in them.
-        found: Detections in each of its images, in its order and in pixels of the image.
+        detections: Detections in each of its images, in its order and in pixels of the image.
 
     Raises:
         RequestError: The numbers of images differ, or faster-coco-eval is not installed.
@@ -55,9 +55,9 @@ def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
         raise RequestError(
             "COCO's metrics need `faster-coco-eval`; install it with: pip install 'lightloom[detection]'"
         ) from None
-    if len(found) != len(truth.records):
-        raise RequestError(f"There are detections for {len(found)} images, and the set has {len(truth.records)}.")
-    judge = COCOeval_faster(*_as_coco(COCO, truth, found), "bbox", extra_calc=False)
+    if len(detections) != len(truth.records):
+        raise RequestError(f"There are detections for {len(detections)} images, and the set has {len(truth.records)}.")
+    judge = COCOeval_faster(*_as_coco(COCO, truth, detections), "bbox", extra_calc=False)
     with contextlib.redirect_stdout(io.StringIO()):
         judge.evaluate()
         judge.accumulate()
@@ -72,40 +72,40 @@ def evaluate(truth: DetectionSet, found: Sequence[Detections]) -> Precision:
     )
 
 
-def _as_coco(kind: Any, truth: DetectionSet, found: Sequence[Detections]) -> tuple[Any, Any]:
-    wanted = kind(_judged(truth, found))
-    return wanted, wanted.loadRes(list(_results(truth, found)))
+def _as_coco(kind: Any, truth: DetectionSet, detections: Sequence[Detections]) -> tuple[Any, Any]:
+    ground_truth = kind(_judged(truth, detections))
+    return ground_truth, ground_truth.loadRes(list(_results(truth, detections)))
 
 
-def _judged(truth: DetectionSet, found: Sequence[Detections]) -> dict[str, Any]:
+def _judged(truth: DetectionSet, detections: Sequence[Detections]) -> dict[str, Any]:
     """The set as the evaluation of COCO counts it.
 
     That passes over objects outside of a range of areas, so a difficult one has a negative area. It is there as often
     as detections overlap with it, since each takes one.
     """
     page = truth.coco()
-    seen = {record.image_id: detections for record, detections in zip(truth.records, found, strict=True)}
+    by_image = {record.image_id: own for record, own in zip(truth.records, detections, strict=True)}
     annotations: list[dict[str, Any]] = []
     for entry in page["annotations"]:
         copies = 1
         if entry.pop("ignore", 0):
             entry["area"] = _NO_AREA
-            copies = _overlaps(entry, seen[entry["image_id"]])
+            copies = _overlaps(entry, by_image[entry["image_id"]])
         annotations += [{**entry, "id": len(annotations) + number} for number in range(1, copies + 1)]
     return {**page, "annotations": annotations}
 
 
-def _overlaps(entry: dict[str, Any], seen: Detections) -> int:
+def _overlaps(entry: dict[str, Any], detections: Detections) -> int:
     """Detections of an object's class that overlap with it by a half or more, at least 1."""
     x, y, width, height = entry["bbox"]
-    box = seen.boxes.new_tensor([[x, y, x + width, y + height]])
-    near = iou(box, seen.boxes)[0] >= _LEAST_OVERLAP - _MARGIN
-    return max(int((near & (seen.labels == entry["category_id"])).sum()), 1)
+    box = detections.boxes.new_tensor([[x, y, x + width, y + height]])
+    near = iou(box, detections.boxes)[0] >= _LEAST_OVERLAP - _MARGIN
+    return max(int((near & (detections.labels == entry["category_id"])).sum()), 1)
 
 
-def _results(truth: DetectionSet, found: Sequence[Detections]) -> Iterator[dict[str, Any]]:
-    for record, seen in zip(truth.records, found, strict=True):
-        for box, score, label in zip(seen.boxes.tolist(), seen.scores.tolist(), seen.labels.tolist(), strict=True):
+def _results(truth: DetectionSet, detections: Sequence[Detections]) -> Iterator[dict[str, Any]]:
+    for record, own in zip(truth.records, detections, strict=True):
+        for box, score, label in zip(own.boxes.tolist(), own.scores.tolist(), own.labels.tolist(), strict=True):
             yield {
                 "image_id": record.image_id,
                 "category_id": label,

@@ -80,9 +80,9 @@ class FCOSHead(nn.Module):
         """
         logits, distances, centres = [], [], []
         for number, level in enumerate(levels):
-            seen = self.class_tower(level)
-            logits.append(self.classify(seen))
-            centres.append(self.centre(seen))
+            hidden = self.class_tower(level)
+            logits.append(self.classify(hidden))
+            centres.append(self.centre(hidden))
             grown = (self.scales[number] * self.regress(self.box_tower(level))).float()
             distances.append(grown.clamp(max=_FAR).exp() * self.units[number])
         return tuple(logits), tuple(distances), tuple(centres)

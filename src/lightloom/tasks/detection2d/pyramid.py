@@ -27,12 +27,14 @@ def pyramid_on(backbone: nn.Module, first: int, levels: int, channels: int) -> t
         raise RequestError(
             f"The pyramid is to start at stage {first}; the backbone has the stages 0 ... {len(widths) - 1}."
         )
-    taken = widths[first:]
-    if levels < len(taken):
+    stage_widths = widths[first:]
+    if levels < len(stage_widths):
         raise RequestError(
-            f"{len(taken)} stages make at least as many levels, and `levels` is {levels}; raise it, or `first`."
+            f"{len(stage_widths)} stages make at least as many levels, and `levels` is {levels}; raise it, or `first`."
         )
-    return FeaturePyramid(taken, channels, levels), tuple(int(strides[first]) * 2**level for level in range(levels))
+    return FeaturePyramid(stage_widths, channels, levels), tuple(
+        int(strides[first]) * 2**level for level in range(levels)
+    )
 
 
 class FeaturePyramid(nn.Module):
@@ -63,11 +65,11 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """[B, width, h, w] of each map to [B, channels, h, w] of each level, finest first."""
-        joined = [lateral(each) for lateral, each in zip(self.lateral, maps, strict=True)]
-        for finer in range(len(joined) - 2, -1, -1):
-            size = joined[finer].shape[-2:]
-            joined[finer] = joined[finer] + F.interpolate(joined[finer + 1], size=size, mode="nearest")
-        levels = [smooth(each) for smooth, each in zip(self.smooth, joined, strict=True)]
+        merged = [lateral(each) for lateral, each in zip(self.lateral, maps, strict=True)]
+        for finer in range(len(merged) - 2, -1, -1):
+            size = merged[finer].shape[-2:]
+            merged[finer] = merged[finer] + F.interpolate(merged[finer + 1], size=size, mode="nearest")
+        levels = [smooth(each) for smooth, each in zip(self.smooth, merged, strict=True)]
         for number, conv in enumerate(self.extra):
             levels.append(conv(levels[-1] if number == 0 else F.relu(levels[-1])))
         return tuple(levels)

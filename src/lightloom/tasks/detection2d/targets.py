@@ -46,8 +46,8 @@ def assign(places: Tensor, strides: Tensor, reach: Tensor, targets: Tensor, cent
         nothing = torch.full(sizes.shape[:2], -1, device=places.device)
         return Assigned(nothing, torch.ones(*sizes.shape[:2], 4, device=places.device))
     smallest, which = sizes.min(-1)
-    found = torch.where(smallest.isfinite(), labels.gather(1, which), -1)
-    return Assigned(found, distances.gather(2, which[..., None, None].expand(-1, -1, 1, 4)).squeeze(2))
+    assigned_labels = torch.where(smallest.isfinite(), labels.gather(1, which), -1)
+    return Assigned(assigned_labels, distances.gather(2, which[..., None, None].expand(-1, -1, 1, 4)).squeeze(2))
 
 
 def _inside(distances: Tensor, places: Tensor, strides: Tensor, boxes: Tensor, centre: float | None) -> Tensor:
@@ -71,30 +71,30 @@ def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
         logits: [n, C], of one sigmoid per class.
         labels: [n], long; -1 for none of the classes.
     """
-    wanted = F.one_hot(labels.clamp(min=0), logits.shape[-1]).to(logits.dtype) * (labels >= 0)[:, None]
+    one_hot = F.one_hot(labels.clamp(min=0), logits.shape[-1]).to(logits.dtype) * (labels >= 0)[:, None]
     chance = logits.sigmoid()
-    wrong = torch.where(wanted > 0, 1 - chance, chance)
-    weight = torch.where(wanted > 0, ALPHA, 1 - ALPHA) * wrong**GAMMA
-    return (weight * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum()
+    wrong = torch.where(one_hot > 0, 1 - chance, chance)
+    weight = torch.where(one_hot > 0, ALPHA, 1 - ALPHA) * wrong**GAMMA
+    return (weight * F.binary_cross_entropy_with_logits(logits, one_hot, reduction="none")).sum()
 
 
-def overlap_loss(found: Tensor, wanted: Tensor, kind: str) -> Tensor:
+def overlap_loss(predicted: Tensor, truth: Tensor, kind: str) -> Tensor:
     """Loss of distances [n, 4] from one point to the edges of two boxes: [n].
 
     `log` is -log(IoU), `giou` is 1 - IoU + the share of the box around both that neither fills (Rezatofighi et al.,
     CVPR 2019).
 
     Args:
-        found: Predicted distances to left, top, right and bottom [n, 4].
-        wanted: True distances in the same unit [n, 4].
+        predicted: Predicted distances to left, top, right and bottom [n, 4].
+        truth: True distances in the same unit [n, 4].
         kind: `log` or `giou`.
     """
-    shared = _area(torch.minimum(found, wanted))
-    union = _area(found) + _area(wanted) - shared
+    shared = _area(torch.minimum(predicted, truth))
+    union = _area(predicted) + _area(truth) - shared
     iou = shared / union
     if kind == "log":
         return -iou.clamp(min=1e-6).log()
-    around = _area(torch.maximum(found, wanted))
+    around = _area(torch.maximum(predicted, truth))
     return 1 - iou + (around - union) / around
 
 
@@ -121,9 +121,9 @@ def fcos_loss(
     positive = labels >= 0
     count = positive.sum().clamp(min=1)
     losses = {"classes": focal_loss(logits.flatten(0, 1).float(), labels) / count}
-    found, wanted = distances.flatten(0, 1)[positive], assigned.distances.flatten(0, 1)[positive]
-    centre, seen = centerness(wanted), centres.flatten()[positive].float()
+    predicted, truth = distances.flatten(0, 1)[positive], assigned.distances.flatten(0, 1)[positive]
+    centre, centre_logits = centerness(truth), centres.flatten()[positive].float()
     weight = centre.sum().clamp(min=1e-6)
-    losses["boxes"] = (overlap_loss(found, wanted, config.overlap) * centre).sum() / weight
-    losses["centres"] = F.binary_cross_entropy_with_logits(seen, centre, reduction="sum") / count
+    losses["boxes"] = (overlap_loss(predicted, truth, config.overlap) * centre).sum() / weight
+    losses["centres"] = F.binary_cross_entropy_with_logits(centre_logits, centre, reduction="sum") / count
     return losses

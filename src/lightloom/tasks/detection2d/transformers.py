@@ -102,11 +102,11 @@ class TransformersDetector(DetectorBase):
         frame = (int(images.shape[-2]), int(images.shape[-1]))
         self._check(frame)
         labels = None if targets is None else _labels(targets, frame)
-        with listening(stages_of(self.backbone)) as heard:
-            made = self.model(self.standardise(images), labels=labels)
+        with listening(stages_of(self.backbone)) as stage_outputs:
+            output = self.model(self.standardise(images), labels=labels)
         # while training, queries made of noisy targets come before the others
-        logits, boxes = (part[:, -self._config.num_queries :] for part in (made.logits, made.pred_boxes))
-        return SetOutput(made.loss, tuple(output for _, output in heard), logits, boxes)
+        logits, boxes = (part[:, -self._config.num_queries :] for part in (output.logits, output.pred_boxes))
+        return SetOutput(output.loss, tuple(output for _, output in stage_outputs), logits, boxes)
 
     @property
     def head_modules(self) -> tuple[str, ...]:
@@ -145,12 +145,12 @@ class TransformersDetector(DetectorBase):
         edges = torch.tensor([width, height, width, height], device=output.query_boxes.device)
         centre, size = torch.split(output.query_boxes.float(), 2, -1)
         boxes = torch.cat((centre - size / 2, centre + size / 2), -1).clamp(0, 1) * edges
-        found = []
+        detections = []
         for image, logits in enumerate(output.query_logits.float()):
             scores, places = logits.sigmoid().flatten().topk(min(most, logits.numel()))
             query, label = places // logits.shape[-1], places % logits.shape[-1]
-            found.append(Detections(boxes[image, query], scores, label).above(threshold))
-        return found
+            detections.append(Detections(boxes[image, query], scores, label).above(threshold))
+        return detections
 
     @property
     def _config(self) -> Any:
@@ -252,9 +252,9 @@ def _labels(targets: Tensor, frame: tuple[int, int]) -> list[dict[str, Tensor]]:
 
 def _untie(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
     """Weights that two layers share are saved twice: safetensors has no way to say that they are one."""
-    seen: set[int] = set()
+    pointers: set[int] = set()
     for key, value in state.items():
         if key.startswith(prefix) and isinstance(value, Tensor) and value.numel():
-            if value.data_ptr() in seen:
+            if value.data_ptr() in pointers:
                 state[key] = value.clone()
-            seen.add(value.data_ptr())
+            pointers.add(value.data_ptr())

@@ -9,7 +9,7 @@ from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
 from lightloom.tasks.detection3d.distillers import DistillerConfig, HeatmapConfig, build_distiller
 from lightloom.tasks.detection3d.encoder import Encoder
 from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack, sample
-from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, seen
+from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, visible_points
 from lightloom.tasks.detection3d.losses import detection_loss
 from lightloom.tasks.detection3d.matching import Matches, match
 from lightloom.tasks.detection3d.objective import Detection3DObjective, evaluate_moments, results_of
@@ -50,5 +50,5 @@ __all__ = [
     "project_points",
     "results_of",
     "sample",
-    "seen",
+    "visible_points",
 ]

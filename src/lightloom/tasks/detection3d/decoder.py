@@ -73,8 +73,8 @@ class DecoderLayer(nn.Module):
             source: The maps that queries attend to.
             record: Called with the locations that they sample, if given.
         """
-        placed = query + position
-        mixed = self.among(placed, placed, query, need_weights=False)[0]
+        keys = query + position
+        mixed = self.among(keys, keys, query, need_weights=False)[0]
         query = self.norms[0](query + self.dropout(mixed))
         sampling = self.cross.sampling_locations(query + position, references, source)
         if record is not None:

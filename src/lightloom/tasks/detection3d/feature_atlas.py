@@ -39,9 +39,9 @@ def pack(maps: Sequence[Tensor], heads: int) -> FeatureAtlas:
         heads: Heads that the channels are shared out to.
     """
     widest = max(level.shape[-1] for level in maps)
-    joined = torch.cat([F.pad(level, (0, widest - level.shape[-1], 0, 1)) for level in maps], 2)
-    images, channels, rows, columns = joined.shape
-    split = joined.view(images, heads, channels // heads, rows, columns).permute(1, 2, 0, 3, 4)
+    stacked = torch.cat([F.pad(level, (0, widest - level.shape[-1], 0, 1)) for level in maps], 2)
+    images, channels, rows, columns = stacked.shape
+    split = stacked.view(images, heads, channels // heads, rows, columns).permute(1, 2, 0, 3, 4)
     shapes = tuple((int(level.shape[-2]), int(level.shape[-1])) for level in maps)
     return FeatureAtlas(split.reshape(heads, channels // heads, images * rows, columns), shapes)
 
@@ -101,8 +101,8 @@ class _Sample(torch.autograd.Function):
             if to_values is not None:
                 to_values += more
             if to_locations is not None:
-                moved = to_grid.permute(0, 1, 3, 2).unflatten(1, locations.shape[1:3])
-                torch.mul(moved, _scale(values, ctx.shapes), out=to_locations[..., part])
+                along_levels = to_grid.permute(0, 1, 3, 2).unflatten(1, locations.shape[1:3])
+                torch.mul(along_levels, _scale(values, ctx.shapes), out=to_locations[..., part])
         return to_values, to_locations, to_weights, None, None
 
 

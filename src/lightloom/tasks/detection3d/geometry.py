@@ -27,12 +27,12 @@ def project_points(points: Tensor, project: Tensor) -> tuple[Tensor, Tensor]:
         front of the camera have no meaning, but are finite.
     """
     with torch.autocast(points.device.type, enabled=False):  # half precision knows no pixels
-        moved = points @ project[..., :3, :3].transpose(-1, -2) + project[..., None, :3, 3]
-    depth = moved[..., 2]
-    return moved[..., :2] / depth.clamp(min=_NEAREST).unsqueeze(-1), depth
+        in_camera = points @ project[..., :3, :3].transpose(-1, -2) + project[..., None, :3, 3]
+    depth = in_camera[..., 2]
+    return in_camera[..., :2] / depth.clamp(min=_NEAREST).unsqueeze(-1), depth
 
 
-def seen(pixels: Tensor, depth: Tensor, extent: Tensor) -> Tensor:
+def visible_points(pixels: Tensor, depth: Tensor, extent: Tensor) -> Tensor:
     """Which points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height).
 
     Args:
@@ -76,7 +76,7 @@ def find_hits(
     flat = points.flatten(-3, -2)
     flat = flat.unsqueeze(1) if flat.dim() == 3 else flat
     pixels, depth = project_points(flat, project)
-    visible = seen(pixels, depth, extent).view(samples, cameras, queries, heights)
+    visible = visible_points(pixels, depth, extent).view(samples, cameras, queries, heights)
     any_point = visible.any(-1)
     pairs = any_point if hits_only else torch.ones_like(any_point)
     sample, camera, query = pairs.nonzero(as_tuple=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.tasks.detection3d.cameras import CameraMaps
-from lightloom.tasks.detection3d.geometry import project_points, seen
+from lightloom.tasks.detection3d.geometry import project_points, visible_points
 from lightloom.tasks.detection3d.losses import focal
 from lightloom.tasks.detection3d.queries import class_bias
 
@@ -73,7 +73,7 @@ def perspective_loss(perspective: PerspectiveOutput, targets: Tensor) -> Tensor:
     rows, columns = perspective.logits.shape[-2:]
     pixels, depth = project_points(targets[:, None, :, :3], perspective.project)
     cells = (pixels / perspective.stride).floor().long()
-    visible = seen(pixels, depth, perspective.extent) & (targets[:, None, :, 9] >= 0)
+    visible = visible_points(pixels, depth, perspective.extent) & (targets[:, None, :, 9] >= 0)
     visible &= (cells[..., 0] < columns) & (cells[..., 1] < rows)
     sample, camera, box = visible.nonzero(as_tuple=True)
     column, row = cells[sample, camera, box].unbind(-1)

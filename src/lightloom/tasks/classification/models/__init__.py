@@ -66,13 +66,13 @@ def build(
     if name not in MODELS:
         raise RequestError(f"There is no model `{name}`. {nearest(name, MODELS)}")
     channels, height, breadth = shape
-    chosen: dict[str, Any] = {} if width is None else {"width": width}
-    wanted: dict[str, Any] = {} if depth is None else {"depth": depth}
-    wanted |= {} if activation is None else {"activation": activation}
-    wanted |= {} if input_scale == 1 else {"input_scale": input_scale}
-    if wanted and name not in _OPTICAL:
+    sizes: dict[str, Any] = {} if width is None else {"width": width}
+    optical: dict[str, Any] = {} if depth is None else {"depth": depth}
+    optical |= {} if activation is None else {"activation": activation}
+    optical |= {} if input_scale == 1 else {"input_scale": input_scale}
+    if optical and name not in _OPTICAL:
         raise RequestError(
-            f"The model `{name}` takes no {' or '.join(f'`{key}`' for key in wanted)}; "
+            f"The model `{name}` takes no {' or '.join(f'`{key}`' for key in optical)}; "
             f"leave it away, or choose {' or '.join(f'`{other}`' for other in _OPTICAL)}."
         )
     sized: dict[str, dict[str, Any]] = {
@@ -83,7 +83,7 @@ def build(
         "vgg8": {"side": min(height, breadth)},
         "vgg13": {"side": min(height, breadth)},
     }
-    return MODELS[name](channels, classes, **chosen, **wanted, **sized.get(name, {}))
+    return MODELS[name](channels, classes, **sizes, **optical, **sized.get(name, {}))
 
 
 def replace_head(model: nn.Module, classes: int) -> None:

@@ -108,10 +108,10 @@ def _scale(layers: list[Named], field: Tensor, target: float, transmission: floa
         )
     for tensor in tensors:
         tensor.mul_(target / rms)
-    reached = _rms(_through(layers, field, transmission))
-    if abs(reached - target) > _TOLERANCE * target:
+    scaled_rms = _rms(_through(layers, field, transmission))
+    if abs(scaled_rms - target) > _TOLERANCE * target:
         raise RequestError(
-            f"A larger `{name}` does not make more light in proportion ({reached:.3g} for {target:.3g}); "
+            f"A larger `{name}` does not make more light in proportion ({scaled_rms:.3g} for {target:.3g}); "
             "only pooling and other linear operations may stand between it and what follows."
         )
     return {name: target / rms}

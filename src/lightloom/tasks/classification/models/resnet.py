@@ -38,8 +38,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n, inputs, h, w] -> [n, outputs, h / stride, w / stride]."""
         inner = self.relu1(self.norm1(self.conv1(x)))
-        made: Tensor = self.relu2(self.norm2(self.conv2(inner)) + self.shortcut(x))
-        return made
+        output: Tensor = self.relu2(self.norm2(self.conv2(inner)) + self.shortcut(x))
+        return output
 
 
 def resnet18(channels: int, classes: int, width: int = 64) -> nn.Module:

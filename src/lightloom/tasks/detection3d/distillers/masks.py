@@ -40,8 +40,8 @@ def detected_objects(class_logits: Tensor, codes: Tensor, most: int, score: floa
     scores, best = class_logits.float().sigmoid().amax(-1).topk(min(most, class_logits.shape[1]), dim=1)
     there = scores > score
     most_valid = int(there.sum(1).amax())  # best first, so what is there comes first
-    chosen = codes.float().gather(1, best[:, :most_valid, None].expand(-1, -1, codes.shape[-1]))
-    return Objects(decode_boxes(chosen), there[:, :most_valid])
+    best_codes = codes.float().gather(1, best[:, :most_valid, None].expand(-1, -1, codes.shape[-1]))
+    return Objects(decode_boxes(best_codes), there[:, :most_valid])
 
 
 def joined(parts: Sequence[Objects]) -> Objects:

@@ -1,23 +1,35 @@
-"""How far the gradients that light measures turn away from the exact ones, layer by layer."""
+"""How near approximate gradients come to the exact ones, layer by layer.
+
+Two approximations are compared: what light measures behind absorbers, and what sampling leaves of a gradient.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError, nearest
-from lightloom.nn import AllOptical, OpticalLayer, SaturableAbsorber
+from lightloom.learn.sampling import Sampling, attach
+from lightloom.learn.subspace import train_only_subspace
+from lightloom.nn import AllOptical, OpticalLayer, SaturableAbsorber, SubspaceCore, cores
 from lightloom.nn.absorber import Gradient
 
 Kind = Gradient | Literal["light"]
 """What every absorber does to the error; "light" is an all-optical network's own pass, with all that is imperfect."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+Sparsity = Literal["feedback", "column", "spatial"]
+"""What of a `Sampling` a sweep varies."""
+
+SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)
+"""The published ones."""
 
 _PERFECT_BACKWARDS: dict[str, Any] = {"probe_intensity": 0.0, "photons": None, "detector_std": 0.0, "error_bits": None}
 """What is left of an `OpticalPass` is what the forward light meets."""
@@ -74,7 +86,59 @@ def gradient_angles(
         exact = measure(reference)
         for kind in kinds:
             measured = measure(kind)
-            rows += [{"kind": kind, "layer": layer, **_compare(measured[layer], exact[layer])} for layer in exact]
+            rows += [{"kind": kind, "layer": layer, **_angle(measured[layer], exact[layer])} for layer in exact]
+    return rows
+
+
+def sparsity_sweep(kind: Sparsity, sparsities: Sequence[float] = SPARSITIES, **settings: Any) -> dict[str, Sampling]:
+    """Samplings that differ in one sparsity, by name.
+
+    Args:
+        kind: Which sparsity.
+        sparsities: Its values.
+        **settings: Other fields of `Sampling`.
+    """
+    return {f"{kind} {sparsity}": Sampling(**{**settings, kind: sparsity}) for sparsity in sparsities}
+
+
+def gradient_study(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    samplings: Mapping[str, Sampling],
+    draws: int = 1,
+) -> list[dict[str, Any]]:
+    """Compare the sampled with the exact gradient of the singular values, on one batch.
+
+    Args:
+        model: A converted model; it is copied, dropout is switched off in the copy, and nothing of it changes.
+        inputs: One batch [n, ...].
+        targets: Its targets.
+        loss: Mean loss of outputs and targets.
+        samplings: What to compare, by name, see `sparsity_sweep`.
+        draws: Random draws to average the figures over.
+
+    Returns:
+        One row per sampling and layer, and one with the layer "all": `sampling`, `layer`, `similarity` =
+        1 - acos(cos) / pi (0.5 is at right angles) and `error` = ||sampled - exact||^2 / ||exact||^2.
+    """
+    studied = copy.deepcopy(model).train()
+    train_only_subspace(studied)
+    for module in studied.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.eval()
+    layers = {name: [core.sigma] for name, core in cores(studied, SubspaceCore).items()}
+    attach(studied, Sampling())
+    exact = _gradients(studied, layers, loss, inputs, targets)
+    rows = []
+    for name, sampling in samplings.items():
+        attach(studied, sampling)
+        sampled = [_gradients(studied, layers, loss, inputs, targets) for _ in range(draws)]
+        for layer, gradient in exact.items():
+            pairs = [(_similarity(draw[layer], gradient), _relative_error(draw[layer], gradient)) for draw in sampled]
+            similarity, error = (sum(column) / draws for column in zip(*pairs, strict=True))
+            rows.append({"sampling": name, "layer": layer, "similarity": similarity, "error": error})
     return rows
 
 
@@ -140,9 +204,29 @@ def _gradients(
     return {**named, "all": torch.cat(list(named.values()))}
 
 
-def _compare(measured: Tensor, exact: Tensor) -> dict[str, float]:
+class _Alignment(NamedTuple):
+    cosine: float
+    """0 where one of the two is nothing."""
+    norm_ratio: float
+    """||measured|| / ||exact||; 0 where the exact one is nothing."""
+
+
+def _align(measured: Tensor, exact: Tensor) -> _Alignment:
     norms = float(measured.norm()), float(exact.norm())
     both = norms[0] * norms[1]
     cosine = max(-1.0, min(1.0, float(measured @ exact) / both)) if both > 0 else 0.0
-    ratio = norms[0] / norms[1] if norms[1] > 0 else 0.0
+    return _Alignment(cosine, norms[0] / norms[1] if norms[1] > 0 else 0.0)
+
+
+def _angle(measured: Tensor, exact: Tensor) -> dict[str, float]:
+    cosine, ratio = _align(measured, exact)
     return {"angle_deg": math.degrees(math.acos(cosine)), "cosine": cosine, "norm_ratio": ratio}
+
+
+def _similarity(sampled: Tensor, exact: Tensor) -> float:
+    """1 for the same direction, 0.5 at right angles, 0 for the opposite one."""
+    return 1 - math.acos(_align(sampled, exact).cosine) / math.pi
+
+
+def _relative_error(sampled: Tensor, exact: Tensor) -> float:
+    return float((sampled - exact).square().sum() / exact.square().sum())
