@@ -12,7 +12,7 @@ from lightloom.report.pictures.bird_view import MOST_BOXES, MOST_QUERIES, bird_p
 from lightloom.report.pictures.boxes2d import colour
 from lightloom.report.pictures.ground_maps import ground_map
 from lightloom.report.pictures.sheets import LEVELS
-from lightloom.report.readers.detection3d import Box3D, Found3D
+from lightloom.schemas import Box3D, ScoredBox3D
 
 AREA = (-20.0, -10.0, -5.0, 30.0, 30.0, 3.0)  # 50 m along x, 40 m along y
 SCALE = 400 / 40
@@ -24,8 +24,8 @@ def box(x: float, y: float, **fields: Any) -> Box3D:
     return Box3D(**{"center": (x, y, 0), "size": (2, 4, 1.5), "yaw": 0.0, "label": 0} | fields)
 
 
-def found(x: float, y: float, score: float = 0.5, **fields: Any) -> Found3D:
-    return Found3D(**{"center": (x, y, 0), "size": (2, 4, 1.5), "yaw": 0.0, "label": 0, "score": score} | fields)
+def found(x: float, y: float, score: float = 0.5, **fields: Any) -> ScoredBox3D:
+    return ScoredBox3D(**{"center": (x, y, 0), "size": (2, 4, 1.5), "yaw": 0.0, "label": 0, "score": score} | fields)
 
 
 def drawn(*boxes: Box3D, **fields: Any) -> ElementTree.Element:
@@ -87,7 +87,7 @@ def test_rings_are_around_the_ego_vehicle() -> None:
 
 def test_only_the_surest_are_drawn_and_lie_on_top() -> None:
     many = [found(0, 0, score=index / 200) for index in range(100)]
-    assert [one.score for one in surest(many)[:2] if isinstance(one, Found3D)] == [0.495, 0.49]
+    assert [one.score for one in surest(many)[:2] if isinstance(one, ScoredBox3D)] == [0.495, 0.49]
     paths = footprints(drawn(*many, truth=[box(1, 1)] * 100))
     assert len(paths) == MOST_BOXES and (paths[-1][0].text or "").startswith("car 0.49")
     assert len(surest([box(0, 0)] * 100)) == 100
@@ -112,7 +112,7 @@ def test_hostile_names_stay_text() -> None:
 def test_plain_values_make_the_same_file() -> None:
     row = {"center": [10, 5, 0], "size": [2, 4, 1.5], "yaw": 0.3, "velocity": None, "label": 0, "score": 0.5}
     plain = bird_view([row], AREA, CLASSES, truth=[{key: row[key] for key in ("center", "size", "yaw", "label")}])
-    whole = bird_plot("above", "what is found", AREA, CLASSES, [Found3D(**row)], [box(10, 5, yaw=0.3)])
+    whole = bird_plot("above", "what is found", AREA, CLASSES, [ScoredBox3D(**row)], [box(10, 5, yaw=0.3)])
     assert plain == whole.standalone() and ElementTree.fromstring(plain).tag == f"{SVG}svg"
     with pytest.raises(ValueError, match="score"):
         bird_view([row | {"score": 1.5}], AREA, CLASSES)

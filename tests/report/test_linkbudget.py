@@ -10,7 +10,7 @@ import pytest
 
 from lightloom.report import write_report
 from lightloom.report.plots.link_budget import link_plots, told, walk, walks
-from lightloom.report.readers.cost import LinkBudget
+from lightloom.schemas import LinkBudget
 
 LOSSES = {"chip coupling": 0.7, "split to 9 inputs": 10 * math.log10(9), "modulator": 1.2, "19 MZIs": 19 * 0.33}
 NEEDED = -25.0

@@ -12,7 +12,7 @@ from lightloom.chips import diffractive
 from lightloom.config import SweepConfig
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn import TrainConfig
-from lightloom.nn.backbones import SIZES
+from lightloom.nn.backbones import SIZES, HybridConfig
 from lightloom.nn.diffractive import Mixing
 from lightloom.recipes.hybrid_cases import (
     BASELINE,
@@ -27,7 +27,7 @@ from lightloom.recipes.optical_cases import check
 from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig, OpticsConfig
 from lightloom.tasks.detection2d import FCOSConfig
 from lightloom.tasks.detection2d.config import Detection2DConfig, DetectorConfig, ScenesConfig
-from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")

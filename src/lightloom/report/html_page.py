@@ -122,24 +122,24 @@ def environment() -> Environment:
         "rounded": units.rounded,
         "points": units.points,
         "capital": units.capital,
-        "spread": _spread,
-        "error": lambda value: units.ABSENT if value is None else f"{value:.3f}",
-        "plus_minus": lambda case: units.plus_minus(case.mean, case.std),
         "count": units.count,
         "duration": units.duration,
         "factor": lambda value: f"{units.rounded(value)}{units.NO_BREAK}×" if value else units.ABSENT,
         "pulses": pcm_writes.pulses,
         "life": pcm_writes.life,
         "setting": setting,
+        "plain": _plain,
         "datum": datum,
         "svg": _drawn,
     }
     return templates
 
 
-def _spread(figure: object) -> str:
-    mean, std = getattr(figure, "mean", None), getattr(figure, "std", None)
-    return units.ABSENT if mean is None else units.plus_minus(mean, std).removesuffix(f"{units.NO_BREAK}%")
+def _plain(value: object) -> str:
+    """A value of a table as text: a number to three digits, None as a dash."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return units.rounded(value)
+    return units.ABSENT if value is None else str(value)
 
 
 def _drawn(plot: Plot) -> Markup:

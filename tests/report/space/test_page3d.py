@@ -16,8 +16,9 @@ from lightloom.report import write_report
 from lightloom.report.pictures.boxes3d import wires
 from lightloom.report.pictures.multi_camera import around, surround
 from lightloom.report.plots.precision_recall import precision3d_plots
-from lightloom.report.readers.detection3d import MOST_MOMENTS, Precision3D
+from lightloom.report.readers.detection3d import MOST_SAMPLES
 from lightloom.report.readers.run import read_run
+from lightloom.schemas import SpacePrecision
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 HEADINGS = {
@@ -152,10 +153,10 @@ def test_average_precision_is_that_of_nuscenes() -> None:
     recall = [place / 100 for place in range(101)]
     draw = np.random.default_rng(0)
     precision = sorted(draw.uniform(0, 1, 101).tolist(), reverse=True)
-    curve = Precision3D(**{"case": "a", "class": "b", "distance": 2, "recall": recall, "precision": precision})
+    curve = SpacePrecision(**{"case": "a", "class": "b", "distance": 2, "recall": recall, "precision": precision})
     above = np.clip(np.array(precision)[round(100 * 0.1) + 1 :] - 0.1, 0, None)  # as the devkit reads its 101 points
     assert curve.area == pytest.approx(float(above.mean()) / 0.9)
-    perfect = Precision3D(**{"case": "a", "class": "b", "distance": 2, "recall": recall, "precision": [1.0] * 101})
+    perfect = SpacePrecision(**{"case": "a", "class": "b", "distance": 2, "recall": recall, "precision": [1.0] * 101})
     assert perfect.area == pytest.approx(1)
 
 
@@ -190,7 +191,7 @@ def test_the_page_stays_small_with_many_cases_and_large_pictures(
     page = write_report(folder)
     assert page.stat().st_size < 6_000_000
     text = said(page.read_text())
-    assert f"More moments ({MOST_MOMENTS - 1})" in text and "Moment 5" not in text
+    assert f"More moments ({MOST_SAMPLES - 1})" in text and "Moment 5" not in text
     assert "case 6" in text and "case 7" not in text
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightloom.common.errors import RequestError
-from lightloom.report import units
+from lightloom.report import metric_text, units
 from lightloom.report.html_page import environment, page
 from lightloom.report.pages import compare_tables as tables
 from lightloom.report.pages.compare_tables import Table
@@ -44,7 +44,7 @@ def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
     found = sections(one, other)
     if not _shared(found):
         raise RequestError(
-            f"`{folders[0]}` and `{folders[1]}` have no figure in common: no accuracy, cost, layer or training of one "
+            f"`{folders[0]}` and `{folders[1]}` have no figure in common: no metric, cost, layer or training of one "
             "is in the other. Compare runs of recipes that share at least one."
         )
     sides = [_side(name, run, path) for name, run, path in zip("AB", (one, other), folders, strict=True)]
@@ -63,11 +63,11 @@ def sections(one: Run, other: Run) -> list[Section]:
             (tables.settings(one, other), tables.own_settings(one, other)),
         ),
         Section(
-            "h-accuracy",
-            "Accuracy",
+            "h-metric",
+            metric_text.heading(one.metric),
             "On the test data of each run, after each stage or for each case.",
-            _drawn(compare_plots.accuracy_bars(one, other)),
-            (tables.accuracy(one, other),),
+            _drawn(compare_plots.metric_bars(one, other)),
+            (tables.metric(one, other),),
         ),
         Section(
             "h-curves",
@@ -101,21 +101,22 @@ def sections(one: Run, other: Run) -> list[Section]:
 
 def story(one: Run, other: Run) -> str:
     """The comparison in a sentence or two."""
-    told = []
-    left, right = tables.accuracies(one), tables.accuracies(other)
+    sentences = []
+    metric, (left, right) = one.metric, tables.metric_values(one, other)
     if shared := [name for name in left if name in right]:
         last = shared[-1]
-        change = units.points(right[last] - left[last])
-        told.append(
-            f"Accuracy ({last}): {units.percent(left[last])} in A, {units.percent(right[last])} in B ({change} points)."
+        change = f"{metric_text.difference(right[last] - left[last], metric)} {metric_text.difference_unit(metric)}"
+        values = (metric_text.value(run[last], metric) for run in (left, right))
+        sentences.append(
+            f"{metric_text.heading(metric)} ({last}): {next(values)} in A, {next(values)} in B ({change.strip()})."
         )
     cost, beside = tables.by_boundary(one), tables.by_boundary(other)
     if both := [name for name in cost if name in beside]:
         widest = both[-1]
         ratio = tables.ratio(cost[widest], beside[widest]).text
         energies = f"{units.si(cost[widest], 'J')} in A, {units.si(beside[widest], 'J')} in B ({ratio})"
-        told.append(f"Energy per inference, {widest}: {energies}.")
-    return " ".join(told)
+        sentences.append(f"Energy per inference, {widest}: {energies}.")
+    return " ".join(sentences)
 
 
 def _shared(found: list[Section]) -> bool:

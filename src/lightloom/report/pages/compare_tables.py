@@ -1,4 +1,4 @@
-"""What two runs say of the same things, as tables: settings that differ, accuracy, cost, layers, versions."""
+"""What two runs say of the same things, as tables: settings that differ, metrics, cost, layers, versions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lightloom.report import units
+from lightloom.report import metric_text, units
 from lightloom.report.html_page import setting
-from lightloom.report.readers.run import Layer, Run, flatten
+from lightloom.report.readers.run import Run, flatten
+from lightloom.schemas import LayerRow
 
 _Value = TypeVar("_Value")
 
@@ -60,17 +61,41 @@ def own_settings(one: Run, other: Run) -> Table:
     return Table("Settings that only one of the two has", "", tuple(rows), numeric=False, folded=True)
 
 
-def accuracy(one: Run, other: Run) -> Table:
-    """Accuracy by stage, or by case where both are comparisons, with the difference in points."""
-    rows = _pairs(accuracies(one), accuracies(other), units.percent, _difference)
-    return Table("Accuracy", "B − A / points", tuple(rows))
+def metric(one: Run, other: Run) -> Table:
+    """The primary metric by stage, or by case where both are comparisons, with the difference.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
+    kind, values = one.metric, metric_values(one, other)
+
+    def difference(left: float | None, right: float | None) -> Cell:
+        if left is None or right is None:
+            return Cell(units.ABSENT)
+        return Cell(metric_text.difference(right - left, kind), right - left)
+
+    rows = _pairs(*values, lambda value: metric_text.value(value, kind), difference)
+    unit = metric_text.difference_unit(kind)
+    return Table(metric_text.heading(kind), f"B − A{f' / {unit}' if unit else ''}", tuple(rows))
 
 
-def accuracies(run: Run) -> dict[str, float]:
-    """Accuracy of a run by stage, or by case of a comparison: mean over its seeds."""
+def metric_values(one: Run, other: Run) -> tuple[dict[str, float], dict[str, float]]:
+    """The primary metric of both by stage, or by case of a comparison; nothing where they have different ones.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
+    if one.metric.name != other.metric.name:
+        return {}, {}
+    return _metric_values(one), _metric_values(other)
+
+
+def _metric_values(run: Run) -> dict[str, float]:
     if run.sweep is not None:
         return {case.name: case.mean for case in run.sweep.cases}
-    return {stage: value for stage, value in run.summary.accuracy.items() if value is not None}
+    return {stage: value for stage, value in run.values.items() if value is not None}
 
 
 def totals(one: Run, other: Run) -> Table:
@@ -196,13 +221,7 @@ def _ratios(
     return _pairs(one, other, said, ratio)
 
 
-def _difference(one: float | None, other: float | None) -> Cell:
-    if one is None or other is None:
-        return Cell(units.ABSENT)
-    return Cell(units.points(other - one), other - one)
-
-
-def _place(layer: Layer) -> str:
+def _place(layer: LayerRow) -> str:
     if not layer.converted:
         return f"electronics: {layer.reason}" if layer.reason else "electronics"
     size = f" of {layer.block_size} × {layer.block_size}" if layer.block_size else ""

@@ -8,8 +8,9 @@ from lightloom.report import units
 from lightloom.report.pages.key_figures import Card
 from lightloom.report.plots import explore as explore_plots
 from lightloom.report.plots import layer_scan, pareto
-from lightloom.report.readers.exploration import Exploration, Point, Sensitivity, read_exploration, read_sensitivity
+from lightloom.report.readers.exploration import read_exploration, read_sensitivity
 from lightloom.report.svg import Plot
+from lightloom.schemas import DesignRow, Exploration, Sensitivity
 
 ENOUGH = 0.9
 """Share of specimens that must be good in a design that is called worth building."""
@@ -100,13 +101,13 @@ def render(found: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) -> str
     return page(title, body)
 
 
-def most_accurate(found: Exploration) -> Point | None:
+def most_accurate(found: Exploration) -> DesignRow | None:
     """The design with the greatest mean accuracy; of equal ones that with the least energy."""
     known = [point for point in found.points if point.accuracy is not None]
     return max(known, key=lambda point: (point.accuracy or 0.0, -(point.energy_j or float("inf"))), default=None)
 
 
-def frugal(found: Exploration) -> Point | None:
+def frugal(found: Exploration) -> DesignRow | None:
     """The design with the least energy of those whose specimens are good in `ENOUGH` of all cases."""
     known = [point for point in found.points if (point.good or 0.0) >= ENOUGH and point.energy_j is not None]
     return min(known, key=lambda point: (point.energy_j or 0.0, -(point.accuracy or 0.0)), default=None)
@@ -153,12 +154,12 @@ def cards(found: Exploration) -> list[Card]:
     return shown
 
 
-def spread_of(point: Point) -> str:
+def spread_of(point: DesignRow) -> str:
     """Mean accuracy of a design and its standard deviation over specimens."""
     return units.ABSENT if point.accuracy is None else units.plus_minus(point.accuracy, point.std)
 
 
-def _at(point: Point) -> str:
+def _at(point: DesignRow) -> str:
     return f" at {units.si(point.energy_j, 'J')}" if point.energy_j is not None else ""
 
 

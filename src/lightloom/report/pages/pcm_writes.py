@@ -8,7 +8,7 @@ from typing import Any
 
 from lightloom.report import units
 from lightloom.report.pages.key_figures import Card
-from lightloom.report.readers.writes import Case, LayerWrites, Writes
+from lightloom.schemas import LayerWrites, WritesCase, WritesFile
 
 _DOING = {"calibrated": "calibrating", "mapped": "mapping", "learned": "training"}
 _START = {
@@ -31,7 +31,7 @@ class Row:
     after: LayerWrites | None
 
 
-def story(writes: Writes) -> str:
+def story(writes: WritesFile) -> str:
     """What was done and what it did to the writes, the most written cell and the life of the chip."""
     first, last = writes.first, writes.last
     if first is last:
@@ -42,14 +42,14 @@ def story(writes: Writes) -> str:
     return f"{_deed(first, last)} {_levels(first.levels, last.levels)}. {_cell(writes)}"
 
 
-def notes(writes: Writes, chip: Mapping[str, Any]) -> list[str]:
+def notes(writes: WritesFile, chip: Mapping[str, Any]) -> list[str]:
     """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from."""
     hardware = (_SHARING.get(str(chip.get("sharing"))), _START.get(str(chip.get("start"))))
     told = (_pace(writes), " ".join(sentence for sentence in hardware if sentence))
     return [note for note in told if note]
 
 
-def cards(writes: Writes) -> list[Card]:
+def cards(writes: WritesFile) -> list[Card]:
     """Fewer levels, the most written cell, the first failure in inferences and in time."""
     first, last = writes.first, writes.last
     compared = first is not last
@@ -79,7 +79,7 @@ def cards(writes: Writes) -> list[Card]:
     return found
 
 
-def rows(writes: Writes) -> list[Row]:
+def rows(writes: WritesFile) -> list[Row]:
     """Every layer of the first case beside itself in the last."""
     after = {layer.name: layer for layer in writes.last.layers}
     return [Row(layer, after.get(layer.name)) for layer in writes.first.layers]
@@ -100,7 +100,7 @@ def life(value: float | None) -> str:
     return "never" if value is None else units.rounded(value, 4)
 
 
-def storage(writes: Writes) -> str:
+def storage(writes: WritesFile) -> str:
     """Bits of the orders beside bits of the weights; empty where the run did not count them."""
     index, weight = writes.index_bits, writes.weight_bits
     if index is None or weight is None:
@@ -109,7 +109,7 @@ def storage(writes: Writes) -> str:
     return f"The orders take {units.count(index)} bits to store, {share} {units.count(weight)} bits of the weights."
 
 
-def failures(writes: Writes, cells: float | None) -> Iterator[tuple[str, str]]:
+def failures(writes: WritesFile, cells: float | None) -> Iterator[tuple[str, str]]:
     """For each case, its name and how many cells have failed once the chip has served what it is to serve.
 
     Args:
@@ -132,7 +132,7 @@ def _cells_have(failed: int) -> str:
     return "1 cell has" if failed == 1 else f"{units.count(failed)} cells have"
 
 
-def _deed(first: Case, last: Case) -> str:
+def _deed(first: WritesCase, last: WritesCase) -> str:
     """What lies between two cases, as the subject of a sentence with its verb."""
     done = []
     if last.state != first.state:
@@ -155,7 +155,7 @@ def _levels(before: float, after: float) -> str:
     return f"{units.rounded(factor)} times fewer levels: {counts}"
 
 
-def _cell(writes: Writes) -> str:
+def _cell(writes: WritesFile) -> str:
     """The most written cell, before and after, and its life."""
     first, last = writes.first, writes.last
     moves = (
@@ -174,7 +174,7 @@ def _cell(writes: Writes) -> str:
     return f"{cell} and lasts {units.rounded(after / before)} times longer: {lasts}."
 
 
-def _life(writes: Writes) -> str:
+def _life(writes: WritesFile) -> str:
     if writes.last.first_failure is None:
         return "No cell ever wears out."
     time = ""
@@ -183,7 +183,7 @@ def _life(writes: Writes) -> str:
     return f"The first cell fails after {life(writes.last.first_failure)} inferences{time}."
 
 
-def _pace(writes: Writes) -> str:
+def _pace(writes: WritesFile) -> str:
     """That writing takes too long for the rate of the run, and what follows; empty where it does not."""
     last, rate = writes.last, writes.rate_hz
     if rate is None or not last.latency_s or rate * last.latency_s <= 1:
@@ -197,7 +197,7 @@ def _pace(writes: Writes) -> str:
     return f"{told}; at that pace its first cell fails after {units.span(last.first_failure * last.latency_s)}."
 
 
-def _time(writes: Writes, case: Case) -> str:
+def _time(writes: WritesFile, case: WritesCase) -> str:
     """Until the first cell fails, at the rate of the run."""
     if case.first_failure is None:
         return "never"

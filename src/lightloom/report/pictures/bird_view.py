@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from lightloom.report.pictures.boxes2d import colour
 from lightloom.report.pictures.boxes3d import corners
-from lightloom.report.readers.detection3d import REACH, Box3D, Found3D, Moment
+from lightloom.report.readers.detection3d import REACH
 from lightloom.report.svg import COLOURS, Plot
 from lightloom.report.units import rounded
+from lightloom.schemas import Box3D, DetectedSample, ScoredBox3D
 
 Array = NDArray[np.float64]
 Area = tuple[float, float, float, float, float, float]
@@ -90,11 +91,13 @@ def bird_view(
     Raises:
         ValueError: A box lacks a part, or one is not what it should be.
     """
-    boxes, there = [Found3D.model_validate(row) for row in found], [Box3D.model_validate(row) for row in truth]
+    boxes, there = [ScoredBox3D.model_validate(row) for row in found], [Box3D.model_validate(row) for row in truth]
     return bird_plot("above", "what is found", area, classes, boxes, there).standalone()
 
 
-def bird_plots(moment: Moment, place: int, area: Area, classes: Sequence[str], cases: Sequence[str]) -> list[Plot]:
+def bird_plots(
+    moment: DetectedSample, place: int, area: Area, classes: Sequence[str], cases: Sequence[str]
+) -> list[Plot]:
     """The truth of a moment from above, then what each case that looked at it finds there, `bird-MOMENT-CASE`.
 
     Args:
@@ -116,11 +119,11 @@ def bird_plots(moment: Moment, place: int, area: Area, classes: Sequence[str], c
 
 def surest(boxes: Sequence[Box3D]) -> list[Box3D]:
     """Those of what was found that are drawn, the surest first; all of what is there."""
-    found = [box for box in boxes if isinstance(box, Found3D)]
+    found = [box for box in boxes if isinstance(box, ScoredBox3D)]
     return [*sorted(found, key=lambda box: -box.score)[:MOST_BOXES]] if found else list(boxes)
 
 
-def matches(truth: Sequence[Box3D], found: Sequence[Found3D]) -> int:
+def matches(truth: Sequence[Box3D], found: Sequence[ScoredBox3D]) -> int:
     """How many objects are found, as nuScenes counts it: less than `REACH` apart on the ground.
 
     From the surest box on, each takes the nearest object of its class that is still free.
@@ -141,7 +144,7 @@ def as_rows(boxes: Sequence[Box3D]) -> Array:
 
 def told(boxes: Sequence[Box3D], classes: Sequence[str]) -> str:
     """Boxes in words: each with its score, the surest first, or how many of each class are there."""
-    sure = sorted((box for box in boxes if isinstance(box, Found3D)), key=lambda box: -box.score)
+    sure = sorted((box for box in boxes if isinstance(box, ScoredBox3D)), key=lambda box: -box.score)
     found = [f"{classes[box.label]} {box.score:.2f}" for box in sure]
     more = f" and {len(found) - _SPOKEN} more" if len(found) > _SPOKEN else ""
     names = [classes[box.label] for box in boxes]
@@ -239,7 +242,7 @@ def _front_ends(boxes: Sequence[Box3D]) -> Array:
 
 
 def _said(box: Box3D, classes: Sequence[str]) -> str:
-    score = f" {box.score:.2f}" if isinstance(box, Found3D) else ""
+    score = f" {box.score:.2f}" if isinstance(box, ScoredBox3D) else ""
     speed = f", {rounded(math.hypot(*box.velocity), 2)} m/s" if box.velocity is not None else ""
     return escape(f"{classes[box.label]}{score}, {rounded(math.hypot(*box.center[:2]), 2)} m away{speed}")
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from lightloom.report.pictures.boxes2d import annotate, colour, ink
 from lightloom.report.pictures.sheets import Sheet, Tile, jpeg, montage, uri
-from lightloom.report.readers.detection import Box, Found, Pictured
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
+from lightloom.schemas import Box, DetectedImage, ScoredBox
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +60,7 @@ def swatches(run: Run) -> list[Swatch]:
     return [Swatch(listed.classes[label], colour(label), ink(colour(label))) for label in sorted(labels)]
 
 
-def matches(truth: Sequence[Box], found: Sequence[Found]) -> int:
+def matches(truth: Sequence[Box], found: Sequence[ScoredBox]) -> int:
     """How many objects are found: from the surest box on, each takes the object of its class that it overlaps most.
 
     An overlap is the area that two boxes share over the area that they cover; it counts from 0.5 on.
@@ -82,7 +82,7 @@ def overlap(one: Box, other: Box) -> float:
     return shared / covered if covered else 0.0
 
 
-def _side(looked: Sequence[tuple[Pictured, Image]], panels: int) -> int:
+def _side(looked: Sequence[tuple[DetectedImage, Image]], panels: int) -> int:
     """The most px that pictures may have, so that all of them fit into the page."""
     for side in _SIDES:
         bare = (annotate(picture, [], [], None, [], width=_width(image, side)) for image, picture in looked)
@@ -91,13 +91,13 @@ def _side(looked: Sequence[tuple[Pictured, Image]], panels: int) -> int:
     return _SIDES[-1]
 
 
-def _width(image: Pictured, side: int) -> int:
+def _width(image: DetectedImage, side: int) -> int:
     """Of a picture with so many px on its longer side."""
     return max(1, round(image.width * side / max(image.width, image.height)))
 
 
 def _drawn(
-    image: Pictured, picture: Image, cases: Sequence[str], classes: Sequence[str], side: int
+    image: DetectedImage, picture: Image, cases: Sequence[str], classes: Sequence[str], side: int
 ) -> list[tuple[str, Image]]:
     """The truth, and what each case that looked at the image finds there, by name."""
     width = _width(image, side)
@@ -116,7 +116,7 @@ def _arrays(boxes: Sequence[Box]) -> tuple[np.ndarray, list[int]]:
     return np.array([box.box for box in boxes], dtype=np.float64).reshape(-1, 4), [box.label for box in boxes]
 
 
-def _sheet(number: int, image: Pictured, pictures: Sequence[tuple[str, Image]], classes: Sequence[str]) -> Sheet:
+def _sheet(number: int, image: DetectedImage, pictures: Sequence[tuple[str, Image]], classes: Sequence[str]) -> Sheet:
     title = f"Image {number + 1}" + (f": {image.key}" if image.key else "")
     (_, truth), *others = pictures
     tiles = (_truth(image, truth, classes), *(_tile(case, image, picture, classes) for case, picture in others))
@@ -124,14 +124,14 @@ def _sheet(number: int, image: Pictured, pictures: Sequence[tuple[str, Image]], 
     return Sheet(f"detections-{number}", title, "", tiles, files=file)
 
 
-def _truth(image: Pictured, picture: Image, classes: Sequence[str]) -> Tile:
+def _truth(image: DetectedImage, picture: Image, classes: Sequence[str]) -> Tile:
     names = [classes[box.label] for box in image.truth]
     note = _some(len(names), "object")
     told = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
     return Tile("truth", note, f"What is there: {told or 'nothing'}.", uri(jpeg(picture), "jpeg"), crisp=False)
 
 
-def _tile(case: str, image: Pictured, picture: Image, classes: Sequence[str]) -> Tile:
+def _tile(case: str, image: DetectedImage, picture: Image, classes: Sequence[str]) -> Tile:
     found = sorted(image.cases[case], key=lambda box: -box.score)
     right = matches(image.truth, found)
     note = f"{right} of {len(image.truth)} found, {_some(len(found) - right, 'false box', 'false boxes')}"

@@ -14,10 +14,11 @@ from lightloom.report.pictures.boxes3d import Wire, annotate3d, wires
 from lightloom.report.pictures.detection_gallery import Swatch
 from lightloom.report.pictures.ground_maps import ground_sheet
 from lightloom.report.pictures.sheets import Sheet, jpeg, montage, uri
-from lightloom.report.readers.detection3d import Box3D, Camera, Detections3D, Found3D, Moment
+from lightloom.report.readers.detection3d import Detections3D
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
 from lightloom.report.svg import Plot
+from lightloom.schemas import Box3D, CameraImage, DetectedSample, ScoredBox3D
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -126,7 +127,7 @@ def surround(run: Run) -> Surround | None:
     )
 
 
-def around(cameras: Sequence[Camera]) -> list[int]:
+def around(cameras: Sequence[CameraImage]) -> list[int]:
     """Places of cameras in the order of a page: those that look ahead from left to right, then those behind.
 
     Where a camera looks follows from its projection: depth grows along its optical axis.
@@ -181,7 +182,12 @@ def _moment(found: Detections3D, place: int, cases: Sequence[str], side: int) ->
 
 
 def _view(
-    moment: Moment, number: int, picture: Image, classes: Sequence[str], looked: Sequence[tuple[int, str]], side: int
+    moment: DetectedSample,
+    number: int,
+    picture: Image,
+    classes: Sequence[str],
+    looked: Sequence[tuple[int, str]],
+    side: int,
 ) -> View:
     """One camera with a layer for each case that looked; `looked` has their numbers and names, the truth first."""
     camera = moment.cameras[number]
@@ -207,7 +213,7 @@ def _view(
 
 def _mark(box: Box3D, wire: Wire, classes: Sequence[str]) -> Mark:
     front = "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in wire.front) + "Z" if len(wire.front) > 2 else ""
-    score = f" {box.score:.2f}" if isinstance(box, Found3D) else ""
+    score = f" {box.score:.2f}" if isinstance(box, ScoredBox3D) else ""
     return Mark(_path(wire), front, colour(box.label), f"{classes[box.label]}{score}")
 
 
@@ -215,7 +221,7 @@ def _path(wire: Wire) -> str:
     return "".join(f"M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" for (x0, y0), (x1, y1) in wire.edges)
 
 
-def _note(moment: Moment, case: str) -> str:
+def _note(moment: DetectedSample, case: str) -> str:
     """What a case gets right, or how much there is."""
     total = len(moment.truth)
     if case not in moment.cases:
@@ -234,7 +240,7 @@ def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, byt
             if not moment.cameras or (number and case not in moment.cases):
                 continue
             boxes = surest(moment.cases[case]) if number else moment.truth
-            labels, scores = [box.label for box in boxes], [box.score for box in boxes if isinstance(box, Found3D)]
+            labels, scores = [box.label for box in boxes], [box.score for box in boxes if isinstance(box, ScoredBox3D)]
             drawn = []
             for index in around(moment.cameras):
                 camera = moment.cameras[index]

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lightloom.report import units
-from lightloom.report.plots.line_styles import Stroke, accuracy_axis
+from lightloom.report.plots.line_styles import Stroke, metric_axis
 from lightloom.report.plots.pareto import cost_axis, described, numbers, ranked, technologies, technology
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.exploration import Exploration, Point
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
+from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,18 +25,16 @@ def spread_plot(found: Exploration) -> Plot | None:
     points = [point for point in ranked(found) if point.specimens][:MOST_DESIGNS]
     if not points:
         return None
-    from matplotlib.figure import Figure
 
     points.sort(key=lambda point: -(point.accuracy or 0.0))
-    with drawing():
-        figure = Figure(figsize=(BROAD, 1.1 + 0.34 * len(points)))
-        axes = figure.subplots()
+    with sketch(1.1 + 0.34 * len(points), BROAD) as canvas:
+        axes = canvas.axes
         looks, called = technologies(found), numbers(found)
         for row, point in enumerate(points):
             _specimens(axes, row, point, looks.get(technology(point)))
         seen = [value for point in points for value in point.specimens]
         seen += [value for value in (found.electronic, found.threshold) if value is not None]
-        accuracy_axis(axes, "x", seen)
+        metric_axis(axes, "x", seen, describe(ACCURACY))
         _levels(axes, found)
         names = [_called(point, called) for point in points]
         axes.set_yticks(range(len(points)), names, color=COLOURS["ink"])
@@ -45,13 +42,12 @@ def spread_plot(found: Exploration) -> Plot | None:
         axes.tick_params(length=0, which="both")
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("accuracy of one specimen / %")
-        source = to_svg(figure)
     told = "; ".join(_told(point) for point in points)
     some = "" if len(points) == len(found.points) else f" {len(points)} of {len(found.points)} designs."
     caption = (
         f"A dot is one manufactured chip, the bar their middle half, the tick their mean; beside it the yield.{some}"
     )
-    return Plot("specimens", "How specimens spread", caption, f"Dots of accuracy by design: {told}.", source)
+    return canvas.plot("specimens", "How specimens spread", caption, f"Dots of accuracy by design: {told}.")
 
 
 def effect_plots(found: Exploration) -> list[Plot]:
@@ -60,7 +56,7 @@ def effect_plots(found: Exploration) -> list[Plot]:
     return [plot for plot in drawn if plot is not None]
 
 
-def values_of(axis: str, points: Sequence[Point]) -> list[Any]:
+def values_of(axis: str, points: Sequence[DesignRow]) -> list[Any]:
     """Settings of an axis, numbers in order of size before all else as it comes."""
     seen = {_key(point.settings[axis]): point.settings[axis] for point in points if axis in point.settings}
     plain = [value for value in seen.values() if isinstance(value, int | float) and not isinstance(value, bool)]
@@ -78,18 +74,18 @@ def _key(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _called(point: Point, called: dict[str, int]) -> str:
+def _called(point: DesignRow, called: dict[str, int]) -> str:
     """A design by its name, after its number on the front."""
     number = f"{called[point.id]} · " if point.id in called else ""
     return number + shown(point.name, 40)
 
 
-def _told(point: Point) -> str:
+def _told(point: DesignRow) -> str:
     good = "" if point.good is None else f", yield {units.percent(point.good)}"
     return f"{point.name} {units.percent(point.accuracy)} from {units.percent(min(point.specimens))}{good}"
 
 
-def _specimens(axes: Axes, row: int, point: Point, look: Stroke | None) -> None:
+def _specimens(axes: Axes, row: int, point: DesignRow, look: Stroke | None) -> None:
     """One row of dots, each at a height of its own so that equal ones are seen."""
     import numpy as np
 
@@ -129,22 +125,20 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
     values = values_of(axis, found.points)
     if len(values) < 2:
         return None
-    from matplotlib.figure import Figure
 
     places = {_key(value): index for index, value in enumerate(values)}
-    groups: list[list[Point]] = [[] for _ in values]
+    groups: list[list[DesignRow]] = [[] for _ in values]
     for point in found.points:
         if axis in point.settings:
             groups[places[_key(point.settings[axis])]].append(point)
     looks = technologies(found)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.9))
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    with sketch(3.9) as canvas:
+        upper, lower = canvas.figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         means = _panel(upper, groups, "accuracy", looks)
         joules = _panel(lower, groups, "energy_j", looks)
         heights = [y for group in groups for point in group if (y := point.accuracy) is not None]
         if heights:
-            accuracy_axis(upper, "y", heights)
+            metric_axis(upper, "y", heights, describe(ACCURACY))
         energies = [y for group in groups for point in group if (y := point.energy_j)]
         if energies:
             cost_axis(lower, "y", energies, "J")
@@ -155,15 +149,16 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
         for axes in (upper, lower):
             axes.tick_params(length=0, which="both")
         lower.set_xlabel(shown(axis, 40))
-        source = to_svg(figure)
     told = "; ".join(
         f"{setting(value)}: {units.percent(mean)}, {units.si(energy, 'J')}"
         for value, mean, energy in zip(values, means, joules, strict=True)
     )
-    return Plot(name, axis, "", f"Mean accuracy and energy by {axis}: {told}.", source)
+    return canvas.plot(name, axis, "", f"Mean accuracy and energy by {axis}: {told}.")
 
 
-def _panel(axes: Axes, groups: Sequence[Sequence[Point]], what: str, looks: dict[str, Stroke]) -> list[float | None]:
+def _panel(
+    axes: Axes, groups: Sequence[Sequence[DesignRow]], what: str, looks: dict[str, Stroke]
+) -> list[float | None]:
     """Dots and the line of their means, which are returned; energies take the geometric mean, as their axis does."""
     import numpy as np
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightloom.report.svg import COLOURS, mark_points, shown
 from lightloom.report.units import rounded
+from lightloom.schemas import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,8 +114,14 @@ def axes_labels(figure: Figure, x: str, y: str) -> None:
     figure.supylabel(y, size=10, color=COLOURS["muted"])
 
 
-def accuracy_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> bool:
-    """Set the limits and the ticks of an axis of accuracy, in percent.
+def metric_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float], metric: Metric) -> bool:
+    """Set the limits and the ticks of an axis of a metric.
+
+    Args:
+        axes: The axes.
+        which: The axis that shows the metric.
+        values: All values that are to be in sight.
+        metric: What they are of; a percentage never goes beyond 0 ... 1.
 
     Returns:
         Whether it is stretched towards 100 %: logarithmic in the error, where errors differ widely.
@@ -122,21 +129,23 @@ def accuracy_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float])
     axis: Axis = axes.xaxis if which == "x" else axes.yaxis
     set_limits = axes.set_xlim if which == "x" else axes.set_ylim
     least, most = min(values), max(values)
-    stretched = most < 1 and 1 - least > _WIDE * (1 - most)
+    stretched = metric.percent and most < 1 and 1 - least > _WIDE * (1 - most)
     if stretched:
-        (axes.set_xscale if which == "x" else axes.set_yscale)("function", functions=(_decades, _accuracy))
+        (axes.set_xscale if which == "x" else axes.set_yscale)("function", functions=(_decades, _fraction))
         low, high = _decades(np.array([least, most]))
         room = _ROOM * (high - low)
-        floor, top = max(float(_accuracy(low - room)), 0.0), float(_accuracy(high + room))
+        floor, top = max(float(_fraction(low - room)), 0.0), float(_fraction(high + room))
         axis.set_ticks(_ticks(floor, top))
     else:
         from matplotlib.ticker import MaxNLocator
 
         room = _ROOM * (most - least) or 0.01
-        floor, top = max(least - room, 0.0 if least else -0.01), most + room
+        least_shown = (0.0 if least else -0.01) if metric.percent else -math.inf
+        floor, top = max(least - room, least_shown), most + room
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     set_limits(floor, top)
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
+    scale = 100 if metric.percent else 1
+    axis.set_major_formatter(lambda value, _: f"{scale * value:.4g}")
     return stretched
 
 
@@ -161,7 +170,7 @@ def x_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
 
 
 def _ticks(floor: float, top: float) -> list[float]:
-    """Accuracies between two others, at round errors."""
+    """Fractions between two others, at round errors."""
     decades = range(1, 1 - math.floor(math.log10(1 - top)))
 
     def at(errors: Sequence[float]) -> list[float]:
@@ -171,12 +180,12 @@ def _ticks(floor: float, top: float) -> list[float]:
     return coarse if len(coarse := at(_COARSE)) >= _FEW else at(_FINE)
 
 
-def _decades(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Decades of error below 1; accuracies of 1 and more end up nine decades down."""
-    return np.asarray(-np.log10(1 - np.minimum(accuracy, 1 - 1e-9)))
+def _decades(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decades of error below 1; fractions of 1 and more end up nine decades down."""
+    return np.asarray(-np.log10(1 - np.minimum(fraction, 1 - 1e-9)))
 
 
-def _accuracy(decades: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fraction(decades: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 - 10.0 ** -np.asarray(decades))
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from lightloom.report import units
 from lightloom.report.plots.label_layout import number_marks
-from lightloom.report.plots.line_styles import Stroke, accuracy_axis, legend, legend_height, strokes
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.exploration import Exploration, Point
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, to_svg
+from lightloom.report.plots.line_styles import Stroke, legend, legend_height, metric_axis, strokes
+from lightloom.report.svg import COLOURS, Plot, mark, sketch
+from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +36,7 @@ def trade_plots(found: Exploration) -> list[Plot]:
     return [plot for plot in drawn if plot is not None]
 
 
-def ranked(found: Exploration) -> list[Point]:
+def ranked(found: Exploration) -> list[DesignRow]:
     """The front first, then the others, each the most accurate first."""
     return sorted(found.points, key=lambda point: (not point.pareto, -(point.accuracy or 0.0), point.id))
 
@@ -61,7 +60,7 @@ def technologies(found: Exploration) -> dict[str, Stroke]:
     return strokes(technology(point) for point in found.points)
 
 
-def described(point: Point) -> str:
+def described(point: DesignRow) -> str:
     """A design with its figures, one a line."""
     spread = units.plus_minus(point.accuracy, point.std) if point.accuracy is not None else units.ABSENT
     lines = [point.name, f"accuracy {spread}"]
@@ -74,12 +73,12 @@ def described(point: Point) -> str:
     return "\n".join(lines)
 
 
-def technology(point: Point) -> str:
+def technology(point: DesignRow) -> str:
     """What a design is made of; its chip where that is not said."""
     return point.technology or point.chip or "design"
 
 
-def cost_of(point: Point, key: str) -> float | None:
+def cost_of(point: DesignRow, key: str) -> float | None:
     """One of `COSTS`."""
     value: float | None = getattr(point, key)
     return value
@@ -94,42 +93,38 @@ def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
     ]
     if not places:
         return None
-    from matplotlib.figure import Figure
 
     name, unit = COSTS[cost]
     here = {technology(point) for point, *_ in places}
     looks = {kind: look for kind, look in technologies(found).items() if kind in here}
     front = plane_front([(x, y) for _, x, y in places])
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.3 + legend_height(looks)))
-        axes = figure.subplots()
+    with sketch(3.3 + legend_height(looks)) as canvas:
+        axes = canvas.axes
         levels = _levels(axes, found) if gain == "accuracy" else []
         _dress(axes, [x for _, x, _ in places], [*(y for *_, y in places), *levels], unit, gain)
         steps = [*front, (axes.get_xlim()[1], front[-1][1])]
         axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["muted"], linewidth=1.4, zorder=1)
         _designs(axes, places, looks)
         axes.set(xlabel="area" if unit == "m²" else f"{name} of one inference", ylabel=_AXES[gain])
-        legend(figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
+        legend(canvas.figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
         called = numbers(found)
         if len(called) <= MOST_NUMBERED:
             numbered = [(called[point.id], x, y) for point, x, y in places if point.pareto]
             number_marks(axes, numbered, [(x, y) for point, x, y in places if not point.pareto])
-        source = to_svg(figure)
     what = "accuracy" if gain == "accuracy" else "share of good specimens"
     told = "; ".join(
         f"{p.name}: {units.percent(y)} at {units.amount(x, unit)}" for p, x, y in places if (x, y) in front
     )
     label = f"Marks of {what} over {name} of {len(places)} designs. Best here: {told}."
-    return Plot(
+    return canvas.plot(
         f"trade-{name}" if gain == "accuracy" else "trade-yield",
         f"{what.capitalize()} against {name}",
         "",
         label,
-        source,
     )
 
 
-def _designs(axes: Axes, places: Sequence[tuple[Point, float, float]], looks: Mapping[str, Stroke]) -> None:
+def _designs(axes: Axes, places: Sequence[tuple[DesignRow, float, float]], looks: Mapping[str, Stroke]) -> None:
     """Marks in the colour and shape of their technology: filled on the front, else hollow."""
     spare = Stroke(COLOURS["muted"], "-", "o")
     for point, x, y in sorted(places, key=lambda place: place[0].pareto):
@@ -161,7 +156,7 @@ def _levels(axes: Axes, found: Exploration) -> list[float]:
 
 def _dress(axes: Axes, costs: Sequence[float], heights: Sequence[float], unit: str, gain: str) -> None:
     if gain == "accuracy":
-        accuracy_axis(axes, "y", heights)
+        metric_axis(axes, "y", heights, describe(ACCURACY))
     else:
         axes.set_ylim(-0.04, 1.09)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])

@@ -13,8 +13,9 @@ from lightloom.common.config import Section, at_most
 from lightloom.config import RunConfig
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn.distil import DistillationConfig
+from lightloom.nn.backbones import HybridConfig
 from lightloom.tasks.detection2d.fcos import FCOSConfig
-from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
 class ScenesConfig(Section):

@@ -14,9 +14,10 @@ from lightloom.config import RunConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn.distil import DistillationConfig
+from lightloom.nn.backbones import HybridConfig
 from lightloom.tasks.detection3d.distillers import DistillerConfig
 from lightloom.tasks.detection3d.sizes import Detector3DConfig, detector_size
-from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
 class MomentsConfig(Section):

@@ -16,6 +16,7 @@ from lightloom.data.nuscenes import Moment
 from lightloom.learn.distil import gaussian_heatmap
 from lightloom.metrics.nuscenes import NuScenesMetrics, write_results
 from lightloom.nn.diffractive.snapshot import look
+from lightloom.schemas import DetectionFile3D, PrecisionFile3D, write_plain
 from lightloom.tasks.base import Files, Measured
 from lightloom.tasks.detection3d.build import Surroundings
 from lightloom.tasks.detection3d.config import Detection3DConfig
@@ -74,7 +75,7 @@ class MultiCameraGallery:
     def write(self) -> None:
         """Write `pr3d.json`, `detections3d.json`, `problems.json`, `ground.safetensors` and `optics.safetensors`."""
         file = self.files.file
-        write_json(file("pr3d.json"), {"curves": self.curves})
+        write_plain(file("pr3d.json"), PrecisionFile3D, {"curves": self.curves})
         write_json(file("problems.json"), [problem._asdict() for problem in self.data.problems])
         listed = {
             "classes": list(self.data.classes),
@@ -82,7 +83,7 @@ class MultiCameraGallery:
             "threshold": _LISTED,
             "frames": self.frames,
         }
-        write_json(file("detections3d.json"), listed)
+        write_plain(file("detections3d.json"), DetectionFile3D, listed)
         learning.write_tensors(file("ground.safetensors"), self.maps, {})
         learning.write_tensors(file("optics.safetensors"), self.light, self.notes)
 
