@@ -35,6 +35,6 @@ def require_specimen(specimen: object, chip: Chip, core: str) -> None:
     raise RequestError(
         f"The specimen is one of `{specimen.chip.name}`, and core `{core}` is on `{chip.name}`, which is other "
         f"hardware: {', '.join(changes + more)}. Install a specimen of the core's own chip, `core.chip.specimen(seed)`;"
-        " `nn.install(model, seed)` takes that of each layer's chip. Or convert the model to the chip that the specimen "
-        "is of."
+        " `nn.install(model, seed)` takes that of each layer's chip. Or convert the model to the chip that the "
+        "specimen is of."
     )
