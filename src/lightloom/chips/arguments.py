@@ -61,6 +61,10 @@ def differences(one: Chip, other: Chip) -> dict[str, tuple[object, object]]:
     """The fields in which two chips differ as hardware, with both values; names and constants of the cost left out.
 
     Chips of two technologies differ in `technology`.
+
+    Args:
+        one: A chip.
+        other: The chip that it is compared with.
     """
     if type(one) is not type(other):
         return {"technology": (one.technology, other.technology)}

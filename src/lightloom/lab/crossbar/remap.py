@@ -110,7 +110,12 @@ def remap(
 
 
 def look_up(table: Tensor, surveyed: Surveyed) -> Tensor:
-    """What each pair makes of each signed level -L ... L, float32 [A, k, k, 2 L + 1], the largest nominal weight 1."""
+    """What each pair makes of each signed level -L ... L, float32 [A, k, k, 2 L + 1], the largest nominal weight 1.
+
+    Args:
+        table: [L + 1], nominal transmission of each level.
+        surveyed: What is known of the cells.
+    """
     table = table.double()
     steps = len(table) - 1
     levels = torch.arange(-steps, steps + 1, dtype=torch.int8)

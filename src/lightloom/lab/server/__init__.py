@@ -104,6 +104,10 @@ def settings(served: FastAPI, protocol: type[GuardedProtocol] = GuardedProtocol)
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket whose answers leave at once.
 
+    Args:
+        host: Address to listen at.
+        port: Port to listen at; 0 takes a free one.
+
     Raises:
         WorkError: The address is taken, or is none of this machine's.
     """
@@ -118,6 +122,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 def check_address(host: str, token: str | None) -> None:
     """Refuse to listen beyond this machine without a token of some length.
+
+    Args:
+        host: Address to listen at.
+        token: What clients must send; None is nothing.
 
     Raises:
         RequestError: As it says.

@@ -113,6 +113,11 @@ def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tup
     For whatever is more than a first derivative taken backwards: derivatives forwards and of higher order, by the light
     and by the medium, transforms of `torch.func`, and programs that are recorded. Arguments and errors are those of
     `respond`; while a program is recorded or batched, values pass unseen.
+
+    Args:
+        x: [...] fields or intensities.
+        medium: What the light meets; tensors among its properties get gradients.
+        encoding: What `x` is.
     """
     check(medium)
     _check_names(encoding)
@@ -175,6 +180,12 @@ def parameter_slopes(
     """How the output of `respond` changes with the optical depth and with the saturation intensity.
 
     Arguments and errors are those of `respond`.
+
+    Args:
+        x: [...] fields or intensities.
+        medium: What the light meets.
+        encoding: What `x` is.
+        probe: Intensity, 0 or above, of light from the other side.
 
     Returns:
         d output / d optical_depth and d output / d saturation, both shaped as `x`.

@@ -42,7 +42,13 @@ def nominal(sequence: Tensor, table: Tensor, dtype: torch.dtype = torch.float32)
 
 
 def steps_of(levels: Tensor, sign: int, steps: int) -> Tensor:
-    """Crystallised steps n of the cells of one sign, int8, shaped as the signed `levels`; sign 0 is positive."""
+    """Crystallised steps n of the cells of one sign, int8, shaped as the signed `levels`; sign 0 is positive.
+
+    Args:
+        levels: int8, any shape, signed.
+        sign: 0 is the positive cells, 1 the negative ones.
+        steps: Steps L of a cell from its most transparent level to its darkest.
+    """
     return steps - levels.clamp(min=0) if sign == 0 else steps + levels.clamp(max=0)
 
 
@@ -89,7 +95,12 @@ def unwritten(crystallised: Tensor, empty: Tensor) -> Tensor:
 
 
 def hold(drawn: Tensor, kept: Tensor) -> Tensor:
-    """Keep in `drawn` [A, k, Q, k] what belongs to the last write of each cell; changes it and returns it."""
+    """Keep in `drawn` [A, k, Q, k] what belongs to the last write of each cell; changes it and returns it.
+
+    Args:
+        drawn: [A, k, Q, k], changed in place.
+        kept: bool [A, k, Q, k], where a cell is not written, as `unwritten` gives it.
+    """
     for turn in range(1, drawn.shape[2]):
         drawn[:, :, turn] = torch.where(kept[:, :, turn], drawn[:, :, turn - 1], drawn[:, :, turn])
     return drawn
@@ -112,7 +123,13 @@ def misprogram(transmissions: Tensor, std: float | Tensor, drawn: Tensor | None)
 
 
 def read_noise(transmissions: Tensor, std: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-    """Transmissions with normal noise of their reading, new at every use; a `std` of 0 switches it off."""
+    """Transmissions with normal noise of their reading, new at every use; a `std` of 0 switches it off.
+
+    Args:
+        transmissions: [A, k, Q, k].
+        std: Standard deviation of one reading, as a transmission; 0 switches the noise off.
+        generator: Where the randomness comes from; None is torch's own.
+    """
     if not isinstance(std, Tensor) and std == 0:
         return transmissions
     return _spread(transmissions, drift.normal(transmissions, generator), std)
