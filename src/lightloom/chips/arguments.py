@@ -16,43 +16,43 @@ _COST_ONLY = frozenset({"name", "devices"})
 _Kind = TypeVar("_Kind", bound=Chip)
 
 
-def chip_of(given: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
+def chip_of(value: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
     """The same for chips of one technology alone.
 
     Args:
-        given: What the caller handed over.
+        value: What the caller handed over.
         kind: Class of the chips that are taken.
         argument: Its name, for the message.
 
     Raises:
         RequestError: It is no chip, or one of another technology.
     """
-    chip = core_chip(given, argument)
+    chip = core_chip(value, argument)
     if isinstance(chip, kind):
         return chip
     technology = kind.model_fields["technology"].default
-    known = ", ".join(f"`{name}`" for name, preset in PRESETS.items() if isinstance(preset, kind))
+    names = ", ".join(f"`{name}`" for name, preset in PRESETS.items() if isinstance(preset, kind))
     raise RequestError(
-        f"`{argument}` is `{chip.name}`, a {chip.technology} chip; give a {technology} chip, such as {known}."
+        f"`{argument}` is `{chip.name}`, a {chip.technology} chip; give a {technology} chip, such as {names}."
     )
 
 
-def core_chip(given: object, argument: str = "chip") -> Chip:
+def core_chip(value: object, argument: str = "chip") -> Chip:
     """The chip that tensor cores are to be made of; a preset's name stands for the preset.
 
     Args:
-        given: What the caller handed over.
+        value: What the caller handed over.
         argument: Its name, for the message.
 
     Raises:
         RequestError: It is no such chip. Other hardware is told what it is for, a typo the nearest name.
     """
-    if isinstance(given, Chip):
-        return given
-    if isinstance(given, str):
-        return preset(given)
+    if isinstance(value, Chip):
+        return value
+    if isinstance(value, str):
+        return preset(value)
     raise RequestError(
-        f"`{argument}` is {shown(given)}; give a chip with tensor cores, such as `chips.preset('l2ight')`, or the name "
+        f"`{argument}` is {shown(value)}; give a chip with tensor cores, such as `chips.preset('l2ight')`, or the name "
         "of a preset."
     )
 

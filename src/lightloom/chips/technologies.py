@@ -64,9 +64,9 @@ def labels(chips: Iterable[Chip]) -> dict[Chip, str]:
     for chip in chips:
         if chip in labelled:
             continue
-        taken = set(labelled.values())
+        names = set(labelled.values())
         numbered = (f"{chip.name} ({number})" for number in count(2))
-        labelled[chip] = next(label for label in chain([chip.name], numbered) if label not in taken)
+        labelled[chip] = next(label for label in chain([chip.name], numbered) if label not in names)
     return labelled
 
 
