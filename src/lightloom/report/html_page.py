@@ -61,7 +61,12 @@ def page(title: str, body: str, kind: str = "report") -> str:
 
 
 def is_page(path: Path, kind: str) -> bool:
-    """Whether a file is a page of this kind that was made here."""
+    """Whether a file is a page of this kind that was made here.
+
+    Args:
+        path: The file.
+        kind: What the page says of itself: `report` or `comparison`.
+    """
     begun = f'<meta name="generator" content="{_generator(kind)}">'.encode()
     with path.open("rb") as stream:
         return begun in stream.read(_HEAD)

@@ -257,7 +257,12 @@ def to_svg(figure: Figure) -> str:
 
 
 def shown(name: str, length: int = 20) -> str:
-    """A user's name as one printable line; of a long one the end stays, where layer names differ."""
+    """A user's name as one printable line; of a long one the end stays, where layer names differ.
+
+    Args:
+        name: The name, as the user wrote it.
+        length: Most letters of it that are shown.
+    """
     line = _printable(name.replace("\n", "�"))
     return line if len(line) <= length else "…" + line[1 - length :]
 

@@ -38,6 +38,11 @@ class Side:
 def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
     """The whole page as HTML.
 
+    Args:
+        one: Run A.
+        other: Run B.
+        folders: The folders of both.
+
     Raises:
         RequestError: The two runs have nothing in common that could be compared.
     """
@@ -53,7 +58,12 @@ def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
 
 
 def sections(one: Run, other: Run) -> list[Section]:
-    """The sections that there is something to show in, in order."""
+    """The sections that there is something to show in, in order.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     drawn = [
         Section(
             "h-settings",
@@ -100,7 +110,12 @@ def sections(one: Run, other: Run) -> list[Section]:
 
 
 def story(one: Run, other: Run) -> str:
-    """The comparison in a sentence or two."""
+    """The comparison in a sentence or two.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     sentences = []
     metric, (left, right) = one.metric, tables.metric_values(one, other)
     if shared := [name for name in left if name in right]:

@@ -54,7 +54,12 @@ def write_explore_report(folder: Path) -> Path:
 
 
 def draw(found: Exploration, scan: Sensitivity) -> dict[str, Plot]:
-    """Every plot that there are figures for, by name, in the order of the page."""
+    """Every plot that there are figures for, by name, in the order of the page.
+
+    Args:
+        found: The exploration.
+        scan: The scan of layers.
+    """
     drawn = [
         *pareto.trade_plots(found),
         explore_plots.spread_plot(found),
@@ -65,7 +70,13 @@ def draw(found: Exploration, scan: Sensitivity) -> dict[str, Plot]:
 
 
 def render(found: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) -> str:
-    """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped."""
+    """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped.
+
+    Args:
+        found: The exploration.
+        scan: The scan of layers.
+        drawn: Every plot by name.
+    """
     from lightloom.report.html_page import environment, page
 
     title = found.source or scan.source or found.network or "An exploration"

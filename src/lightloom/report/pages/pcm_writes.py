@@ -43,7 +43,12 @@ def story(writes: WritesFile) -> str:
 
 
 def notes(writes: WritesFile, chip: Mapping[str, Any]) -> list[str]:
-    """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from."""
+    """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from.
+
+    Args:
+        writes: What writing takes.
+        chip: Description of the chip.
+    """
     hardware = (_SHARING.get(str(chip.get("sharing"))), _START.get(str(chip.get("start"))))
     told = (_pace(writes), " ".join(sentence for sentence in hardware if sentence))
     return [note for note in told if note]
@@ -86,7 +91,12 @@ def rows(writes: WritesFile) -> list[Row]:
 
 
 def reduction(before: float, after: float) -> float | None:
-    """How many times fewer; None where nothing is left to divide by."""
+    """How many times fewer; None where nothing is left to divide by.
+
+    Args:
+        before: The number before.
+        after: The number after.
+    """
     return before / after if after else None
 
 

@@ -127,6 +127,10 @@ def matches(truth: Sequence[Box3D], found: Sequence[ScoredBox3D]) -> int:
     """How many objects are found, as nuScenes counts it: less than `REACH` apart on the ground.
 
     From the surest box on, each takes the nearest object of its class that is still free.
+
+    Args:
+        truth: Objects that are there.
+        found: Detections of one case.
     """
     free = list(truth)
     for box in sorted(found, key=lambda box: -box.score):
@@ -143,7 +147,12 @@ def as_rows(boxes: Sequence[Box3D]) -> Array:
 
 
 def told(boxes: Sequence[Box3D], classes: Sequence[str]) -> str:
-    """Boxes in words: each with its score, the surest first, or how many of each class are there."""
+    """Boxes in words: each with its score, the surest first, or how many of each class are there.
+
+    Args:
+        boxes: Objects or detections.
+        classes: Names of the classes.
+    """
     sure = sorted((box for box in boxes if isinstance(box, ScoredBox3D)), key=lambda box: -box.score)
     found = [f"{classes[box.label]} {box.score:.2f}" for box in sure]
     more = f" and {len(found) - _SPOKEN} more" if len(found) > _SPOKEN else ""

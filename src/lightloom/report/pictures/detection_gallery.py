@@ -64,6 +64,10 @@ def matches(truth: Sequence[Box], found: Sequence[ScoredBox]) -> int:
     """How many objects are found: from the surest box on, each takes the object of its class that it overlaps most.
 
     An overlap is the area that two boxes share over the area that they cover; it counts from 0.5 on.
+
+    Args:
+        truth: Objects that are there.
+        found: Detections of one case.
     """
     free = list(truth)
     for box in sorted(found, key=lambda box: -box.score):
@@ -75,7 +79,12 @@ def matches(truth: Sequence[Box], found: Sequence[ScoredBox]) -> int:
 
 
 def overlap(one: Box, other: Box) -> float:
-    """The area that two boxes share over the area that they cover; 0 where neither covers any."""
+    """The area that two boxes share over the area that they cover; 0 where neither covers any.
+
+    Args:
+        one: A box `x0, y0, x1, y1`.
+        other: Another box.
+    """
     (a0, b0, a1, b1), (c0, d0, c1, d1) = one.box, other.box
     shared = max(min(a1, c1) - max(a0, c0), 0.0) * max(min(b1, d1) - max(b0, d0), 0.0)
     covered = (a1 - a0) * (b1 - b0) + (c1 - c0) * (d1 - d0) - shared

@@ -33,13 +33,23 @@ def metric_bars(one: Run, other: Run) -> Plot | None:
 
 
 def energy_bars(one: Run, other: Run) -> Plot | None:
-    """Energy within each boundary, side by side; None where the two share none."""
+    """Energy within each boundary, side by side; None where the two share none.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     values = (by_boundary(one), by_boundary(other))
     return _bars("compare-energy", "Energy side by side", values, lambda value: si(value, "J"))
 
 
 def curves(one: Run, other: Run) -> list[Plot]:
-    """Loss and primary metric of every stage that both trained, one over the other."""
+    """Loss and primary metric of every stage that both trained, one over the other.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     trained = [stage for stage in _stages(one) if stage in _stages(other)][:MOST_STAGES]
     plots = [
         _curve(f"compare-{kind}-{index}", stage, metric, (_stages(one)[stage], _stages(other)[stage]))

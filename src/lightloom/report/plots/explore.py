@@ -57,7 +57,12 @@ def effect_plots(found: Exploration) -> list[Plot]:
 
 
 def values_of(axis: str, points: Sequence[DesignRow]) -> list[Any]:
-    """Settings of an axis, numbers in order of size before all else as it comes."""
+    """Settings of an axis, numbers in order of size before all else as it comes.
+
+    Args:
+        axis: Name of the axis.
+        points: The designs.
+    """
     seen = {_key(point.settings[axis]): point.settings[axis] for point in points if axis in point.settings}
     plain = [value for value in seen.values() if isinstance(value, int | float) and not isinstance(value, bool)]
     return [*sorted(plain), *(value for value in seen.values() if value not in plain)]

@@ -17,17 +17,32 @@ MOST_LAYERS = 32
 
 
 def lost(value: float | None, scan: Sensitivity) -> str:
-    """What is lost, in points of accuracy or as the score has it."""
+    """What is lost, in points of accuracy or as the score has it.
+
+    Args:
+        value: The drop; None gives a dash.
+        scan: The scan, which says what the score is.
+    """
     return units.points(value) if scan.of_accuracy else units.number(value)
 
 
 def spread(value: float | None, scan: Sensitivity) -> str:
-    """A standard deviation of it."""
+    """A standard deviation of what is lost.
+
+    Args:
+        value: The standard deviation; None gives a dash.
+        scan: The scan, which says what the score is.
+    """
     return lost(value, scan).removeprefix("+")
 
 
 def reached(value: float | None, scan: Sensitivity) -> str:
-    """An accuracy in percent, or a score as it is."""
+    """An accuracy in percent, or a score as it is.
+
+    Args:
+        value: The score; None gives a dash.
+        scan: The scan, which says what the score is.
+    """
     return units.percent(value) if scan.of_accuracy else units.number(value)
 
 

@@ -80,7 +80,13 @@ def mesh_plots(run: Run) -> list[Plot]:
 
 
 def mesh_plot(name: str, block: Block, mesh: Schematic) -> Plot:
-    """The drawing of one block."""
+    """The drawing of one block.
+
+    Args:
+        name: Name of the plot, unique on the page.
+        block: The block with its phases.
+        mesh: Where its MZIs and attenuators stand.
+    """
     meshes = [side for side in ("u", "v") if any(side == stored for stored, _ in block.tensors)]
     told = f"{_held(block)} {phase_maps.difference(block.tensors, meshes)}".strip()
     count = sum(shifter.kind == "θ" for shifter in mesh.shifters)

@@ -79,7 +79,12 @@ def technology(point: DesignRow) -> str:
 
 
 def cost_of(point: DesignRow, key: str) -> float | None:
-    """One of `COSTS`."""
+    """What one inference takes on a design, by one of `COSTS`.
+
+    Args:
+        point: The design.
+        key: One of `COSTS`, such as `energy_j`.
+    """
     value: float | None = getattr(point, key)
     return value
 

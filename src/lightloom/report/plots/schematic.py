@@ -54,6 +54,11 @@ def schematic(size: int, layout: str, field: str) -> Schematic:
 
     The waveguides of an MZI run side by side: those of a butterfly are first led across one another.
 
+    Args:
+        size: Waveguides of the mesh.
+        layout: Arrangement of its MZIs: `rectangle` or `triangle`, for one.
+        field: `real` or `complex`.
+
     Raises:
         ValueError: There is no such mesh.
     """

@@ -177,7 +177,14 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
 
 
 def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
-    """Horizontal bars, first on top, each with its value at its end."""
+    """Horizontal bars, first on top, each with its value at its end.
+
+    Args:
+        axes: The axes.
+        values: Length of each bar by name.
+        texts: What stands at the end of each bar.
+        colours: The colour of each bar.
+    """
     drawn = axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
     for bar, name, text in zip(drawn, values, texts, strict=True):
         mark(bar, f"{name}: {text}")

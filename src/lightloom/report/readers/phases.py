@@ -42,6 +42,10 @@ class Phases:
 def read_phases(path: Path, order: Iterable[str]) -> Phases | None:
     """The phases of a run, layers in the order of the network; None where there is no such file.
 
+    Args:
+        path: The file; it need not be there.
+        order: Names of the layers in the order of the network.
+
     Raises:
         RequestError: It is no such file, or lacks what it should say.
     """
