@@ -184,13 +184,13 @@ def x_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
     else:
         spread = list(places)
     span = (max(spread) - min(spread)) or 1.0
-    kept: list[int] = []
+    labelled: list[int] = []
     for index in range(len(places)):
-        if not kept or spread[index] - spread[kept[-1]] >= _APART * span:
-            kept.append(index)
-    if kept[-1] != len(places) - 1:
-        kept[-1] = len(places) - 1
-    axes.set_xticks([places[index] for index in kept], [rounded(places[index]) for index in kept])
+        if not labelled or spread[index] - spread[labelled[-1]] >= _APART * span:
+            labelled.append(index)
+    if labelled[-1] != len(places) - 1:
+        labelled[-1] = len(places) - 1
+    axes.set_xticks([places[index] for index in labelled], [rounded(places[index]) for index in labelled])
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -158,8 +158,8 @@ def difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: l
     }
     if not pairs:
         return "One of commanded and realised is not stored."
-    told = " and ".join(f"{error:.2f} rad in {mesh.upper()}" for mesh, error in pairs.items())
-    return f"Realised is off by {told} (root mean square)."
+    words = " and ".join(f"{error:.2f} rad in {mesh.upper()}" for mesh, error in pairs.items())
+    return f"Realised is off by {words} (root mean square)."
 
 
 def _panel(axes: Axes, phases: NDArray[np.float64] | None, positions: NDArray[np.int64], which: str) -> None:

@@ -29,7 +29,7 @@ class Shifter:
     y: float
 
     @property
-    def told(self) -> str:
+    def name(self) -> str:
         """What and where it is, in words; people count from 1."""
         if self.mzi is None or self.column is None:
             return f"output shifter on waveguide {self.waveguides[0] + 1}"
