@@ -13,7 +13,7 @@ from lightloom.data.toytown import ToytownConfig
 from lightloom.learn import TrainConfig
 from lightloom.recipes.bev_cases import STUDENT, Ablation, Technology, cases, made_of
 from lightloom.tasks.detection3d import detector_size
-from lightloom.tasks.detection3d.config import Detection3DConfig, MomentsConfig, MultiCameraModelConfig
+from lightloom.tasks.detection3d.config import Detection3DConfig, MultiCameraDataConfig, MultiCameraModelConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _TOY = TrainConfig(batch_size=4, lr=1.5e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
@@ -51,7 +51,7 @@ def toytown(
         recipe="bev/toytown",
         stages=("sweep", "evaluate", "cost", "report"),
         threads=1,
-        data=MomentsConfig(
+        data=MultiCameraDataConfig(
             town=ToytownConfig(scenes=(12, 2, 4) if quick else (192, 24, 48), frames=3, reach=16),
             augment=ViewAugmentConfig(flip=0.0, colour=0.0),
         ),
@@ -154,7 +154,7 @@ def _nuscenes(
     return Detection3DConfig(
         recipe=recipe,
         stages=("sweep", "evaluate", "cost", "report"),
-        data=MomentsConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
+        data=MultiCameraDataConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
         model=MultiCameraModelConfig(backbone=BackboneConfig(name="resnet-101"), detector=detector_size("base")),
         train=_PUBLISHED,
         sweep=SweepConfig(cases=cases(expert, student, light, ablation), baseline=STUDENT),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from lightloom.chips import TECHNOLOGIES
 from lightloom.config import Case
 from lightloom.recipes.optical_cases import check
 
 Ablation = Literal["none", "parts", "masks", "heatmap", "optical"]
-Technology = Literal["diffractive", "mesh", "pcm"]
+Technology = str
+"""What computes the optical stages: masks, "diffractive", or one of `chips.TECHNOLOGIES`."""
+_MASKS_IN_LIGHT = "diffractive"
 
 EXPERT, STUDENT = "expert", "student"
 TAUGHT = (f"distil.teacher={EXPERT}", "start=head")
@@ -61,17 +64,17 @@ def made_of(technology: Technology, stages: tuple[int, ...] = (3,)) -> tuple[str
     """Changes that have light compute some stages of the student's backbone, on masks, meshes or crossbars.
 
     Args:
-        technology: "diffractive" replaces the stages as in hybrid detectors; "mesh" and "pcm" put their convolutions
-            onto tensor cores.
+        technology: "diffractive" replaces the stages as in hybrid detectors; the name of a technology, such as "mesh",
+            puts their convolutions onto tensor cores of its first preset.
         stages: Which of the four.
 
     Raises:
         RequestError: There is no such technology.
     """
-    check("technology", technology, get_args(Technology))
-    if technology == "diffractive":
+    check("technology", technology, (_MASKS_IN_LIGHT, *TECHNOLOGIES))
+    if technology == _MASKS_IN_LIGHT:
         return (f"model.hybrid.stages={list(stages)}",)
-    chip = {"mesh": "l2ight", "pcm": "elight"}[technology]
+    chip = next(iter(TECHNOLOGIES[technology].presets))
     return f"chip={chip}", f"model.converted={[f'stages.{stage}.*' for stage in stages]}"
 
 

@@ -84,9 +84,9 @@ class AbsorberChip(Section):
 
             check(self.medium())  # its numbers together
             return self
-        given = [name for name in _MEDIUM if getattr(self, name) != type(self).model_fields[name].default]
-        if given:
-            raise ValueError(f"a measured absorber is its table; leave `{'`, `'.join(given)}` away")
+        changed = [name for name in _MEDIUM if getattr(self, name) != type(self).model_fields[name].default]
+        if changed:
+            raise ValueError(f"a measured absorber is its table; leave `{'`, `'.join(changed)}` away")
         inputs = [entry[0] for entry in self.table]
         if len(inputs) < 2 or inputs[0] < 0 or any(low >= high for low, high in pairwise(inputs)):
             raise ValueError("a table needs 2 or more points with inputs that ascend from 0 or above")

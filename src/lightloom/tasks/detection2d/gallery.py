@@ -17,7 +17,7 @@ from lightloom.nn.diffractive.snapshot import look
 from lightloom.schemas import DetectionFile, PrecisionFile, write_plain
 from lightloom.tasks.base import Files, Measured
 from lightloom.tasks.detection2d.boxes import Detections
-from lightloom.tasks.detection2d.build import Scenes
+from lightloom.tasks.detection2d.build import DetectionData
 from lightloom.tasks.detection2d.evaluate import Precision
 from lightloom.tasks.hybrid.teaching import evenly
 
@@ -34,7 +34,7 @@ class DetectionGallery:
         pictures: How many of them.
     """
 
-    def __init__(self, files: Files, data: Scenes, pictures: int) -> None:
+    def __init__(self, files: Files, data: DetectionData, pictures: int) -> None:
         self.files, self.data = files, data
         self.shown = evenly(len(data.test), pictures)
         self.images = list(_pictures(files, data.test, self.shown))
