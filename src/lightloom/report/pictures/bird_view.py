@@ -113,19 +113,11 @@ def bird_plots(
     """
     plots = [bird_plot(f"bird-{place}-0", f"sample {place + 1}, {TRUTH}", area, classes, sample.truth)]
     for number, case in enumerate(cases, 1):
-<<<<<<< HEAD
-        if case in moment.cases:
-            title = f"moment {place + 1}, {case}"
-            queries = moment.queries.get(case, [])
-            detections = moment.cases[case]
-            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, detections, moment.truth, queries))
-=======
         if case in sample.cases:
             title = f"sample {place + 1}, {case}"
             queries = sample.queries.get(case, [])
-            found = sample.cases[case]
-            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, found, sample.truth, queries))
->>>>>>> main
+            detections = sample.cases[case]
+            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, detections, sample.truth, queries))
     return plots
 
 

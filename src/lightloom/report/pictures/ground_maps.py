@@ -67,29 +67,16 @@ def ground_map(values: Array, area: Area, boxes: Array, queries: Sequence[tuple[
     return picture
 
 
-<<<<<<< HEAD
 def ground_sheet(detections: Detections3D, place: int, cases: Sequence[str]) -> Sheet | None:
-    """The maps of one moment, None where it has none.
-
-    Args:
-        detections: What a run left.
-        place: Of the moment, from 0.
-        cases: Names of the cases, in order.
-    """
-    moment, ground, area = detections.shown[place], detections.ground[place], detections.listed.area
-    boxes = as_rows(moment.truth)
-=======
-def ground_sheet(found: Detections3D, place: int, cases: Sequence[str]) -> Sheet | None:
     """The maps of one sample, None where it has none.
 
     Args:
-        found: What a run left.
+        detections: What a run left.
         place: Of the sample, from 0.
         cases: Names of the cases, in order.
     """
-    sample, ground, area = found.shown[place], found.ground[place], found.listed.area
+    sample, ground, area = detections.shown[place], detections.ground[place], detections.listed.area
     boxes = as_rows(sample.truth)
->>>>>>> main
     tiles, pictures = [], []
     if ground.heatmap is not None:
         picture = ground_map(ground.heatmap, area, boxes)

@@ -122,13 +122,8 @@ def surround(run: Run) -> Surround | None:
         tuple(_swatches(detections)),
         detections.listed.threshold,
         _UNITS,
-<<<<<<< HEAD
-        tuple(_moment(detections, place, cases, side) for place in range(len(detections.shown))),
+        tuple(_sample_page(detections, place, cases, side) for place in range(len(detections.shown))),
         tuple(_files(detections, cases)),
-=======
-        tuple(_sample_page(found, place, cases, side) for place in range(len(found.shown))),
-        tuple(_files(found, cases)),
->>>>>>> main
     )
 
 
@@ -151,22 +146,14 @@ def _chosen(run: Run, cases: Sequence[str]) -> int:
 
 def _swatches(detections: Detections3D) -> Iterator[Swatch]:
     """The classes that are in sight, in their order."""
-<<<<<<< HEAD
-    boxes = chain.from_iterable((*moment.truth, *chain(*moment.cases.values())) for moment in detections.shown)
-=======
-    boxes = chain.from_iterable((*sample.truth, *chain(*sample.cases.values())) for sample in found.shown)
->>>>>>> main
+    boxes = chain.from_iterable((*sample.truth, *chain(*sample.cases.values())) for sample in detections.shown)
     for label in sorted({box.label for box in boxes}):
         yield Swatch(detections.listed.classes[label], colour(label), ink(colour(label)))
 
 
 def _side(detections: Detections3D) -> int:
     """The most px that pictures may have across, so that all of them fit into the page."""
-<<<<<<< HEAD
-    pictures = [picture for moment in detections.pictures for picture in moment]
-=======
-    pictures = [picture for sample in found.pictures for picture in sample]
->>>>>>> main
+    pictures = [picture for sample in detections.pictures for picture in sample]
     for side in _SIDES[:-1]:
         if sum(len(jpeg(_reduced(picture, side))) for picture in pictures) <= _ROOM:
             return side
@@ -180,33 +167,18 @@ def _reduced(picture: Image, side: int) -> Image:
     return picture.resize((side, max(1, round(picture.height * side / picture.width))))
 
 
-<<<<<<< HEAD
-def _moment(detections: Detections3D, place: int, cases: Sequence[str], side: int) -> MomentPage:
-    moment, listed = detections.shown[place], detections.listed
-    looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in moment.cases)]
-    views = tuple(
-        _view(moment, camera, detections.pictures[place][camera], listed.classes, looked, side)
-        for camera in around(moment.cameras)
-    )
-    plots = bird_plots(moment, place, listed.area, listed.classes, cases)
-    above = tuple(Above(plot, case, _note(moment, case)) for plot, (_, case) in zip(plots, looked, strict=True))
-    title = f"Moment {place + 1}" + (f": {moment.scene}" if moment.scene else "")
-    note = f"{in_words(moment.truth, listed.classes)}."
-    return MomentPage(title, note[:1].upper() + note[1:], views, above, ground_sheet(detections, place, cases))
-=======
-def _sample_page(found: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
-    sample, listed = found.shown[place], found.listed
+def _sample_page(detections: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
+    sample, listed = detections.shown[place], detections.listed
     looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in sample.cases)]
     views = tuple(
-        _view(sample, camera, found.pictures[place][camera], listed.classes, looked, side)
+        _view(sample, camera, detections.pictures[place][camera], listed.classes, looked, side)
         for camera in around(sample.cameras)
     )
     plots = bird_plots(sample, place, listed.area, listed.classes, cases)
     above = tuple(Above(plot, case, _note(sample, case)) for plot, (_, case) in zip(plots, looked, strict=True))
     title = f"Sample {place + 1}" + (f": {sample.scene}" if sample.scene else "")
-    note = f"{told(sample.truth, listed.classes)}."
-    return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(found, place, cases))
->>>>>>> main
+    note = f"{in_words(sample.truth, listed.classes)}."
+    return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(detections, place, cases))
 
 
 def _view(
@@ -230,13 +202,8 @@ def _view(
     there = seen(sample.truth)
     layers = []
     for place, case in looked:
-<<<<<<< HEAD
-        inside = seen(surest(moment.cases[case])) if place else there
-        said = in_words([box for box, _ in inside], classes)
-=======
         inside = seen(surest(sample.cases[case])) if place else there
-        said = told([box for box, _ in inside], classes)
->>>>>>> main
+        said = in_words([box for box, _ in inside], classes)
         marks = tuple(_mark(box, wire, classes) for box, wire in inside)
         layers.append(Layer(place, f"{case} in {camera.channel}: {said}.", marks))
     alt = f"What {camera.channel} sees: {in_words([box for box, _ in there], classes)}."
@@ -259,29 +226,16 @@ def _note(sample: DetectedSample, case: str) -> str:
     total = len(sample.truth)
     if case not in sample.cases:
         return f"{total or 'no'} {'object' if total == 1 else 'objects'}"
-<<<<<<< HEAD
-    detections = moment.cases[case]
-    right = matches(moment.truth, detections)
+    detections = sample.cases[case]
+    right = matches(sample.truth, detections)
     false = len(detections) - right
     return f"{right} of {total} found, {false or 'no'} false {'box' if false == 1 else 'boxes'}"
 
 
 def _files(detections: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """All cameras of each moment with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
-    for place, moment in enumerate(detections.shown):
-        truth = as_rows(moment.truth)
-=======
-    found = sample.cases[case]
-    right = matches(sample.truth, found)
-    false = len(found) - right
-    return f"{right} of {total} found, {false or 'no'} false {'box' if false == 1 else 'boxes'}"
-
-
-def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """All cameras of each sample with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
-    for place, sample in enumerate(found.shown):
+    for place, sample in enumerate(detections.shown):
         truth = as_rows(sample.truth)
->>>>>>> main
         for number, case in enumerate((TRUTH, *cases)):
             if not sample.cameras or (number and case not in sample.cases):
                 continue
