@@ -17,7 +17,7 @@ _Kind = TypeVar("_Kind", bound=Chip)
 
 
 def chip_of(value: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
-    """The same for chips of one technology alone.
+    """The chip of one technology that a caller means; a preset's name stands for the preset.
 
     Args:
         value: What the caller handed over.
@@ -31,9 +31,9 @@ def chip_of(value: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
     if isinstance(chip, kind):
         return chip
     technology = kind.model_fields["technology"].default
-    names = ", ".join(f"`{name}`" for name, preset in PRESETS.items() if isinstance(preset, kind))
+    known = ", ".join(f"`{name}`" for name, preset in PRESETS.items() if isinstance(preset, kind))
     raise RequestError(
-        f"`{argument}` is `{chip.name}`, a {chip.technology} chip; give a {technology} chip, such as {names}."
+        f"`{argument}` is `{chip.name}`, a {chip.technology} chip; give a {technology} chip, such as {known}."
     )
 
 
@@ -63,8 +63,8 @@ def differences(one: Chip, other: Chip) -> dict[str, tuple[object, object]]:
     Chips of two technologies differ in `technology`.
 
     Args:
-        one: A chip.
-        other: The chip that it is compared with.
+        one: A chip, whose values come first.
+        other: Another one.
     """
     if type(one) is not type(other):
         return {"technology": (one.technology, other.technology)}

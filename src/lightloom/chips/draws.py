@@ -67,7 +67,7 @@ class OneChip(Draws):
         self._seed = seed
 
     def deviations(self, place: Place, shape: tuple[int, ...], std: float) -> Tensor:
-        """See `Draws`.
+        """The numbers that `Draws` describes.
 
         Args:
             place: Which devices.
@@ -77,7 +77,7 @@ class OneChip(Draws):
         return 1 + phases.truncated_noise(torch.empty(shape, **_KIND), std, generator=self._generator(place))
 
     def uniform(self, place: Place, shape: tuple[int, ...]) -> Tensor:
-        """See `Draws`.
+        """The numbers that `Draws` describes.
 
         Args:
             place: Which devices.
@@ -86,12 +86,12 @@ class OneChip(Draws):
         return torch.rand(shape, generator=self._generator(place), **_KIND)
 
     def integers(self, place: Place, shape: tuple[int, ...], count: int) -> Tensor:
-        """See `Draws`.
+        """The numbers that `Draws` describes.
 
         Args:
             place: Which devices.
             shape: How many of them on one chip.
-            count: How many values there are.
+            count: How many values there are, at most 128.
         """
         return torch.randint(count, shape, generator=self._generator(place), dtype=torch.int8)
 
@@ -110,7 +110,7 @@ class ManyChips(Draws):
         self._seeds = seeds
 
     def deviations(self, place: Place, shape: tuple[int, ...], std: float) -> Tensor:
-        """See `Draws`.
+        """The numbers that `Draws` describes.
 
         Args:
             place: Which devices.
@@ -121,7 +121,7 @@ class ManyChips(Draws):
         return drawn.add_(1).view(len(self._seeds), *shape)
 
     def uniform(self, place: Place, shape: tuple[int, ...]) -> Tensor:
-        """See `Draws`.
+        """The numbers that `Draws` describes.
 
         Args:
             place: Which devices.
@@ -131,12 +131,12 @@ class ManyChips(Draws):
         return drawn.view(len(self._seeds), *shape)
 
     def integers(self, place: Place, shape: tuple[int, ...], count: int) -> Tensor:
-        """See `Draws`.
+        """The numbers that `Draws` describes.
 
         Args:
             place: Which devices.
             shape: How many of them on one chip.
-            count: How many values there are.
+            count: How many values there are, at most 128.
         """
         return torch.stack([OneChip(seed).integers(place, shape, count) for seed in self._seeds])
 

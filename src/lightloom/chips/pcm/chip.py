@@ -46,7 +46,7 @@ class PCMChip(Chip):
         *("levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
     )
     technology: Literal["pcm"] = "pcm"
-    """What the tensor cores are made of."""
+    """Name of the technology."""
     devices: PCMDevices
     """Device constants for the cost and the wear, each with its source."""
     block_size: int = Field(64, ge=2, le=1024)
@@ -73,7 +73,7 @@ class PCMChip(Chip):
     scope: Literal["slot", "any"] = "slot"
     """slot: an input keeps its slot and only its turn changes (published); any: it may change slots."""
     broadcast: bool = False
-    """One set of modulators feeds all arrays of a matrix, so that they share one order; False: each has its own."""
+    """Whether one set of modulators feeds all arrays of a matrix, which then share one order; False: each has one."""
     programming_std: Annotated[
         float,
         at_most(10, "an error of ten times full scale leaves nothing of a weight"),
