@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from lightloom.chips.base import Bits
 from lightloom.chips.constants import Constant, Efficiency, assumed, derived, reported
 from lightloom.chips.devices import Peripherals
 from lightloom.common.arguments import checked
+from lightloom.common.checks import seed_number
 from lightloom.common.config import Section, at_least, at_most
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lightloom.physics.diffraction import Grid
+from lightloom.common.seeds import named_generator
+from lightloom.physics import diffraction
+from lightloom.physics.diffraction import Grid
 
 _DMD = "Texas Instruments DLP9500 data sheet (1920 x 1080 mirrors)"
 _SUPERPIXEL = "Goorden et al., Opt. Express 22, 17999 (2014)"
@@ -190,14 +191,10 @@ class DiffractiveChip(Section):
     @property
     def critical_distance(self) -> float:
         """Distance in m up to which the grid samples the phase of free space finely enough."""
-        from lightloom.physics import diffraction
-
         return float(diffraction.critical_distance(self.plane()))
 
     def plane(self) -> Grid:
         """The grid of every plane."""
-        from lightloom.physics.diffraction import Grid
-
         return Grid(self.grid, self.grid, self.pixel, self.wavelength)
 
     @checked
@@ -211,11 +208,6 @@ class DiffractiveChip(Section):
         Raises:
             RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
-        import torch
-
-        from lightloom.common.checks import seed_number
-        from lightloom.common.seeds import named_generator
-
         generator = named_generator(seed_number(seed), "specimen", layer, "misalignment")
         offsets = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
         return tuple((dy, dx) for dy, dx in offsets.tolist())
@@ -228,8 +220,6 @@ class DiffractiveChip(Section):
             seed: Which manufactured chip, its misalignment included in the ways; None is one without.
             layer: As in `offsets`.
         """
-        from lightloom.physics import diffraction
-
         distances = (self.distance_in, *[self.distance] * self.layers)
         ways = tuple(diffraction.transfer(self.plane(), z, self.method, self.evanescent) for z in distances)
         if seed is None or self.misalignment_std == 0:
