@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from lightloom.config import Case, SweepConfig
 from lightloom.data import load
 from lightloom.learn import TrainConfig, engine, recorder
 from lightloom.nn import AllOptical, MeshCore, SaturableAbsorber, cores
-from lightloom.pipeline import sweep_stages
 from lightloom.pipeline.comparison import overruled, summarise, trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import repeat, run
@@ -23,6 +23,8 @@ from lightloom.tasks.classification.config import ClassificationConfig
 from lightloom.tasks.classification.network import build_network, interface_of, with_optical_backward
 
 SMALL = ["data.limit=200", "model.width=8", "train.epochs=2", "train.batch_size=50", "device=cpu"]
+
+sweep_module = import_module("lightloom.pipeline.stages.sweep")
 
 
 def small(*changes: str, seeds: int = 2) -> ClassificationConfig:
@@ -164,7 +166,7 @@ def test_nothing_is_forgotten_for_a_request_that_cannot_be(tmp_path: Path) -> No
 def test_an_unfinished_comparison_has_a_report_that_is_made_anew_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, seen = sweep_stages._train, 0
+    train, seen = sweep_module.train_case, 0
 
     def stop_at_the_second(*given: Any) -> Any:
         nonlocal seen
@@ -173,7 +175,7 @@ def test_an_unfinished_comparison_has_a_report_that_is_made_anew_in_the_end(
             raise WorkError("stopped")
         return train(*given)
 
-    monkeypatch.setattr(sweep_stages, "_train", stop_at_the_second)
+    monkeypatch.setattr(sweep_module, "train_case", stop_at_the_second)
     with pytest.raises(WorkError, match="stopped"):
         run(small(seeds=1), tmp_path / "run")
     monkeypatch.undo()

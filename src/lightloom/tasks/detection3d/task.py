@@ -31,6 +31,7 @@ class Detection3DTask(Task[Detection3DConfig]):
     config = Detection3DConfig
     metric = Metric(name="NDS")
     samples = "moments"
+    predicts = True
 
     def data(self, config: Detection3DConfig) -> Surroundings:
         """Framed moments with boxes."""
