@@ -5,7 +5,7 @@ import torch
 from lightloom import chips, cost
 from lightloom.data.detection import letterbox, shapes
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
-from lightloom.nn.backbones import build_backbone, replace_stages
+from lightloom.nn.backbones import HybridConfig, build_backbone, replace_stages
 from lightloom.tasks.detection2d import Detection2DObjective, Detector, FCOSConfig
 
 torch.manual_seed(0)
@@ -17,8 +17,7 @@ def detector(optical: bool) -> Detector:
     """A small RegNet with or without light, a feature pyramid and the head of FCOS."""
     backbone = build_backbone("regnetx-tiny")
     if optical:
-        chip = chips.diffractive("phoenix")
-        replace_stages(backbone, [3], chip, sample_shape=(96, 96), mixing="depthwise", fit=True)
+        replace_stages(backbone, chips.diffractive("phoenix"), HybridConfig(stages=(3,)), sample_shape=(96, 96))
     return Detector(backbone, len(scenes.source.classes), head)
 
 

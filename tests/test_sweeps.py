@@ -19,6 +19,7 @@ from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
+from lightloom.schemas import SweepRow
 from lightloom.tasks.classification.config import ClassificationConfig
 from lightloom.tasks.classification.network import build_network, interface_of, with_optical_backward
 
@@ -64,13 +65,14 @@ def test_changes_that_do_not_fit_name_their_case() -> None:
 
 def test_means_and_spreads_are_of_the_sample() -> None:
     sweep = SweepConfig(cases=(Case(name="a"), Case(name="b"), Case(name="not yet")), x="depth", scale="log")
-    found = [{"case": "a", "accuracy": value} for value in (0.9, 0.8, 0.7)] + [{"case": "b", "accuracy": 0.5}]
-    told = summarise(found, sweep)
-    assert [case["case"] for case in told["cases"]] == ["a", "b"]
-    assert told.cases[0].value == pytest.approx(0.8)
-    assert told["cases"][0]["std"] == pytest.approx(statistics.stdev([0.9, 0.8, 0.7]))
-    assert (told["cases"][1]["std"], told["cases"][1]["seeds"]) == (0.0, 1)
-    assert (told["x"], told["scale"]) == ("depth", "log")
+    values = [("a", value) for value in (0.9, 0.8, 0.7)] + [("b", 0.5)]
+    summary = summarise([SweepRow(case=case, metrics={"accuracy": value}) for case, value in values], sweep)
+    first, second = summary.cases
+    assert (first.case, second.case) == ("a", "b")
+    assert first.value == pytest.approx(0.8)
+    assert first.std == pytest.approx(statistics.stdev([0.9, 0.8, 0.7]))
+    assert (second.std, second.seeds) == (0.0, 1)
+    assert (summary.x, summary.scale) == ("depth", "log")
 
 
 def test_a_comparison_leaves_rows_curves_angles_and_a_page(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_the_contents_lead_to_every_section_and_fold_on_a_phone(visit: Visit) ->
     assert not phone.locator("nav a").first.is_visible()
     phone.locator("nav summary").click()
     phone.locator("nav a").first.click()
-    assert phone.url.endswith("#h-accuracy") and not phone.locator("nav a").first.is_visible()
+    assert phone.url.endswith("#h-states") and not phone.locator("nav a").first.is_visible()
 
 
 def test_the_keyboard_skips_to_the_content(visit: Visit) -> None:

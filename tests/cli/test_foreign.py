@@ -23,7 +23,7 @@ NAMES = (
     *("detections.json", "results.json", "electronic.safetensors", "programmed.safetensors", "model.onnx"),
     *("phases.csv", "photo.jpg", "notes.txt", ".lightloom.lock", ".lightloom.holder", ".report.html.123.part"),
     *(".weights.part", "checkpoints/train-last.safetensors", "checkpoints/train-mine.safetensors"),
-    *("checkpoints/months-of-work.pt", "models/detector.safetensors", "plots/accuracy.svg", "plots/mine.svg"),
+    *("checkpoints/months-of-work.pt", "models/detector.safetensors", "plots/states.svg", "plots/mine.svg"),
     *("points/1.json", "pictures/000.jpg", "results/mine.json", "network/config.yaml"),
     *("network/checkpoints/train-last.safetensors", "export/model/lightloom.json", "model/lightloom.json"),
     *("model/model.safetensors", "netlists/netlists.json", "levels/levels.json", "v1.0-own/scene.json"),

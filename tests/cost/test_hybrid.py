@@ -17,7 +17,7 @@ from lightloom.common.errors import RequestError
 from lightloom.cost import EDGE_PEAK, GPU_BATCH_1, hybrid_cost, hybrid_file, published_accounting
 from lightloom.cost.diffraction import pixel_light
 from lightloom.cost.macs import count_work
-from lightloom.nn.backbones import Backbone, replace_stages
+from lightloom.nn.backbones import Backbone, HybridConfig, replace_stages
 from lightloom.nn.diffractive import DiffractiveConv2d
 
 CHIP = DiffractiveChip(name="small", grid=16, mask=8, layers=3)
@@ -42,9 +42,10 @@ def regnet(optical: Sequence[int]) -> nn.Module:
     )
     model: nn.Module = transformers.RegNetModel(config)
     if optical:
-        widths = {1: [256], 2: [160, 256], 3: [96, 96, 96]}[len(optical)]
+        widths = {1: (256,), 2: (160, 256), 3: (96, 96, 96)}[len(optical)]
         made = [diffractive("phoenix" if stage == 3 else f"phoenix-stage{stage}") for stage in optical]
-        replace_stages(model, optical, made, channels=widths, sample_shape=(416, 608), keep_width=False)
+        published = HybridConfig(stages=tuple(optical), channels=widths, mixing="dense", fit="chip")
+        replace_stages(model, made, published, sample_shape=(416, 608), keep_width=False)
     return model
 
 
@@ -132,7 +133,8 @@ class Detector(nn.Module):
         stages = [nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise((4, 6, 8, 10))]
         self.backbone = Backbone(stem, stages, (6, 8, 10), (4, 8, 16))
         if optical:
-            replace_stages(self.backbone, [2], CHIP, sample_shape=(64, 64), **more)
+            hybrid = HybridConfig.parse({"stages": [2], "mixing": "dense", "fit": "chip"} | more)
+            replace_stages(self.backbone, CHIP, hybrid, sample_shape=(64, 64))
         self.neck = nn.Conv2d(10, 12, 1)
         self.head = nn.Conv2d(12, 5, 3, padding=1)
 

@@ -22,6 +22,7 @@ from lightloom.learn import (
     TrainingData,
     fit,
 )
+from lightloom.learn.distil import StageLayers
 from lightloom.tasks.classification import Classify
 
 ALL = DistillationConfig(features=1.0, attention=1.0, channels=1.0, logits=1.0, boxes=1.0)
@@ -315,7 +316,7 @@ def test_a_small_student_learns_from_a_trained_teacher(tmp_path: Path) -> None:
     )
     layers = ("body.1", "body.3")
     pair = DistillationModel(
-        Digits(3, seed=2), teacher, data.train.images[:2], distillation, layers=layers, teacher_layers=layers
+        Digits(3, seed=2), teacher, data.train.images[:2], distillation, layers=StageLayers(layers, layers)
     )
     distil = DistillationObjective(Classify(), distillation)
     distil.prepare(pair, 0.0)
@@ -376,17 +377,19 @@ def test_what_does_not_fit_is_refused_when_the_pupil_is_made() -> None:
     with pytest.raises(RequestError, match="The teacher gives no features to compare; name the layers"):
         DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig())
     with pytest.raises(RequestError, match="The student gives no features to compare"):
-        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(), teacher_layers=("body.1",))
+        DistillationModel(
+            Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(), layers=StageLayers(teacher=("body.1",))
+        )
     with pytest.raises(RequestError, match="The teacher gives no boxes to compare"):
         DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(features=0.0, boxes=1.0))
     with pytest.raises(RequestError, match=r"no layer `body\.9`. Did you mean `body\.\d`"):
-        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(), layers=("body.9",))
+        DistillationModel(Digits(2, 0), Digits(3, 0), IMAGES, DistillationConfig(), layers=StageLayers(("body.9",)))
     with pytest.raises(RequestError, match="Layer `norm` did not run"):
         idle = nn.Sequential(nn.Conv2d(1, 1, 1))
         idle[0].add_module("norm", nn.ReLU())
         idle.add_module("norm", nn.ReLU())
         idle.forward = idle[0].forward
-        DistillationModel(idle, Dense(6), IMAGES, DistillationConfig(), layers=("norm",))
+        DistillationModel(idle, Dense(6), IMAGES, DistillationConfig(), layers=StageLayers(("norm",)))
 
 
 def test_what_does_not_fit_is_refused_when_training_begins() -> None:

@@ -11,6 +11,7 @@ from lightloom.common.errors import RequestError
 from lightloom.nn.backbones import (
     Backbone,
     FeatureNoise,
+    HybridConfig,
     OpticalBlock,
     OpticalStage,
     build_backbone,
@@ -18,7 +19,6 @@ from lightloom.nn.backbones import (
     load_electronic,
     replace_stages,
 )
-from lightloom.nn.backbones.blocks import Optics
 from lightloom.nn.diffractive import DiffractiveConv2d
 
 transformers = pytest.importorskip("transformers", reason="backbones are built by `transformers`")
@@ -26,6 +26,11 @@ transformers = pytest.importorskip("transformers", reason="backbones are built b
 CHIP = DiffractiveChip(name="small", grid=24, mask=8, layers=1)
 pytestmark = pytest.mark.filterwarnings("ignore:Chip `small` has a way")  # its grid is small to be quick
 SHAPE = (64, 96)
+
+
+def hybrid(**fields: Any) -> HybridConfig:
+    """With published mixing, on the grid of the chip, where nothing else is asked for."""
+    return HybridConfig.parse({"mixing": "dense", "fit": "chip"} | fields)
 
 
 def small() -> Backbone:
@@ -39,7 +44,7 @@ def shapes(backbone: Backbone) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("before", [True, False])
 def test_a_block_is_its_published_parts(before: bool) -> None:
-    block = OpticalBlock(8, 32, 2, CHIP, Optics("depthwise", before_downsample=before)).eval()
+    block = OpticalBlock(8, 32, 2, CHIP, hybrid(mixing="depthwise", before_downsample=before)).eval()
     parts = block.path._modules
     for norm in (parts["norm1"], parts["norm2"], block.shortcut.norm):
         norm.running_mean.normal_()
@@ -65,7 +70,9 @@ def test_a_block_is_its_published_parts(before: bool) -> None:
 def test_widths_chips_and_layers_of_each_stage_and_every_gradient() -> None:
     backbone = small()
     coarse = CHIP.replace(grid=12, mask=6)
-    replace_stages(backbone, [2, 3], [CHIP, coarse], sample_shape=SHAPE, channels=[20, 12], layers=[1, 2], blocks=2)
+    replace_stages(
+        backbone, [CHIP, coarse], hybrid(stages=(2, 3), channels=(20, 12), layers=(1, 2), blocks=2), sample_shape=SHAPE
+    )
     assert backbone.channels == (8, 16, 20, 12)
     assert shapes(backbone) == [(8, 16, 24), (16, 8, 12), (20, 4, 6), (12, 2, 3)]
     light = [part for part in backbone.modules() if isinstance(part, DiffractiveConv2d)]
@@ -81,17 +88,19 @@ def test_widths_chips_and_layers_of_each_stage_and_every_gradient() -> None:
 
 def test_a_stage_comes_back_to_its_width_where_an_electronic_one_follows() -> None:
     backbone = small()
-    replace_stages(backbone, [1], CHIP, sample_shape=SHAPE, channels=4, mixing="shared")
+    replace_stages(backbone, CHIP, hybrid(stages=(1,), channels=(4,), mixing="shared"), sample_shape=SHAPE)
     assert backbone.channels == (8, 16, 24, 32)
     assert shapes(backbone)[1] == (16, 8, 12)
     assert backbone.stages[1].restore.in_channels == 4
-    replace_stages(backbone, [3], CHIP, sample_shape=SHAPE, channels=4, mixing="shared", keep_width=True)
+    replace_stages(
+        backbone, CHIP, hybrid(stages=(3,), channels=(4,), mixing="shared"), sample_shape=SHAPE, keep_width=True
+    )
     assert backbone.channels == (8, 16, 24, 32)
 
 
 def test_a_stage_without_a_stride_keeps_its_map() -> None:
     backbone = build_backbone("resnet-tiny")
-    replace_stages(backbone, [0], CHIP, sample_shape=SHAPE, mixing="shared")
+    replace_stages(backbone, CHIP, hybrid(stages=(0,), mixing="shared"), sample_shape=SHAPE)
     assert shapes(backbone)[0] == (24, 16, 24)
 
 
@@ -102,8 +111,8 @@ def test_a_stage_without_a_stride_keeps_its_map() -> None:
         ({"stages": [-1]}, "no stage -1"),
         ({"stages": [3, 0]}, "Stage 0 has maps of 32 x 48 and its chip a grid of 24 x 24"),
         ({"stages": [3, 3]}, "name one twice"),
-        ({"stages": [3, 2], "channels": [8]}, "`channels` has 1 values for the 2 stages"),
-        ({"stages": [3], "blocks": 0}, "0 optical blocks"),
+        ({"stages": [3, 2], "channels": [8]}, "`channels` has 1 numbers for 2 stages"),
+        ({"stages": [3], "blocks": 0}, "blocks.*greater than or equal to 1"),
         ({"stages": [3, 2], "mixing": "grouped", "groups": 5}, "groups"),
     ],
 )
@@ -111,7 +120,7 @@ def test_a_wrong_request_changes_nothing(options: dict[str, Any], text: str) -> 
     backbone = small()
     parts, channels = list(backbone.stages), backbone.channels
     with pytest.raises(RequestError, match=text):
-        replace_stages(backbone, chip=CHIP, sample_shape=SHAPE, **options)
+        replace_stages(backbone, CHIP, hybrid(**options), sample_shape=SHAPE)
     assert all(now is before for now, before in zip(backbone.stages, parts, strict=True))
     assert backbone.channels == channels
 
@@ -144,7 +153,12 @@ def test_chips_are_fitted_to_the_map_that_meets_the_light() -> None:
     for before in (True, False):
         backbone = small()
         near = CHIP.replace(method="band_limited")
-        replace_stages(backbone, [2], near, sample_shape=SHAPE, mixing="shared", fit=True, before_downsample=before)
+        replace_stages(
+            backbone,
+            near,
+            hybrid(stages=(2,), mixing="shared", fit="map", before_downsample=before),
+            sample_shape=SHAPE,
+        )
         sizes.append(backbone.stages[2].block0.path.optics.chip.grid)
     assert sizes == [24, 12]
 
@@ -167,7 +181,7 @@ def test_noise_hits_its_share_of_the_features_in_its_modes() -> None:
 
 def test_noise_stands_behind_the_stages_that_are_optical() -> None:
     backbone = small().eval()
-    replace_stages(backbone, [3], CHIP, sample_shape=SHAPE, mixing="shared", noise=FeatureNoise())
+    replace_stages(backbone, CHIP, hybrid(stages=(3,), mixing="shared", noise_std=1.0), sample_shape=SHAPE)
     images = torch.randn(1, 3, *SHAPE)
     with torch.no_grad():
         first, second = backbone(images), backbone(images)
@@ -177,7 +191,7 @@ def test_noise_stands_behind_the_stages_that_are_optical() -> None:
 
 def test_weights_of_an_electronic_backbone_load_without_the_replaced_stages() -> None:
     teacher, student = small().eval(), small().eval()
-    replace_stages(student, [3], CHIP, sample_shape=SHAPE, channels=8, mixing="shared")
+    replace_stages(student, CHIP, hybrid(stages=(3,), channels=(8,), mixing="shared"), sample_shape=SHAPE)
     dropped = load_electronic(student, teacher.state_dict())
     assert dropped == [key for key in teacher.state_dict() if key.startswith("stages.3.")]
     images = torch.randn(1, 3, *SHAPE)
@@ -196,11 +210,11 @@ def test_stages_of_a_backbone_of_transformers_are_replaced_in_place() -> None:
     backbone = transformers.RTDetrResNetBackbone(config)
     with torch.no_grad():
         before = [made.shape for made in backbone(torch.randn(1, 3, *SHAPE)).feature_maps]
-    replace_stages(backbone, [3], CHIP, sample_shape=SHAPE, channels=4, mixing="shared")
+    replace_stages(backbone, CHIP, hybrid(stages=(3,), channels=(4,), mixing="shared"), sample_shape=SHAPE)
     assert isinstance(backbone.encoder.stages[3], OpticalStage)
     maps = backbone(torch.randn(2, 3, *SHAPE)).feature_maps
     assert [made.shape[1:] for made in maps] == [shape[1:] for shape in before]
     maps[-1].sum().backward()
     assert backbone.encoder.stages[3].block0.path.optics.turns.grad.abs().sum() > 0
     with pytest.raises(RequestError, match=r"neither `stages` nor"):
-        replace_stages(backbone.embedder, [3], CHIP, sample_shape=SHAPE)
+        replace_stages(backbone.embedder, CHIP, hybrid(stages=(3,)), sample_shape=SHAPE)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError
 from lightloom.nn.backbones import (
+    HybridConfig,
     OpticalViTBlock,
     VisionTransformer,
     build_backbone,
@@ -17,7 +18,6 @@ from lightloom.nn.backbones import (
     replace_blocks,
     replace_stages,
 )
-from lightloom.nn.backbones.blocks import Optics
 
 transformers = pytest.importorskip("transformers", reason="backbones are built by `transformers`")
 
@@ -25,6 +25,11 @@ CHIP = DiffractiveChip(name="small", grid=8, mask=4, layers=1)
 pytestmark = pytest.mark.filterwarnings("ignore:Chip `small` has a way")  # its grid is small to be quick
 SIZES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
 SHAPE = (64, 96)
+
+
+def hybrid(**fields: Any) -> HybridConfig:
+    """With published mixing, on the grid of the chip, where nothing else is asked for."""
+    return HybridConfig.parse({"mixing": "dense", "fit": "chip"} | fields)
 
 
 def small(**more: Any) -> VisionTransformer:
@@ -75,7 +80,9 @@ def test_a_plain_vit_gives_its_weights(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("merge", "left"), [(True, 3), (False, 4)])
 def test_the_last_blocks_become_optical(merge: bool, left: int) -> None:
     backbone = small()
-    replace_blocks(backbone, [2, 3], CHIP, sample_shape=SHAPE, channels=6, merge=merge, drop_path=0.1)
+    replace_blocks(
+        backbone, CHIP, hybrid(stages=(2, 3), channels=(6, 6)), sample_shape=SHAPE, merge=merge, drop_path=0.1
+    )
     assert len(backbone.stages) == left
     optical = [part for part in backbone.modules() if isinstance(part, OpticalViTBlock)]
     assert len(optical) == left - 2
@@ -88,13 +95,15 @@ def test_the_last_blocks_become_optical(merge: bool, left: int) -> None:
 
 def test_a_narrow_last_block_gets_a_narrow_pyramid() -> None:
     backbone = small()
-    replace_blocks(backbone, [3], CHIP, sample_shape=SHAPE, channels=6, mixing="shared", keep_width=False)
+    replace_blocks(
+        backbone, CHIP, hybrid(stages=(3,), channels=(6,), mixing="shared"), sample_shape=SHAPE, keep_width=False
+    )
     assert backbone.channels == (6, 6, 6, 6)
     assert backbone(torch.randn(1, 3, *SHAPE))[0].shape == (1, 6, 16, 24)
 
 
 def test_an_optical_block_is_its_published_parts() -> None:
-    block = OpticalViTBlock(16, 6, 16, CHIP, Optics("depthwise")).eval()
+    block = OpticalViTBlock(16, 6, 16, CHIP, hybrid(mixing="depthwise")).eval()
     x = torch.randn(2, 16, 4, 6)
 
     def linear(x: torch.Tensor, part: Any) -> torch.Tensor:
@@ -110,7 +119,7 @@ def test_an_optical_block_is_its_published_parts() -> None:
 
 
 def test_images_pass_by_as_often_as_asked_and_the_mean_is_kept() -> None:
-    block = OpticalViTBlock(16, 6, None, CHIP, Optics("depthwise"), drop_path=0.25)
+    block = OpticalViTBlock(16, 6, None, CHIP, hybrid(mixing="depthwise"), drop_path=0.25)
     kept = block._drop(torch.ones(4000, 1, 1, 1))
     assert kept.unique().tolist() == [0.0, pytest.approx(4 / 3)]
     assert kept.mean().item() == pytest.approx(1, abs=0.05)
@@ -119,7 +128,7 @@ def test_images_pass_by_as_often_as_asked_and_the_mean_is_kept() -> None:
 
 def test_weights_of_the_electronic_one_load_into_a_merged_one() -> None:
     teacher, student = small().eval(), small().eval()
-    replace_blocks(student, [2, 3], CHIP, sample_shape=SHAPE, channels=6, mixing="shared")
+    replace_blocks(student, CHIP, hybrid(stages=(2, 3), channels=(6, 6), mixing="shared"), sample_shape=SHAPE)
     dropped = load_electronic(student, teacher.state_dict())
     assert {key.split(".")[1] for key in dropped} == {"2", "3"}
     for key, value in student.state_dict().items():
@@ -131,13 +140,13 @@ def test_weights_of_the_electronic_one_load_into_a_merged_one() -> None:
 def test_only_the_last_blocks_are_replaced(blocks: list[int]) -> None:
     backbone = small()
     with pytest.raises(RequestError, match="neighbours up to the last"):
-        replace_blocks(backbone, blocks, CHIP, sample_shape=SHAPE)
+        replace_blocks(backbone, CHIP, hybrid(stages=blocks), sample_shape=SHAPE)
     assert len(backbone.stages) == 4
 
 
 def test_a_large_map_and_a_wrong_verb_are_refused() -> None:
     backbone = small()
     with pytest.raises(RequestError, match="Block 3 has maps of 8 x 12 and its chip a grid of 8 x 8"):
-        replace_blocks(backbone, [3], CHIP, sample_shape=(128, 192))
+        replace_blocks(backbone, CHIP, hybrid(stages=(3,)), sample_shape=(128, 192))
     with pytest.raises(RequestError, match="`replace_blocks`"):
-        replace_stages(backbone, [3], CHIP, sample_shape=SHAPE)
+        replace_stages(backbone, CHIP, hybrid(stages=(3,)), sample_shape=SHAPE)

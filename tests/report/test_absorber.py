@@ -16,7 +16,7 @@ from lightloom.report import write_report
 from lightloom.report.plots.absorber import absorber_plots, mismatch
 from lightloom.report.plots.angles import angle_plots, watched
 from lightloom.report.readers.run import read_run
-from lightloom.report.readers.sweep import Curve
+from lightloom.schemas import ResponseCurve
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 DEPTHS = (1.0, 10.0)
@@ -81,17 +81,17 @@ def test_both_sections_show_and_stand_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize("depth", [0.1, 1.0, 10.0, 30.0])
 def test_the_mismatch_of_a_thin_medium_has_a_closed_form(depth: float) -> None:
-    assert mismatch(Curve.model_validate(thin(depth))) == pytest.approx(1 + depth / 4, rel=1e-4)
+    assert mismatch(ResponseCurve.model_validate(thin(depth))) == pytest.approx(1 + depth / 4, rel=1e-4)
 
 
 def test_gain_makes_the_exact_derivative_the_smaller_one() -> None:
-    assert mismatch(Curve.model_validate(thin(-2.0))) == pytest.approx(0.5, rel=1e-4)
-    assert mismatch(Curve.model_validate(thin(-10.0))) == pytest.approx(-1.5, rel=1e-4)
+    assert mismatch(ResponseCurve.model_validate(thin(-2.0))) == pytest.approx(0.5, rel=1e-4)
+    assert mismatch(ResponseCurve.model_validate(thin(-10.0))) == pytest.approx(-1.5, rel=1e-4)
 
 
 def test_nothing_passes_nothing_is_compared() -> None:
     flat = {"x": [0, 1], "output": [0, 0], "exact": [0, 0], "probe": [0, 0], "name": "opaque"}
-    assert mismatch(Curve.model_validate(flat)) == 1.0
+    assert mismatch(ResponseCurve.model_validate(flat)) == 1.0
 
 
 def test_the_plots_of_an_absorber_tell_their_numbers(folder: Path) -> None:

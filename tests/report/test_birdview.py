@@ -8,11 +8,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lightloom.report.pictures.bird_view import MOST_BOXES, MOST_QUERIES, bird_plot, bird_view, matches, surest, told
+from lightloom.report.pictures.bird_view import (
+    MOST_BOXES,
+    MOST_QUERIES,
+    bird_plot,
+    bird_view,
+    in_words,
+    matches,
+    surest,
+)
 from lightloom.report.pictures.boxes2d import colour
 from lightloom.report.pictures.ground_maps import ground_map
 from lightloom.report.pictures.sheets import LEVELS
-from lightloom.report.readers.detection3d import Box3D, Found3D
+from lightloom.schemas import Box3D, ScoredBox3D
 
 AREA = (-20.0, -10.0, -5.0, 30.0, 30.0, 3.0)  # 50 m along x, 40 m along y
 SCALE = 400 / 40
@@ -24,8 +32,8 @@ def box(x: float, y: float, **fields: Any) -> Box3D:
     return Box3D(**{"center": (x, y, 0), "size": (2, 4, 1.5), "yaw": 0.0, "label": 0} | fields)
 
 
-def found(x: float, y: float, score: float = 0.5, **fields: Any) -> Found3D:
-    return Found3D(**{"center": (x, y, 0), "size": (2, 4, 1.5), "yaw": 0.0, "label": 0, "score": score} | fields)
+def found(x: float, y: float, score: float = 0.5, **fields: Any) -> ScoredBox3D:
+    return ScoredBox3D(**{"center": (x, y, 0), "size": (2, 4, 1.5), "yaw": 0.0, "label": 0, "score": score} | fields)
 
 
 def drawn(*boxes: Box3D, **fields: Any) -> ElementTree.Element:
@@ -87,7 +95,7 @@ def test_rings_are_around_the_ego_vehicle() -> None:
 
 def test_only_the_surest_are_drawn_and_lie_on_top() -> None:
     many = [found(0, 0, score=index / 200) for index in range(100)]
-    assert [one.score for one in surest(many)[:2] if isinstance(one, Found3D)] == [0.495, 0.49]
+    assert [one.score for one in surest(many)[:2] if isinstance(one, ScoredBox3D)] == [0.495, 0.49]
     paths = footprints(drawn(*many, truth=[box(1, 1)] * 100))
     assert len(paths) == MOST_BOXES and (paths[-1][0].text or "").startswith("car 0.49")
     assert len(surest([box(0, 0)] * 100)) == 100
@@ -112,7 +120,7 @@ def test_hostile_names_stay_text() -> None:
 def test_plain_values_make_the_same_file() -> None:
     row = {"center": [10, 5, 0], "size": [2, 4, 1.5], "yaw": 0.3, "velocity": None, "label": 0, "score": 0.5}
     plain = bird_view([row], AREA, CLASSES, truth=[{key: row[key] for key in ("center", "size", "yaw", "label")}])
-    whole = bird_plot("above", "what is found", AREA, CLASSES, [Found3D(**row)], [box(10, 5, yaw=0.3)])
+    whole = bird_plot("above", "what is found", AREA, CLASSES, [ScoredBox3D(**row)], [box(10, 5, yaw=0.3)])
     assert plain == whole.standalone() and ElementTree.fromstring(plain).tag == f"{SVG}svg"
     with pytest.raises(ValueError, match="score"):
         bird_view([row | {"score": 1.5}], AREA, CLASSES)
@@ -136,9 +144,9 @@ def test_an_object_is_found_less_than_two_metres_away_and_once() -> None:
 
 
 def test_boxes_are_told_by_score_or_by_number() -> None:
-    assert told([found(0, 0, 0.91, label=2), found(0, 0, 0.4)], CLASSES) == "bus 0.91, car 0.40"
-    assert told([box(0, 0), box(0, 0, label=1), box(1, 1)], CLASSES) == "2 car, 1 truck"
-    assert told([found(0, 0)] * 10, CLASSES).endswith("and 2 more") and told([], CLASSES) == "nothing"
+    assert in_words([found(0, 0, 0.91, label=2), found(0, 0, 0.4)], CLASSES) == "bus 0.91, car 0.40"
+    assert in_words([box(0, 0), box(0, 0, label=1), box(1, 1)], CLASSES) == "2 car, 1 truck"
+    assert in_words([found(0, 0)] * 10, CLASSES).endswith("and 2 more") and in_words([], CLASSES) == "nothing"
 
 
 def test_a_cell_of_the_ground_is_where_it_is_from_above() -> None:

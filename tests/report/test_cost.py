@@ -13,8 +13,8 @@ from lightloom.common.errors import RequestError
 from lightloom.report import write_report
 from lightloom.report.pages.layer_costs import bill
 from lightloom.report.plots.layer_costs import bill_plots
-from lightloom.report.readers.cost import Cost
 from lightloom.report.units import amount, db, dbm
+from lightloom.schemas import CostFile
 
 WHOLE: dict[str, Any] = {
     "throughput_per_s": 6.1e6,
@@ -98,12 +98,12 @@ def test_an_old_run_has_its_old_section(run_folder: Path) -> None:
         "Status",
     ):
         assert absent not in html
-    empty = bill(Cost())
-    assert (empty.cards, empty.tables, empty.walks, bill_plots(Cost())) == ((), (), (), [])
+    empty = bill(CostFile())
+    assert (empty.cards, empty.tables, empty.walks, bill_plots(CostFile())) == ((), (), (), [])
 
 
 def test_plots_name_their_numbers() -> None:
-    cost = Cost.model_validate(WHOLE | {"boundaries": [{"name": "with all", "energy_j": 4e-8, "latency_s": 1e-7}]})
+    cost = CostFile.model_validate(WHOLE | {"boundaries": [{"name": "with all", "energy_j": 4e-8, "latency_s": 1e-7}]})
     plots = {plot.name: plot for plot in bill_plots(cost)}
     assert set(plots) == {"bill-area", "bill-schedules", "bill-references"}
     assert plots["bill-area"].label == "Bars of chip area by part: MZIs 21\u00a0mm², memory 4\u00a0mm²."

@@ -15,7 +15,8 @@ from lightloom.report.pages.explore import frugal, most_accurate, story, write_e
 from lightloom.report.plots.explore import effect_plots, spread_plot, values_of
 from lightloom.report.plots.layer_scan import sensitivity_plot
 from lightloom.report.plots.pareto import numbers, plane_front, ranked, trade_plots
-from lightloom.report.readers.exploration import Exploration, Sensitivity, read_exploration
+from lightloom.report.readers.exploration import read_exploration
+from lightloom.schemas import Exploration, Sensitivity
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 

@@ -140,7 +140,7 @@ def test_the_tables_hold_the_numbers(run_folder: Path, made: SimpleNamespace) ->
         "1.30 × 10⁻¹³",
         "0.0951",
         "MZIs",
-        "Decomposition error",
+        "Weight error",
     ):
         assert shown in text
     assert "Cells" not in text and "Rounding" not in text

@@ -7,21 +7,21 @@ import pytest
 
 from lightloom.report import units
 from lightloom.report.pages import pcm_writes
-from lightloom.report.readers.writes import Writes
+from lightloom.schemas import WritesFile
 
 
 def plain(text: str) -> str:
     return text.replace(units.NO_BREAK, " ").replace(units.THIN, " ")
 
 
-def told(made: SimpleNamespace, *cases: tuple[str, str, float, int], **fields: Any) -> Writes:
+def told(made: SimpleNamespace, *cases: tuple[str, str, float, int], **fields: Any) -> WritesFile:
     """Writes of cases given as state, order, pulses on the most written cell and levels."""
     rows = [made.case(state, order, (cell, cell), (levels, 0)) for state, order, cell, levels in cases]
-    return Writes.model_validate({"rate_hz": 1000.0, "cases": rows} | fields)
+    return WritesFile.model_validate({"rate_hz": 1000.0, "cases": rows} | fields)
 
 
 def test_the_story_of_training_and_reordering(made: SimpleNamespace) -> None:
-    story = plain(pcm_writes.story(Writes.model_validate(made.writes())))
+    story = plain(pcm_writes.story(WritesFile.model_validate(made.writes())))
     assert story == (
         "Training and reordering together write 25 times fewer levels: 12 000 per inference instead of 300 000. "
         "The most written cell goes from 400 to 20 pulses per inference and lasts 20 times longer: "
@@ -31,8 +31,7 @@ def test_the_story_of_training_and_reordering(made: SimpleNamespace) -> None:
 
 def test_a_life_is_told_alike_everywhere(made: SimpleNamespace) -> None:
     writes = told(made, ("programmed", "as it comes", 199.0, 100), ("learned", "reordered", 16.0, 10), inferences=9.0)
-    for case in writes.cases:
-        case.cells_failed = 0
+    writes = writes.replace(cases=[case.replace(cells_failed=0) for case in writes.cases])
     assert [plain(pcm_writes.life(case.first_failure)) for case in writes.cases] == ["2 513", "31 250"]
     assert "31 250 inferences instead of 2 513, which" in plain(pcm_writes.story(writes))
     assert [plain(text) for text in (pcm_writes.cards(writes)[2].value, pcm_writes.cards(writes)[2].note)] == [
@@ -86,7 +85,7 @@ def test_one_case_is_compared_with_nothing(made: SimpleNamespace) -> None:
 
 
 def test_the_key_figures(made: SimpleNamespace) -> None:
-    found = pcm_writes.cards(Writes.model_validate(made.writes()))
+    found = pcm_writes.cards(WritesFile.model_validate(made.writes()))
     assert [tuple(map(plain, (card.label, card.value, card.note))) for card in found] == [
         ("Fewer levels written", "25 ×", "12 000 per inference instead of 300 000"),
         ("Most written cell", "400 → 20", "pulses per inference"),
@@ -124,8 +123,8 @@ def test_each_chip_says_what_it_shares_and_where_it_starts(made: SimpleNamespace
 def test_failures_are_counted_plainly(made: SimpleNamespace) -> None:
     cases = (("programmed", "as it comes", 400.0, 1), ("learned", "reordered", 20.0, 1), ("learned", "x", 0.0, 0))
     writes = told(made, *cases, inferences=2000.0)
-    for case, failed in zip(writes.cases, (36, 0, 0), strict=True):
-        case.cells_failed = failed
+    counts = zip(writes.cases, (36, 0, 0), strict=True)
+    writes = writes.replace(cases=[case.replace(cells_failed=failed) for case, failed in counts])
     assert {name: plain(text) for name, text in pcm_writes.failures(writes, 3824)} == {
         "programmed, as it comes": "36 of 3 824 cells have failed, the first after 1 250 inferences.",
         "learned, reordered": "no cell has failed; the first does after 25 000 inferences.",
@@ -136,7 +135,7 @@ def test_failures_are_counted_plainly(made: SimpleNamespace) -> None:
 
 
 def test_storage_of_the_order_stands_beside_that_of_the_weights(made: SimpleNamespace) -> None:
-    assert plain(pcm_writes.storage(Writes.model_validate(made.writes()))) == (
+    assert plain(pcm_writes.storage(WritesFile.model_validate(made.writes()))) == (
         "The orders take 1 000 bits to store, 25.0 % of the 4 000 bits of the weights."
     )
     assert pcm_writes.storage(told(made, ("programmed", "as it comes", 1.0, 1))) == ""
@@ -145,7 +144,7 @@ def test_storage_of_the_order_stands_beside_that_of_the_weights(made: SimpleName
 def test_a_layer_stands_beside_itself(made: SimpleNamespace) -> None:
     content = made.writes()
     content["cases"][-1]["layers"].pop(0)
-    rows = pcm_writes.rows(Writes.model_validate(content))
+    rows = pcm_writes.rows(WritesFile.model_validate(content))
     assert [(row.before.name, row.after and row.after.levels) for row in rows] == [
         ("features.0", None),
         ("features.3", 7000),

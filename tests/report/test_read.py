@@ -45,7 +45,7 @@ def test_chance_follows_from_the_number_of_classes(run_folder: Path, config: str
     [
         ("summary.json", '{"accuracy": ', "is not JSON"),
         ("summary.json", "[1, 2]", "does not hold"),
-        ("summary.json", '{"accuracy": {"electronic": 98.1}}', "accuracy.electronic"),
+        ("summary.json", '{"accuracy": {"electronic": 98.1}}', "`accuracy` is 98.1"),
         ("layers.json", '[{"kind": "Linear"}]', "0.name"),
         ("layers.json", '[{"name": "a", "errors": {"programmed": -1}}]', "errors.programmed"),
         ("cost.json", '{"parts": {"laser": "much"}}', "parts.laser"),

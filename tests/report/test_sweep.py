@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from lightloom.common.errors import RequestError
 from lightloom.report import units, write_report
-from lightloom.report.plots.line_styles import MOST_LINES, accuracy_axis, spread_out, strokes, x_axis
+from lightloom.report.plots.line_styles import MOST_LINES, metric_axis, spread_out, strokes, x_axis
 from lightloom.report.plots.sweep import sweep_plots
 from lightloom.report.readers.run import read_run
 from lightloom.report.readers.sweep import by_series
+from lightloom.schemas import Metric
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 DEPTHS = (0.1, 1.0, 10.0)
@@ -167,7 +168,7 @@ def test_of_a_training_done_twice_the_later_one_counts(folder: Path) -> None:
     again = line("ReLU", "ReLU", None, 0, 0.5)
     sweep = read_run(write(folder, [*along(), again])).sweep
     assert sweep is not None and sweep.baseline is not None
-    assert sorted(sweep.baseline.accuracies) == pytest.approx([0.5, 0.97, 0.972])
+    assert sorted(sweep.baseline.values) == pytest.approx([0.5, 0.97, 0.972])
 
 
 def test_series_keep_their_order_and_ascend(folder: Path) -> None:
@@ -205,7 +206,7 @@ def test_what_is_not_there_is_left_out(folder: Path) -> None:
         ("sweep.json", "{", "is not JSON"),
         ("sweep.json", "{}", "does not hold"),
         ("sweep.json", '[{"series": "a"}]', "0.case"),
-        ("sweep.json", '[{"case": "a", "accuracy": 97.8}]', "0.accuracy"),
+        ("sweep.json", '[{"case": "a", "accuracy": 97.8}]', "0: Value error, `accuracy` is 97.8"),
         ("summary.json", '{"sweep": {"scale": "cubic"}}', "sweep.scale"),
     ],
 )
@@ -250,7 +251,7 @@ def test_lines_differ_by_more_than_colour() -> None:
 
 def test_equal_factors_in_error_are_equal_steps_on_a_stretched_scale() -> None:
     axes = Figure().subplots()
-    assert accuracy_axis(axes, "y", [0.9, 0.999])
+    assert metric_axis(axes, "y", [0.9, 0.999], Metric(name="accuracy"))
     heights = [float(axes.transData.transform((0, value))[1]) for value in (0.9, 0.99, 0.999)]
     assert heights[1] - heights[0] == pytest.approx(heights[2] - heights[1])
     ticks = [round(float(tick), 4) for tick in axes.get_yticks()]
@@ -261,7 +262,7 @@ def test_equal_factors_in_error_are_equal_steps_on_a_stretched_scale() -> None:
 @pytest.mark.parametrize("values", [[0.97, 0.98], [0.5], [1.0, 0.1], [0.0, 0.0], [1.0]])
 def test_other_accuracies_have_a_plain_scale(values: list[float]) -> None:
     axes = Figure().subplots()
-    assert not accuracy_axis(axes, "x", values)
+    assert not metric_axis(axes, "x", values, Metric(name="accuracy"))
     low, high = axes.get_xlim()
     assert low <= min(values) <= max(values) <= high and low < high
 

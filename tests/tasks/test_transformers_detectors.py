@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError
-from lightloom.nn.backbones import replace_stages
+from lightloom.nn.backbones import HybridConfig, replace_stages
 from lightloom.tasks.detection2d.transformers import (
     Family,
     SetOutput,
@@ -41,7 +41,12 @@ def scene() -> tuple[Tensor, Tensor]:
 def test_an_optical_detector_learns_from_boxes(family: Family) -> None:
     torch.manual_seed(0)
     detector = build_transformers_detector(family, 3)
-    replace_stages(detector.backbone, [3], CHIP, sample_shape=FRAME, channels=4, mixing="shared")
+    replace_stages(
+        detector.backbone,
+        CHIP,
+        HybridConfig(stages=(3,), channels=(4,), mixing="shared", fit="chip"),
+        sample_shape=FRAME,
+    )
     images, targets = scene()
     output = detector.train()(images, targets)
     assert output.loss is not None

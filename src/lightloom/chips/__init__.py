@@ -11,7 +11,8 @@
 
 from lightloom.chips.absorber import ABSORBERS, AbsorberChip, absorber
 from lightloom.chips.base import Chip, Specimen
-from lightloom.chips.devices import Constant, Peripherals
+from lightloom.chips.constants import Constant, assumed, derived, reported
+from lightloom.chips.devices import Peripherals
 from lightloom.chips.diffractive import DIFFRACTIVE, DiffractiveChip, DiffractiveDevices, diffractive
 from lightloom.chips.mesh import MeshChip, MeshDevices, MeshErrors, MeshSpecimen
 from lightloom.chips.pcm import Aged, PCMChip, PCMDevices, PCMErrors, PCMSpecimen
@@ -43,8 +44,11 @@ __all__ = [
     "Specimen",
     "Technology",
     "absorber",
+    "assumed",
+    "derived",
     "diffractive",
     "labels",
     "preset",
+    "reported",
     "technology_of",
 ]

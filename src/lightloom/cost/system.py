@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lightloom.chips.devices import Constant, in_unit
+from lightloom.chips.constants import Constant, derived, in_unit, reported
 from lightloom.common.config import Section
 from lightloom.cost.electronics import EDGE_PEAK, ElectronicProfile
 
@@ -27,44 +27,31 @@ class Memory(Section):
     buffer_size: int = Field(2 * 2**20, ge=1)
     """Bytes of the on-chip buffer. What a layer reads again and does not fit comes from DRAM each time. Default: 2 MB,
     assumed."""
-    dram_energy: _PerByte = Constant(
-        value=31.2e-12,
-        unit="J/byte",
-        source=f"{_LT}: 62.4 pJ, read as per access of 2 bytes; SimPhony (DAC 2025) takes the same 62.4 pJ per byte",
+    dram_energy: _PerByte = derived(
+        31.2e-12,
+        "J/byte",
+        f"{_LT}: 62.4 pJ, read as per access of 2 bytes; SimPhony (DAC 2025) takes the same 62.4 pJ per byte",
         doi=_LT_DOI,
-        status="derived",
         confidence="C",
     )
     """Energy of a byte to or from DRAM."""
-    dram_bandwidth: Annotated[Constant, in_unit("byte/s")] = Constant(
-        value=1e12, unit="byte/s", source="SimPhony (DAC 2025): HBM, 1 TB/s", status="reported", confidence="B"
+    dram_bandwidth: Annotated[Constant, in_unit("byte/s")] = reported(
+        1e12, "byte/s", "SimPhony (DAC 2025): HBM, 1 TB/s", confidence="B"
     )
     """Bytes per second of DRAM."""
-    buffer_energy: _PerByte = Constant(
-        value=1.655e-12 / 2,
-        unit="J/byte",
-        source=f"{_LT}: global buffer, 1.655 pJ per 2 bytes (CACTI, 32 KB banks)",
-        doi=_LT_DOI,
-        status="derived",
-        confidence="B",
+    buffer_energy: _PerByte = derived(
+        1.655e-12 / 2, "J/byte", f"{_LT}: global buffer, 1.655 pJ per 2 bytes (CACTI, 32 KB banks)", doi=_LT_DOI
     )
     """Energy of a byte to or from the buffer."""
-    register_energy: _PerByte = Constant(
-        value=0.073e-12 / 2,
-        unit="J/byte",
-        source=f"{_LT}: register file, 0.073 pJ per 2 bytes (CACTI)",
-        doi=_LT_DOI,
-        status="derived",
-        confidence="B",
+    register_energy: _PerByte = derived(
+        0.073e-12 / 2, "J/byte", f"{_LT}: register file, 0.073 pJ per 2 bytes (CACTI)", doi=_LT_DOI
     )
     """Energy of a byte to or from a register."""
-    buffer_area: Annotated[Constant, in_unit("m^2/byte")] = Constant(
-        value=8 * 0.07e-12 / 0.5,
-        unit="m^2/byte",
-        source="Wu et al., IEDM 2013: SRAM cell of 0.07 um^2 in 16 nm; assumed: half of the area is cells",
+    buffer_area: Annotated[Constant, in_unit("m^2/byte")] = derived(
+        8 * 0.07e-12 / 0.5,
+        "m^2/byte",
+        "Wu et al., IEDM 2013: SRAM cell of 0.07 um^2 in 16 nm; assumed: half of the area is cells",
         doi="10.1109/IEDM.2013.6724591",
-        status="derived",
-        confidence="B",
     )
     """Area of a byte of the buffer."""
 
@@ -87,7 +74,7 @@ class System(Section):
     electronics: ElectronicProfile = EDGE_PEAK
     """The machine that runs what is on no chip. Its peak is taken by default: the least that electronics takes."""
     programmed: bool = True
-    """Where all tiles fit onto the cores: whether they were programmed long ago. False: once per `inferences`."""
+    """Whether tiles that all fit onto the cores were programmed long ago. False: once per `inferences`."""
     laser_levels: bool = False
     """Whether laser power grows with 2^bits of the output converters (CrossLight, DAC 2021; Lightening-Transformer).
     Off by default: a receiver's sensitivity is that of its bit rate and noise, and the factor is argued, not measured.

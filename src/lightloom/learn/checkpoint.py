@@ -26,12 +26,22 @@ class Progress(NamedTuple):
 
 
 def save_weights(model: nn.Module, path: Path, **notes: str) -> None:
-    """Write parameters and persistent buffers of a model, and short notes about them."""
+    """Write parameters and persistent buffers of a model, and short notes about them.
+
+    Args:
+        model: Its `state_dict` is written.
+        path: The file.
+        **notes: Short texts by name.
+    """
     write_tensors(path, model.state_dict(), notes)
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
     """Read what `save_weights` wrote into a model of the same shape; the chip's description is not touched.
+
+    Args:
+        model: Of the same architecture; changed in place.
+        path: The file.
 
     Returns:
         The notes.
@@ -89,7 +99,13 @@ def load_training(model: nn.Module, optimizer: torch.optim.Optimizer | None, pat
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Write tensors and short notes about them; the same content gives the same bytes."""
+    """Write tensors and short notes about them; the same content gives the same bytes.
+
+    Args:
+        path: The file.
+        tensors: What to write, by name; shared memory is copied.
+        notes: Short texts by name; None writes none.
+    """
     # safetensors orders equal content differently from run to run where the names come unsorted
     write_bytes(path, save(dict(sorted(_own(tensors).items())), metadata=dict(notes or {})))
 
@@ -115,12 +131,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    wanted = model.state_dict()
-    problems = [f"`{name}` is missing" for name in wanted if name not in tensors]
-    problems += [f"`{name}` is not in the model. {nearest(name, wanted)}" for name in tensors if name not in wanted]
+    expected = model.state_dict()
+    problems = [f"`{name}` is missing" for name in expected if name not in tensors]
+    problems += [f"`{name}` is not in the model. {nearest(name, expected)}" for name in tensors if name not in expected]
     problems += [
         f"`{name}` has shape {tuple(tensors[name].shape)}, the model's has {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
+        for name, tensor in expected.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if not problems:

@@ -33,7 +33,12 @@ class Sampling(LayerSampling):
     """Share of each minibatch that is left out because a teacher is sure of it."""
 
     def of_layer(self, layer: OpticalLayer, first: bool) -> LayerSampling:
-        """The settings of one layer; `first` says that nothing optical comes before it."""
+        """The settings of one layer.
+
+        Args:
+            layer: The optical layer.
+            first: Whether nothing optical comes before it.
+        """
         values = {name: getattr(self, name) for name in LayerSampling.model_fields}
         if layer.signal_dims == 1:
             values |= {"feedback": 0.0}
@@ -135,8 +140,8 @@ def _uncertain(batch: Batch, sparsity: float, teacher: nn.Module | None) -> Batc
     was_training = teacher.training
     logits = teacher.eval()(batch.inputs)
     teacher.train(was_training)
-    kept = masks.uncertain(logits, sparsity)
-    return Batch(batch.inputs[kept], batch.targets[kept], batch.loss_weight)
+    examples = masks.uncertain(logits, sparsity)
+    return Batch(batch.inputs[examples], batch.targets[examples], batch.loss_weight)
 
 
 def _check(name: str, layer: OpticalLayer, settings: LayerSampling, measured: tuple[Tensor, Tensor] | None) -> None:

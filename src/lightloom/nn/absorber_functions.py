@@ -20,7 +20,12 @@ class Absorbing(Protocol):
         ...
 
     def respond(self, x: Tensor, probe: Tensor | float = 0.0) -> Response:
-        """What leaves of x, and what backward light is multiplied by."""
+        """What leaves, and what backward light is multiplied by.
+
+        Args:
+            x: Fields or intensities that enter [...].
+            probe: Intensity of light that enters from the other side.
+        """
         ...
 
 
@@ -101,5 +106,5 @@ class _Led(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, of_own: Tensor | None, of_factor: Tensor | None, of_x: Tensor) -> Tensor:
-        led: Tensor = ctx.saved_tensors[0] * of_x
-        return led if of_own is None else of_own + led
+        through: Tensor = ctx.saved_tensors[0] * of_x
+        return through if of_own is None else of_own + through

@@ -14,7 +14,7 @@ from lightloom.chips import diffractive
 from lightloom.config import Case, SweepConfig
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn import TrainConfig
-from lightloom.nn.backbones import SIZES
+from lightloom.nn.backbones import SIZES, HybridConfig
 from lightloom.nn.diffractive import Mixing
 from lightloom.recipes.hybrid_cases import (
     BASELINE,
@@ -28,8 +28,8 @@ from lightloom.recipes.hybrid_cases import (
 from lightloom.recipes.optical_cases import check
 from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig, OpticsConfig
 from lightloom.tasks.detection2d import FCOSConfig
-from lightloom.tasks.detection2d.config import Detection2DConfig, DetectorConfig, ScenesConfig
-from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
+from lightloom.tasks.detection2d.config import Detection2DConfig, DetectionDataConfig, DetectorConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")
@@ -77,7 +77,7 @@ def shapes(
     # drawn images are all different, so there is no need to change them
     config = _small(
         "hybrid/shapes",
-        ScenesConfig(name="shapes", count=200 if quick else 1000, augment=_FLIPPED),
+        DetectionDataConfig(name="shapes", count=200 if quick else 1000, augment=_FLIPPED),
         _SHORT.replace(epochs=4 if quick else 15, lr=3e-3),
         _Switches(optical, mixing, ablation, backbone),
     )
@@ -104,7 +104,7 @@ def bccd(
     augment = AugmentConfig(flip=0.5, vertical=0.5, scale=0.25, colour=0.2)
     config = _small(
         "hybrid/bccd",
-        ScenesConfig(name="bccd", height=240, width=320, augment=augment),
+        DetectionDataConfig(name="bccd", height=240, width=320, augment=augment),
         _SHORT.replace(epochs=3 if quick else 20),
         _Switches(optical, mixing, ablation, backbone),
     )
@@ -196,7 +196,7 @@ class _Switches(NamedTuple):
     backbone: str = "regnetx-tiny"
 
 
-def _small(recipe: str, data: ScenesConfig, train: TrainConfig, switches: _Switches) -> Detection2DConfig:
+def _small(recipe: str, data: DetectionDataConfig, train: TrainConfig, switches: _Switches) -> Detection2DConfig:
     """With a small backbone; the pyramid of a ViT is its own, so all of its levels are taken."""
     check("backbone", switches.backbone, SIZES)
     size = SIZES[switches.backbone]
@@ -214,7 +214,7 @@ def _detector(mixing: Mixing, backbone: str = "regnetx-tiny", head: FCOSConfig =
 def _published(recipe: str, data: str, switches: _Switches, pretrained: str | None, quick: bool) -> Detection2DConfig:
     optical, mixing, ablation = switches[:3]
     if quick:
-        small = ScenesConfig(name=data, height=128, width=224)
+        small = DetectionDataConfig(name=data, height=128, width=224)
         train = _SHORT.replace(epochs=2)
         return _hybrid(recipe, small, _detector("depthwise"), train, cases(optical, ablation, _TINY_WIDTH))
     check("mixing", mixing, get_args(Mixing))
@@ -223,13 +223,13 @@ def _published(recipe: str, data: str, switches: _Switches, pretrained: str | No
         hybrid=HybridConfig(mixing=mixing, fit="published"),
         head=FCOSConfig(),
     )
-    full = ScenesConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED)
+    full = DetectionDataConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED)
     compared = cases(optical, ablation, _FULL_WIDTH, published_stages, start="scratch")
     return _hybrid(recipe, full, detector, _PUBLISHED, compared).replace(threads=None)
 
 
 def _hybrid(
-    recipe: str, data: ScenesConfig, model: DetectorConfig, train: TrainConfig, compared: tuple[Case, ...]
+    recipe: str, data: DetectionDataConfig, model: DetectorConfig, train: TrainConfig, compared: tuple[Case, ...]
 ) -> Detection2DConfig:
     """A comparison; with other stages, one detector on the chip of the run."""
     return Detection2DConfig(

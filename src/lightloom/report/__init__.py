@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightloom.report.readers.run import Run
+    from lightloom.report.section import Section, SectionBuilder, figure, fill, paragraph, table
+
+_LAZY = {
+    "Run": "readers.run",
+    **dict.fromkeys(("Section", "SectionBuilder", "figure", "fill", "paragraph", "table"), "section"),
+}
 
 
-def write_report(folder: Path) -> Path:
+def __getattr__(name: str) -> Any:
+    """Load what a task's own sections are made with once it is asked for: none of it is needed to start the program."""
+    if name in _LAZY:
+        return getattr(import_module(f"lightloom.report.{_LAZY[name]}"), name)
+    raise AttributeError(f"module `lightloom.report` has no attribute `{name}`")
+
+
+def write_report(folder: Path, sections: Sequence[SectionBuilder] = ()) -> Path:
     """Write `report.html`, and its plots and pictures into `plots`, into a run folder.
 
     Whatever the run did not write is left out: a run that only trained still gets a page.
 
     Args:
         folder: The run folder. Nothing outside it is read.
+        sections: What builds the sections of the task's own: each takes a `Run` and returns `Section` records.
 
     Returns:
         The path of the page.
@@ -20,30 +40,24 @@ def write_report(folder: Path) -> Path:
     Raises:
         RequestError: The folder holds no file of a run, or one of its files is unreadable.
         WorkError: The disk refuses the page.
+        ValueError: Two sections have one anchor, or two of their files one name.
     """
     from lightloom.common.files import make_folder, reserve, write_bytes, write_text
-    from lightloom.report.pages.hybrid_section import hybrids
-    from lightloom.report.pages.run import draw, render
-    from lightloom.report.pictures.multi_camera import surround
+    from lightloom.report.pages.run import build_sections, render
     from lightloom.report.readers.run import read_run
 
     run = read_run(folder)
     page = folder / "report.html"
     reserve(page)
-    plots = draw(run)
-    hybrid = hybrids(run)
-    around = surround(run)
-    html = render(run, plots, hybrid, around)
-    pictures = dict(hybrid.files()) if hybrid is not None else {}
-    if around is not None:
-        pictures |= dict(around.files())
-        plots |= {plot.name: plot for plot in around.plots()}
-    if plots or pictures:
+    built = build_sections(run, sections)
+    html = render(run, built)
+    if any(section.plots or section.files for section in built):
         make_folder(folder / "plots")
-    for plot in plots.values():
-        write_text(folder / "plots" / f"{plot.name}.svg", plot.standalone())
-    for name, content in pictures.items():
-        write_bytes(folder / "plots" / name, content)
+    for section in built:
+        for plot in section.plots:
+            write_text(folder / "plots" / f"{plot.name}.svg", plot.standalone())
+        for name, content in section.files.items():
+            write_bytes(folder / "plots" / name, content)
     write_text(page, html)
     return page
 
@@ -83,4 +97,4 @@ def compare(folder_a: Path, folder_b: Path, out: Path) -> Path:
     return path
 
 
-__all__ = ["compare", "write_report"]
+__all__ = ["Run", "Section", "SectionBuilder", "compare", "figure", "fill", "paragraph", "table", "write_report"]

@@ -58,6 +58,9 @@ DARK = {
 COLOURS = {role: f"#0{index:x}0f0{index:x}" for index, role in enumerate(LIGHT)}
 """The sentinel of each role: what plots draw with."""
 
+WIDTH = 4.4
+"""Width of a plot in inch; at 72 points per inch about that of a phone, so that text keeps its size there."""
+
 MOST_MARKS = 40
 """Points of one line that are marked; of more, evenly spread ones are."""
 MOST_CELLS = 300
@@ -159,6 +162,46 @@ def drawing() -> Iterator[None]:
         yield
 
 
+@dataclass
+class Canvas:
+    """A figure that is being drawn; it is finished, and no longer changes, once its `with` block ends."""
+
+    figure: Figure
+    source: str = ""
+
+    @property
+    def axes(self) -> Axes:
+        """The only axes of the figure, made when first asked for."""
+        return self.figure.axes[0] if self.figure.axes else self.figure.subplots()
+
+    def plot(self, name: str, title: str, caption: str, label: str) -> Plot:
+        """The finished figure as a plot of the page.
+
+        Args:
+            name: Unique on the page, `[a-z0-9-]`.
+            title: What it shows, in a few words.
+            caption: How to read it; may be empty.
+            label: What it shows, with its numbers.
+        """
+        return Plot(name, title, caption, label, self.source)
+
+
+@contextmanager
+def sketch(height: float, width: float = WIDTH) -> Iterator[Canvas]:
+    """A figure in the style of the report; it is rendered at the end of the block.
+
+    Args:
+        height: Height in inch.
+        width: Width in inch.
+    """
+    from matplotlib.figure import Figure
+
+    with drawing():
+        canvas = Canvas(Figure(figsize=(width, height)))
+        yield canvas
+        canvas.source = to_svg(canvas.figure)
+
+
 def mark(artist: Artist, text: str, kind: str = "whole") -> None:
     """Give a part of a plot its name and value.
 
@@ -182,8 +225,8 @@ def mark_points(axes: Axes, xs: Sequence[float], ys: Sequence[float], texts: Seq
     """
     places = [place for place in zip(xs, ys, texts, strict=True) if math.isfinite(place[0] + place[1])]
     step = max(1, (len(places) - 1) / (MOST_MARKS - 1))
-    kept = dict.fromkeys(round(index * step) for index in range(min(len(places), MOST_MARKS)))
-    for x, y, text in (places[index] for index in kept):
+    spread = dict.fromkeys(round(index * step) for index in range(min(len(places), MOST_MARKS)))
+    for x, y, text in (places[index] for index in spread):
         # The wide edge is what a finger hits; with no opacity it is there but unseen.
         (point,) = axes.plot([x], [y], "o", color=colour, markersize=5, markeredgewidth=10, alpha=0, scalex=False)
         mark(point, text, "point")
@@ -214,7 +257,12 @@ def to_svg(figure: Figure) -> str:
 
 
 def shown(name: str, length: int = 20) -> str:
-    """A user's name as one printable line; of a long one the end stays, where layer names differ."""
+    """A user's name as one printable line; of a long one the end stays, where layer names differ.
+
+    Args:
+        name: The name, as the user wrote it.
+        length: Most letters of it that are shown.
+    """
     line = _printable(name.replace("\n", "�"))
     return line if len(line) <= length else "…" + line[1 - length :]
 
@@ -229,7 +277,7 @@ def _titled(group: re.Match[str]) -> str:
 
 def _in_tags(svg: str, change: Callable[[str], str]) -> str:
     """`change` applied inside tags only: text is the user's and stays as it is."""
-    return re.sub(r"<[^>]+>", lambda found: change(found[0]), svg)
+    return re.sub(r"<[^>]+>", lambda match: change(match[0]), svg)
 
 
 def _recolour(tag: str, of_role: Callable[[str], str]) -> str:

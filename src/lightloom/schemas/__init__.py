@@ -1,27 +1,105 @@
 """The records of every file of a run folder: stages write through them, the report and exports read through them."""
 
-from lightloom.schemas.base import Record, append, parse, read, write
-from lightloom.schemas.metric import ACCURACY, Evaluation, Metric
+from lightloom.schemas.base import Record, append, parse, read, write, write_plain
+from lightloom.schemas.cost import (
+    Boundary,
+    Constant,
+    CostFile,
+    Electronics,
+    LayerCost,
+    LinkBudget,
+    LinkStep,
+    Memory,
+    Reconfiguration,
+    Reference,
+    Schedule,
+)
+from lightloom.schemas.detections import (
+    ALL_CLASSES,
+    Box,
+    DetectedImage,
+    DetectionFile,
+    ImagePrecision,
+    PrecisionCurve,
+    PrecisionFile,
+    ScoredBox,
+)
+from lightloom.schemas.detections3d import (
+    Box3D,
+    CameraImage,
+    DetectedSample,
+    DetectionFile3D,
+    PrecisionFile3D,
+    ScoredBox3D,
+    SpacePrecision,
+)
+from lightloom.schemas.exploration import DesignRow, Exploration, FailedDesign, LayerDrop, PlacedNetwork, Sensitivity
+from lightloom.schemas.hybrid import HybridCase, HybridConstant, HybridFile, PublishedCost
+from lightloom.schemas.layers import LayerRow
+from lightloom.schemas.metric import ACCURACY, Evaluation, Metric, describe
 from lightloom.schemas.summary import BenchStage, EpochRow, LearningTotals, Summary
 from lightloom.schemas.sweep import GradientAngle, ResponseCurve, ResponseCurves, SweepCase, SweepRow, SweepSummary
+from lightloom.schemas.writes import LayerWrites, WritesCase, WritesFile
 
 __all__ = [
     "ACCURACY",
+    "ALL_CLASSES",
     "BenchStage",
+    "Boundary",
+    "Box",
+    "Box3D",
+    "CameraImage",
+    "Constant",
+    "CostFile",
+    "DesignRow",
+    "DetectedImage",
+    "DetectedSample",
+    "DetectionFile",
+    "DetectionFile3D",
+    "Electronics",
     "EpochRow",
     "Evaluation",
+    "Exploration",
+    "FailedDesign",
     "GradientAngle",
+    "HybridCase",
+    "HybridConstant",
+    "HybridFile",
+    "ImagePrecision",
+    "LayerCost",
+    "LayerDrop",
+    "LayerRow",
+    "LayerWrites",
     "LearningTotals",
+    "LinkBudget",
+    "LinkStep",
+    "Memory",
     "Metric",
+    "PlacedNetwork",
+    "PrecisionCurve",
+    "PrecisionFile",
+    "PrecisionFile3D",
+    "PublishedCost",
+    "Reconfiguration",
     "Record",
+    "Reference",
     "ResponseCurve",
     "ResponseCurves",
+    "Schedule",
+    "ScoredBox",
+    "ScoredBox3D",
+    "Sensitivity",
+    "SpacePrecision",
     "Summary",
     "SweepCase",
     "SweepRow",
     "SweepSummary",
+    "WritesCase",
+    "WritesFile",
     "append",
+    "describe",
     "parse",
     "read",
     "write",
+    "write_plain",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
 from lightloom.schemas.base import Finite, Real, Record
 
 ACCURACY = "accuracy"
+_Key = TypeVar("_Key")
 
 
 class Metric(Record):
@@ -45,7 +46,7 @@ class Metric(Record):
         """
         return after - before if self.higher_is_better else before - after
 
-    def best(self, values: Mapping[str, float]) -> str:
+    def best(self, values: Mapping[_Key, float]) -> _Key:
         """The key of the best value.
 
         Args:
@@ -54,13 +55,64 @@ class Metric(Record):
         return (max if self.higher_is_better else min)(values, key=lambda key: values[key])
 
 
+_FRACTIONS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "APs",
+    "APm",
+    "APl",
+    "AR",
+    "AR1",
+    "AR10",
+    "AR100",
+    "ARs",
+    "ARm",
+    "ARl",
+    "NDS",
+    "mAP",
+)
+_ERRORS = {"loss": "", "mATE": "m", "mASE": "", "mAOE": "rad", "mAVE": "m/s", "mAAE": ""}
+_PUBLISHED = {
+    **{name: Metric(name=name) for name in (ACCURACY, *_FRACTIONS)},
+    **{name: Metric(name=name, percent=False, unit=unit, higher_is_better=False) for name, unit in _ERRORS.items()},
+}
+
+
+def describe(name: str, stated: Iterable[Metric] = ()) -> Metric:
+    """How a metric is written and which way it is better.
+
+    Args:
+        name: The metric's own name.
+        stated: What the file says of its metrics; one that it does not name is looked up among those of COCO and
+            nuScenes, and is a plain number otherwise.
+    """
+    for metric in stated:
+        if metric.name == name:
+            return metric
+    return _PUBLISHED.get(name, Metric(name=name, percent=False))
+
+
+def check_range(values: Mapping[str, float | None], stated: Iterable[Metric]) -> None:
+    """Refuse a fraction that is none. Raises `ValueError`, which names the metric.
+
+    Args:
+        values: Value by metric; None is not known.
+        stated: What the file says of its metrics.
+    """
+    stated = tuple(stated)
+    for name, value in values.items():
+        if value is not None and describe(name, stated).percent and not 0 <= value <= 1:
+            raise ValueError(f"`{name}` is {value:g}; it is a fraction, 0 ... 1")
+
+
 class Evaluation(Record):
     """The whole of `evaluation.json`: every metric of every state, on the test data."""
 
     metric: Metric
     """The primary metric of the task: the one that states are compared by."""
     others: list[Metric] = []
-    """How the other metrics are written; one that is not named here is a plain number."""
+    """How the other metrics are written; of one that is not named here see `describe`."""
     states: dict[str, dict[str, Finite]]
     """Value by metric, by state of the network (electronic, programmed, ...), in the order of the stages."""
 
@@ -78,6 +130,7 @@ class Evaluation(Record):
         for state, values in self.states.items():
             if self.metric.name not in values:
                 raise ValueError(f"the state `{state}` lacks the metric `{self.metric.name}`; it has {sorted(values)}")
+            check_range(values, (self.metric, *self.others))
         return self
 
     @property

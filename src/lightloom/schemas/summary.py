@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, model_validator
 
 from lightloom.schemas.base import Amount, Real, Record
-from lightloom.schemas.metric import ACCURACY, Metric
+from lightloom.schemas.metric import ACCURACY, Metric, check_range
 from lightloom.schemas.sweep import SweepSummary
 
 
@@ -76,6 +76,13 @@ class Summary(Record):
         metric = {"name": ACCURACY, "chance": summary.pop("chance", None)}
         return {"metric": metric, "values": summary.pop("accuracy")} | summary
 
+    @model_validator(mode="after")
+    def _fractions_are_fractions(self) -> Summary:
+        if self.metric is not None:
+            for value in self.values.values():
+                check_range({self.metric.name: value}, (self.metric,))
+        return self
+
 
 class EpochRow(Record):
     """One line of `metrics.jsonl`; a line may hold more metrics than these."""
@@ -92,6 +99,15 @@ class EpochRow(Record):
     """Mean loss on the validation data."""
     validation_writes: Amount = None
     """Levels that one inference writes, on a chip that writes its cells."""
+
+    def primary(self, name: str) -> float | None:
+        """The primary metric on the validation data.
+
+        Args:
+            name: Its name; a file of an earlier version calls every primary metric an accuracy.
+        """
+        values = self.validation
+        return values.get(name, values.get(ACCURACY))
 
     @property
     def validation(self) -> dict[str, float]:

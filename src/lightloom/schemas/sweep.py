@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from lightloom.schemas.base import Amount, Degrees, Finite, Real, Record
-from lightloom.schemas.metric import ACCURACY, Metric
+from lightloom.schemas.metric import ACCURACY, Metric, check_range
 
 # COCO writes -1 where there is nothing to find
 _without_absent = BeforeValidator(lambda value: None if value == -1 else value)
@@ -32,7 +32,7 @@ class SweepRow(Record):
     metrics: dict[str, Value] = {}
     """Value of every metric on the test data, by name; the primary one is among them."""
     others: list[Metric] = []
-    """How the metrics beside the primary one are written; one that is not named here is a plain number."""
+    """How the metrics beside the primary one are written; of one that is not named here see `schemas.describe`."""
     per_class: dict[str, Value] = {}
     """The primary metric, or what it averages, for each class alone."""
     teacher: str = ""
@@ -54,12 +54,17 @@ class SweepRow(Record):
     @classmethod
     def _of_an_earlier_version(cls, content: Any) -> Any:
         """Take a row that called every primary metric an accuracy."""
-        if not isinstance(content, Mapping) or "accuracy" not in content or "metrics" in content:
+        if not isinstance(content, Mapping) or "metrics" in content or not {"accuracy", "figures"} & content.keys():
             return content
         row = dict(content)
-        value, name = row.pop("accuracy"), row.pop("measure", ACCURACY)
+        value, name = row.pop("accuracy", None), row.pop("measure", ACCURACY)
         figures = row.pop("figures", {})
         return row | {"metric": name, "metrics": {**figures, name: value} if isinstance(figures, Mapping) else figures}
+
+    @model_validator(mode="after")
+    def _fractions_are_fractions(self) -> SweepRow:
+        check_range(self.metrics, (self.metric, *self.others))
+        return self
 
     @property
     def value(self) -> float | None:

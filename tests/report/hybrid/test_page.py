@@ -18,9 +18,9 @@ from lightloom.report.pictures.detection_gallery import matches, overlap
 from lightloom.report.pictures.light import chosen, features, light_sheets, mask_sheets, planes
 from lightloom.report.plots.costs import cost_plots, costs
 from lightloom.report.plots.precision_recall import precision_plots
-from lightloom.report.readers.detection import Box, Found
 from lightloom.report.readers.hybrid import OpticalLayer
 from lightloom.report.readers.run import read_run
+from lightloom.schemas import Box, ScoredBox
 
 HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}$x^2$"""
 HEADINGS = {
@@ -144,9 +144,9 @@ def test_each_object_is_found_once() -> None:
         return {"box": sides, "label": label}
 
     truth = [Box(**box(0, 0, 10, 10)), Box(**box(6, 0, 16, 10)), Box(**box(0, 0, 10, 10, label=1))]
-    found = [Found(**box(*sides), score=score) for sides, score in (((0, 0, 10, 10), 0.9), ((1, 0, 11, 10), 0.8))]
+    found = [ScoredBox(**box(*sides), score=score) for sides, score in (((0, 0, 10, 10), 0.9), ((1, 0, 11, 10), 0.8))]
     assert matches(truth, found) == 1  # the second overlaps the first object, which is taken
-    assert matches(truth, [*found, Found(**box(0, 0, 10, 10, label=1), score=0.1)]) == 2
+    assert matches(truth, [*found, ScoredBox(**box(0, 0, 10, 10, label=1), score=0.1)]) == 2
     assert overlap(truth[0], truth[1]) == pytest.approx(40 / 160)
     assert overlap(Box(**box(1, 1, 1, 1)), Box(**box(1, 1, 1, 1))) == 0
 

@@ -111,11 +111,11 @@ def test_depths_add_up_and_the_last_distance_holds_for_what_follows() -> None:
 
 def test_minus_one_is_what_coco_says_where_there_is_nothing(folder: Path, made: SimpleNamespace) -> None:
     sweep = read_run(folder).sweep
-    assert sweep is not None and sweep.measure == "AP"
+    assert sweep is not None and sweep.metric.name == "AP"
     case = sweep.cases[0]
-    assert case.figure("APs").mean is None and case.of_class(made.classes[3]).mean is None
-    assert case.figure("AP50").mean == pytest.approx(1.6 * 0.298)
-    assert case.figure("AP50").std == pytest.approx(1.6 * 0.004)
+    assert case.spread("APs").mean is None and case.of_class(made.classes[3]).mean is None
+    assert case.spread("AP50").mean == pytest.approx(1.6 * 0.298)
+    assert case.spread("AP50").std == pytest.approx(1.6 * 0.004)
 
 
 @pytest.mark.parametrize("name", ["detections.json", "pr.json", "optics.safetensors", "hybrid.json"])

@@ -5,22 +5,16 @@ from __future__ import annotations
 import math
 
 from lightloom.chips.absorber.chip import AbsorberChip
-from lightloom.chips.devices import Constant
+from lightloom.chips.constants import reported
 from lightloom.common.arguments import checked
 from lightloom.common.presets import Presets
 
 _STECK = "Steck, Rubidium 87 D Line Data, steck.us/alkalidata"
 
 _RUBIDIUM = {
-    "wavelength": Constant(
-        value=780.241209686e-9, unit="m", source=f"{_STECK}: D2 line, in vacuum", status="reported", confidence="A"
-    ),
-    "saturation_irradiance": Constant(
-        value=16.6933,
-        unit="W/m^2",
-        source=f"{_STECK}: D2 line, F = 2 to F' = 3 driven by circular light, on resonance (1.66933 mW/cm^2)",
-        status="reported",
-        confidence="A",
+    "wavelength": reported(780.241209686e-9, "m", f"{_STECK}: D2 line, in vacuum"),
+    "saturation_irradiance": reported(
+        16.6933, "W/m^2", f"{_STECK}: D2 line, F = 2 to F' = 3 driven by circular light, on resonance (1.66933 mW/cm^2)"
     ),
 }
 

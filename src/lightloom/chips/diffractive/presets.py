@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightloom.chips.devices import Constant
+from lightloom.chips.constants import reported
 from lightloom.chips.diffractive.chip import DiffractiveChip, DiffractiveDevices
 from lightloom.common.arguments import checked
 from lightloom.common.presets import Presets
@@ -19,13 +19,7 @@ _THZ_FRESNEL_NUMBER = (400e-6) ** 2 / ((299_792_458 / 0.4e12) * 3e-2)
 _D2NN_DISTANCE = (8e-6) ** 2 / (532e-9 * _THZ_FRESNEL_NUMBER)
 
 _SILICON = DiffractiveDevices(
-    quantum_efficiency=Constant(
-        value=0.77,
-        unit="1",
-        source="Sony IMX174, EMVA 1288 figures of its cameras: silicon at 525 nm",
-        status="reported",
-        confidence="A",
-    )
+    quantum_efficiency=reported(0.77, "1", "Sony IMX174, EMVA 1288 figures of its cameras: silicon at 525 nm")
 )
 
 DIFFRACTIVE: Presets[DiffractiveChip] = Presets(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lightloom.chips.devices import Decibel, Peripherals, Seconds, SquareMetres, Watts
+from lightloom.chips.constants import Decibel, Seconds, SquareMetres, Watts
+from lightloom.chips.devices import Peripherals
 from lightloom.common.config import Section
 
 

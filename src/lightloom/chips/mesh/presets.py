@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightloom.chips.devices import Constant
+from lightloom.chips.constants import derived, reported
 from lightloom.chips.mesh.chip import MeshChip
 from lightloom.chips.mesh.devices import MeshDevices
 
@@ -14,68 +14,27 @@ _LT = "Lightening-Transformer (HPCA 2024), device_params/default.yaml"
 _LT_DOI = "10.48550/arXiv.2305.19533"
 
 _THERMO_OPTIC_DEVICES = MeshDevices(
-    shifter_power=Constant(
-        value=24.77e-3,
-        unit="W",
-        source=f"{_HARRIS}: 24.77 mW for a phase of pi",
-        doi=_HARRIS_DOI,
-        status="reported",
-        confidence="A",
+    shifter_power=reported(24.77e-3, "W", f"{_HARRIS}: 24.77 mW for a phase of pi", doi=_HARRIS_DOI),
+    shifter_time=derived(
+        2.7e-6, "s", f"{_HARRIS}: 130 kHz; derived: 0.35 / bandwidth", doi=_HARRIS_DOI, confidence="A"
     ),
-    shifter_time=Constant(
-        value=2.7e-6,
-        unit="s",
-        source=f"{_HARRIS}: 130 kHz; derived: 0.35 / bandwidth",
-        doi=_HARRIS_DOI,
-        status="derived",
-        confidence="A",
+    mzi_loss=derived(
+        0.89, "dB", f"derived: shifter 0.23 dB ({_HARRIS}) and two couplers of 0.33 dB ({_LT})", doi=_HARRIS_DOI
     ),
-    mzi_loss=Constant(
-        value=0.89,
-        unit="dB",
-        source=f"derived: shifter 0.23 dB ({_HARRIS}) and two couplers of 0.33 dB ({_LT})",
-        doi=_HARRIS_DOI,
-        status="derived",
-        confidence="B",
-    ),
-    mzi_area=Constant(
-        value=120e-6 * 100e-6,
-        unit="m^2",
-        source="SCATTER (ICCAD 2024), arch_config.yaml: 120 x 100 um",
+    mzi_area=reported(
+        120e-6 * 100e-6,
+        "m^2",
+        "SCATTER (ICCAD 2024), arch_config.yaml: 120 x 100 um",
         doi="10.48550/arXiv.2407.05510",
-        status="reported",
         confidence="B",
     ),
 )
 
 _NOEMS_DEVICES = MeshDevices(
-    shifter_power=Constant(
-        value=1e-9,
-        unit="W",
-        source=f"{_NOEMS}: electrostatic, nW; assumed: 1 nW",
-        doi=_NOEMS_DOI,
-        status="derived",
-        confidence="B",
-    ),
-    shifter_time=Constant(
-        value=2e-6, unit="s", source=f"{_LT}, after {_NOEMS}", doi=_NOEMS_DOI, status="reported", confidence="B"
-    ),
-    mzi_loss=Constant(
-        value=0.99,
-        unit="dB",
-        source=f"{_LT}: two couplers and one shifter of 0.33 dB each ({_NOEMS})",
-        doi=_LT_DOI,
-        status="derived",
-        confidence="B",
-    ),
-    mzi_area=Constant(
-        value=180e-6 * 100e-6,
-        unit="m^2",
-        source=f"{_LT}: MZI of 180 x 100 um",
-        doi=_LT_DOI,
-        status="reported",
-        confidence="B",
-    ),
+    shifter_power=derived(1e-9, "W", f"{_NOEMS}: electrostatic, nW; assumed: 1 nW", doi=_NOEMS_DOI),
+    shifter_time=reported(2e-6, "s", f"{_LT}, after {_NOEMS}", doi=_NOEMS_DOI, confidence="B"),
+    mzi_loss=derived(0.99, "dB", f"{_LT}: two couplers and one shifter of 0.33 dB each ({_NOEMS})", doi=_LT_DOI),
+    mzi_area=reported(180e-6 * 100e-6, "m^2", f"{_LT}: MZI of 180 x 100 um", doi=_LT_DOI, confidence="B"),
 )
 
 _L2IGHT = MeshChip(name="l2ight", devices=_THERMO_OPTIC_DEVICES)

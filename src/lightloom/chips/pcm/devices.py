@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lightloom.chips.devices import Constant, Decibel, Joules, Peripherals, Ratio, Seconds, SquareMetres, second_hand
+from lightloom.chips.constants import Decibel, Joules, Ratio, Seconds, SquareMetres, reported
+from lightloom.chips.devices import Peripherals, second_hand
 from lightloom.common.config import Section
 
 
@@ -27,12 +28,8 @@ class _PCMCell(Section):
     """Chip area of one cell with its crossing."""
     cell_loss: Decibel
     """Optical loss of a cell at its most transparent level."""
-    crossing_loss: Decibel = Constant(
-        value=0.043,
-        unit="dB",
-        source="Johnson et al., Opt. Express 28, 12498 (2020): 43 +- 4 mdB per crossing",
-        status="reported",
-        confidence="A",
+    crossing_loss: Decibel = reported(
+        0.043, "dB", "Johnson et al., Opt. Express 28, 12498 (2020): 43 +- 4 mdB per crossing"
     )
     """Optical loss of one waveguide crossing."""
     splitter_loss: Decibel = second_hand(0.1, "dB", "Y branch")

@@ -36,7 +36,14 @@ class Calibrated:
 
 
 def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 400, adaptive: bool = False) -> SearchPlan:
-    """The published search: random order, 0.1 * 0.99^epoch; `adaptive` restarts blocks whose loss is above 0.09."""
+    """The published search: random order, 0.1 * 0.99^epoch; `adaptive` restarts blocks whose loss is above 0.09.
+
+    Args:
+        chip: The design, whose drive has a least step.
+        method: Which search.
+        epochs: How many.
+        adaptive: Whether blocks whose loss stays high are restarted.
+    """
     restart = Restart(threshold=0.09) if adaptive else None
     return SearchPlan(method, epochs, published_steps(method, chip.weight_bits), restart=restart)
 
@@ -68,15 +75,15 @@ def identity_calibration(
     before = 0 if after is None else after.calls
     first_call = instrument.calls
 
-    def calibrated(found: SearchResult) -> Calibrated:
-        settings = BlockSettings(*(part.contiguous() for part in objective.settings(found.phases)))
+    def calibrated(result: SearchResult) -> Calibrated:
+        settings = BlockSettings(*(part.contiguous() for part in objective.settings(result.phases)))
         calls = before + instrument.calls - first_call
-        return Calibrated(settings, found.loss, found.epochs, calls, found.history)
+        return Calibrated(settings, result.loss, result.epochs, calls, result.history)
 
     start = torch.zeros(instrument.blocks, 2 * instrument.shifters, dtype=torch.float64)
     if after is not None:
         start = torch.cat([after.settings.u_phases, after.settings.v_phases], dim=1)
-    found = minimise(
+    result = minimise(
         objective,
         start,
         plan,
@@ -84,11 +91,16 @@ def identity_calibration(
         first_epoch=0 if after is None else after.epochs,
         each_epoch=None if each_epoch is None else lambda so_far: each_epoch(calibrated(so_far)),
     )
-    return calibrated(found)
+    return calibrated(result)
 
 
 def calibrate_all(instruments: Iterable[Instrument], plan: SearchPlan | None = None) -> list[Calibrated]:
-    """Blocks of different size stand on an instrument each; calibrate them one after another."""
+    """Blocks of different size stand on an instrument each; calibrate them one after another.
+
+    Args:
+        instruments: The benches.
+        plan: How to search; None is the published way.
+    """
     return [identity_calibration(instrument, plan) for instrument in instruments]
 
 
@@ -122,7 +134,13 @@ class IdentityLoss:
 
 
 def drive(instrument: Instrument, settings: BlockSettings, changed: Sequence[int] | None) -> None:
-    """Program `settings`, of whose phases, U's and then V's, only `changed` may differ from the last; None is any."""
+    """Program `settings`, of whose phases, U's and then V's, only `changed` may differ from the last; None is any.
+
+    Args:
+        instrument: The chip.
+        settings: What it is to be programmed to.
+        changed: Indices of the phases that may differ; None is any.
+    """
     if changed is None:
         instrument.program(settings)
         return

@@ -13,7 +13,7 @@ Tensors alone are compared, so that one form serves every problem.
 from lightloom.learn.distil.adapters import Adapters, Pair, Stage, match, resize
 from lightloom.learn.distil.bev_losses import focal_pairs, gaussian_heatmap, generative, masked_kl, masked_l2
 from lightloom.learn.distil.config import DistillationConfig
-from lightloom.learn.distil.model import DistillationModel, DistillationOutput
+from lightloom.learn.distil.model import DistillationModel, DistillationOutput, StageLayers
 from lightloom.learn.distil.objective import DistillationObjective
 from lightloom.learn.distil.response import Response, features_of, response_of
 
@@ -26,6 +26,7 @@ __all__ = [
     "Pair",
     "Response",
     "Stage",
+    "StageLayers",
     "features_of",
     "focal_pairs",
     "gaussian_heatmap",

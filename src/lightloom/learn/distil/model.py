@@ -34,6 +34,16 @@ class DistillationOutput(NamedTuple):
     distiller_terms: Mapping[str, Tensor] = MappingProxyType({})
 
 
+class StageLayers(NamedTuple):
+    """Names of the layers whose outputs are compared, as in `named_modules()`; none where outputs have `features`."""
+
+    student: Sequence[str] = ()
+    teacher: Sequence[str] = ()
+
+
+_OUTPUTS = StageLayers()
+
+
 class DistillationModel(nn.Module):
     """A student with its teacher at its side.
 
@@ -51,8 +61,7 @@ class DistillationModel(nn.Module):
         sample: Inputs of a batch, however small, on the device of both models: both run on it once, in eval mode, to
             see their shapes.
         config: What will be compared; the same as the objective's.
-        layers: Layers of the student whose outputs are its stages; empty where its outputs have `features`.
-        teacher_layers: Likewise of the teacher.
+        layers: Layers of both whose outputs are their stages; empty for a model whose outputs have `features`.
         for_teacher: Makes the teacher's inputs of the student's, as where the teacher sees a larger image.
         distiller: Losses of the problem's own, with no parameter of the teacher's; with one, this module takes targets,
             and only with targets it is called.
@@ -69,8 +78,7 @@ class DistillationModel(nn.Module):
         sample: Any,
         config: DistillationConfig,
         *,
-        layers: Sequence[str] = (),
-        teacher_layers: Sequence[str] = (),
+        layers: StageLayers = _OUTPUTS,
         for_teacher: Callable[[Any], Any] = lambda inputs: inputs,
         distiller: nn.Module | None = None,
     ) -> None:
@@ -79,7 +87,7 @@ class DistillationModel(nn.Module):
         if distiller is not None:
             _refuse_shared("distiller", distiller, teacher)
         self.student, self.config = student, config
-        self.layers, self.teacher_layers, self.for_teacher = tuple(layers), tuple(teacher_layers), for_teacher
+        self.layers, self.for_teacher = layers, for_teacher
         self.distiller, self.hands_targets = distiller, bool(getattr(student, "takes_targets", False))
         self.takes_targets = self.hands_targets or distiller is not None
         self.distils = True
@@ -101,7 +109,7 @@ class DistillationModel(nn.Module):
             targets: Targets of the batch, for a student or a distiller that takes them.
         """
         arguments = (inputs, targets) if self.hands_targets and targets is not None else (inputs,)
-        outputs, response = _respond(self.student, self.layers, arguments, self._frozen_parameters())
+        outputs, response = _respond(self.student, self.layers.student, arguments, self._frozen_parameters())
         if not self.distils:
             return DistillationOutput(outputs)
         teacher_outputs, teacher = self._teach(inputs)
@@ -156,13 +164,13 @@ class DistillationModel(nn.Module):
     def _teach(self, inputs: Any) -> tuple[Any, Response]:
         # someone may have called `train` on the module that was handed over
         self.teacher.eval()
-        return _respond(self.teacher, self.teacher_layers, (self.for_teacher(inputs),))
+        return _respond(self.teacher, self.layers.teacher, (self.for_teacher(inputs),))
 
     @torch.no_grad()
     def _make_adapters(self, sample: Any, config: DistillationConfig) -> Adapters | None:
         modes = [(module, module.training) for module in self.student.modules()]
         self.student.eval()
-        response = _respond(self.student, self.layers, (sample,))[1]
+        response = _respond(self.student, self.layers.student, (sample,))[1]
         for module, mode in modes:
             module.training = mode
         teacher = self._teach(sample)[1]

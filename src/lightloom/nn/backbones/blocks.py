@@ -7,35 +7,30 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from lightloom.chips import DiffractiveChip
 from lightloom.common.errors import RequestError
-from lightloom.nn.diffractive.conv import DiffractiveConv2d, Mixing
-
-if TYPE_CHECKING:
-    from lightloom.chips import DiffractiveChip
+from lightloom.nn.backbones.config import HybridConfig
+from lightloom.nn.diffractive.conv import DiffractiveConv2d
 
 NoiseMode = Literal["train", "eval"]
 
 _GROUP_WIDTH = 16
 
 
-class Optics(NamedTuple):
-    """How the light of a stage is arranged."""
+def light(inputs: int, outputs: int, chip: DiffractiveChip, optics: HybridConfig) -> DiffractiveConv2d:
+    """The diffractive convolution of this chip and arrangement.
 
-    mixing: Mixing = "dense"
-    groups: int = 1
-    bias: bool = False
-    memory_mb: float = 256.0
-    before_downsample: bool = True
-    """Whether light takes the map at full size and an electronic convolution makes it smaller, or the other way."""
-
-
-def light(inputs: int, outputs: int, chip: DiffractiveChip, optics: Optics) -> DiffractiveConv2d:
-    """The diffractive convolution of this chip and arrangement."""
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that leave.
+        chip: Diffractive hardware.
+        optics: Its mixing, groups, bias and memory.
+    """
     return DiffractiveConv2d(
         inputs, outputs, chip, mixing=optics.mixing, groups=optics.groups, bias=optics.bias, memory_mb=optics.memory_mb
     )
@@ -92,7 +87,7 @@ class OpticalBlock(nn.Module):
         optics: How its light is arranged.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, chip: DiffractiveChip, optics: Optics) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, chip: DiffractiveChip, optics: HybridConfig) -> None:
         super().__init__()
         optical = light(inputs, outputs, chip, optics)
         if optics.before_downsample:
@@ -119,8 +114,8 @@ class OpticalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, h, w] -> [B, outputs, h / stride, w / stride]."""
-        made: Tensor = self.relu(self.path(x) + self.shortcut(x))
-        return made
+        output: Tensor = self.relu(self.path(x) + self.shortcut(x))
+        return output
 
 
 class OpticalStage(nn.Sequential):

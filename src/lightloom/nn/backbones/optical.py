@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from torch import nn
 
+from lightloom.chips import DiffractiveChip, diffractive
 from lightloom.common.errors import RequestError
 from lightloom.nn.backbones.backbone import Backbone
-from lightloom.nn.backbones.blocks import FeatureNoise, OpticalBlock, OpticalStage, Optics
+from lightloom.nn.backbones.blocks import FeatureNoise, OpticalBlock, OpticalStage
+from lightloom.nn.backbones.config import HybridConfig
 from lightloom.nn.backbones.fit import fit_chip, refuse_larger
 from lightloom.nn.backbones.trace import StageTrace, stages_of, trace_stages
 from lightloom.nn.backbones.vit import VisionTransformer
-from lightloom.nn.diffractive.conv import Mixing
 
-if TYPE_CHECKING:
-    from lightloom.chips import DiffractiveChip
-
-_T = TypeVar("_T")
-
-
-class _Wanted(NamedTuple):
-    """What was asked for in the place of one stage."""
-
-    chip: DiffractiveChip
-    channels: int | None
-    layers: int | None
+_PUBLISHED = ("phoenix-stage0", "phoenix-stage1", "phoenix-stage2", "phoenix")
 
 
 def replace_stages(
     model: nn.Module,
-    stages: Sequence[int],
     chip: DiffractiveChip | Sequence[DiffractiveChip],
+    hybrid: HybridConfig,
     *,
     sample_shape: tuple[int, int],
-    channels: int | Sequence[int] | None = None,
-    layers: int | Sequence[int] | None = None,
-    blocks: int = 1,
-    mixing: Mixing = "dense",
-    groups: int = 1,
-    bias: bool = False,
-    memory_mb: float = 256.0,
-    before_downsample: bool = True,
-    fit: bool = False,
     keep_width: bool | None = None,
-    noise: FeatureNoise | None = None,
 ) -> None:
     """Put optical stages in the place of electronic ones; where anything is wrong, nothing changes.
 
@@ -54,102 +32,93 @@ def replace_stages(
 
     Args:
         model: A `Backbone`, or any backbone of `transformers` with `encoder.stages`, also inside a detector.
-        stages: Which, from 0.
-        chip: One for all of them, or one for each.
+        chip: Diffractive hardware, one for all stages or one for each.
+        hybrid: Which stages, and how.
         sample_shape: Rows and columns of an image as the detector takes it, to find the sizes of the maps.
-        channels: Of the optical blocks of each; None keeps the stage's own.
-        layers: Phase layers of the chip of each; None keeps the chip's own.
-        blocks: Optical blocks of a stage; published is one.
-        mixing: Which pairs of channels have masks of their own; with `groups`, `bias` and `memory_mb` as in
-            `DiffractiveConv2d`.
-        groups: Of channels, where the mixing is grouped.
-        bias: Whether every optical path has one.
-        memory_mb: Bound of the complex fields of a layer.
-        before_downsample: Whether light takes the map before the strided convolution makes it smaller; published is so.
-        fit: Whether the grid and the masks of each chip are made to fit the map; see `fit_chip`.
         keep_width: Whether every optical stage comes back to the width it replaces, also where none follows. None does
             so in a model other than a `Backbone`, whose neck expects it.
-        noise: Of the features behind each stage.
 
     Raises:
-        RequestError: It is a vision transformer, there is no such stage, a list is of another length than `stages`, or
-            a map is larger than the grid of its chip.
+        RequestError: It is a vision transformer, there is no such stage, there are fewer chips than stages, or a map is
+            larger than the grid of its chip.
     """
     if isinstance(model, VisionTransformer):
         raise RequestError("A vision transformer has blocks and no stages; replace them with `replace_blocks`.")
-    held = stages_of(model)
-    wanted = _wanted(stages, len(held), chip, channels, layers)
-    optics = Optics(mixing, groups, bias, memory_mb, before_downsample)
+    stages = stages_of(model)
+    chips = _chips(hybrid, len(stages), chip)
+    channels = dict(zip(hybrid.stages, hybrid.channels or (), strict=False))
     keep_width = not isinstance(model, Backbone) if keep_width is None else keep_width
-    made: dict[int, OpticalStage] = {}
+    optical: dict[int, OpticalStage] = {}
     widths: dict[int, int] = {}
     for stage, trace in enumerate(trace_stages(model, sample_shape)):
-        if stage not in wanted:
+        if stage not in chips:
             continue
         own = trace.output[1]
-        inner = wanted[stage].channels or own
-        restore = own if inner != own and (keep_width or _is_electronic(stage + 1, held, wanted)) else None
-        row = _blocks(stage, trace, widths.get(stage - 1, trace.input[1]), wanted[stage], blocks, optics, fit)
-        made[stage] = OpticalStage(row, copy.deepcopy(noise), None if restore is None else (inner, restore))
+        inner = channels.get(stage, own)
+        electronic_follows = stage + 1 < len(stages) and stage + 1 not in chips
+        restore = own if inner != own and (keep_width or electronic_follows) else None
+        inputs = widths.get(stage - 1, trace.input[1])
+        row = _blocks(stage, trace, (inputs, inner), chips[stage], hybrid)
+        optical[stage] = OpticalStage(row, feature_noise(hybrid), None if restore is None else (inner, restore))
         widths[stage] = restore or inner
-    _swap(model, held, made, widths)
+    _swap(model, stages, optical, widths)
 
 
-def _wanted(
-    stages: Sequence[int],
-    count: int,
-    chip: DiffractiveChip | Sequence[DiffractiveChip],
-    channels: int | Sequence[int] | None,
-    layers: int | Sequence[int] | None,
-) -> dict[int, _Wanted]:
-    for stage in stages:
+def _chips(
+    hybrid: HybridConfig, count: int, chip: DiffractiveChip | Sequence[DiffractiveChip]
+) -> dict[int, DiffractiveChip]:
+    """The hardware of each stage, with the layers and the size that are asked for."""
+    for stage in hybrid.stages:
         if not 0 <= stage < count:
             raise RequestError(f"There is no stage {stage}: the backbone has {count}; give 0 to {count - 1}.")
-    if len(set(stages)) != len(stages):
-        raise RequestError(f"The stages {list(stages)} name one twice; give each once.")
-    parts = zip(
-        _each(chip, stages, "chip"),
-        _each(channels, stages, "channels"),
-        _each(layers, stages, "layers"),
-        strict=True,
-    )
-    return {stage: _Wanted(*part) for stage, part in zip(stages, parts, strict=True)}
-
-
-def _each(given: _T | Sequence[_T], stages: Sequence[int], name: str) -> list[_T]:
-    """One value for each stage, from one for all or a list of them."""
-    if not isinstance(given, Sequence):
-        return [given] * len(stages)
-    if len(given) != len(stages):
+    if len(set(hybrid.stages)) != len(hybrid.stages):
+        raise RequestError(f"The stages {list(hybrid.stages)} name one twice; give each once.")
+    chips = list(chip) if isinstance(chip, Sequence) else [chip] * len(hybrid.stages)
+    if len(chips) != len(hybrid.stages):
         raise RequestError(
-            f"`{name}` has {len(given)} values for the {len(stages)} stages {list(stages)}; give as many."
+            f"`chip` has {len(chips)} values for the {len(hybrid.stages)} stages {list(hybrid.stages)}; give as many."
         )
-    return list(given)
+    if hybrid.fit == "published":
+        sizes = [diffractive(_PUBLISHED[min(stage, len(_PUBLISHED) - 1)]) for stage in hybrid.stages]
+        chips = [sized(own, size) for own, size in zip(chips, sizes, strict=True)]
+    if hybrid.layers is not None:
+        chips = [own.replace(layers=layers) for own, layers in zip(chips, hybrid.layers, strict=True)]
+    return dict(zip(hybrid.stages, chips, strict=True))
 
 
-def _is_electronic(stage: int, held: nn.ModuleList, wanted: Mapping[int, _Wanted]) -> bool:
-    return stage < len(held) and stage not in wanted
+def sized(chip: DiffractiveChip, size: DiffractiveChip) -> DiffractiveChip:
+    """A chip with the grid, masks and layers of another.
+
+    Args:
+        chip: All the rest.
+        size: Grid, masks and layers.
+    """
+    return chip.replace(grid=size.grid, mask=size.mask, layers=size.layers)
+
+
+def feature_noise(hybrid: HybridConfig) -> FeatureNoise | None:
+    """The noise behind an optical stage, None where there is none."""
+    return FeatureNoise(hybrid.noise_std, hybrid.noise_fraction) if hybrid.noise_std else None
 
 
 def _blocks(
-    stage: int, trace: StageTrace, inputs: int, wanted: _Wanted, count: int, optics: Optics, fit: bool
+    stage: int, trace: StageTrace, widths: tuple[int, int], chip: DiffractiveChip, hybrid: HybridConfig
 ) -> list[OpticalBlock]:
     """The optical blocks of one stage; the first takes the channels and has the stride of the stage."""
-    if count < 1:
-        raise RequestError(f"Stage {stage} is to have {count} optical blocks; give 1 or more.")
-    rows, columns = (trace.input if optics.before_downsample else trace.output)[2:]
-    chip = wanted.chip if wanted.layers is None else wanted.chip.replace(layers=wanted.layers)
-    if fit:
+    rows, columns = (trace.input if hybrid.before_downsample else trace.output)[2:]
+    if hybrid.fit == "map":
         chip = fit_chip(chip, rows, columns)
     refuse_larger(f"Stage {stage}", rows, columns, chip)
-    outputs = wanted.channels or trace.output[1]
-    first = OpticalBlock(inputs, outputs, trace.stride, chip, optics)
-    return [first, *(OpticalBlock(outputs, outputs, 1, chip, optics) for _ in range(count - 1))]
+    inputs, outputs = widths
+    first = OpticalBlock(inputs, outputs, trace.stride, chip, hybrid)
+    return [first, *(OpticalBlock(outputs, outputs, 1, chip, hybrid) for _ in range(hybrid.blocks - 1))]
 
 
-def _swap(model: nn.Module, held: nn.ModuleList, made: Mapping[int, OpticalStage], widths: Mapping[int, int]) -> None:
+def _swap(
+    model: nn.Module, stages: nn.ModuleList, optical: Mapping[int, OpticalStage], widths: Mapping[int, int]
+) -> None:
     like = next(model.parameters())
-    for stage, optical in made.items():
-        held[stage] = optical.to(like.device, like.dtype).train(model.training)
+    for stage, replacement in optical.items():
+        stages[stage] = replacement.to(like.device, like.dtype).train(model.training)
     if isinstance(model, Backbone):
         model.channels = tuple(widths.get(stage, own) for stage, own in enumerate(model.channels))

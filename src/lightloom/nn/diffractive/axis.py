@@ -35,11 +35,11 @@ class OpticalAxis:
         self.chip = chip
         self.sampling, self._said = check, _check_grid(chip, check, farthest)
         self.offsets: Offsets = ((0.0, 0.0),) * chip.layers
-        self._kept: tuple[tuple[object, ...], Tensor] | None = None
+        self._cache: tuple[tuple[object, ...], Tensor] | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """All but what can be computed again, for a copy."""
-        return {**self.__dict__, "_kept": None}
+        return {**self.__dict__, "_cache": None}
 
     @property
     def distances(self) -> tuple[float, ...]:
@@ -81,7 +81,11 @@ class OpticalAxis:
         self.offsets = tuple((float(dy), float(dx)) for dy, dx in offsets)
 
     def check(self, x: Tensor, like: Tensor) -> Tensor:
-        """The real fields x [..., h, w], in the precision of the parameters `like`.
+        """The real fields as light takes them, in the precision of the parameters.
+
+        Args:
+            x: Maps [..., h, w].
+            like: A parameter, for its type.
 
         Raises:
             RequestError: A number format does not fit, or the map does not fit on the grid.
@@ -106,7 +110,12 @@ class OpticalAxis:
         return ("train" if training else "eval") in self.chip.noise_in
 
     def realise(self, turns: Tensor, noisy: bool) -> Tensor:
-        """The phases that light meets, in turns, of those that were asked for."""
+        """The phases that light meets, in turns, of those that were asked for.
+
+        Args:
+            turns: Phases that were asked for, in turns.
+            noisy: Whether the noise of the phases acts.
+        """
         chip = self.chip
         turns = diffraction.quantise(turns, chip.phase_bits)
         return diffraction.phase_noise(turns, chip.phase_noise_fraction, chip.phase_noise_std) if noisy else turns
@@ -149,28 +158,28 @@ class OpticalAxis:
         size, amplitude = self.chip.grid, math.sqrt(self.chip.transmission)
         first, *between = (way.to(x.device) for way in self._transfers(log_stretch))
         field = diffraction.pad(x, size, size)
-        seen = [field.square()]
+        planes = [field.square()]
         field = diffraction.propagate(field, first)
-        seen.append(diffraction.detect(field))
+        planes.append(diffraction.detect(field))
         for phases, (dy, dx), way in zip(turns.unbind(1), self.offsets, between, strict=True):
             loss = diffraction.amplitude_mask(torch.full_like(phases, amplitude), size, size)
             mask = diffraction.phase_mask(phases, size, size) * loss
             field = diffraction.shift(diffraction.shift(field, -dy, -dx) * mask, dy, dx)
             field = diffraction.propagate(field, way)
-            seen.append(diffraction.detect(field))
-        return torch.stack(seen)
+            planes.append(diffraction.detect(field))
+        return torch.stack(planes)
 
     def _ways(self, x: Tensor, log_stretch: Tensor | None) -> Tensor:
         """Transfer functions of `Optics`, between windows at the first sample of each plane, for maps as x."""
         if log_stretch is not None or not eager():
             return self._built(x, log_stretch)
         key = (*x.shape[2:], x.dtype, x.device, self.offsets)
-        kept = self._kept
-        if kept is None or kept[0] != key:
-            with torch.inference_mode(False):  # what is kept may take part in training later
-                kept = key, self._built(x, None)
-            self._kept = kept
-        return kept[1]
+        cached = self._cache
+        if cached is None or cached[0] != key:
+            with torch.inference_mode(False):  # what is cached may take part in training later
+                cached = key, self._built(x, None)
+            self._cache = cached
+        return cached[1]
 
     def _built(self, x: Tensor, log_stretch: Tensor | None) -> Tensor:
         # the same as masks out of place by the distance of the windows' corners
@@ -180,7 +189,12 @@ class OpticalAxis:
         return ways.to(x.device, torch.promote_types(x.dtype, torch.complex64))
 
     def lengths(self, like: Tensor, log_stretch: Tensor | None) -> Tensor:
-        """The K + 1 distances in m, float64, of the logarithms of what they are stretched by; where `like` is."""
+        """The K + 1 distances in m, float64, with their graph.
+
+        Args:
+            like: A parameter, for its device.
+            log_stretch: Logarithms [K + 1] of the distances over those of the chip; None where they do not train.
+        """
         own = torch.tensor(self.distances, dtype=torch.float64, device=like.device)
         return own if log_stretch is None else own * log_stretch.double().exp()
 

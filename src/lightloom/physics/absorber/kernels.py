@@ -28,7 +28,15 @@ def usable(x: Tensor) -> bool:
 def respond(
     x: Tensor, medium: Medium, amplitude: bool, exact: bool, probe: Tensor | float
 ) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
-    """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found."""
+    """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found.
+
+    Args:
+        x: [...] fields or intensities, float32 or float64 on the CPU.
+        medium: What the light meets, its properties being numbers.
+        amplitude: Whether `x` is fields.
+        exact: Whether the factor is the derivative of the output; otherwise it is the transmission.
+        probe: Intensity of light from the other side.
+    """
     x = x.resolve_neg()
     output = torch.empty_like(x)
     if output.stride() != x.stride():  # x has gaps or overlaps
@@ -39,7 +47,7 @@ def respond(
     depth, saturation = (float(value) for value in medium[:2])
     sizes = x.numel(), torch.get_num_threads(), _form(medium), steps(depth, medium.residual)
     numbers = depth, 1 / saturation, medium.residual, 0.0 if isinstance(probe, Tensor) else probe
-    found = _function(compiled.library(), x.dtype)(
+    flags = _function(compiled.library(), x.dtype)(
         *sizes,
         medium.broadening == "inhomogeneous",
         amplitude,
@@ -47,7 +55,7 @@ def respond(
         *numbers,
         *(address(tensor, x.dtype, dense=False) for tensor in (x, probes, output, factor)),
     )
-    return output, factor, (bool(found & 1), bool(found & 2))
+    return output, factor, (bool(flags & 1), bool(flags & 2))
 
 
 def _form(medium: Medium) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.physics.absorber import kernels
-from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
+from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
 from lightloom.physics.absorber.propagation import Transmission, log_share, transmission
 from lightloom.physics.compiled.operators import define, leading
 from lightloom.physics.execution import has_numbers
@@ -100,11 +100,11 @@ def respond(
     if depth is None or saturation is None:
         _check_light(wide, encoding)
         with torch.no_grad():
-            made = _respond(wide, medium, encoding, slope, probe)
+            response = _respond(wide, medium, encoding, slope, probe)
     else:
         beams = (probe.detach().expand(wide.shape), 0.0) if isinstance(probe, Tensor) else (None, probe)
-        made = Response(*_operator(wide, *beams, depth, saturation, *medium[2:], encoding, slope))
-    return made if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in made))
+        response = Response(*_operator(wide, *beams, depth, saturation, *medium[2:], encoding, slope))
+    return response if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in response))
 
 
 def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tuple[Tensor, Tensor]:
@@ -113,6 +113,11 @@ def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tup
     For whatever is more than a first derivative taken backwards: derivatives forwards and of higher order, by the light
     and by the medium, transforms of `torch.func`, and programs that are recorded. Arguments and errors are those of
     `respond`; while a program is recorded or batched, values pass unseen.
+
+    Args:
+        x: [...] fields or intensities.
+        medium: What the light meets; tensors among its properties get gradients.
+        encoding: What `x` is.
     """
     check(medium)
     _check_names(encoding)
@@ -126,11 +131,11 @@ def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tup
     bright = wide.isinf()
     finite = torch.where(bright, 1, wide)
     own = ((finite.square() if encoding == "amplitude" else finite) / saturation).clamp(max=BRIGHTEST)
-    kept = ((0.5 if encoding == "amplitude" else 1.0) * log_share(own, depth, medium)).exp()
-    output = torch.where(bright, wide, finite * kept)
+    share = ((0.5 if encoding == "amplitude" else 1.0) * log_share(own, depth, medium)).exp()
+    output = torch.where(bright, wide, finite * share)
     if wide.dtype != x.dtype:
-        return _narrowed(output, wide, x.dtype), _narrowed(kept, wide, x.dtype)
-    return output, kept
+        return _narrowed(output, wide, x.dtype), _narrowed(share, wide, x.dtype)
+    return output, share
 
 
 def _number(value: Tensor | float) -> float | None:
@@ -140,19 +145,10 @@ def _number(value: Tensor | float) -> float | None:
     return float(value)
 
 
-def _run(
-    x: Tensor,
-    probes: Tensor | None,
-    probe: float,
-    depth: float,
-    saturation: float,
-    residual: float,
-    form: Form,
-    broadening: Broadening,
-    encoding: Encoding,
-    slope: Slope,
-) -> tuple[Tensor, Tensor]:
-    medium, beam = Medium(depth, saturation, residual, form, broadening), probe if probes is None else probes
+def _run(x: Tensor, probes: Tensor | None, probe: float, *described: Any) -> tuple[Tensor, Tensor]:
+    """The operator's arguments: light, probes or one probe, the fields of a medium, encoding and slope."""
+    *properties, encoding, slope = described
+    medium, beam = Medium(*properties), probe if probes is None else probes
     if not kernels.usable(x):
         _check_light(x, encoding)
         output, factor = _respond(x, medium, encoding, slope, beam)
@@ -185,6 +181,12 @@ def parameter_slopes(
 
     Arguments and errors are those of `respond`.
 
+    Args:
+        x: [...] fields or intensities.
+        medium: What the light meets.
+        encoding: What `x` is.
+        probe: Intensity, 0 or above, of light from the other side.
+
     Returns:
         d output / d optical_depth and d output / d saturation, both shaped as `x`.
     """
@@ -205,9 +207,9 @@ def parameter_slopes(
 
 def _respond(x: Tensor, medium: Medium, encoding: Encoding, slope: Slope, probe: Tensor | float) -> Response:
     power, share, passed = _meet(x, medium, encoding, probe)
-    kept = (power * passed.log_share).exp()
-    output = torch.where(x.isinf(), x, x * kept)  # infinity times what underflowed would be NaN
-    return Response(output, kept * (1 + share * passed.rise) if slope == "exact" else kept)
+    factor = (power * passed.log_share).exp()
+    output = torch.where(x.isinf(), x, x * factor)  # infinity times what underflowed would be NaN
+    return Response(output, factor * (1 + share * passed.rise) if slope == "exact" else factor)
 
 
 def _meet(

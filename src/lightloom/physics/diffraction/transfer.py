@@ -91,18 +91,24 @@ def transfer(
     check_name(check)
     lengths = (distance, grid.pixel, grid.wavelength)
     if any(isinstance(length, Tensor) for length in lengths) or not eager():
-        made = _transfer(grid, distance, method, evanescent)
+        function = _transfer(grid, distance, method, evanescent)
     else:
         plain = Grid(grid.rows, grid.columns, float(grid.pixel), float(grid.wavelength))
         with torch.inference_mode(False):
-            made = _kept(plain, float(distance), method, evanescent).clone()
-    return _known(made, grid, distance, method, check) if eager() else made
+            function = _kept(plain, float(distance), method, evanescent).clone()
+    return _known(function, grid, distance, method, check) if eager() else function
 
 
 def displacement(rows: int, columns: int, dy: float | Tensor, dx: float | Tensor) -> Tensor:
     """Transfer function [rows, columns], complex128, that moves a field by (dy, dx) samples, whole or not.
 
     Differentiable by tensors `dy` and `dx` []; it is computed where they are, else on the CPU.
+
+    Args:
+        rows: Rows of the grid.
+        columns: Columns of the grid.
+        dy: Shift along the rows' index, in samples.
+        dx: Shift along the columns' index, in samples.
     """
     device = place(dy, dx)
     fy, fx = (frequency.to(device) for frequency in frequencies(Grid(rows, columns, 1.0, 1.0)))
@@ -179,9 +185,9 @@ def _transfer(grid: Grid, distance: Length, method: Method, evanescent: Evanesce
 
 
 def _root(values: Tensor) -> Tensor:
-    made = root(values)
-    assert isinstance(made, Tensor)
-    return made
+    roots = root(values)
+    assert isinstance(roots, Tensor)
+    return roots
 
 
 def _wave(turns: Tensor) -> Tensor:

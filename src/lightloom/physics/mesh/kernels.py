@@ -28,7 +28,13 @@ _ARGUMENTS = {
 
 
 def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `columns.forward`, for contiguous CPU tensors."""
+    """As `columns.forward`, for contiguous CPU tensors.
+
+    Args:
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1 at the outputs; None is none.
+        mesh: Size, layout, field and transmission.
+    """
     dtype = phases.dtype if mesh.field == "real" else phases.dtype.to_complex()
     output = phases.new_empty(len(phases), mesh.size, mesh.size, dtype=dtype)
     _propagate("forward", phases, signs, mesh, output)
@@ -36,14 +42,28 @@ def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
 
 
 def backward(upstream: Tensor, output: Tensor, phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `columns.backward`, for contiguous CPU tensors."""
+    """As `columns.backward`, for contiguous CPU tensors.
+
+    Args:
+        upstream: [blocks, k, k], the gradient of the matrices.
+        output: [blocks, k, k], the matrices that `forward` gave.
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1 at the outputs; None is none.
+        mesh: Size, layout, field and transmission.
+    """
     slope = torch.empty_like(phases)
     _propagate("backward", phases, signs, mesh, output, upstream, slope)
     return slope
 
 
 def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
-    """As `nulling.null`, for contiguous CPU tensors."""
+    """As `nulling.null`, for contiguous CPU tensors.
+
+    Args:
+        matrices: [blocks, k, k], float64 or complex128.
+        layout: A universal layout.
+        dtype: Type of the phases.
+    """
     blocks, size, _ = matrices.shape
     field: Field = "complex" if matrices.is_complex() else "real"
     real = torch.float64
@@ -51,7 +71,7 @@ def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
     signs = matrices.new_empty(blocks, size, dtype=real) if field == "real" else None
     deviation = matrices.new_empty(blocks, dtype=real)
     order, steps = _steps(size, layout)
-    arrays = address(matrices, matrices.dtype), *(address(made, real) for made in (phases, signs, deviation))
+    arrays = address(matrices, matrices.dtype), *(address(tensor, real) for tensor in (phases, signs, deviation))
     function = _function(compiled.library(), "decompose", f"mesh_decompose_{field}")
     function(blocks, size, len(order), steps, *arrays, full_turn(dtype), torch.get_num_threads())
     return Nulled(phases.to(dtype), signs, deviation)
@@ -62,7 +82,7 @@ def _propagate(kernel: str, phases: Tensor, signs: Tensor | None, mesh: Mesh, *m
     dtype = phases.dtype
     name = f"mesh_{kernel}_{mesh.field}_{'float64' if dtype == torch.float64 else 'float32'}"
     wires, upper, lower = _wires(mesh.size, mesh.layout)
-    made = dtype if mesh.field == "real" else dtype.to_complex()
+    kind = dtype if mesh.field == "real" else dtype.to_complex()
     _function(compiled.library(), kernel, name)(
         len(phases),
         mesh.size,
@@ -73,7 +93,7 @@ def _propagate(kernel: str, phases: Tensor, signs: Tensor | None, mesh: Mesh, *m
         address(signs, dtype),
         mesh.transmission,
         torch.get_num_threads(),
-        *(address(matrix, made if matrix.ndim == 3 else dtype) for matrix in matrices),
+        *(address(matrix, kind if matrix.ndim == 3 else dtype) for matrix in matrices),
     )
 
 

@@ -55,6 +55,10 @@ def nulling_order(size: int, layout: Layout) -> tuple[Stage, ...]:
     Rectangle: antidiagonal d is nulled from the right (even d) or the left (odd d). Each rotation needs the
     one before, and a diagonal's first needs the last of the diagonal before, since its elements lie in the
     very corner that one turned: a strict chain of k(k - 1)/2 stages of one MZI.
+
+    Args:
+        size: Waveguides k.
+        layout: A universal layout.
     """
     columns = wiring(size, layout).columns
     if layout == "triangle":
@@ -204,16 +208,16 @@ def _rotation(first: Tensor, second: Tensor, left: bool) -> tuple[Tensor, Tensor
         squared = first.square() + second.square()
         length = squared.sqrt()
         zero = squared < VANISHING
-        kept, nulled = (first, -second) if left else (second, first)
+        pivot, nulled = (first, -second) if left else (second, first)
         sine = torch.where(zero, 0.0, nulled / length)
-        cosine = torch.where(zero, 1.0, kept / length)
+        cosine = torch.where(zero, 1.0, pivot / length)
         return cosine, sine, None
     first_modulus, first_direction = _polar(first)
     second_modulus, second_direction = _polar(second)
     length = torch.hypot(first_modulus, second_modulus)
-    kept, nulled = (first_modulus, second_modulus) if left else (second_modulus, first_modulus)
+    pivot, nulled = (first_modulus, second_modulus) if left else (second_modulus, first_modulus)
     sine = torch.where(length == 0, 0.0, nulled / length)
-    cosine = torch.where(length == 0, 1.0, kept / length)
+    cosine = torch.where(length == 0, 1.0, pivot / length)
     phasor = first_direction * second_direction.conj()
     # Next to a zero any phi does; 0 needs no heater, and rounds to itself.
     both = (first_modulus > 0) & (second_modulus > 0)

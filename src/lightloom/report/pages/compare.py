@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightloom.common.errors import RequestError
-from lightloom.report import units
+from lightloom.report import metric_text, units
 from lightloom.report.html_page import environment, page
 from lightloom.report.pages import compare_tables as tables
 from lightloom.report.pages.compare_tables import Table
@@ -38,22 +38,32 @@ class Side:
 def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
     """The whole page as HTML.
 
+    Args:
+        one: Run A.
+        other: Run B.
+        folders: The folders of both.
+
     Raises:
         RequestError: The two runs have nothing in common that could be compared.
     """
-    found = sections(one, other)
-    if not _shared(found):
+    shown = sections(one, other)
+    if not _shared(shown):
         raise RequestError(
-            f"`{folders[0]}` and `{folders[1]}` have no figure in common: no accuracy, cost, layer or training of one "
+            f"`{folders[0]}` and `{folders[1]}` have no figure in common: no metric, cost, layer or training of one "
             "is in the other. Compare runs of recipes that share at least one."
         )
     sides = [_side(name, run, path) for name, run, path in zip("AB", (one, other), folders, strict=True)]
-    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=found)
+    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=shown)
     return page(f"{sides[0].folder} and {sides[1].folder}", body, "comparison")
 
 
 def sections(one: Run, other: Run) -> list[Section]:
-    """The sections that there is something to show in, in order."""
+    """The sections that there is something to show in, in order.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     drawn = [
         Section(
             "h-settings",
@@ -63,11 +73,11 @@ def sections(one: Run, other: Run) -> list[Section]:
             (tables.settings(one, other), tables.own_settings(one, other)),
         ),
         Section(
-            "h-accuracy",
-            "Accuracy",
+            "h-metric",
+            metric_text.heading(one.metric),
             "On the test data of each run, after each stage or for each case.",
-            _drawn(compare_plots.accuracy_bars(one, other)),
-            (tables.accuracy(one, other),),
+            _drawn(compare_plots.metric_bars(one, other)),
+            (tables.metric(one, other),),
         ),
         Section(
             "h-curves",
@@ -92,35 +102,41 @@ def sections(one: Run, other: Run) -> list[Section]:
         ),
         Section("h-versions", "Versions and hardware", "", (), (tables.versions(one, other),)),
     ]
-    kept = (
+    filled = (
         Section(each.id, each.heading, each.lead, each.plots, tuple(table for table in each.tables if table.rows))
         for each in drawn
     )
-    return [section for section in kept if section.plots or section.tables]
+    return [section for section in filled if section.plots or section.tables]
 
 
 def story(one: Run, other: Run) -> str:
-    """The comparison in a sentence or two."""
-    told = []
-    left, right = tables.accuracies(one), tables.accuracies(other)
+    """The comparison in a sentence or two.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
+    sentences = []
+    metric, (left, right) = one.metric, tables.metric_values(one, other)
     if shared := [name for name in left if name in right]:
         last = shared[-1]
-        change = units.points(right[last] - left[last])
-        told.append(
-            f"Accuracy ({last}): {units.percent(left[last])} in A, {units.percent(right[last])} in B ({change} points)."
+        change = f"{metric_text.difference(right[last] - left[last], metric)} {metric_text.difference_unit(metric)}"
+        values = (metric_text.value(run[last], metric) for run in (left, right))
+        sentences.append(
+            f"{metric_text.heading(metric)} ({last}): {next(values)} in A, {next(values)} in B ({change.strip()})."
         )
     cost, beside = tables.by_boundary(one), tables.by_boundary(other)
     if both := [name for name in cost if name in beside]:
         widest = both[-1]
         ratio = tables.ratio(cost[widest], beside[widest]).text
         energies = f"{units.si(cost[widest], 'J')} in A, {units.si(beside[widest], 'J')} in B ({ratio})"
-        told.append(f"Energy per inference, {widest}: {energies}.")
-    return " ".join(told)
+        sentences.append(f"Energy per inference, {widest}: {energies}.")
+    return " ".join(sentences)
 
 
-def _shared(found: list[Section]) -> bool:
+def _shared(shown: list[Section]) -> bool:
     """Whether a figure of one run stands beside one of the other; settings and versions alone are no result."""
-    results = (section for section in found if section.id not in ("h-settings", "h-versions"))
+    results = (section for section in shown if section.id not in ("h-settings", "h-versions"))
     return any(
         section.plots
         or any(units.ABSENT not in (row.one.text, row.other.text) for table in section.tables for row in table.rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightloom.report import units
 from lightloom.report.pages.key_figures import Card
 from lightloom.report.plots.link_budget import Walk, walks
-from lightloom.report.readers.cost import Cost, LinkBudget, Reconfiguration
+from lightloom.schemas import CostFile, LinkBudget, Reconfiguration
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -49,13 +49,13 @@ class Bill:
         return tuple((name, text) for name, text in known if text != units.ABSENT)
 
 
-def bill(cost: Cost) -> Bill:
+def bill(cost: CostFile) -> Bill:
     """What a run says of its cost."""
     tables = (_memory(cost), _reconfiguration(cost.reconfiguration), _converters(cost), _electronics(cost))
     return Bill(tuple(_cards(cost)), tuple(table for table in tables if table.rows), tuple(walks(cost.link_budget)))
 
 
-def _cards(cost: Cost) -> Iterator[Card]:
+def _cards(cost: CostFile) -> Iterator[Card]:
     boundary = f"boundary: {cost.boundaries[-1].name}" if cost.boundaries else ""
     if cost.throughput_per_s is not None:
         schedule = f"{cost.schedule} stationary" if cost.schedule else ""
@@ -70,40 +70,40 @@ def _cards(cost: Cost) -> Iterator[Card]:
         yield Card("Area", units.amount(cost.area_m2, "m²"), "")
 
 
-def _memory(cost: Cost) -> Table:
+def _memory(cost: CostFile) -> Table:
     memory = cost.memory
     rows = []
     for name in dict.fromkeys((*memory.bytes, *memory.energy_j)):
-        told = (units.si(memory.bytes.get(name), "B"), units.si(memory.energy_j.get(name), "J"))
-        rows.append((units.capital(name), ", ".join(text for text in told if text != units.ABSENT) or units.ABSENT))
+        texts = (units.si(memory.bytes.get(name), "B"), units.si(memory.energy_j.get(name), "J"))
+        rows.append((units.capital(name), ", ".join(text for text in texts if text != units.ABSENT) or units.ABSENT))
     rows += [(f"of it {name}", units.si(value, "B")) for name, value in _known(memory.contents)]
     return Table("Memory traffic", "Of one inference.", tuple(rows))
 
 
-def _reconfiguration(found: Reconfiguration) -> Table:
+def _reconfiguration(reconfiguration: Reconfiguration) -> Table:
     rows = (
-        ("Tiles set", units.rounded(found.times)),
-        ("Time", units.si(found.time_s, "s")),
-        ("Energy", units.si(found.energy_j, "J")),
+        ("Tiles set", units.rounded(reconfiguration.times)),
+        ("Time", units.si(reconfiguration.time_s, "s")),
+        ("Energy", units.si(reconfiguration.energy_j, "J")),
     )
     note = "Writing weights onto the chip, for one inference."
     return Table("Reconfiguration", note, tuple(row for row in rows if row[1] != units.ABSENT))
 
 
-def _converters(cost: Cost) -> Table:
+def _converters(cost: CostFile) -> Table:
     rows = tuple((_NAMES.get(name, name), units.count(value)) for name, value in _known(cost.converters))
     return Table("Conversions", "Of one inference.", rows)
 
 
-def _electronics(cost: Cost) -> Table:
-    found = cost.electronics
+def _electronics(cost: CostFile) -> Table:
+    electronics = cost.electronics
     rows = (
-        ("Multiply-accumulates", units.rounded(found.macs)),
-        ("Energy", units.si(found.energy_j, "J")),
-        ("Energy of its memory", units.si(found.memory_j, "J")),
-        ("Latency", units.si(found.latency_s, "s")),
+        ("Multiply-accumulates", units.rounded(electronics.macs)),
+        ("Energy", units.si(electronics.energy_j, "J")),
+        ("Energy of its memory", units.si(electronics.memory_j, "J")),
+        ("Latency", units.si(electronics.latency_s, "s")),
     )
-    note = f"What is on no chip, on: {found.profile}." if found.profile else "What is on no chip."
+    note = f"What is on no chip, on: {electronics.profile}." if electronics.profile else "What is on no chip."
     return Table("Electronics beside the chip", note, tuple(row for row in rows if row[1] != units.ABSENT))
 
 

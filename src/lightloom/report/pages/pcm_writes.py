@@ -8,7 +8,7 @@ from typing import Any
 
 from lightloom.report import units
 from lightloom.report.pages.key_figures import Card
-from lightloom.report.readers.writes import Case, LayerWrites, Writes
+from lightloom.schemas import LayerWrites, WritesCase, WritesFile
 
 _DOING = {"calibrated": "calibrating", "mapped": "mapping", "learned": "training"}
 _START = {
@@ -31,7 +31,7 @@ class Row:
     after: LayerWrites | None
 
 
-def story(writes: Writes) -> str:
+def story(writes: WritesFile) -> str:
     """What was done and what it did to the writes, the most written cell and the life of the chip."""
     first, last = writes.first, writes.last
     if first is last:
@@ -42,14 +42,19 @@ def story(writes: Writes) -> str:
     return f"{_deed(first, last)} {_levels(first.levels, last.levels)}. {_cell(writes)}"
 
 
-def notes(writes: Writes, chip: Mapping[str, Any]) -> list[str]:
-    """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from."""
+def notes(writes: WritesFile, chip: Mapping[str, Any]) -> list[str]:
+    """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from.
+
+    Args:
+        writes: What writing takes.
+        chip: Description of the chip.
+    """
     hardware = (_SHARING.get(str(chip.get("sharing"))), _START.get(str(chip.get("start"))))
-    told = (_pace(writes), " ".join(sentence for sentence in hardware if sentence))
-    return [note for note in told if note]
+    texts = (_pace(writes), " ".join(sentence for sentence in hardware if sentence))
+    return [note for note in texts if note]
 
 
-def cards(writes: Writes) -> list[Card]:
+def cards(writes: WritesFile) -> list[Card]:
     """Fewer levels, the most written cell, the first failure in inferences and in time."""
     first, last = writes.first, writes.last
     compared = first is not last
@@ -58,7 +63,7 @@ def cards(writes: Writes) -> list[Card]:
     def earlier(value: str) -> str:
         return f"{value} before" if compared else ""
 
-    found = [
+    figures = [
         Card("Levels written per inference", units.count(last.levels), earlier(units.count(first.levels)))
         if factor is None or factor < 1
         else Card(
@@ -75,18 +80,23 @@ def cards(writes: Writes) -> list[Card]:
     ]
     if writes.rate_hz is not None:
         rate = units.constant(writes.rate_hz, "Hz")
-        found.append(Card(f"First failure at {rate}", _time(writes, last), earlier(_time(writes, first))))
-    return found
+        figures.append(Card(f"First failure at {rate}", _time(writes, last), earlier(_time(writes, first))))
+    return figures
 
 
-def rows(writes: Writes) -> list[Row]:
+def rows(writes: WritesFile) -> list[Row]:
     """Every layer of the first case beside itself in the last."""
     after = {layer.name: layer for layer in writes.last.layers}
     return [Row(layer, after.get(layer.name)) for layer in writes.first.layers]
 
 
 def reduction(before: float, after: float) -> float | None:
-    """How many times fewer; None where nothing is left to divide by."""
+    """How many times fewer; None where nothing is left to divide by.
+
+    Args:
+        before: The number before.
+        after: The number after.
+    """
     return before / after if after else None
 
 
@@ -100,7 +110,7 @@ def life(value: float | None) -> str:
     return "never" if value is None else units.rounded(value, 4)
 
 
-def storage(writes: Writes) -> str:
+def storage(writes: WritesFile) -> str:
     """Bits of the orders beside bits of the weights; empty where the run did not count them."""
     index, weight = writes.index_bits, writes.weight_bits
     if index is None or weight is None:
@@ -109,7 +119,7 @@ def storage(writes: Writes) -> str:
     return f"The orders take {units.count(index)} bits to store, {share} {units.count(weight)} bits of the weights."
 
 
-def failures(writes: Writes, cells: float | None) -> Iterator[tuple[str, str]]:
+def failures(writes: WritesFile, cells: float | None) -> Iterator[tuple[str, str]]:
     """For each case, its name and how many cells have failed once the chip has served what it is to serve.
 
     Args:
@@ -121,8 +131,8 @@ def failures(writes: Writes, cells: float | None) -> Iterator[tuple[str, str]]:
     for case in writes.cases:
         failed, first = case.cells_failed, life(case.first_failure)
         if failed:
-            told = f"{units.count(failed)} of {units.count(cells)} cells have" if cells else _cells_have(failed)
-            yield case.name, f"{told} failed, the first after {first} inferences."
+            words = f"{units.count(failed)} of {units.count(cells)} cells have" if cells else _cells_have(failed)
+            yield case.name, f"{words} failed, the first after {first} inferences."
         elif failed is not None:
             rest = "none ever does" if case.first_failure is None else f"the first does after {first} inferences"
             yield case.name, f"no cell has failed; {rest}."
@@ -132,7 +142,7 @@ def _cells_have(failed: int) -> str:
     return "1 cell has" if failed == 1 else f"{units.count(failed)} cells have"
 
 
-def _deed(first: Case, last: Case) -> str:
+def _deed(first: WritesCase, last: WritesCase) -> str:
     """What lies between two cases, as the subject of a sentence with its verb."""
     done = []
     if last.state != first.state:
@@ -155,7 +165,7 @@ def _levels(before: float, after: float) -> str:
     return f"{units.rounded(factor)} times fewer levels: {counts}"
 
 
-def _cell(writes: Writes) -> str:
+def _cell(writes: WritesFile) -> str:
     """The most written cell, before and after, and its life."""
     first, last = writes.first, writes.last
     moves = (
@@ -174,7 +184,7 @@ def _cell(writes: Writes) -> str:
     return f"{cell} and lasts {units.rounded(after / before)} times longer: {lasts}."
 
 
-def _life(writes: Writes) -> str:
+def _life(writes: WritesFile) -> str:
     if writes.last.first_failure is None:
         return "No cell ever wears out."
     time = ""
@@ -183,21 +193,21 @@ def _life(writes: Writes) -> str:
     return f"The first cell fails after {life(writes.last.first_failure)} inferences{time}."
 
 
-def _pace(writes: Writes) -> str:
+def _pace(writes: WritesFile) -> str:
     """That writing takes too long for the rate of the run, and what follows; empty where it does not."""
     last, rate = writes.last, writes.rate_hz
     if rate is None or not last.latency_s or rate * last.latency_s <= 1:
         return ""
-    told = (
+    words = (
         f"Writing alone takes {units.si(last.latency_s, 's')}, so one chip serves at most "
         f"{units.si(1 / last.latency_s, 'Hz')}, not {units.constant(rate, 'Hz')}"
     )
     if last.first_failure is None:
-        return f"{told}."
-    return f"{told}; at that pace its first cell fails after {units.span(last.first_failure * last.latency_s)}."
+        return f"{words}."
+    return f"{words}; at that pace its first cell fails after {units.span(last.first_failure * last.latency_s)}."
 
 
-def _time(writes: Writes, case: Case) -> str:
+def _time(writes: WritesFile, case: WritesCase) -> str:
     """Until the first cell fails, at the rate of the run."""
     if case.first_failure is None:
         return "never"

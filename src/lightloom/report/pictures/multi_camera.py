@@ -1,4 +1,4 @@
-"""The section on detection in space: each moment through all cameras, from above, and as a map of the ground."""
+"""The section on detection in space: each sample through all cameras, from above, and as a map of the ground."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from lightloom.report.pictures.bird_view import TRUTH, as_rows, bird_plots, matches, surest, told
+from lightloom.report.pictures.bird_view import TRUTH, as_rows, bird_plots, in_words, matches, surest
 from lightloom.report.pictures.boxes2d import colour, ink
 from lightloom.report.pictures.boxes3d import Wire, annotate3d, wires
 from lightloom.report.pictures.detection_gallery import Swatch
 from lightloom.report.pictures.ground_maps import ground_sheet
 from lightloom.report.pictures.sheets import Sheet, jpeg, montage, uri
-from lightloom.report.readers.detection3d import Box3D, Camera, Detections3D, Found3D, Moment
+from lightloom.report.readers.detection3d import Detections3D
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
 from lightloom.report.svg import Plot
+from lightloom.schemas import Box3D, CameraImage, DetectedSample, ScoredBox3D
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,7 +66,7 @@ class View:
 
 @dataclass(frozen=True)
 class Above:
-    """A moment from above as one case sees it."""
+    """A sample from above as one case sees it."""
 
     plot: Plot
     title: str
@@ -73,8 +74,8 @@ class Above:
 
 
 @dataclass(frozen=True)
-class MomentPage:
-    """All that is shown of one moment."""
+class SamplePage:
+    """All that is shown of one sample."""
 
     title: str
     note: str
@@ -93,40 +94,40 @@ class Surround:
     swatches: tuple[Swatch, ...]
     threshold: float
     units: int
-    moments: tuple[MomentPage, ...]
+    samples: tuple[SamplePage, ...]
     pictures: tuple[tuple[str, bytes], ...]
 
     def plots(self) -> Iterator[Plot]:
         """Every drawing from above."""
-        for moment in self.moments:
-            yield from (above.plot for above in moment.above)
+        for sample in self.samples:
+            yield from (above.plot for above in sample.above)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Every picture that goes beside the page, by the name of its file."""
         yield from self.pictures
-        for moment in self.moments:
-            yield from moment.ground.files.items() if moment.ground is not None else ()
+        for sample in self.samples:
+            yield from sample.ground.files.items() if sample.ground is not None else ()
 
 
 def surround(run: Run) -> Surround | None:
     """The section on detection in space, None where a run shows none."""
-    found = run.detections3d
-    if found is None or not found.shown:
+    detections = run.detections3d
+    if detections is None or not detections.shown:
         return None
-    cases = ranked(run.sweep, found.cases)[:MOST_CASES]
-    side = _side(found)
+    cases = ranked(run.sweep, detections.cases)[:MOST_CASES]
+    side = _side(detections)
     return Surround(
         (TRUTH, *cases),
         _chosen(run, cases),
-        tuple(_swatches(found)),
-        found.listed.threshold,
+        tuple(_swatches(detections)),
+        detections.listed.threshold,
         _UNITS,
-        tuple(_moment(found, place, cases, side) for place in range(len(found.shown))),
-        tuple(_files(found, cases)),
+        tuple(_sample_page(detections, place, cases, side) for place in range(len(detections.shown))),
+        tuple(_files(detections, cases)),
     )
 
 
-def around(cameras: Sequence[Camera]) -> list[int]:
+def around(cameras: Sequence[CameraImage]) -> list[int]:
     """Places of cameras in the order of a page: those that look ahead from left to right, then those behind.
 
     Where a camera looks follows from its projection: depth grows along its optical axis.
@@ -143,16 +144,16 @@ def _chosen(run: Run, cases: Sequence[str]) -> int:
     return 1 + (cases.index(best) if best in cases else 0) if cases else 0
 
 
-def _swatches(found: Detections3D) -> Iterator[Swatch]:
+def _swatches(detections: Detections3D) -> Iterator[Swatch]:
     """The classes that are in sight, in their order."""
-    boxes = chain.from_iterable((*moment.truth, *chain(*moment.cases.values())) for moment in found.shown)
+    boxes = chain.from_iterable((*sample.truth, *chain(*sample.cases.values())) for sample in detections.shown)
     for label in sorted({box.label for box in boxes}):
-        yield Swatch(found.listed.classes[label], colour(label), ink(colour(label)))
+        yield Swatch(detections.listed.classes[label], colour(label), ink(colour(label)))
 
 
-def _side(found: Detections3D) -> int:
+def _side(detections: Detections3D) -> int:
     """The most px that pictures may have across, so that all of them fit into the page."""
-    pictures = [picture for moment in found.pictures for picture in moment]
+    pictures = [picture for sample in detections.pictures for picture in sample]
     for side in _SIDES[:-1]:
         if sum(len(jpeg(_reduced(picture, side))) for picture in pictures) <= _ROOM:
             return side
@@ -166,48 +167,53 @@ def _reduced(picture: Image, side: int) -> Image:
     return picture.resize((side, max(1, round(picture.height * side / picture.width))))
 
 
-def _moment(found: Detections3D, place: int, cases: Sequence[str], side: int) -> MomentPage:
-    moment, listed = found.shown[place], found.listed
-    looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in moment.cases)]
+def _sample_page(detections: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
+    sample, listed = detections.shown[place], detections.listed
+    looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in sample.cases)]
     views = tuple(
-        _view(moment, camera, found.pictures[place][camera], listed.classes, looked, side)
-        for camera in around(moment.cameras)
+        _view(sample, camera, detections.pictures[place][camera], listed.classes, looked, side)
+        for camera in around(sample.cameras)
     )
-    plots = bird_plots(moment, place, listed.area, listed.classes, cases)
-    above = tuple(Above(plot, case, _note(moment, case)) for plot, (_, case) in zip(plots, looked, strict=True))
-    title = f"Moment {place + 1}" + (f": {moment.scene}" if moment.scene else "")
-    note = f"{told(moment.truth, listed.classes)}."
-    return MomentPage(title, note[:1].upper() + note[1:], views, above, ground_sheet(found, place, cases))
+    plots = bird_plots(sample, place, listed.area, listed.classes, cases)
+    above = tuple(Above(plot, case, _note(sample, case)) for plot, (_, case) in zip(plots, looked, strict=True))
+    title = f"Sample {place + 1}" + (f": {sample.scene}" if sample.scene else "")
+    note = f"{in_words(sample.truth, listed.classes)}."
+    return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(detections, place, cases))
 
 
 def _view(
-    moment: Moment, number: int, picture: Image, classes: Sequence[str], looked: Sequence[tuple[int, str]], side: int
+    sample: DetectedSample,
+    number: int,
+    picture: Image,
+    classes: Sequence[str],
+    looked: Sequence[tuple[int, str]],
+    side: int,
 ) -> View:
     """One camera with a layer for each case that looked; `looked` has their numbers and names, the truth first."""
-    camera = moment.cameras[number]
+    camera = sample.cameras[number]
     height = max(1, round(_UNITS * camera.height / camera.width))
     scale = _UNITS / camera.width
     project = [[scale * part for part in row] for row in camera.project[:2]] + [list(row) for row in camera.project[2:]]
 
     def seen(boxes: Sequence[Box3D]) -> list[tuple[Box3D, Wire]]:
-        found = zip(boxes, wires(as_rows(boxes), project, (_UNITS, height)), strict=True)
-        return sorted(((box, wire) for box, wire in found if wire is not None), key=lambda pair: -pair[1].depth)
+        detections = zip(boxes, wires(as_rows(boxes), project, (_UNITS, height)), strict=True)
+        return sorted(((box, wire) for box, wire in detections if wire is not None), key=lambda pair: -pair[1].depth)
 
-    there = seen(moment.truth)
+    there = seen(sample.truth)
     layers = []
     for place, case in looked:
-        inside = seen(surest(moment.cases[case])) if place else there
-        said = told([box for box, _ in inside], classes)
+        inside = seen(surest(sample.cases[case])) if place else there
+        said = in_words([box for box, _ in inside], classes)
         marks = tuple(_mark(box, wire, classes) for box, wire in inside)
         layers.append(Layer(place, f"{case} in {camera.channel}: {said}.", marks))
-    alt = f"What {camera.channel} sees: {told([box for box, _ in there], classes)}."
+    alt = f"What {camera.channel} sees: {in_words([box for box, _ in there], classes)}."
     outlines = "".join(_path(wire) for _, wire in there)
     return View(camera.channel, uri(jpeg(_reduced(picture, side)), "jpeg"), alt, height, outlines, tuple(layers))
 
 
 def _mark(box: Box3D, wire: Wire, classes: Sequence[str]) -> Mark:
     front = "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in wire.front) + "Z" if len(wire.front) > 2 else ""
-    score = f" {box.score:.2f}" if isinstance(box, Found3D) else ""
+    score = f" {box.score:.2f}" if isinstance(box, ScoredBox3D) else ""
     return Mark(_path(wire), front, colour(box.label), f"{classes[box.label]}{score}")
 
 
@@ -215,39 +221,39 @@ def _path(wire: Wire) -> str:
     return "".join(f"M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" for (x0, y0), (x1, y1) in wire.edges)
 
 
-def _note(moment: Moment, case: str) -> str:
+def _note(sample: DetectedSample, case: str) -> str:
     """What a case gets right, or how much there is."""
-    total = len(moment.truth)
-    if case not in moment.cases:
+    total = len(sample.truth)
+    if case not in sample.cases:
         return f"{total or 'no'} {'object' if total == 1 else 'objects'}"
-    found = moment.cases[case]
-    right = matches(moment.truth, found)
-    false = len(found) - right
+    detections = sample.cases[case]
+    right = matches(sample.truth, detections)
+    false = len(detections) - right
     return f"{right} of {total} found, {false or 'no'} false {'box' if false == 1 else 'boxes'}"
 
 
-def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """All cameras of each moment with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
-    for place, moment in enumerate(found.shown):
-        truth = as_rows(moment.truth)
+def _files(detections: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """All cameras of each sample with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
+    for place, sample in enumerate(detections.shown):
+        truth = as_rows(sample.truth)
         for number, case in enumerate((TRUTH, *cases)):
-            if not moment.cameras or (number and case not in moment.cases):
+            if not sample.cameras or (number and case not in sample.cases):
                 continue
-            boxes = surest(moment.cases[case]) if number else moment.truth
-            labels, scores = [box.label for box in boxes], [box.score for box in boxes if isinstance(box, Found3D)]
+            boxes = surest(sample.cases[case]) if number else sample.truth
+            labels, scores = [box.label for box in boxes], [box.score for box in boxes if isinstance(box, ScoredBox3D)]
             drawn = []
-            for index in around(moment.cameras):
-                camera = moment.cameras[index]
+            for index in around(sample.cameras):
+                camera = sample.cameras[index]
                 picture = annotate3d(
-                    found.pictures[place][index],
+                    detections.pictures[place][index],
                     camera.project,
                     as_rows(boxes),
                     labels,
                     scores if number else None,
-                    found.listed.classes,
+                    detections.listed.classes,
                     truth=truth if number else None,
                     width=_FILE,
                 )
                 drawn.append((camera.channel, picture))
-            title = f"Moment {place + 1}, {case}"
+            title = f"Sample {place + 1}, {case}"
             yield f"cameras-{place}-{number}.jpg", jpeg(montage(title, drawn, _COLUMNS), 85)

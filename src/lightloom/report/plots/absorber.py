@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightloom.report.plots.line_styles import axes_labels, legend, legend_height, panels, spread_out, strokes
-from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
-from lightloom.report.readers.sweep import Curve
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, shown, sketch
 from lightloom.report.units import percent, rounded
+from lightloom.schemas import ResponseCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +34,7 @@ def absorber_plots(run: Run) -> list[Plot]:
     return plots
 
 
-def mismatch(curve: Curve) -> float:
+def mismatch(curve: ResponseCurve) -> float:
     """The exact derivative over what a probe sees, where the two differ most; below 1 the exact one is smaller."""
     exact, probe = np.asarray(curve.exact), np.asarray(curve.probe)
     clear = (probe > 0) & (np.maximum(np.abs(exact), probe) > _FAINT * max(np.abs(exact).max(), probe.max()))
@@ -46,20 +45,18 @@ def mismatch(curve: Curve) -> float:
     return most if least > 0 and least * most >= 1 else least
 
 
-def _transmission(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _transmission(curve: ResponseCurve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Output over input [n] and where; left out where no light comes in."""
     x, output = np.asarray(curve.x), np.asarray(curve.output)
     lit = x != 0
     return x[lit], output[lit] / x[lit]
 
 
-def _response(curves: Sequence[Curve], left_out: str) -> Plot:
-    from matplotlib.figure import Figure
+def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
 
     quantity = _QUANTITY[curves[0].encoding]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, _height(curves) + legend_height([curve.name for curve in curves]) - 0.2))
-        above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
+    with sketch(_height(curves) + legend_height([curve.name for curve in curves]) - 0.2) as canvas:
+        above, below = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
         lines = {}
         for curve, stroke in zip(curves, strokes(map(str, range(len(curves)))).values(), strict=True):
             said = [
@@ -73,27 +70,26 @@ def _response(curves: Sequence[Curve], left_out: str) -> Plot:
             ]
             stroke.draw(below, lit, passed, every=None, said=said)
         _untouched(above, curves)
-        legend(figure, lines)
+        legend(canvas.figure, lines)
         above.set_ylabel(f"{quantity} that leaves")
         below.set(xlabel=f"{quantity} that enters", ylabel="transmission / %")
         below.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
         for axes in (above, below):
             axes.tick_params(length=0)
-        source = to_svg(figure)
-    told = "; ".join(
+    words = "; ".join(
         f"{curve.name}: {percent(_transmission(curve)[1][-1])} passes at {rounded(curve.x[-1])}" for curve in curves
     )
     caption = f"Dashed: as if there were no absorber.{left_out}"
     label = f"Lines of the {quantity} that leaves an absorber and of its transmission over the {quantity} that enters."
-    return Plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {told}.", source)
+    return canvas.plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {words}.")
 
 
-def _height(curves: Sequence[Curve]) -> float:
+def _height(curves: Sequence[ResponseCurve]) -> float:
     """Of a figure in inch: both figures stand side by side."""
     return max(4.7, 0.9 + 1.75 * panels(len(curves))[0])
 
 
-def _untouched(axes: Axes, curves: Sequence[Curve]) -> None:
+def _untouched(axes: Axes, curves: Sequence[ResponseCurve]) -> None:
     """The line of light that nothing absorbs, within the limits that the curves set."""
     limits = axes.get_ylim()
     ends = [min(min(curve.x) for curve in curves), max(max(curve.x) for curve in curves)]
@@ -101,39 +97,34 @@ def _untouched(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_ylim(limits)
 
 
-def _gradients(curves: Sequence[Curve], left_out: str) -> Plot:
+def _gradients(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
     """A panel an absorber: the exact derivative, what a probe sees, and the gap between the two."""
-    from matplotlib.figure import Figure
-
     quantity = _QUANTITY[curves[0].encoding]
     rows, columns = panels(len(curves))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, _height(curves)))
-        grid = figure.subplots(rows, columns, squeeze=False)
+    with sketch(_height(curves)) as canvas:
+        grid = canvas.figure.subplots(rows, columns, squeeze=False)
         lines = {}
         for axes, curve in zip(grid.flat, curves, strict=False):
             lines = _panel(axes, curve, named=len(curves) > 1)
         for axes in grid.flat[len(curves) :]:
             axes.set_visible(False)
-        legend(figure, lines)
-        axes_labels(figure, f"{quantity} that enters", "derivative")
-        source = to_svg(figure)
-    told = "; ".join(f"{curve.name} {rounded(mismatch(curve))}" for curve in curves)
+        legend(canvas.figure, lines)
+        axes_labels(canvas.figure, f"{quantity} that enters", "derivative")
+    words = "; ".join(f"{curve.name} {rounded(mismatch(curve))}" for curve in curves)
     caption = (
         "A weak beam on its way back sees the transmission, not the slope of the response. "
         f"Given is slope over transmission where they differ most.{left_out}"
     )
     label = f"Lines of the exact derivative and of what a probe sees, over the {quantity} that enters."
-    return Plot(
+    return canvas.plot(
         f"gradients-{curves[0].encoding}",
         "Derivative: exact, and as a probe sees it",
         caption.strip(),
-        f"{label} Exact over probe where they differ most: {told}.",
-        source,
+        f"{label} Exact over probe where they differ most: {words}.",
     )
 
 
-def _panel(axes: Axes, curve: Curve, *, named: bool) -> dict[str, Line2D]:
+def _panel(axes: Axes, curve: ResponseCurve, *, named: bool) -> dict[str, Line2D]:
     exact, probe = COLOURS["accent"], COLOURS["programmed"]
     axes.fill_between(curve.x, curve.probe, curve.exact, color=exact, alpha=0.13, linewidth=0)
     (slope,) = axes.plot(curve.x, curve.exact, color=exact)

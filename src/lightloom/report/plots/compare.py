@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lightloom.report.pages.compare_tables import accuracies, by_boundary, union
+from lightloom.report import metric_text
+from lightloom.report.pages.compare_tables import by_boundary, metric_values, union
 from lightloom.report.plots.line_styles import legend, legend_height, strokes
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.run import Epoch, Run
-from lightloom.report.readers.sweep import ACCURACY
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
-from lightloom.report.units import number, percent, si
+from lightloom.report.readers.run import Run
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
+from lightloom.report.units import capital, number, si
+from lightloom.schemas import EpochRow, Metric
 
 NAMES = ("A", "B")
 MOST_ROWS = 14
@@ -20,29 +20,47 @@ _WIDE = 30.0  # most over least: beyond that the least bars vanish on a linear a
 _Values = Mapping[str, float]
 
 
-def accuracy_bars(one: Run, other: Run) -> Plot | None:
-    """Accuracy by stage or case, side by side; None where the two share none."""
-    return _bars("compare-accuracy", "Accuracy side by side", (accuracies(one), accuracies(other)), percent)
+def metric_bars(one: Run, other: Run) -> Plot | None:
+    """The primary metric by stage or case, side by side; None where the two share none.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
+    metric, values = one.metric, metric_values(one, other)
+    title = f"{metric_text.heading(metric)} side by side"
+    return _bars("compare-metric", title, values, lambda value: metric_text.value(value, metric))
 
 
 def energy_bars(one: Run, other: Run) -> Plot | None:
-    """Energy within each boundary, side by side; None where the two share none."""
+    """Energy within each boundary, side by side; None where the two share none.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     values = (by_boundary(one), by_boundary(other))
     return _bars("compare-energy", "Energy side by side", values, lambda value: si(value, "J"))
 
 
 def curves(one: Run, other: Run) -> list[Plot]:
-    """Loss and validation metric of every stage that both trained, one over the other."""
+    """Loss and primary metric of every stage that both trained, one over the other.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     trained = [stage for stage in _stages(one) if stage in _stages(other)][:MOST_STAGES]
     plots = [
-        _curve(f"compare-{kind}-{index}", stage, kind, (_stages(one)[stage], _stages(other)[stage]))
+        _curve(f"compare-{kind}-{index}", stage, metric, (_stages(one)[stage], _stages(other)[stage]))
         for index, stage in enumerate(trained)
-        for kind in ("loss", ACCURACY if one.sweep is None else one.sweep.measure)
+        for kind, metric in (("loss", None), ("metric", one.metric))
+        if metric is None or metric.name == other.metric.name
     ]
     return [plot for plot in plots if plot is not None]
 
 
-def _stages(run: Run) -> dict[str, list[Epoch]]:
+def _stages(run: Run) -> dict[str, list[EpochRow]]:
     stages = dict.fromkeys(epoch.stage for epoch in run.epochs)
     return {stage: [epoch for epoch in run.epochs if epoch.stage == stage] for stage in stages}
 
@@ -51,7 +69,6 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
     """Two bars a row; on a logarithmic axis where they differ widely and none is 0."""
     if not set(values[0]) & set(values[1]):
         return None
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     rows = union(*values)[:MOST_ROWS]
@@ -59,9 +76,8 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
     wide = min(known) > 0 and max(known) > _WIDE * min(known)
     floor = min(known) / 3 if wide else 0.0
     colours = [stroke.colour for stroke in strokes(NAMES).values()]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.7 + 0.55 * len(rows)))
-        axes = figure.subplots()
+    with sketch(0.7 + 0.55 * len(rows)) as canvas:
+        axes = canvas.axes
         if wide:
             axes.set_xscale("log")
         for run, called, colour, shift in zip(values, NAMES, colours, (-0.2, 0.2), strict=True):
@@ -80,52 +96,49 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
         axes.tick_params(length=0, which="both")
         axes.grid(visible=False)
         handles = [Patch(color=colour, label=called) for called, colour in zip(NAMES, colours, strict=True)]
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
-        source = to_svg(figure)
-    told = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
+        canvas.figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
+    words = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
     notes = ["On a logarithmic scale."] * wide
     notes += [f"The first {len(rows)} of {len(union(*values))}."] * (len(rows) < len(union(*values)))
-    return Plot(name, title, " ".join(notes), f"Bars of both runs. {told}.", source)
+    return canvas.plot(name, title, " ".join(notes), f"Bars of both runs. {words}.")
 
 
 def _said(values: tuple[_Values, _Values], row: str, said: Callable[[float | None], str]) -> list[str]:
     return [f"{called} {said(run[row])}" for run, called in zip(values, NAMES, strict=True) if row in run]
 
 
-def _curve(name: str, stage: str, kind: str, epochs: tuple[Sequence[Epoch], Sequence[Epoch]]) -> Plot | None:
-    """A line a run; None where neither has two epochs, or where one of the two has no value."""
-    of: Callable[[Epoch], float | None] = _loss if kind == "loss" else lambda epoch: epoch.validation(kind)
-    said: Callable[[float | None], str] = number if kind == "loss" else percent
-    lines = [{epoch.epoch: value for epoch in run if (value := of(epoch)) is not None} for run in epochs]
+def _curve(
+    name: str, stage: str, metric: Metric | None, epochs: tuple[Sequence[EpochRow], Sequence[EpochRow]]
+) -> Plot | None:
+    """A line a run, of the loss where no metric is named; None where there is none of two epochs."""
+
+    def value_of(epoch: EpochRow) -> float | None:
+        return epoch.loss if metric is None else epoch.primary(metric.name)
+
+    def said(value: float | None) -> str:
+        return number(value) if metric is None else metric_text.value(value, metric)
+
+    lines = [{epoch.epoch: value for epoch in run if (value := value_of(epoch)) is not None} for run in epochs]
     if not all(lines) or max(map(len, lines)) < 2:
         return None
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    quantity = "loss" if kind == "loss" else f"validation {kind}"
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 2.7 + legend_height(NAMES)))
-        axes = figure.subplots()
+    quantity = "loss" if metric is None else f"validation {metric.words}"
+    with sketch(2.7 + legend_height(NAMES)) as canvas:
+        axes = canvas.axes
         drawn = {}
         for (called, stroke), line in zip(strokes(NAMES).items(), lines, strict=True):
             texts = [f"{called}, epoch {epoch}: {said(value)}" for epoch, value in line.items()]
             every = max(1, len(line) // 6)
             drawn[called] = stroke.draw(axes, list(line), list(line.values()), every=every, said=texts)
-        legend(figure, drawn)
-        axes.set(xlabel="epoch", ylabel=quantity if kind == "loss" else f"{quantity} / %")
+        legend(canvas.figure, drawn)
+        axes.set(xlabel="epoch", ylabel=quantity if metric is None else metric_text.axis_label(metric, "validation"))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
-        if kind != "loss":
+        if metric is not None and metric.percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
-        source = to_svg(figure)
     ends = [list(line.values()) for line in lines]
-    told = ", ".join(
+    words = ", ".join(
         f"{called} from {said(line[0])} to {said(line[-1])}" for called, line in zip(NAMES, ends, strict=True)
     )
-    return Plot(
-        name, f"{quantity.capitalize()} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {told}.", source
-    )
-
-
-def _loss(epoch: Epoch) -> float | None:
-    return epoch.loss
+    return canvas.plot(name, f"{capital(quantity)} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {words}.")

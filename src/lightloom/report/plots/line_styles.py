@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightloom.report.svg import COLOURS, mark_points, shown
 from lightloom.report.units import rounded
+from lightloom.schemas import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,15 @@ class Stroke:
     def draw(
         self, axes: Axes, x: ArrayLike, y: ArrayLike, *, every: int | None = 1, said: Sequence[str] = ()
     ) -> Line2D:
-        """The line, with a marker on every so many points; none for None. `said` are the texts of its points."""
+        """The line, with a marker on every so many points; none for None. `said` are the texts of its points.
+
+        Args:
+            axes: The axes.
+            x: Places of the points.
+            y: Heights of the points.
+            every: A marker stands on every so many points; none for None.
+            said: What each point says when pointed at; nothing where empty.
+        """
         (line,) = axes.plot(
             x,
             y,
@@ -79,7 +88,12 @@ def strokes(names: Iterable[str]) -> dict[str, Stroke]:
 
 
 def legend(figure: Figure, lines: Mapping[str, Line2D]) -> None:
-    """The names of lines above the axes, in as many columns as fit."""
+    """The names of lines above the axes, in as many columns as fit.
+
+    Args:
+        figure: The figure.
+        lines: The line of each name.
+    """
     figure.legend(
         list(lines.values()),
         [shown(name, _LONGEST) for name in lines],
@@ -108,13 +122,25 @@ def panels(number: int) -> tuple[int, int]:
 
 
 def axes_labels(figure: Figure, x: str, y: str) -> None:
-    """One label for the x axes of all panels, and one for the y axes."""
+    """One label for the x axes of all panels, and one for the y axes.
+
+    Args:
+        figure: The figure.
+        x: Label of all x axes.
+        y: Label of all y axes.
+    """
     figure.supxlabel(x, size=10, color=COLOURS["muted"])
     figure.supylabel(y, size=10, color=COLOURS["muted"])
 
 
-def accuracy_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> bool:
-    """Set the limits and the ticks of an axis of accuracy, in percent.
+def metric_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float], metric: Metric) -> bool:
+    """Set the limits and the ticks of an axis of a metric.
+
+    Args:
+        axes: The axes.
+        which: The axis that shows the metric.
+        values: All values that are to be in sight.
+        metric: What they are of; a percentage never goes beyond 0 ... 1.
 
     Returns:
         Whether it is stretched towards 100 %: logarithmic in the error, where errors differ widely.
@@ -122,26 +148,34 @@ def accuracy_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float])
     axis: Axis = axes.xaxis if which == "x" else axes.yaxis
     set_limits = axes.set_xlim if which == "x" else axes.set_ylim
     least, most = min(values), max(values)
-    stretched = most < 1 and 1 - least > _WIDE * (1 - most)
+    stretched = metric.percent and most < 1 and 1 - least > _WIDE * (1 - most)
     if stretched:
-        (axes.set_xscale if which == "x" else axes.set_yscale)("function", functions=(_decades, _accuracy))
+        (axes.set_xscale if which == "x" else axes.set_yscale)("function", functions=(_decades, _fraction))
         low, high = _decades(np.array([least, most]))
         room = _ROOM * (high - low)
-        floor, top = max(float(_accuracy(low - room)), 0.0), float(_accuracy(high + room))
+        floor, top = max(float(_fraction(low - room)), 0.0), float(_fraction(high + room))
         axis.set_ticks(_ticks(floor, top))
     else:
         from matplotlib.ticker import MaxNLocator
 
         room = _ROOM * (most - least) or 0.01
-        floor, top = max(least - room, 0.0 if least else -0.01), most + room
+        least_shown = (0.0 if least else -0.01) if metric.percent else -math.inf
+        floor, top = max(least - room, least_shown), most + room
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     set_limits(floor, top)
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
+    scale = 100 if metric.percent else 1
+    axis.set_major_formatter(lambda value, _: f"{scale * value:.4g}")
     return stretched
 
 
 def x_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
-    """Label the places where something was measured, as many as fit; logarithmic where every one is above 0."""
+    """Label the places where something was measured, as many as fit; logarithmic where every one is above 0.
+
+    Args:
+        axes: The axes.
+        places: Where something was measured, ascending.
+        logarithmic: Whether the axis is logarithmic where every place is above 0.
+    """
     from matplotlib.ticker import NullLocator
 
     if logarithmic and min(places) > 0:
@@ -150,18 +184,18 @@ def x_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
     else:
         spread = list(places)
     span = (max(spread) - min(spread)) or 1.0
-    kept: list[int] = []
+    labelled: list[int] = []
     for index in range(len(places)):
-        if not kept or spread[index] - spread[kept[-1]] >= _APART * span:
-            kept.append(index)
-    if kept[-1] != len(places) - 1:
-        kept[-1] = len(places) - 1
-    axes.set_xticks([places[index] for index in kept], [rounded(places[index]) for index in kept])
+        if not labelled or spread[index] - spread[labelled[-1]] >= _APART * span:
+            labelled.append(index)
+    if labelled[-1] != len(places) - 1:
+        labelled[-1] = len(places) - 1
+    axes.set_xticks([places[index] for index in labelled], [rounded(places[index]) for index in labelled])
     axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _ticks(floor: float, top: float) -> list[float]:
-    """Accuracies between two others, at round errors."""
+    """Fractions between two others, at round errors."""
     decades = range(1, 1 - math.floor(math.log10(1 - top)))
 
     def at(errors: Sequence[float]) -> list[float]:
@@ -171,17 +205,22 @@ def _ticks(floor: float, top: float) -> list[float]:
     return coarse if len(coarse := at(_COARSE)) >= _FEW else at(_FINE)
 
 
-def _decades(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Decades of error below 1; accuracies of 1 and more end up nine decades down."""
-    return np.asarray(-np.log10(1 - np.minimum(accuracy, 1 - 1e-9)))
+def _decades(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decades of error below 1; fractions of 1 and more end up nine decades down."""
+    return np.asarray(-np.log10(1 - np.minimum(fraction, 1 - 1e-9)))
 
 
-def _accuracy(decades: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fraction(decades: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 - 10.0 ** -np.asarray(decades))
 
 
 def spread_out(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many of the items, the first and the last among them, the others evenly between."""
+    """At most so many of the items, the first and the last among them, the others evenly between.
+
+    Args:
+        items: The items, in order.
+        most: The most that are returned.
+    """
     if len(items) <= most:
         return list(items)
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.cost import LinkBudget
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.report.units import db, dbm, si
+from lightloom.schemas import LinkBudget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,8 +62,8 @@ class Walk:
 
 def walks(budgets: Sequence[LinkBudget]) -> list[Walk]:
     """The walk of every chip whose levels are known."""
-    found = (walk(budget) for budget in budgets)
-    return [one for one in found if one is not None]
+    steps = (walk(budget) for budget in budgets)
+    return [one for one in steps if one is not None]
 
 
 def walk(budget: LinkBudget) -> Walk | None:
@@ -95,7 +94,7 @@ def link_plots(budgets: Sequence[LinkBudget]) -> list[Plot]:
     return [_waterfall(f"link-{index}", one) for index, one in enumerate(walks(budgets))]
 
 
-def told(one: Walk) -> str:
+def budget_text(one: Walk) -> str:
     """The walk in words."""
     first, last, largest = one.stops[0], one.stops[-1], one.largest
     margin = f"{db(one.margin_db, 1)} above" if one.margin_db > 0 else "just"
@@ -110,16 +109,13 @@ def told(one: Walk) -> str:
 
 def _waterfall(name: str, one: Walk) -> Plot:
     """Rows from the laser down; a bar is what a step takes, the line is what is left."""
-    from matplotlib.figure import Figure
-
     chip = one.budget.chip
     stops = one.stops
     levels = [stop.level_dbm for stop in stops]
     low, high = min(*levels, one.sensitivity_dbm), max(*levels, one.sensitivity_dbm)
     room = (high - low) or 1.0
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 1.5 + 0.42 * len(stops)))
-        axes = figure.subplots()
+    with sketch(1.5 + 0.42 * len(stops)) as canvas:
+        axes = canvas.axes
         axes.step(
             [levels[0], *levels], [-0.5, *range(len(stops))], where="pre", color=COLOURS["line"], linewidth=1, zorder=0
         )
@@ -142,10 +138,11 @@ def _waterfall(name: str, one: Walk) -> Plot:
         axes.tick_params(length=0)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("level of one channel / dBm")
-        source = to_svg(figure)
     steps = "; ".join(f"{stop.what} {dbm(stop.level_dbm)} after {db(stop.loss_db)}" for stop in stops)
     title = f"From laser to detector: {chip}" if chip else "From laser to detector"
-    return Plot(name, title, told(one), f"Waterfall of the level of one channel: {steps}. {told(one)}", source)
+    return canvas.plot(
+        name, title, budget_text(one), f"Waterfall of the level of one channel: {steps}. {budget_text(one)}"
+    )
 
 
 def _label(what: str) -> str:
@@ -158,8 +155,8 @@ def _row(axes: Axes, row: int, stop: Stop, before: float) -> None:
     figures = (
         db(-stop.loss_db) if stop.loss_db > 0 else f"+{db(-stop.loss_db)}" if stop.loss_db else dbm(stop.level_dbm)
     )
-    told = f"{figures}: {dbm(stop.level_dbm)}" if stop.loss_db else figures
-    text = f"{stop.what}\n{told}, {si(stop.power_w, 'W')}"
+    words = f"{figures}: {dbm(stop.level_dbm)}" if stop.loss_db else figures
+    text = f"{stop.what}\n{words}, {si(stop.power_w, 'W')}"
     if stop.loss_db:
         (bar,) = axes.barh([row], [before - stop.level_dbm], 0.56, left=stop.level_dbm, color=COLOURS["accent-soft"])
         mark(bar, text)

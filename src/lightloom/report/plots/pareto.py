@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from lightloom.report import units
 from lightloom.report.plots.label_layout import number_marks
-from lightloom.report.plots.line_styles import Stroke, accuracy_axis, legend, legend_height, strokes
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.exploration import Exploration, Point
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, to_svg
+from lightloom.report.plots.line_styles import Stroke, legend, legend_height, metric_axis, strokes
+from lightloom.report.svg import COLOURS, Plot, mark, sketch
+from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,39 +28,39 @@ COSTS = {"energy_j": ("energy", "J"), "latency_s": ("latency", "s"), "area_m2": 
 _AXES = {"accuracy": "accuracy / %", "good": "good specimens / %"}
 
 
-def trade_plots(found: Exploration) -> list[Plot]:
+def trade_plots(exploration: Exploration) -> list[Plot]:
     """Accuracy against energy, latency and area; then the share of good specimens against energy."""
-    drawn = [_trade(found, cost, "accuracy") for cost in COSTS]
-    if found.threshold is not None:
-        drawn.append(_trade(found, "energy_j", "good"))
+    drawn = [_trade(exploration, cost, "accuracy") for cost in COSTS]
+    if exploration.threshold is not None:
+        drawn.append(_trade(exploration, "energy_j", "good"))
     return [plot for plot in drawn if plot is not None]
 
 
-def ranked(found: Exploration) -> list[Point]:
+def ranked(exploration: Exploration) -> list[DesignRow]:
     """The front first, then the others, each the most accurate first."""
-    return sorted(found.points, key=lambda point: (not point.pareto, -(point.accuracy or 0.0), point.id))
+    return sorted(exploration.points, key=lambda point: (not point.pareto, -(point.accuracy or 0.0), point.id))
 
 
-def numbers(found: Exploration) -> dict[str, int]:
+def numbers(exploration: Exploration) -> dict[str, int]:
     """What a design of the front is called in the plots, by id."""
-    return {point.id: number for number, point in enumerate(filter(lambda point: point.pareto, ranked(found)), 1)}
+    return {point.id: number for number, point in enumerate(filter(lambda point: point.pareto, ranked(exploration)), 1)}
 
 
 def plane_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Of (cost, gain) pairs, those that no other one beats: less or equal cost, and more gain, from the cheapest on."""
-    kept: list[tuple[float, float]] = []
+    corners: list[tuple[float, float]] = []
     for cost, gain in sorted(points, key=lambda pair: (pair[0], -pair[1])):
-        if not kept or gain > kept[-1][1]:
-            kept.append((cost, gain))
-    return kept
+        if not corners or gain > corners[-1][1]:
+            corners.append((cost, gain))
+    return corners
 
 
-def technologies(found: Exploration) -> dict[str, Stroke]:
+def technologies(exploration: Exploration) -> dict[str, Stroke]:
     """The look of each technology, the same in every plot of the page."""
-    return strokes(technology(point) for point in found.points)
+    return strokes(technology(point) for point in exploration.points)
 
 
-def described(point: Point) -> str:
+def described(point: DesignRow) -> str:
     """A design with its figures, one a line."""
     spread = units.plus_minus(point.accuracy, point.std) if point.accuracy is not None else units.ABSENT
     lines = [point.name, f"accuracy {spread}"]
@@ -74,62 +73,63 @@ def described(point: Point) -> str:
     return "\n".join(lines)
 
 
-def technology(point: Point) -> str:
+def technology(point: DesignRow) -> str:
     """What a design is made of; its chip where that is not said."""
     return point.technology or point.chip or "design"
 
 
-def cost_of(point: Point, key: str) -> float | None:
-    """One of `COSTS`."""
+def cost_of(point: DesignRow, key: str) -> float | None:
+    """What one inference takes on a design, by one of `COSTS`.
+
+    Args:
+        point: The design.
+        key: One of `COSTS`, such as `energy_j`.
+    """
     value: float | None = getattr(point, key)
     return value
 
 
-def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
+def _trade(exploration: Exploration, cost: str, gain: str) -> Plot | None:
     """One mark a design, a line through those that no other one beats in these two figures."""
     places = [
         (point, x, y)
-        for point in found.points
+        for point in exploration.points
         if (x := cost_of(point, cost)) is not None and x > 0 and (y := getattr(point, gain)) is not None
     ]
     if not places:
         return None
-    from matplotlib.figure import Figure
 
     name, unit = COSTS[cost]
     here = {technology(point) for point, *_ in places}
-    looks = {kind: look for kind, look in technologies(found).items() if kind in here}
+    looks = {kind: look for kind, look in technologies(exploration).items() if kind in here}
     front = plane_front([(x, y) for _, x, y in places])
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.3 + legend_height(looks)))
-        axes = figure.subplots()
-        levels = _levels(axes, found) if gain == "accuracy" else []
+    with sketch(3.3 + legend_height(looks)) as canvas:
+        axes = canvas.axes
+        levels = _levels(axes, exploration) if gain == "accuracy" else []
         _dress(axes, [x for _, x, _ in places], [*(y for *_, y in places), *levels], unit, gain)
         steps = [*front, (axes.get_xlim()[1], front[-1][1])]
         axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["muted"], linewidth=1.4, zorder=1)
         _designs(axes, places, looks)
         axes.set(xlabel="area" if unit == "m²" else f"{name} of one inference", ylabel=_AXES[gain])
-        legend(figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
-        called = numbers(found)
+        legend(canvas.figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
+        called = numbers(exploration)
         if len(called) <= MOST_NUMBERED:
             numbered = [(called[point.id], x, y) for point, x, y in places if point.pareto]
             number_marks(axes, numbered, [(x, y) for point, x, y in places if not point.pareto])
-        source = to_svg(figure)
     what = "accuracy" if gain == "accuracy" else "share of good specimens"
-    told = "; ".join(
+    words = "; ".join(
         f"{p.name}: {units.percent(y)} at {units.amount(x, unit)}" for p, x, y in places if (x, y) in front
     )
-    label = f"Marks of {what} over {name} of {len(places)} designs. Best here: {told}."
-    return Plot(
+    label = f"Marks of {what} over {name} of {len(places)} designs. Best here: {words}."
+    return canvas.plot(
         f"trade-{name}" if gain == "accuracy" else "trade-yield",
         f"{what.capitalize()} against {name}",
         "",
         label,
-        source,
     )
 
 
-def _designs(axes: Axes, places: Sequence[tuple[Point, float, float]], looks: Mapping[str, Stroke]) -> None:
+def _designs(axes: Axes, places: Sequence[tuple[DesignRow, float, float]], looks: Mapping[str, Stroke]) -> None:
     """Marks in the colour and shape of their technology: filled on the front, else hollow."""
     spare = Stroke(COLOURS["muted"], "-", "o")
     for point, x, y in sorted(places, key=lambda place: place[0].pareto):
@@ -147,9 +147,9 @@ def _designs(axes: Axes, places: Sequence[tuple[Point, float, float]], looks: Ma
         mark(dot, described(point))
 
 
-def _levels(axes: Axes, found: Exploration) -> list[float]:
+def _levels(axes: Axes, exploration: Exploration) -> list[float]:
     """Lines for what electronics reaches, and for what a specimen must; their accuracies, from the least on."""
-    known = ((found.electronic, "electronic", "electronic"), (found.threshold, "programmed", "good"))
+    known = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
     drawn = sorted((value, role, name) for value, role, name in known if value is not None)
     for place, (value, role, name) in enumerate(drawn):
         axes.axhline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
@@ -161,7 +161,7 @@ def _levels(axes: Axes, found: Exploration) -> list[float]:
 
 def _dress(axes: Axes, costs: Sequence[float], heights: Sequence[float], unit: str, gain: str) -> None:
     if gain == "accuracy":
-        accuracy_axis(axes, "y", heights)
+        metric_axis(axes, "y", heights, describe(ACCURACY))
     else:
         axes.set_ylim(-0.04, 1.09)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])

@@ -7,13 +7,12 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightloom.report.plots.line_styles import axes_labels, legend, legend_height, panels, strokes
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.readers.detection import PrecisionCurve
 from lightloom.report.readers.detection3d import REACH
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, shown, sketch
 from lightloom.report.units import NO_BREAK, percent, rounded
+from lightloom.schemas import PrecisionCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +64,7 @@ def precision3d_plots(run: Run) -> list[Plot]:
             "Precision over recall, by distance",
             "Mean over the classes. A box counts as found where its centre is closer than this to one of its class.",
             "Lines of precision over recall, mean over the classes, a panel a distance between centres",
-            {f"{rounded(distance)} m": _means(found) for distance, found in lines.items()},
+            {f"{rounded(distance)} m": _means(curves) for distance, curves in lines.items()},
             high=2.4,
         )
     ]
@@ -89,28 +88,25 @@ def _means(lines: Sequence[_Line]) -> list[_Line]:
     means = []
     for case in dict.fromkeys(line.case for line in lines):
         own = [line for line in lines if line.case == case]
-        given = [line for line in own if line.of == _ALL] or own
-        alike = [line for line in given if line.recall == given[0].recall]
+        whole = [line for line in own if line.of == _ALL] or own
+        alike = [line for line in whole if line.recall == whole[0].recall]
         precision = [fmean(values) for values in zip(*(line.precision for line in alike), strict=True)]
-        means.append(_Line(case, _ALL, given[0].recall, precision, fmean(line.area for line in alike)))
+        means.append(_Line(case, _ALL, whole[0].recall, precision, fmean(line.area for line in alike)))
     return means
 
 
 def _over_all(number: int, overlap: float, lines: Sequence[_Line]) -> Plot:
-    from matplotlib.figure import Figure
 
     drawn = strokes(line.case for line in lines)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.5 + legend_height(drawn)))
-        axes = figure.subplots()
-        legend(figure, _draw(axes, lines))
+    with sketch(3.5 + legend_height(drawn)) as canvas:
+        axes = canvas.axes
+        legend(canvas.figure, _draw(axes, lines))
         axes.set(xlabel="recall / %", ylabel="precision / %")
-        source = to_svg(figure)
-    told = "; ".join(f"{line.case} {percent(line.area)}" for line in lines)
+    words = "; ".join(f"{line.case} {percent(line.area)}" for line in lines)
     left_out = f"The first {len(drawn)} of {len(lines)} cases." if len(drawn) < len(lines) else ""
     caption = f"Mean over the classes. The area below a line is the average precision. {left_out}".strip()
-    label = f"Lines of precision over recall at an overlap of {overlap:.2f}. Areas: {told}."
-    return Plot(f"precision-{number}", f"Precision over recall, overlap {overlap:.2f}", caption, label, source)
+    label = f"Lines of precision over recall at an overlap of {overlap:.2f}. Areas: {words}."
+    return canvas.plot(f"precision-{number}", f"Precision over recall, overlap {overlap:.2f}", caption, label)
 
 
 def _by_class(name: str, where: str, label: str, lines: Sequence[_Line], most: int) -> Plot:
@@ -125,30 +121,26 @@ def _panelled(
     name: str, title: str, caption: str, label: str, groups: Mapping[str, Sequence[_Line]], high: float = 1.7
 ) -> Plot:
     """A panel a group, so many inch high; a line a case."""
-    from matplotlib.figure import Figure
-
     drawn = strokes(line.case for group in groups.values() for line in group)
     rows, columns = panels(len(groups))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.6 + high * rows + legend_height(drawn)))
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    with sketch(0.6 + high * rows + legend_height(drawn)) as canvas:
+        grid = canvas.figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         lines: dict[str, Line2D] = {}
-        for axes, (group, found) in zip(grid.flat, groups.items(), strict=False):
-            lines |= _draw(axes, found, drawn)
+        for axes, (group, curves) in zip(grid.flat, groups.items(), strict=False):
+            lines |= _draw(axes, curves, drawn)
             axes.set_title(shown(group, 24), size=10, color=COLOURS["ink"])
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
-        legend(figure, {case: lines[case] for case in drawn if case in lines})
-        axes_labels(figure, "recall / %", "precision / %")
-        source = to_svg(figure)
-    told = "; ".join(f"{group}: {_areas(found)}" for group, found in groups.items())
-    return Plot(name, title, caption, f"{label}. Areas: {told}.", source)
+        legend(canvas.figure, {case: lines[case] for case in drawn if case in lines})
+        axes_labels(canvas.figure, "recall / %", "precision / %")
+    words = "; ".join(f"{group}: {_areas(curves)}" for group, curves in groups.items())
+    return canvas.plot(name, title, caption, f"{label}. Areas: {words}.")
 
 
 def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict[str, Line2D]:
     """A line a case, where there is a stroke left for it; none once precision has fallen to 0."""
     looks = strokes(drawn or [line.case for line in lines])
-    made = {}
+    handles = {}
     for line in lines:
         if line.case in looks:
             precision = [value or float("nan") for value in line.precision]
@@ -156,12 +148,12 @@ def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict
                 f"{line.case}: precision {percent(value)} at recall {percent(at)}"
                 for at, value in zip(line.recall, line.precision, strict=True)
             ]
-            made[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=said)
+            handles[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=said)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.04))
     axes.set_xticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.tick_params(length=0)
-    return made
+    return handles
 
 
 def _areas(lines: Iterable[_Line]) -> str:

@@ -1,43 +1,47 @@
-"""The plots of a run, each from its figures alone: accuracy, learning curves, errors, energy."""
+"""The plots of any run: its primary metric by state, learning curves, errors of weights, energy."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lightloom.report.readers.run import Epoch, Layer, Run
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, mark_points, shown, stage_roles, to_svg
-from lightloom.report.units import number, percent, rounded, si
+from lightloom.report import metric_text
+from lightloom.report.readers.run import Run
+from lightloom.report.svg import COLOURS, Plot, mark, mark_points, shown, sketch, stage_roles
+from lightloom.report.units import capital, number, rounded, si
+from lightloom.schemas import EpochRow, LayerRow, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 4.4  # inch; at 72 points per inch about the width of a phone, so that text keeps its size there
 MOST_LAYERS = 16  # more bars than that are unreadable; the table beside the plot has every layer
-_SAID: dict[str, Callable[[float | None], str]] = {
-    "loss": number,
-    "validation accuracy": percent,
-    "levels written": rounded,
-}
 
 
-def accuracy_plot(run: Run) -> Plot | None:
-    """Bars of accuracy by stage, with the level of a blind guess where it is known."""
-    accuracy = {stage: value for stage, value in run.summary.accuracy.items() if value is not None}
-    if not accuracy or run.compares:
+@dataclass(frozen=True)
+class Quantity:
+    """What goes along an axis: its name, the label of the axis, and how a value is written."""
+
+    name: str
+    label: str
+    text: Callable[[float | None], str]
+    percent: bool = False
+    ticks: Callable[[float | None], str] | None = None
+
+
+def metric_plot(run: Run) -> Plot | None:
+    """Bars of the primary metric by state of the network, with the level of a blind guess where it is known."""
+    values = {state: value for state, value in run.values.items() if value is not None}
+    if not values or run.compares:
         return None
-    from matplotlib.figure import Figure
 
-    roles = stage_roles(run.stages)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 1.25 + 0.4 * len(accuracy)))
-        axes = figure.subplots()
-        texts = [percent(value) for value in accuracy.values()]
-        bars(axes, accuracy, texts, [COLOURS[roles[stage]] for stage in accuracy])
-        axes.set(xlim=(0, 1.17), xlabel="accuracy / %")
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
+    roles, metric = stage_roles(run.stages), run.metric
+    with sketch(1.25 + 0.4 * len(values)) as canvas:
+        axes = canvas.axes
+        texts = [metric_text.value(value, metric) for value in values.values()]
+        bars(axes, values, texts, [COLOURS[roles[state]] for state in values])
+        _metric_axis(axes, metric, [*values.values(), *([] if run.chance is None else [run.chance])])
         if run.chance is not None:
             axes.axvline(run.chance, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (4, 3)))
             axes.text(
@@ -49,38 +53,53 @@ def accuracy_plot(run: Run) -> Plot | None:
                 ha="center",
                 color=COLOURS["muted"],
             )
-        source = to_svg(figure)
-    told = ", ".join(f"{stage} {text}" for stage, text in zip(accuracy, texts, strict=True))
-    chance = f"The dashed line is a blind guess: {percent(run.chance)}." if run.chance is not None else ""
-    label = f"Bars of accuracy by stage: {told}. {chance}".strip()
-    return Plot("accuracy", "Accuracy after each stage", chance, label, source)
+    listed = ", ".join(f"{state} {text}" for state, text in zip(values, texts, strict=True))
+    chance = f"The dashed line is a blind guess: {metric_text.value(run.chance, metric)}."
+    caption = chance if run.chance is not None else ""
+    label = f"Bars of {metric.words} by stage: {listed}. {caption}".strip()
+    return canvas.plot("states", f"{metric_text.heading(metric)} after each stage", caption, label)
+
+
+def _metric_axis(axes: Axes, metric: Metric, values: Sequence[float]) -> None:
+    """All of a percentage, or from 0 to a little beyond the greatest value, with room for the texts."""
+    axes.set(xlabel=metric_text.axis_label(metric))
+    if metric.percent:
+        axes.set_xlim(0, 1.17)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
+    else:
+        axes.set_xlim(min(0.0, 1.25 * min(values)), 1.25 * max(0.0, *values) or 1.0)
 
 
 def learning_plots(run: Run) -> list[Plot]:
-    """Loss and validation accuracy over epochs, for each stage that trains for two epochs or more."""
+    """Loss and primary metric over epochs, for each stage that trains for two epochs or more."""
     plots = []
+    metric = run.metric
+    loss = Quantity("loss", "loss", number)
+    validation = Quantity(
+        f"validation {metric.words}",
+        metric_text.axis_label(metric, "validation"),
+        lambda value: metric_text.value(value, metric),
+        percent=metric.percent,
+    )
     for index, (stage, epochs) in enumerate(_trainings(run).items()):
         losses = {
             "training": [epoch.loss for epoch in epochs],
             "validation": [epoch.validation_loss for epoch in epochs],
         }
-        accuracy = {"validation": [epoch.validation_accuracy for epoch in epochs]}
+        values = {"validation": [epoch.primary(metric.name) for epoch in epochs]}
         plots += [
-            _curves(f"loss-{index}", stage, "loss", epochs, losses),
-            _curves(f"validation-{index}", stage, "validation accuracy", epochs, accuracy),
+            _curves(f"loss-{index}", stage, loss, epochs, losses),
+            _curves(f"validation-{index}", stage, validation, epochs, values),
         ]
     return [plot for plot in plots if plot is not None]
 
 
 def writes_plots(run: Run) -> list[Plot]:
-    """Levels that one inference writes over epochs, for each stage that trains a PCM chip for two epochs or more."""
+    """Levels that one inference writes over epochs, for each stage that trains them for two epochs or more."""
+    levels = Quantity("levels written", "levels written", rounded, ticks=rounded)
     plots = [
         _curves(
-            f"writes-{index}",
-            stage,
-            "levels written",
-            epochs,
-            {"one inference": [epoch.validation_writes for epoch in epochs]},
+            f"writes-{index}", stage, levels, epochs, {"one inference": [epoch.validation_writes for epoch in epochs]}
         )
         for index, (stage, epochs) in enumerate(_trainings(run).items())
     ]
@@ -88,7 +107,7 @@ def writes_plots(run: Run) -> list[Plot]:
     return [replace(plot, caption=caption) for plot in plots if plot is not None]
 
 
-def _trainings(run: Run) -> dict[str, list[Epoch]]:
+def _trainings(run: Run) -> dict[str, list[EpochRow]]:
     """The epochs of each stage that trains; those of a comparison are no stages."""
     if run.compares:
         return {}
@@ -102,24 +121,21 @@ def error_plot(run: Run) -> Plot | None:
     layers = measured[:MOST_LAYERS]
     if not layers:
         return None
-    from matplotlib.figure import Figure
 
     stages = [stage for stage in run.stages if any(layer.errors.get(stage) for layer in layers)]
     roles = stage_roles(run.stages)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 1.35 + len(layers) * (0.2 + 0.17 * len(stages))))
-        axes = figure.subplots()
+    with sketch(1.35 + len(layers) * (0.2 + 0.17 * len(stages))) as canvas:
+        axes = canvas.axes
         _grouped(axes, layers, {stage: COLOURS[roles[stage]] for stage in stages})
-        figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2, borderpad=0)
-        source = to_svg(figure)
-    told = "; ".join(
+        canvas.figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2, borderpad=0)
+    words = "; ".join(
         f"{layer.name}: " + ", ".join(f"{stage} {number(value)}" for stage, value in layer.errors.items())
         for layer in layers
     )
-    kept = f" The first {len(layers)} layers on the chip." if layers != measured else ""
-    caption = f"‖realised − target‖² / ‖target‖², on a logarithmic scale.{kept}"
-    label = f"Bars of relative weight error by layer and stage: {told}."
-    return Plot("errors", "Relative error of each layer", caption, label, source)
+    note = f" The first {len(layers)} layers on the chip." if layers != measured else ""
+    caption = f"‖realised − target‖² / ‖target‖², on a logarithmic scale.{note}"
+    label = f"Bars of relative weight error by layer and stage: {words}."
+    return canvas.plot("errors", "Relative error of each layer", caption, label)
 
 
 def parts_plot(run: Run) -> Plot | None:
@@ -148,23 +164,27 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
     known = {part: energy for part, energy in energies.items() if energy is not None}
     if not known:
         return None
-    from matplotlib.figure import Figure
 
     texts = [si(energy, "J") for energy in known.values()]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.5 + 0.4 * len(known)))
-        axes = figure.subplots()
+    with sketch(0.5 + 0.4 * len(known)) as canvas:
+        axes = canvas.axes
         bars(axes, known, texts, [colour] * len(known))
         axes.set_xlim(0, (max(known.values()) or 1.0) * 1.35)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        source = to_svg(figure)
-    told = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
-    return Plot(name, title, "", f"{label}: {told}.", source)
+    words = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
+    return canvas.plot(name, title, "", f"{label}: {words}.")
 
 
 def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
-    """Horizontal bars, first on top, each with its value at its end."""
+    """Horizontal bars, first on top, each with its value at its end.
+
+    Args:
+        axes: The axes.
+        values: Length of each bar by name.
+        texts: What stands at the end of each bar.
+        colours: The colour of each bar.
+    """
     drawn = axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
     for bar, name, text in zip(drawn, values, texts, strict=True):
         mark(bar, f"{name}: {text}")
@@ -173,7 +193,7 @@ def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours:
     _name_rows(axes, list(values))
 
 
-def _grouped(axes: Axes, layers: Sequence[Layer], colours: Mapping[str, str]) -> None:
+def _grouped(axes: Axes, layers: Sequence[LayerRow], colours: Mapping[str, str]) -> None:
     """One group of bars a layer, one bar a stage; the axis starts at a decade well below the least error."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -210,42 +230,41 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 def _curves(
     name: str,
     stage: str,
-    quantity: str,
-    epochs: Sequence[Epoch],
+    quantity: Quantity,
+    epochs: Sequence[EpochRow],
     series: Mapping[str, Sequence[float | None]],
 ) -> Plot | None:
     """Lines over epochs, named by a legend where there are two; a missing value leaves a gap, one epoch is no line."""
     known = {title: values for title, values in series.items() if any(value is not None for value in values)}
     if not known or len(epochs) < 2:
         return None
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    said = _SAID[quantity]
     steps = [epoch.epoch for epoch in epochs]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 2.7))
-        axes = figure.subplots()
+    with sketch(2.7) as canvas:
+        axes = canvas.axes
         styles = ((COLOURS["accent"], "-"), (COLOURS["other-1"], (0, (5, 2))))
         for (title, values), (colour, dashes) in zip(known.items(), styles, strict=False):
             heights = [float("nan") if value is None else value for value in values]
             axes.plot(steps, heights, color=colour, linestyle=dashes, label=title)
-            said_at = [f"{title}, epoch {step}: {said(height)}" for step, height in zip(steps, heights, strict=True)]
+            said_at = [
+                f"{title}, epoch {step}: {quantity.text(height)}" for step, height in zip(steps, heights, strict=True)
+            ]
             mark_points(axes, steps, heights, said_at, colour)
-        axes.set(xlabel="epoch", ylabel=f"{quantity} / %" if said is percent else quantity)
+        axes.set(xlabel="epoch", ylabel=quantity.label)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
-        if said is percent:
+        if quantity.percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
             axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))
-        elif said is rounded:
-            axes.yaxis.set_major_formatter(lambda value, _: rounded(value))
+        elif quantity.ticks is not None:
+            ticks = quantity.ticks
+            axes.yaxis.set_major_formatter(lambda value, _: ticks(value))
         if len(known) > 1:
             axes.legend(loc="best")
-        source = to_svg(figure)
-    told = ", ".join(_from_to(title, values, said) for title, values in known.items())
-    label = f"Line of {quantity} over {len(epochs)} epochs of {stage}: {told}."
-    return Plot(name, f"{quantity.capitalize()} by epoch: {stage}", "", label, source)
+    words = ", ".join(_from_to(title, values, quantity.text) for title, values in known.items())
+    label = f"Line of {quantity.name} over {len(epochs)} epochs of {stage}: {words}."
+    return canvas.plot(name, f"{capital(quantity.name)} by epoch: {stage}", "", label)
 
 
 def _from_to(title: str, values: Sequence[float | None], said: Callable[[float | None], str]) -> str:

@@ -1,4 +1,4 @@
-"""Plots of a comparison: accuracy along what is varied, accuracy case by case, and learning case by case."""
+"""Plots of a comparison: its metric along what is varied, case by case, and over epochs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lightloom.report.plots.line_styles import MOST_LINES, Stroke, accuracy_axis, legend, legend_height, strokes, x_axis
-from lightloom.report.plots.states import WIDTH
+from lightloom.report import metric_text
+from lightloom.report.plots.line_styles import MOST_LINES, Stroke, legend, legend_height, metric_axis, strokes, x_axis
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import Case, Sweep, by_series
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, mark_points, shown, to_svg
-from lightloom.report.units import capital, percent, plus_minus, rounded
+from lightloom.report.svg import COLOURS, Plot, mark, mark_points, shown, sketch
+from lightloom.report.units import rounded
+from lightloom.schemas import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ _BAR = 0.3  # height, of a row
 
 
 def sweep_plots(run: Run) -> list[Plot]:
-    """Accuracy of every case, and validation accuracy by epoch where the cases are few."""
+    """The primary metric of every case, and its value on validation data by epoch where the cases are few."""
     if run.sweep is None:
         return []
     lines = len(run.sweep.places) > 1
@@ -35,53 +36,48 @@ def sweep_plots(run: Run) -> list[Plot]:
 
 def _along(sweep: Sweep) -> Plot:
     """A line a series over x, with a band from the worst to the best seed; cases without x lie across."""
-    from matplotlib.figure import Figure
-
     series = by_series(sweep.along)
     drawn = strokes(series)
-    kept = [case for name in drawn for case in series[name]]
-    name, measure = sweep.asked.x or "x", sweep.measure
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.4 + legend_height(drawn)))
-        axes = figure.subplots()
-        legend(figure, {name: _band(axes, series[name], stroke) for name, stroke in drawn.items()})
+    cases_drawn = [case for name in drawn for case in series[name]]
+    name, metric = sweep.asked.x or "x", sweep.metric
+    with sketch(3.4 + legend_height(drawn)) as canvas:
+        axes = canvas.axes
+        legend(canvas.figure, {name: _band(axes, series[name], stroke, metric) for name, stroke in drawn.items()})
         x_axis(axes, sweep.places, logarithmic=sweep.asked.scale == "log")
-        shown_values = [value for case in kept for value in case.accuracies] + [case.mean for case in sweep.levels]
-        stretched = accuracy_axis(axes, "y", shown_values)
-        _across(axes, sweep.levels, [series[title] for title in drawn])
-        axes.set(xlabel=name, ylabel=f"{measure} / %")
+        shown_values = [value for case in cases_drawn for value in case.values] + [case.mean for case in sweep.levels]
+        stretched = metric_axis(axes, "y", shown_values, metric)
+        _across(axes, sweep.levels, [series[title] for title in drawn], metric)
+        axes.set(xlabel=name, ylabel=metric_text.axis_label(metric))
         axes.tick_params(length=0, which="both")
-        source = to_svg(figure)
-    told = "; ".join(f"{title}: {_told(cases, name)}" for title, cases in series.items())
-    across = "".join(f" Dashed across: {case.name}, {percent(case.mean)}." for case in sweep.levels)
+    words = "; ".join(f"{title}: {_listed(cases, name, metric)}" for title, cases in series.items())
+    across = "".join(f" Dashed across: {case.name}, {metric_text.value(case.mean, metric)}." for case in sweep.levels)
     left_out = f"The first {len(drawn)} of {len(series)} series." if len(drawn) < len(series) else ""
-    notes = (_seeds(kept), _STRETCHED if stretched else "", left_out)
-    return Plot(
+    notes = (_seeds(cases_drawn), _STRETCHED if stretched else "", left_out)
+    return canvas.plot(
         "sweep",
-        f"{capital(measure)} by {name}",
+        f"{metric_text.heading(metric)} by {name}",
         " ".join(note for note in notes if note),
-        f"Lines of {measure} by {name}. {told}.{across}",
-        source,
+        f"Lines of {metric.words} by {name}. {words}.{across}",
     )
 
 
-def _band(axes: Axes, cases: Sequence[Case], stroke: Stroke) -> Line2D:
+def _band(axes: Axes, cases: Sequence[Case], stroke: Stroke, metric: Metric) -> Line2D:
     x = [case.x for case in cases if case.x is not None]
-    ends = [(min(case.accuracies), max(case.accuracies)) for case in cases]
+    ends = [(min(case.values), max(case.values)) for case in cases]
     if any(least < most for least, most in ends):
         least, most = zip(*ends, strict=True)
         axes.fill_between(x, least, most, color=stroke.colour, alpha=_BAND, linewidth=0)
-    said = [f"{case.name}: {plus_minus(case.mean, case.std)}" for case in cases]
+    said = [f"{case.name}: {metric_text.spread(case.mean, case.std, metric)}" for case in cases]
     return stroke.draw(axes, x, [case.mean for case in cases], said=said)
 
 
-def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]]) -> None:
+def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]], metric: Metric) -> None:
     """Dashed lines, named at the end where the other lines leave more room; those too close share one text."""
     ends = [[cases[end].mean for cases in lines] for end in (0, -1)]
     clusters: list[list[Case]] = []
     for level in sorted(levels, key=lambda level: -level.mean):
         line = axes.axhline(level.mean, color=COLOURS["muted"], linewidth=1.4, linestyle=(0, (4, 3)), zorder=1.5)
-        mark(line, f"{level.name}: {plus_minus(level.mean, level.std)}")
+        mark(line, f"{level.name}: {metric_text.spread(level.mean, level.std, metric)}")
         if clusters and _height(axes, clusters[-1][-1]) - _height(axes, level) < _TEXT:
             clusters[-1].append(level)
         else:
@@ -90,7 +86,7 @@ def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]])
         top = cluster[0].mean
         left, right = (min(abs(value - top) for value in end) for end in ends)
         axes.annotate(
-            ", ".join(f"{shown(level.name, 24)} {percent(level.mean)}" for level in cluster),
+            ", ".join(f"{shown(level.name, 24)} {metric_text.value(level.mean, metric)}" for level in cluster),
             (0.0 if left >= right else 1.0, top),
             (4 if left >= right else -4, 3),
             xycoords=axes.get_yaxis_transform(),
@@ -109,30 +105,28 @@ def _height(axes: Axes, level: Case) -> float:
 
 def _rows(sweep: Sweep) -> Plot:
     """A row a case: its seeds as dots, their mean as a tick, its spread as a bar."""
-    from matplotlib.figure import Figure
-
-    cases = sweep.cases[:MOST_ROWS]
+    cases, metric = sweep.cases[:MOST_ROWS], sweep.metric
     colours = _colours(sweep)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.75 + 0.5 * len(cases)))
-        axes = figure.subplots()
-        stretched = accuracy_axis(axes, "x", [value for case in cases for value in (*case.accuracies, *_ends(case))])
+    with sketch(0.75 + 0.5 * len(cases)) as canvas:
+        axes = canvas.axes
+        stretched = metric_axis(
+            axes, "x", [value for case in cases for value in (*case.values, *_ends(case, metric))], metric
+        )
         for row, case in enumerate(cases):
-            _row(axes, row, case, colours[case.series], sweep.baseline)
-        axes.set(ylim=(len(cases) - 0.5, -0.6), xlabel=f"{sweep.measure} / %")
+            _row(axes, row, case, colours[case.series], sweep)
+        axes.set(ylim=(len(cases) - 0.5, -0.6), xlabel=metric_text.axis_label(metric))
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.tick_params(length=0, which="both")
         axes.spines["left"].set_visible(False)
-        source = to_svg(figure)
-    told = ", ".join(f"{case.name} {plus_minus(case.mean, case.std)}" for case in cases)
+    words = ", ".join(f"{case.name} {metric_text.spread(case.mean, case.std, metric)}" for case in cases)
     against = f"The dotted mark is the mean of {sweep.baseline.name}." if sweep.baseline is not None else ""
     left_out = f"The first {len(cases)} of {len(sweep.cases)} cases." if len(cases) < len(sweep.cases) else ""
     spread = "Dots: single seeds; tick: their mean; bar: one standard deviation either way."
     notes = (spread if any(case.std for case in cases) else "", against, _STRETCHED if stretched else "", left_out)
-    measure = capital(sweep.measure)
-    caption, label = " ".join(filter(None, notes)), f"{measure} by case: {told}. {against}"
-    return Plot("sweep", f"{measure} of each case", caption, label, source)
+    heading = metric_text.heading(metric)
+    caption, label = " ".join(filter(None, notes)), f"{heading} by case: {words}. {against}"
+    return canvas.plot("sweep", f"{heading} of each case", caption, label)
 
 
 def _colours(sweep: Sweep) -> Mapping[str, str]:
@@ -143,86 +137,90 @@ def _colours(sweep: Sweep) -> Mapping[str, str]:
     return colours | {case.series: COLOURS["electronic"] for case in sweep.baselines}
 
 
-def _ends(case: Case) -> tuple[float, float]:
-    """One standard deviation either way, within what an accuracy can be."""
+def _ends(case: Case, metric: Metric) -> tuple[float, float]:
+    """One standard deviation either way, within what the metric can be."""
     spread = case.std or 0.0
+    if not metric.percent:
+        return case.mean - spread, case.mean + spread
     return max(case.mean - spread, 0.0), min(case.mean + spread, 1.0)
 
 
-def _row(axes: Axes, row: int, case: Case, colour: str, baseline: Case | None) -> None:
-    least, most = _ends(case)
+def _row(axes: Axes, row: int, case: Case, colour: str, sweep: Sweep) -> None:
+    baseline, metric = sweep.baseline, sweep.metric
+    least, most = _ends(case, metric)
+    text = metric_text.spread(case.mean, case.std, metric)
     across, height = axes.get_yaxis_transform(), row + 0.18
     axes.text(0, row - 0.1, shown(case.name, 40), transform=across, va="bottom")
-    axes.text(1, row - 0.1, plus_minus(case.mean, case.std), transform=across, va="bottom", ha="right", weight="bold")
+    axes.text(1, row - 0.1, text, transform=across, va="bottom", ha="right", weight="bold")
     axes.axhline(height, color=COLOURS["line"], linewidth=0.8, zorder=0.5)
     (bar,) = axes.barh(height, most - least, _BAR, left=least, color=colour, alpha=0.22)
-    mark(bar, f"{case.name}: {plus_minus(case.mean, case.std)}")
-    if len(case.accuracies) > 1:
+    mark(bar, f"{case.name}: {text}")
+    if len(case.values) > 1:
         axes.vlines(case.mean, height - 0.75 * _BAR, height + 0.75 * _BAR, color=colour, linewidth=2.6)
     if baseline is not None:
         ends = (height - 0.8 * _BAR, height + 0.8 * _BAR)
         axes.vlines(baseline.mean, *ends, color=COLOURS["muted"], linewidth=1.4, linestyle="dotted")
-    dots = [height] * len(case.accuracies)
-    axes.scatter(case.accuracies, dots, s=26, color=colour, edgecolor=COLOURS["surface"], linewidth=0.7, zorder=3)
-    singles = [f"{case.name}, one seed: {percent(value)}" for value in case.accuracies]
-    mark_points(axes, case.accuracies, dots, singles, colour)
+    dots = [height] * len(case.values)
+    axes.scatter(case.values, dots, s=26, color=colour, edgecolor=COLOURS["surface"], linewidth=0.7, zorder=3)
+    singles = [f"{case.name}, one seed: {metric_text.value(value, metric)}" for value in case.values]
+    mark_points(axes, case.values, dots, singles, colour)
 
 
 def _learning(run: Run, sweep: Sweep) -> Plot | None:
-    """Validation accuracy by epoch, a line a case; nothing where the cases are too many to be told apart."""
-    from matplotlib.figure import Figure
+    """The metric on validation data by epoch, a line a case; nothing where the cases are too many to be told apart."""
     from matplotlib.ticker import MaxNLocator
 
-    learnt = _validations(run, sweep)
+    learnt, metric = _validations(run, sweep), sweep.metric
     if not learnt or len(learnt) > MOST_LINES or max(map(len, learnt.values())) < 2:
         return None
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.0 + legend_height(learnt)))
-        axes = figure.subplots()
+    with sketch(3.0 + legend_height(learnt)) as canvas:
+        axes = canvas.axes
         lines = {}
         for case, stroke in strokes(learnt).items():
             every = max(1, len(learnt[case]) // 6)
-            said = [f"{case}, epoch {epoch}: {percent(value)}" for epoch, value in learnt[case].items()]
+            said = [
+                f"{case}, epoch {epoch}: {metric_text.value(value, metric)}" for epoch, value in learnt[case].items()
+            ]
             lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every, said=said)
-        legend(figure, lines)
-        stretched = accuracy_axis(axes, "y", [value for line in learnt.values() for value in line.values()])
-        axes.set(xlabel="epoch", ylabel=f"validation {sweep.measure} / %")
+        legend(canvas.figure, lines)
+        stretched = metric_axis(axes, "y", [value for line in learnt.values() for value in line.values()], metric)
+        axes.set(xlabel="epoch", ylabel=metric_text.axis_label(metric, "validation"))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0, which="both")
-        source = to_svg(figure)
-    told = ", ".join(
-        f"{case} from {percent(next(iter(line.values())))} to {percent(list(line.values())[-1])}"
+    words = ", ".join(
+        f"{case} from {metric_text.value(next(iter(line.values())), metric)} to "
+        f"{metric_text.value(list(line.values())[-1], metric)}"
         for case, line in learnt.items()
     )
     means = any(len(case.trainings) > 1 for case in sweep.cases)
     caption = " ".join(("Mean over the seeds of each case.",) * means + (_STRETCHED,) * stretched)
-    title = f"Validation {sweep.measure} by epoch"
-    return Plot("sweep-learning", title, caption, f"Lines of validation {sweep.measure} by epoch: {told}.", source)
+    title = f"Validation {metric.words} by epoch"
+    return canvas.plot("sweep-learning", title, caption, f"Lines of validation {metric.words} by epoch: {words}.")
 
 
 def _validations(run: Run, sweep: Sweep) -> dict[str, dict[int, float]]:
-    """The validation metric that cases are compared by, by case and epoch: mean over the seeds that trained so long."""
+    """The metric on validation data of each case by epoch, mean over the seeds that were trained for so long."""
     stages = {training.stage: case.name for case in sweep.cases for training in case.trainings}
-    found: dict[str, dict[int, list[float]]] = {}
+    values_by_case: dict[str, dict[int, list[float]]] = {}
     for epoch in run.epochs:
-        value = epoch.validation(sweep.measure)
+        value = epoch.primary(sweep.metric.name)
         if epoch.stage in stages and value is not None:
-            by_epoch = found.setdefault(stages[epoch.stage], {})
+            by_epoch = values_by_case.setdefault(stages[epoch.stage], {})
             by_epoch.setdefault(epoch.epoch, []).append(value)
     return {
         case: {epoch: statistics.fmean(values) for epoch, values in sorted(by_epoch.items())}
-        for case, by_epoch in found.items()
+        for case, by_epoch in values_by_case.items()
     }
 
 
 def _seeds(cases: Sequence[Case]) -> str:
     """What the band around a line is."""
-    counts = {len(case.accuracies) for case in cases}
+    counts = {len(case.values) for case in cases}
     if counts == {1}:
         return ""
     many = f"{max(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     return f"Lines: mean of {many} seeds; bands: from the worst to the best of them."
 
 
-def _told(cases: Sequence[Case], name: str) -> str:
-    return ", ".join(f"{percent(case.mean)} at {name} {rounded(case.x)}" for case in cases)
+def _listed(cases: Sequence[Case], name: str, metric: Metric) -> str:
+    return ", ".join(f"{metric_text.value(case.mean, metric)} at {name} {rounded(case.x)}" for case in cases)

@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field
 
 from lightloom.common.errors import RequestError
 from lightloom.common.records import check
-from lightloom.report.readers.schema_check import Amount, read_file
+from lightloom.schemas import HybridFile, read
+from lightloom.schemas.base import Length
 
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _KINDS = {"masks": (4, "[paths, K, N, N]"), "light": (3, "[planes, M, M]"), "image": (2, "[h, w]")}
 _FEATURES = "features"
 
@@ -62,64 +62,13 @@ class Optics:
     features: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
 
 
-class Published(BaseModel):
-    """What is counted as in publications: the electronic stages that remain, light as nothing."""
-
-    parameters: Amount = None
-    macs: Amount = None
-    """Multiply-accumulates of one image."""
-    stages: int | None = None
-    note: str = ""
-
-
-class Boundary(BaseModel):
-    """What is counted, and what it comes to for one image."""
-
-    name: str
-    includes: str = ""
-    energy_j: Amount = None
-    latency_s: Amount = None
-
-
-class HybridCase(BaseModel):
-    """The cost of one case in both accounts; boundaries go from the narrowest to the widest."""
-
-    case: str
-    published: Published = Published()
-    optical_parameters: Amount = None
-    optical_paths: Amount = None
-    frames: Amount = None
-    """That the optics show for one image."""
-    boundaries: list[Boundary] = []
-    parts: dict[str, Amount] = {}
-    """Energy in J of what the widest boundary holds."""
-    assumptions: list[str] = []
-
-
-class HybridConstant(BaseModel):
-    """A number that the cost rests on, of which chip it is, and where it is from."""
-
-    chip: str = ""
-    name: str
-    value: float | str | None = None
-    unit: str = ""
-    source: str = ""
-
-
-class Hybrid(BaseModel):
-    """The whole of `hybrid.json`."""
-
-    cases: list[HybridCase] = []
-    constants: list[HybridConstant] = []
-
-
-def read_hybrid(path: Path) -> Hybrid:
+def read_hybrid(path: Path) -> HybridFile:
     """The cost of each case, of none where the file is absent.
 
     Raises:
         RequestError: The file cannot be read.
     """
-    return read_file(path, Hybrid, Hybrid())
+    return read(path, HybridFile, HybridFile())
 
 
 def read_optics(path: Path) -> Optics:
@@ -144,8 +93,8 @@ def read_optics(path: Path) -> Optics:
             layers.setdefault((case, middle), {})[last] = tensor
     return Optics(
         tuple(
-            OpticalLayer(case, layer, **found, geometry=_geometry(path, metadata.get(f"{case}|{layer}"), case, layer))
-            for (case, layer), found in layers.items()
+            OpticalLayer(case, layer, **tensors, geometry=_geometry(path, metadata.get(f"{case}|{layer}"), case, layer))
+            for (case, layer), tensors in layers.items()
         ),
         features,
     )
@@ -180,8 +129,8 @@ def _check(path: Path, name: str, tensor: NDArray[np.float64], kind: str) -> Non
         raise _wrong(path, name, "it holds intensities below 0")
 
 
-def _wrong(path: Path, name: str, told: str) -> RequestError:
-    return RequestError(f"`{path}` holds a tensor `{name}`: {told}. Make the file again, or remove it.")
+def _wrong(path: Path, name: str, problem: str) -> RequestError:
+    return RequestError(f"`{path}` holds a tensor `{name}`: {problem}. Make the file again, or remove it.")
 
 
 def _geometry(path: Path, text: str | None, case: str, layer: str) -> Geometry | None:

@@ -8,22 +8,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from lightloom.common.errors import RequestError
 from lightloom.common.files import read_json_lines
 from lightloom.common.records import check
-from lightloom.report.readers.cost import Cost
-from lightloom.report.readers.detection import Detections, Precision, read_detections, read_precisions
-from lightloom.report.readers.detection3d import Detections3D, Precision3D, read_detections3d, read_precisions3d
-from lightloom.report.readers.hybrid import Hybrid, Optics, read_hybrid, read_optics
+from lightloom.report.readers.detection import Detections, read_detections, read_precisions
+from lightloom.report.readers.detection3d import Detections3D, read_detections3d, read_precisions3d
+from lightloom.report.readers.hybrid import Optics, read_hybrid, read_optics
 from lightloom.report.readers.phases import Phases, read_phases
-from lightloom.report.readers.schema_check import Amount, Fraction, Real, read_file
-from lightloom.report.readers.sweep import Angle, Asked, Curve, Sweep, read_angles, read_curves, read_sweep
-from lightloom.report.readers.writes import Wear, Writes, read_wear, read_writes
+from lightloom.report.readers.sweep import Sweep, read_angles, read_curves, read_sweep
+from lightloom.report.readers.writes import Wear, read_wear, read_writes
+from lightloom.schemas import (
+    ACCURACY,
+    CostFile,
+    EpochRow,
+    Evaluation,
+    GradientAngle,
+    HybridFile,
+    ImagePrecision,
+    LayerRow,
+    Metric,
+    ResponseCurve,
+    SpacePrecision,
+    Summary,
+    WritesFile,
+    describe,
+    read,
+)
 
 KNOWN_FILES = (
     "summary.json",
+    "evaluation.json",
     "metrics.jsonl",
     "layers.json",
     "cost.json",
@@ -45,114 +59,68 @@ KNOWN_FILES = (
 )
 
 
-class Learning(BaseModel):
-    """What learning on the chip took."""
-
-    chip_calls: Amount = None
-
-
-class Summary(BaseModel):
-    """The figures of a run: accuracy by stage (fractions, stages in order) and cost per inference."""
-
-    recipe: str = ""
-    seed: int | None = None
-    accuracy: dict[str, Fraction] = {}
-    chance: Fraction = None
-    chip_calls: Amount = None
-    energy_j: Amount = None
-    latency_s: Amount = None
-    learning: Learning = Learning()
-    bench_calls: dict[str, Amount] = {}
-    """Calls that calibration and mapping took, by the stage they left; one measures all blocks side by side."""
-    seconds: dict[str, Amount] = {}
-    overrides: list[str] = []
-    sweep: Asked | None = None
-    """Of a run that compares cases; `accuracy` then goes by case, not by stage."""
-
-
-class Epoch(BaseModel, extra="allow"):
-    """One line of `metrics.jsonl`; the metrics of the validation data stand under their own names."""
-
-    stage: str
-    epoch: int
-    loss: Real = None
-    validation_loss: Real = None
-    validation_accuracy: Fraction = None
-    validation_writes: Amount = None
-    """Levels that one inference writes, on a PCM chip."""
-
-    def validation(self, metric: str) -> float | None:
-        """A metric of the validation data, None where there is none; runs of before called every one an accuracy.
-
-        Args:
-            metric: Its name, as `AP`.
-        """
-        value = (self.model_extra or {}).get(f"validation_{metric}", self.validation_accuracy)
-        return float(value) if isinstance(value, int | float) and value >= 0 else None
-
-
-class Layer(BaseModel):
-    """One layer of the network: on the chip in blocks of MZIs or PCM cells, or left electronic for a reason."""
-
-    name: str
-    kind: str = ""
-    converted: bool = False
-    reason: str = ""
-    shape: list[int] = []
-    blocks: list[int] = []
-    block_size: int | None = None
-    mzis: int | None = None
-    cells: int | None = None
-    weight_error: Amount = None
-    errors: dict[str, Amount] = {}
-
-
 @dataclass(frozen=True)
 class Run:
     """All that a run folder says."""
 
     summary: Summary = field(default_factory=Summary)
-    epochs: tuple[Epoch, ...] = ()
-    layers: tuple[Layer, ...] = ()
-    cost: Cost = field(default_factory=Cost)
+    evaluation: Evaluation | None = None
+    epochs: tuple[EpochRow, ...] = ()
+    layers: tuple[LayerRow, ...] = ()
+    cost: CostFile = field(default_factory=CostFile)
     config: Mapping[str, Any] = field(default_factory=dict)
     chip: Mapping[str, Any] = field(default_factory=dict)
     specimen: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     phases: Phases | None = None
-    writes: Writes | None = None
+    writes: WritesFile | None = None
     wear: Wear = field(default_factory=dict)
     sweep: Sweep | None = None
-    curves: tuple[Curve, ...] = ()
-    angles: tuple[Angle, ...] = ()
+    curves: tuple[ResponseCurve, ...] = ()
+    angles: tuple[GradientAngle, ...] = ()
     detections: Detections | None = None
-    precisions: tuple[Precision, ...] = ()
+    precisions: tuple[ImagePrecision, ...] = ()
     optics: Optics = field(default_factory=Optics)
-    hybrid: Hybrid = field(default_factory=Hybrid)
+    hybrid: HybridFile = field(default_factory=HybridFile)
     detections3d: Detections3D | None = None
-    precisions3d: tuple[Precision3D, ...] = ()
+    precisions3d: tuple[SpacePrecision, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """The primary metric of the run, accuracy where no file names one."""
+        if self.evaluation is not None:
+            return self.evaluation.metric
+        if self.sweep is not None:
+            return self.sweep.metric
+        return self.summary.metric or describe(ACCURACY)
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """The primary metric by state of the network, or by case of a comparison."""
+        return self.summary.values or dict(self.evaluation.values if self.evaluation is not None else {})
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Every stage that has an accuracy or an error, in order of appearance."""
-        names = [*self.summary.accuracy, *(stage for layer in self.layers for stage in layer.errors)]
+        """Every state of the network that has a metric or an error, in order of appearance."""
+        names = [*self.values, *(stage for layer in self.layers for stage in layer.errors)]
         return tuple(dict.fromkeys(names))
 
     @property
     def compares(self) -> bool:
-        """Whether this is a comparison: its accuracies are of cases, its trainings are of cases with a seed."""
+        """Whether this is a comparison: its values are of cases, its trainings are of cases with a seed."""
         return self.sweep is not None or self.summary.sweep is not None
 
     @property
-    def on_pcm(self) -> bool:
-        """Whether the chip is a crossbar of PCM cells, not a mesh of MZIs."""
-        return self.chip.get("technology") == "pcm" or self.writes is not None
+    def devices(self) -> tuple[str, ...]:
+        """The kinds of devices that the layers are made of, as their files name them."""
+        return tuple(dict.fromkeys(kind for layer in self.layers for kind in layer.counts))
 
     @property
     def chance(self) -> float | None:
-        """Accuracy of a blind guess, where the summary says it or the config names the number of classes."""
-        if self.summary.chance is not None:
-            return self.summary.chance
+        """The metric of a blind guess, where a file says it or the config names the number of classes."""
+        stated = self.metric.chance if self.summary.metric is None else self.summary.metric.chance
+        if stated is not None or self.metric.name != ACCURACY:
+            return stated
         for key, value in flatten(self.config):
             if key.split(".")[-1] in ("classes", "num_classes") and isinstance(value, int | list):
                 classes = value if isinstance(value, int) else len(value)
@@ -161,7 +129,12 @@ class Run:
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them."""
+    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them.
+
+    Args:
+        mapping: A mapping of mappings.
+        prefix: What goes before each name.
+    """
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -181,21 +154,22 @@ def read_run(folder: Path) -> Run:
             f"`{folder}` holds no file of a run. A run folder has at least one of {expected}. "
             "Name the folder that `lightloom run` printed."
         )
-    layers = tuple(read_file(folder / "layers.json", list[Layer], []))
-    summary = read_file(folder / "summary.json", Summary, Summary())
+    layers = tuple(read(folder / "layers.json", list[LayerRow], []))
+    summary = read(folder / "summary.json", Summary, Summary())
     return Run(
         summary=summary,
+        evaluation=read(folder / "evaluation.json", Evaluation, None),
         epochs=_read_epochs(folder / "metrics.jsonl"),
         layers=layers,
-        cost=read_file(folder / "cost.json", Cost, Cost()),
+        cost=read(folder / "cost.json", CostFile, CostFile()),
         config=_read_config(folder / "config.yaml"),
-        chip=read_file(folder / "chip.json", dict[str, Any], {}),
-        specimen=read_file(folder / "specimen.json", dict[str, Any], {}),
-        versions=read_file(folder / "versions.json", dict[str, Any], {}),
+        chip=read(folder / "chip.json", dict[str, Any], {}),
+        specimen=read(folder / "specimen.json", dict[str, Any], {}),
+        versions=read(folder / "versions.json", dict[str, Any], {}),
         phases=read_phases(folder / "phases.safetensors", [layer.name for layer in layers]),
         writes=read_writes(folder / "writes.json"),
         wear=read_wear(folder / "wear.safetensors"),
-        sweep=read_sweep(folder / "sweep.json", summary.sweep),
+        sweep=read_sweep(folder / "sweep.json", summary),
         curves=read_curves(folder / "curves.json"),
         angles=read_angles(folder / "angles.json"),
         detections=read_detections(folder / "detections.json"),
@@ -207,13 +181,13 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _read_epochs(path: Path) -> tuple[Epoch, ...]:
+def _read_epochs(path: Path) -> tuple[EpochRow, ...]:
     """The epochs by stage; of an epoch that was done twice, as after a resume, the later one counts."""
     try:
         lines = list(read_json_lines(path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"`{path}` is not one JSON object per line: {error}.") from None
-    epochs = check(path, list[Epoch], lines)
+    epochs = check(path, list[EpochRow], lines)
     return tuple({(epoch.stage, epoch.epoch): epoch for epoch in epochs}.values())
 
 

@@ -5,109 +5,24 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
-
-from lightloom.report.readers.schema_check import Amount, Degrees, Fraction, Real, read_file
-
-ACCURACY = "accuracy"
-ERRORS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
-"""Figures of nuScenes that are errors, in units of their own: they may be above 1, and less is better."""
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-# COCO writes -1 where there is nothing to find
-_without_absent = BeforeValidator(lambda value: None if value == -1 else value)
-Figure = Annotated[Fraction, _without_absent]
-
-
-class Asked(BaseModel):
-    """What a comparison set out to compare, as the summary has it."""
-
-    x: str = ""
-    """Name of what is varied."""
-    scale: Literal["linear", "log"] = "linear"
-    baseline: str | None = None
-    """The case that the others are held against, or a series of such cases."""
-
-
-class Training(BaseModel):
-    """One line of `sweep.json`: one case, trained and tested with one seed."""
-
-    case: str
-    series: str = ""
-    x: Real = None
-    seed: int = 0
-    accuracy: Fraction = None
-    """The figure that cases are compared by, whatever `measure` calls it."""
-    measure: str = ACCURACY
-    figures: dict[str, Annotated[Amount, _without_absent]] = {}
-    """Other figures of the same test, by name: fractions, but for `ERRORS`."""
-    per_class: dict[str, Figure] = {}
-    """The same figure for each class alone; of NDS, the average precision."""
-    teacher: str = ""
-    """The case, or whoever else, that this one was taught by; empty where by nobody."""
-    epochs: int | None = None
-    best_epoch: int | None = None
-    seconds: Amount = None
-
-    @model_validator(mode="after")
-    def _figures_are_fractions(self) -> Training:
-        for name, value in self.figures.items():
-            if value is not None and value > 1 and name not in ERRORS:
-                raise ValueError(f"`{name}` is {value:g}; a figure that is no error is a fraction, 0 ... 1")
-        return self
-
-    @property
-    def stage(self) -> str:
-        """As `metrics.jsonl` names it."""
-        return f"{self.case}, seed {self.seed}"
-
-
-class Curve(BaseModel):
-    """The response of one absorber: output, exact derivative and what a probe sees, at each x."""
-
-    name: str
-    encoding: Literal["amplitude", "intensity"] = "amplitude"
-    x: list[Finite] = Field(min_length=2)
-    output: list[Finite]
-    exact: list[Finite]
-    probe: list[Finite]
-
-    @model_validator(mode="after")
-    def _is_a_function(self) -> Curve:
-        lengths = {name: len(getattr(self, name)) for name in ("x", "output", "exact", "probe")}
-        if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{length} in `{name}`" for name, length in lengths.items())
-            raise ValueError(f"a curve has one value for each x; found {told}")
-        if any(after <= before for before, after in pairwise(self.x)):
-            raise ValueError("the x of a curve ascend; found one that does not")
-        return self
-
-
-class Curves(BaseModel):
-    """The whole of `curves.json`."""
-
-    curves: list[Curve] = []
-
-
-class Angle(BaseModel):
-    """How far the gradient of one layer, measured in one way, is from the exact one."""
-
-    case: str
-    x: Real = None
-    seed: int = 0
-    epoch: int
-    kind: str = "probe"
-    layer: str
-    angle_deg: Degrees = None
-    norm_ratio: Amount = None
+from lightloom.schemas import (
+    GradientAngle,
+    Metric,
+    ResponseCurve,
+    ResponseCurves,
+    Summary,
+    SweepRow,
+    SweepSummary,
+    describe,
+    read,
+)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over seeds: its mean, None where no seed has it, and its deviation, of the sample; None for one seed."""
+    """A metric over seeds: its mean, None where no seed has it, and its deviation, of the sample; None for one seed."""
 
     mean: float | None
     std: float | None
@@ -126,34 +41,34 @@ class Case:
     name: str
     series: str
     x: float | None
-    trainings: tuple[Training, ...]
+    trainings: tuple[SweepRow, ...]
 
     @property
-    def accuracies(self) -> list[float]:
-        """Of each seed that was tested."""
-        return [training.accuracy for training in self.trainings if training.accuracy is not None]
+    def values(self) -> list[float]:
+        """The primary metric of each seed that was tested."""
+        return [training.value for training in self.trainings if training.value is not None]
 
     @property
     def mean(self) -> float:
-        """Accuracy, over the seeds."""
-        return statistics.fmean(self.accuracies)
+        """The primary metric, mean over the seeds."""
+        return statistics.fmean(self.values)
 
     @property
     def std(self) -> float | None:
-        """Standard deviation of the accuracy over the seeds, of the sample; None for one seed."""
-        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+        """Standard deviation of the primary metric over the seeds, of the sample; None for one seed."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
     def teacher(self) -> str:
         """Who taught it; empty where nobody did."""
         return self.trainings[0].teacher
 
-    def figure(self, name: str) -> Spread:
-        """Another figure of the same tests, over the seeds."""
-        return Spread.of(training.figures.get(name) for training in self.trainings)
+    def spread(self, name: str) -> Spread:
+        """Any metric of the same tests, over the seeds."""
+        return Spread.of(training.metrics.get(name) for training in self.trainings)
 
     def of_class(self, name: str) -> Spread:
-        """The figure of one class alone, over the seeds."""
+        """The metric of one class alone, over the seeds."""
         return Spread.of(training.per_class.get(name) for training in self.trainings)
 
     @property
@@ -176,13 +91,21 @@ class Case:
 class Sweep:
     """A comparison: what was asked and what came of it so far."""
 
-    asked: Asked
+    asked: SweepSummary
     cases: tuple[Case, ...]
+    metric: Metric
+    """What cases are compared by."""
 
-    @property
-    def measure(self) -> str:
-        """What the figure is called that cases are compared by."""
-        return self.cases[0].trainings[0].measure
+    def describe(self, name: str) -> Metric:
+        """How any metric of the tests is written and which way it is better."""
+        return describe(name, (self.metric, *self.cases[0].trainings[0].others))
+
+    def best_of(self, cases: Iterable[Case]) -> Case | None:
+        """The case with the best mean of the primary metric, None of none."""
+        by_place = list(cases)
+        if not by_place:
+            return None
+        return by_place[self.metric.best({place: case.mean for place, case in enumerate(by_place)})]
 
     @property
     def along(self) -> tuple[Case, ...]:
@@ -209,7 +132,7 @@ class Sweep:
     @property
     def baseline(self) -> Case | None:
         """The best of `baselines`."""
-        return max(self.baselines, key=lambda case: case.mean, default=None)
+        return self.best_of(self.baselines)
 
     @property
     def teachers(self) -> tuple[Case, ...]:
@@ -225,44 +148,48 @@ class Sweep:
 
     @property
     def best(self) -> Case:
-        """The contender of greatest mean accuracy."""
-        return max(self.contenders, key=lambda case: case.mean)
+        """The contender with the best mean of the primary metric."""
+        return self.best_of(self.contenders) or self.cases[0]
 
 
-def read_sweep(path: Path, asked: Asked | None) -> Sweep | None:
+def read_sweep(path: Path, summary: Summary) -> Sweep | None:
     """The comparison in `sweep.json`, None where none was tested.
 
     Args:
-        path: Of the file; it need not be there.
-        asked: What the summary says of the comparison.
+        path: The file; it need not be there.
+        summary: What the run says of the comparison and of its metric.
 
     Raises:
         RequestError: The file cannot be read.
     """
-    rows = read_file(path, list[Training], [])
+    rows = read(path, list[SweepRow], [])
     latest = {(row.case, row.seed): row for row in rows}.values()
-    names = dict.fromkeys(row.case for row in latest if row.accuracy is not None)
-    cases = (_case(name, [row for row in latest if row.case == name]) for name in names)
-    found = tuple(cases)
-    return Sweep(asked or Asked(), found) if found else None
+    names = dict.fromkeys(row.case for row in latest if row.value is not None)
+    cases = tuple(_case(name, [row for row in latest if row.case == name]) for name in names)
+    if not cases:
+        return None
+    metric = cases[0].trainings[0].metric
+    if summary.metric is not None and summary.metric.name == metric.name:
+        metric = summary.metric
+    return Sweep(summary.sweep or SweepSummary(), cases, metric)
 
 
-def read_curves(path: Path) -> tuple[Curve, ...]:
+def read_curves(path: Path) -> tuple[ResponseCurve, ...]:
     """The responses in `curves.json`, none where the file is absent.
 
     Raises:
         RequestError: The file cannot be read.
     """
-    return tuple(read_file(path, Curves, Curves()).curves)
+    return tuple(read(path, ResponseCurves, ResponseCurves()).curves)
 
 
-def read_angles(path: Path) -> tuple[Angle, ...]:
+def read_angles(path: Path) -> tuple[GradientAngle, ...]:
     """The lines of `angles.json` that hold an angle, none where the file is absent.
 
     Raises:
         RequestError: The file cannot be read.
     """
-    return tuple(angle for angle in read_file(path, list[Angle], []) if angle.angle_deg is not None)
+    return tuple(angle for angle in read(path, list[GradientAngle], []) if angle.angle_deg is not None)
 
 
 def by_series(cases: Iterable[Case]) -> dict[str, list[Case]]:
@@ -270,16 +197,21 @@ def by_series(cases: Iterable[Case]) -> dict[str, list[Case]]:
     grouped: dict[str, list[Case]] = {}
     for case in cases:
         grouped.setdefault(case.series, []).append(case)
-    return {series: sorted(found, key=lambda case: case.x or 0.0) for series, found in grouped.items()}
+    return {series: sorted(members, key=lambda case: case.x or 0.0) for series, members in grouped.items()}
 
 
 def ranked(sweep: Sweep | None, names: Iterable[str]) -> list[str]:
-    """Names of cases in the order of the comparison; those that it does not have come last, in their own order."""
+    """Names of cases in the order of the comparison; those that it does not have come last, in their own order.
+
+    Args:
+        sweep: The comparison, None where there is none.
+        names: Names of cases.
+    """
     ranks = {case.name: rank for rank, case in enumerate(sweep.cases)} if sweep else {}
     return sorted(dict.fromkeys(names), key=lambda name: ranks.get(name, len(ranks)))
 
 
-def _case(name: str, rows: Sequence[Training]) -> Case:
+def _case(name: str, rows: Sequence[SweepRow]) -> Case:
     return Case(name, rows[0].series or name, rows[0].x, tuple(rows))
 
 

@@ -5,82 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
 
 from lightloom.common.errors import RequestError
-from lightloom.report.readers.schema_check import Amount, read_file
-
-Counted = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from lightloom.schemas import WritesFile, read
 
 Wear = Mapping[str, Mapping[tuple[str, str], NDArray[np.float64]]]
 """`wear[layer][state, order]` is [2, k, k]: pulses per inference on the positive and the negative cells of one array,
 the one with the cell of the layer that is written most."""
 
 
-class LayerWrites(BaseModel):
-    """What one inference writes in one layer."""
-
-    name: str
-    arrays: int | None = None
-    turns: int | None = None
-    levels: Counted
-    worst_cell: Counted
-
-
-class Case(BaseModel):
-    """What one inference writes in one state of the network and one order of the turns."""
-
-    state: str
-    order: str
-    levels: Counted
-    energy_j: Amount = None
-    latency_s: Amount = None
-    worst_cell: Counted
-    """Pulses on the cell that is written most."""
-    first_failure: Amount
-    """Inferences; None is never."""
-    one_percent_failed: Amount
-    cells_failed: int | None = Field(None, ge=0)
-    layers: list[LayerWrites] = []
-
-    @property
-    def name(self) -> str:
-        """As it is called on the page."""
-        return f"{self.state}, {self.order}"
-
-
-class Writes(BaseModel):
-    """The whole of `writes.json`; the first case is before, the last one after."""
-
-    cases: list[Case] = Field(min_length=1)
-    rate_hz: float | None = Field(None, gt=0, allow_inf_nan=False)
-    inferences: Counted = 0.0
-    """That the chip is to serve; 0 where nobody asked."""
-    index_bits: Amount = None
-    weight_bits: Amount = None
-
-    @property
-    def first(self) -> Case:
-        """Before anything was done about the writes."""
-        return self.cases[0]
-
-    @property
-    def last(self) -> Case:
-        """After everything was."""
-        return self.cases[-1]
-
-
-def read_writes(path: Path) -> Writes | None:
+def read_writes(path: Path) -> WritesFile | None:
     """The writes of a run, None where the file is absent.
 
     Raises:
         RequestError: The file cannot be read.
     """
-    return read_file(path, Writes, None)
+    return read(path, WritesFile, None)
 
 
 def read_wear(path: Path) -> Wear:

@@ -9,10 +9,10 @@ import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.data.detection import LetterboxedSet, Problem, letterbox, load_detection
+from lightloom.data.detection import LetterboxedSet, Problem, ReadOptions, ShapesOptions, letterbox, load_detection
 from lightloom.nn import misalign
 from lightloom.nn.backbones import SIZES, build_backbone
-from lightloom.tasks.detection2d.config import Detection2DConfig, ScenesConfig
+from lightloom.tasks.detection2d.config import Detection2DConfig, DetectionDataConfig
 from lightloom.tasks.detection2d.detector import Detector
 from lightloom.tasks.detection2d.transformers import TransformersDetector, build_transformers_detector
 from lightloom.tasks.hybrid.backbone import make_optical
@@ -20,8 +20,8 @@ from lightloom.tasks.hybrid.backbone import make_optical
 AnyDetector = Detector | TransformersDetector
 
 
-class Scenes(NamedTuple):
-    """Framed images with boxes, ready to train on."""
+class DetectionData(NamedTuple):
+    """Letterboxed images with boxes, ready to train on."""
 
     train: LetterboxedSet
     validation: LetterboxedSet
@@ -38,24 +38,20 @@ class Scenes(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # the scenes of a training stay for the next one, which mostly has the same
-def read_scenes(wanted: ScenesConfig, seed: int) -> Scenes:
+def read_detection_data(wanted: DetectionDataConfig, seed: int) -> DetectionData:
     """Read, check and frame a detection set.
 
     Args:
         wanted: Which, and the frame.
         seed: Divides training from validation where a set does not itself.
     """
-    size = (wanted.height, wanted.width)
     splits = load_detection(
         wanted.name,
         wanted.root,
         seed=seed,
         limit=wanted.limit,
-        on_invalid=wanted.on_invalid,
-        decode=wanted.decode,
-        count=wanted.count,
-        size=size,
-        white=wanted.white,
+        reading=ReadOptions(wanted.on_invalid, wanted.decode, wanted.white),
+        drawing=ShapesOptions(wanted.count, (wanted.height, wanted.width)),
     )
     train, validation, test = (
         letterbox(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)
@@ -67,7 +63,7 @@ def read_scenes(wanted: ScenesConfig, seed: int) -> Scenes:
                 f"No image of `{part.source.name}` has a box, so there is nothing to learn or to measure there; "
                 f"mend its annotations, or leave that split away.{known}"
             )
-    return Scenes(train, validation, test, splits.classes, splits.problems)
+    return DetectionData(train, validation, test, splits.classes, splits.problems)
 
 
 def build_detector(config: Detection2DConfig, classes: int, *, pretrained: bool = True) -> AnyDetector:

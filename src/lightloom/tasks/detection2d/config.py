@@ -13,11 +13,12 @@ from lightloom.common.config import Section, at_most
 from lightloom.config import RunConfig
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn.distil import DistillationConfig
+from lightloom.nn.backbones import HybridConfig
 from lightloom.tasks.detection2d.fcos import FCOSConfig
-from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
-class ScenesConfig(Section):
+class DetectionDataConfig(Section):
     """Which images with boxes, and the frame they are brought into."""
 
     name: str = "shapes"
@@ -59,7 +60,7 @@ class Detection2DConfig(RunConfig):
     """Everything that decides the outcome of a run that detects objects in images."""
 
     task: Literal["detection2d"] = "detection2d"
-    data: ScenesConfig = ScenesConfig()
+    data: DetectionDataConfig = DetectionDataConfig()
     model: DetectorConfig = DetectorConfig()
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
     distil: DistillationConfig = DistillationConfig()

@@ -14,12 +14,13 @@ from lightloom.config import RunConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn.distil import DistillationConfig
+from lightloom.nn.backbones import HybridConfig
 from lightloom.tasks.detection3d.distillers import DistillerConfig
 from lightloom.tasks.detection3d.sizes import Detector3DConfig, detector_size
-from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig, HybridConfig
+from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
-class MomentsConfig(Section):
+class MultiCameraDataConfig(Section):
     """Which moments of several cameras, and the frame of each image."""
 
     name: str = "toytown"
@@ -68,7 +69,7 @@ class Detection3DConfig(RunConfig):
     """Everything that decides the outcome of a run that detects boxes around a vehicle."""
 
     task: Literal["detection3d"] = "detection3d"
-    data: MomentsConfig = MomentsConfig()
+    data: MultiCameraDataConfig = MultiCameraDataConfig()
     model: MultiCameraModelConfig = MultiCameraModelConfig()
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
     distil: DistillationConfig = DistillationConfig(features=0.0)

@@ -38,6 +38,10 @@ def turning_angles(chip: MeshChip, at_once: int = 8) -> Tensor:
     """How far each call turns each MZI of one mesh, [calls, n] in rad; 0 where it rests.
 
     More than `at_once` MZIs in a column take two calls or more, in which they share angles in different company.
+
+    Args:
+        chip: The design.
+        at_once: MZIs of a column that one call tells apart.
     """
     columns = mesh.wiring(chip.block_size, chip.layout).columns
     plan: list[Tensor] = []
@@ -58,7 +62,13 @@ def turning_angles(chip: MeshChip, at_once: int = 8) -> Tensor:
 
 
 def start_settings(chip: MeshChip, blocks: int, at_once: int = 8) -> list[BlockSettings]:
-    """The programs of the start: at rest, attenuators at alternating signs, then every column of U and of V turned."""
+    """The programs of the start: at rest, attenuators at alternating signs, then every column of U and of V turned.
+
+    Args:
+        chip: The design.
+        blocks: How many blocks are measured side by side.
+        at_once: MZIs of a column that one call tells apart.
+    """
     turns = turning_angles(chip, at_once)
     rest = torch.full((blocks, turns.shape[1]), _at_rest(chip), dtype=torch.float64)
     ones = torch.ones(blocks, chip.block_size, dtype=torch.float64)
@@ -84,14 +94,14 @@ def start(chip: MeshChip, outputs: Tensor, *, at_once: int = 8, mirrored: bool =
     turns, structure = turning_angles(chip, at_once), segment_graph(chip.block_size, chip.layout)
     matrices = outputs.transpose(0, 1)
     rest = _orthogonal(matrices[:, 0])
-    seen = matrices[:, 1:] @ rest.mT.unsqueeze(1)
+    rotations = matrices[:, 1:] @ rest.mT.unsqueeze(1)
     no_turn = torch.zeros_like(turns)
     angles = torch.cat([torch.cat([turns, no_turn]), torch.cat([no_turn, turns])], dim=1)
-    planes = find_planes(seen[:, 1:], angles)
-    vectors = _segments(structure, planes.projectors, seen[:, 0], rest)
+    planes = find_planes(rotations[:, 1:], angles)
+    vectors = _segments(structure, planes.projectors, rotations[:, 0], rest)
     if planes.gamma.ne(1).any():
-        planes = mend_planes(planes, vectors, seen[:, 1:], angles, structure)
-        vectors = _segments(structure, planes.projectors, seen[:, 0], rest)
+        planes = mend_planes(planes, vectors, rotations[:, 1:], angles, structure)
+        vectors = _segments(structure, planes.projectors, rotations[:, 0], rest)
     vectors = _signed(structure, vectors, planes, mirrored)
     bias = _angles_between(structure, vectors) - planes.gamma * _at_rest(chip)
     twin, mzis = DigitalTwin.nominal(chip, len(rest)), turns.shape[1]

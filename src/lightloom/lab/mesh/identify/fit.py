@@ -61,7 +61,12 @@ def pack(twin: DigitalTwin) -> Tensor:
 
 
 def unpack(packed: Tensor, chip: MeshChip) -> DigitalTwin:
-    """The twin of packed unknowns."""
+    """The twin of packed unknowns.
+
+    Args:
+        packed: [blocks, p], in the order of `pack`.
+        chip: The design.
+    """
     size = chip.block_size
     shifters = (packed.shape[-1] - size - 1) // 4
     return DigitalTwin(chip, *torch.split(packed, [shifters] * 4 + [size, 1], dim=-1))
@@ -73,7 +78,12 @@ def gamma_std(chip: MeshChip) -> float:
 
 
 def production(chip: MeshChip, blocks: int) -> Prior:
-    """What the design says of a device before any measurement of it."""
+    """What the design says of a device before any measurement of it.
+
+    Args:
+        chip: The design.
+        blocks: How many blocks there are.
+    """
     mean = pack(DigitalTwin.nominal(chip, blocks))
     weight = torch.zeros_like(mean)
     shifters = (mean.shape[-1] - chip.block_size - 1) // 4
@@ -112,12 +122,12 @@ def fit(
         if count % _REUSED == 0:
             curvature[busy] = _curvature(packed[busy], chip, _of(settings, busy), noise, prior.of(busy))
         trial = packed[busy] - _solve(curvature[busy], gradient[busy], damping[busy])
-        seen = _cost(trial, chip, _of(settings, busy), outputs[:, busy], noise, prior.of(busy))
-        better = seen.cost < cost[busy]
-        done = (better & (cost[busy] - seen.cost < tolerance * cost[busy])) | (damping[busy] > 1e6)
+        after = _cost(trial, chip, _of(settings, busy), outputs[:, busy], noise, prior.of(busy))
+        better = after.cost < cost[busy]
+        done = (better & (cost[busy] - after.cost < tolerance * cost[busy])) | (damping[busy] > 1e6)
         index = busy.nonzero().flatten()
         gained = index[better]
-        packed[gained], cost[gained], gradient[gained] = trial[better], seen.cost[better], seen.gradient[better]
+        packed[gained], cost[gained], gradient[gained] = trial[better], after.cost[better], after.gradient[better]
         damping[index] *= torch.where(better, 0.1, 10.0)
         damping.clamp_(min=1e-9)
         busy[index[done]] = False

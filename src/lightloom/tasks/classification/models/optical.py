@@ -23,6 +23,7 @@ Activation = Callable[[], nn.Module]
 
 _DENSE_STD, _CONV_STD, _DENSE_AFTER_CONV_STD = 0.1, 0.1, 0.01
 _KERNEL = 5
+_DROPOUT = 0.4  # share of the flattened fields that is dropped in training
 _SMALLEST = 16  # pixels a side that leave 2x2 positions to the last pooling
 
 
@@ -99,7 +100,6 @@ def optical_cnn(
     depth: int = 2,
     activation: Activation = nn.ReLU,
     input_scale: float = 1.0,
-    dropout: float = 0.4,
 ) -> nn.Sequential:
     """Two 5x5 convolutions, each with activation and average pooling, one hidden layer and a head.
 
@@ -116,7 +116,6 @@ def optical_cnn(
         activation: Makes the activation of one layer.
         input_scale: Factor of the pixels; published for pixels of 0 ... 1 are 1 with electronic activations, 5 with
             absorbers of optical depth 10 or less, and 15 with denser ones.
-        dropout: Share of the flattened fields that is dropped in training.
 
     Raises:
         RequestError: The depth is below 2, the image too small, or the input scale not positive.
@@ -133,7 +132,7 @@ def optical_cnn(
     layers |= {"conv2": _conv(width, 2 * width, _KERNEL), "act2": activation()}
     for number in range(3, depth + 1):
         layers |= {f"conv{number}": _conv(2 * width, 2 * width, 3, padding=1), f"act{number}": activation()}
-    layers |= {"pool2": nn.AvgPool2d(2), "flatten": nn.Flatten(), "dropout": nn.Dropout(dropout)}
+    layers |= {"pool2": nn.AvgPool2d(2), "flatten": nn.Flatten(), "dropout": nn.Dropout(_DROPOUT)}
     fields = 2 * width * math.prod(((pixels - 4) // 2 - 4) // 2 for pixels in side)
     layers["hidden1"] = _dense(fields, 4 * width, _DENSE_AFTER_CONV_STD)
     layers[f"act{depth + 1}"] = activation()
