@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from lightloom.data.multicamera import letterbox_samples
-from lightloom.data.nuscenes import read_moments, read_tables, scene_splits
+from lightloom.data.nuscenes import read_samples, read_tables, scene_splits
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
 from lightloom.learn import DistillationConfig, DistillationModel, DistillationObjective
 from lightloom.nn.backbones import build_backbone
@@ -21,9 +21,9 @@ from lightloom.tasks.detection3d import (
 torch.manual_seed(0)
 with tempfile.TemporaryDirectory() as folder:
     tables = read_tables(make_toytown(Path(folder), ToytownConfig(scenes=(2, 1, 1), frames=2), progress=False), VERSION)
-    moments = read_moments(tables, scene_splits(tables)["train"])
+    samples = read_samples(tables, scene_splits(tables)["train"])
     size = detector_size("toy")
-    scenes = letterbox_samples(moments, tables.cameras(), 96, 160, area=size.area, history=size.history)
+    scenes = letterbox_samples(samples, tables.cameras(), 96, 160, area=size.area, history=size.history)
 boxes = (scenes.labels[..., -1] >= 0).sum()
 print(f"{len(scenes)} moments, {len(scenes.channels)} cameras, {boxes} boxes")
 

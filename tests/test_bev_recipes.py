@@ -8,14 +8,14 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from lightloom.commands.detect3d import detect_moments
+from lightloom.commands.detect3d import detect_samples
 
 from lightloom import learn as learning
 from lightloom.cli import main
 from lightloom.common.errors import RequestError
 from lightloom.cost import hybrid_cost
 from lightloom.data.multicamera import Views
-from lightloom.data.nuscenes import read_moments, read_tables
+from lightloom.data.nuscenes import read_samples, read_tables
 from lightloom.data.toytown import VERSION, ToytownConfig, make_toytown
 from lightloom.metrics.nuscenes import evaluate, ground_truth, read_results
 from lightloom.nn import OpticalConv2d, optical_layers
@@ -96,8 +96,8 @@ def test_a_run_leaves_what_its_report_shows(done: Path) -> None:
 
 def test_results_files_give_the_figures_of_the_table(done: Path, town: Path) -> None:
     """The official files, read back and evaluated from the tables alone, agree with what the run says."""
-    moments = read_moments(read_tables(town, VERSION), ["test-0000"])
-    reference = ground_truth(moments)
+    samples = read_samples(read_tables(town, VERSION), ["test-0000"])
+    reference = ground_truth(samples)
     for row in rows(done):
         path = done / "results" / f"{learning.file_name(row['case'])}.json"
         figures = evaluate(reference.truth, read_results(path, reference.tokens), reference.ego, reference.racks)
@@ -128,7 +128,7 @@ def test_a_killed_comparison_goes_on_to_the_same_weights(done: Path, tmp_path: P
 def test_detect_looks_at_scenes_and_samples(
     done: Path, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sample = read_moments(read_tables(town, VERSION), ["test-0000"])[1].token
+    sample = read_samples(read_tables(town, VERSION), ["test-0000"])[1].token
     asked = ["detect", sample, "--model", str(done), "--out", str(tmp_path / "one"), "--threshold", "0"]
     monkeypatch.setattr("sys.argv", ["lightloom", *asked])
     with pytest.raises(SystemExit) as stopped:
@@ -141,7 +141,7 @@ def test_detect_looks_at_scenes_and_samples(
     assert len(image["annotated"]) == len(CAMERAS) + 1 and image["found"]
     results = json.loads((tmp_path / "one" / "results.json").read_text())
     assert list(results["results"]) == [sample] and results["meta"]["use_camera"]
-    both = detect_moments(["test-0000"], done, tmp_path / "two", source=f"nuscenes:{town}", case="student")
+    both = detect_samples(["test-0000"], done, tmp_path / "two", source=f"nuscenes:{town}", case="student")
     assert [image["scene"] for image in both["images"]] == ["test-0000"] * 2
 
 
@@ -151,7 +151,7 @@ def test_detect_looks_at_scenes_and_samples(
 )
 def test_detect_names_what_is_not_there(done: Path, tmp_path: Path, given: list[str], error: str) -> None:
     with pytest.raises(RequestError, match=error):
-        detect_moments(given, done, tmp_path / "out")
+        detect_samples(given, done, tmp_path / "out")
 
 
 def test_more_cameras_than_the_detector_saw_are_refused(done: Path, town: Path) -> None:
@@ -244,7 +244,7 @@ def test_v1_mini_as_downloaded_runs(mini: Path, tmp_path: Path) -> None:
     assert [row["case"] for row in rows(tmp_path / "run")] == ["expert", "FD3D"]
     assert np.isfinite([row["metrics"]["NDS"] for row in rows(tmp_path / "run")]).all()
     test = Detection3DTask().data(RunFolder.open(tmp_path / "run").config).test
-    assert {moment.scene for moment in test.moments} == {"scene-0103", "scene-0916"}
+    assert {moment.scene for moment in test.samples} == {"scene-0103", "scene-0916"}
 
 
 @pytest.mark.parametrize(

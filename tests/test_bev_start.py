@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from lightloom.pipeline.moment_pictures import camera_pictures
+from lightloom.pipeline.sample_images import camera_pictures
 from PIL import Image
 
 from lightloom.cli import main
 from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import load_multicamera
-from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
+from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_samples, read_tables, write_tables
 from lightloom.pipeline.comparison import trainings
 from lightloom.pipeline.stages.sweep import rehearse
 from lightloom.recipes import resolve
@@ -149,7 +149,7 @@ def test_tables_writes_a_set_beside_the_description_that_can_be_trained_on(
     assert told["version"] == "v1.0-own" and (tmp_path / "v1.0-own" / "sample_annotation.json").is_file()
     assert [problem["kind"] for problem in told["problems"]] == ["unknown velocities"]
     found = load_multicamera(told["scenes"])
-    assert sorted(moment.scene for part in found[:3] for moment in part) == ["drive-0", "drive-1", "drive-2"]
+    assert sorted(sample.scene for part in found[:3] for sample in part) == ["drive-0", "drive-1", "drive-2"]
     boxes = found.test[0].boxes.to_frame(found.test[0].ego)
     assert boxes.centers[0] == pytest.approx([8, 0.5, 0.8]) and boxes.yaws[0] == pytest.approx(0.25)
     # 8 m ahead and 0.5 m to the left, 0.7 m below the camera
@@ -185,11 +185,11 @@ def test_tables_names_what_is_wrong(
 
 def test_a_camera_may_have_any_name(tmp_path: Path) -> None:
     drives(tmp_path / "set", channel="../../front left")
-    (moment,) = read_moments(read_tables(tmp_path / "set", "v1.0-own"), ["s1"])
+    (sample,) = read_samples(read_tables(tmp_path / "set", "v1.0-own"), ["s1"])
     folder = tmp_path / "a" / "b" / "run"
     folder.mkdir(parents=True)
     run: Any = SimpleNamespace(file=lambda name: folder / name)
-    (listed,) = camera_pictures(run, 0, moment, ["../../front left"])
+    (listed,) = camera_pictures(run, 0, sample, ["../../front left"])
     assert listed["channel"] == "../../front left"
     assert [part.parent for part in tmp_path.rglob("*.jpg")] == [folder / "pictures"]
     assert (folder / listed["file"]).is_file()

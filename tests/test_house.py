@@ -25,7 +25,6 @@ FLOORS = [
     ["cost", "report", "export"],
     ["explore"],
     ["config"],
-    ["stage_records"],
     ["tasks"],
     ["recipes", "pipeline"],
     ["bench", "commands"],

@@ -11,7 +11,7 @@ from PIL import Image
 from lightloom.common.errors import RequestError
 from lightloom.data.detection.letterbox import GRAY
 from lightloom.data.multicamera import MultiCameraSet, letterbox_samples, mirror, turn
-from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_moments, read_tables, write_tables
+from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, read_samples, read_tables, write_tables
 
 AREA = (-30.0, -30.0, -5.0, 30.0, 30.0, 5.0)
 FORWARD = (0.5, -0.5, 0.5, -0.5)  # the camera looks along x of the vehicle
@@ -35,7 +35,7 @@ def picture(path: Path, width: int, height: int, value: int) -> None:
 
 
 @pytest.fixture
-def moments(tmp_path: Path):
+def samples(tmp_path: Path):
     """Two scenes of three and two moments; the vehicle drives 2 m and turns 0.1 rad each time; a car stands ahead."""
     cameras = (camera("CAM_FRONT", FORWARD, 64, 32), camera("CAM_BACK", BACK, 48, 32))
     scenes = []
@@ -54,12 +54,12 @@ def moments(tmp_path: Path):
             frames.append(FrameSpec(500_000 * (number + 1), ego, about_z(0.1 * number), images, (box,)))
         scenes.append(SceneSpec(name, cameras, tuple(frames)))
     write_tables(scenes, tmp_path, "v1.0-own", {"train": ["one", "two"]})
-    return read_moments(read_tables(tmp_path, "v1.0-own"), ["one", "two"])
+    return read_samples(read_tables(tmp_path, "v1.0-own"), ["one", "two"])
 
 
 @pytest.fixture
-def letterboxed(moments) -> MultiCameraSet:
-    return letterbox_samples(moments, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=3, least_points=0)
+def letterboxed(samples) -> MultiCameraSet:
+    return letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=3, least_points=0)
 
 
 def test_history_ends_where_a_scene_begins(letterboxed: MultiCameraSet) -> None:
@@ -85,8 +85,8 @@ def test_a_missing_camera_is_gray_and_sees_nothing(letterboxed: MultiCameraSet) 
     assert views.images[0, -1, 1].unique(dim=-1).squeeze().unique(dim=-1).squeeze().tolist() == list(GRAY)
 
 
-def test_projection_follows_the_frame(moments, letterboxed: MultiCameraSet) -> None:
-    half = letterbox_samples(moments, ("CAM_FRONT", "CAM_BACK"), 16, 40, area=AREA)
+def test_projection_follows_the_frame(samples, letterboxed: MultiCameraSet) -> None:
+    half = letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), 16, 40, area=AREA)
     point = torch.tensor([12.0, 1.0, 0.5, 1.0])
     full_pixel, half_pixel = ((part.project[0, 0] @ point) for part in (letterboxed, half))
     u, v, d = (full_pixel[:3] / torch.tensor([full_pixel[2], full_pixel[2], 1.0])).tolist()
@@ -106,17 +106,17 @@ def test_targets_are_in_the_ego_frame_with_unknown_velocities(letterboxed: Multi
     assert moved[7:9].tolist() == pytest.approx([0, 0])
 
 
-def test_boxes_without_points_or_outside_are_no_targets(moments) -> None:
-    seen = letterbox_samples(moments, ("CAM_FRONT",), 32, 64, area=AREA, least_points=1)
+def test_boxes_without_points_or_outside_are_no_targets(samples) -> None:
+    seen = letterbox_samples(samples, ("CAM_FRONT",), 32, 64, area=AREA, least_points=1)
     assert (seen.labels[..., -1] >= 0).sum(1).tolist() == [0, 1, 1, 0, 1]
-    near = letterbox_samples(moments, ("CAM_FRONT",), 32, 64, area=(-5, -5, -5, 5, 5, 5), least_points=0)
+    near = letterbox_samples(samples, ("CAM_FRONT",), 32, 64, area=(-5, -5, -5, 5, 5, 5), least_points=0)
     assert not (near.labels[..., -1] >= 0).any()
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-def test_images_in_memory_and_on_disk_are_the_same(moments, lazy: bool) -> None:
+def test_images_in_memory_and_on_disk_are_the_same(samples, lazy: bool) -> None:
     held, read = (
-        letterbox_samples(moments, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=2, memory=memory)
+        letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=2, memory=memory)
         for memory in (True, not lazy)
     )
     index = torch.tensor([4, 1, 2])
@@ -156,8 +156,8 @@ def test_a_turned_frame_sees_the_same_pixels(letterboxed: MultiCameraSet) -> Non
     torch.testing.assert_close(turned_earlier[:2], rotation @ earlier[:2], atol=1e-4, rtol=0)
 
 
-def test_no_camera_and_no_frame_are_refused(moments) -> None:
+def test_no_camera_and_no_frame_are_refused(samples) -> None:
     with pytest.raises(RequestError, match="0 cameras"):
-        letterbox_samples(moments, (), 32, 64, area=AREA)
+        letterbox_samples(samples, (), 32, 64, area=AREA)
     with pytest.raises(RequestError, match="frame is 0"):
-        letterbox_samples(moments, ("CAM_FRONT",), 0, 64, area=AREA)
+        letterbox_samples(samples, ("CAM_FRONT",), 0, 64, area=AREA)

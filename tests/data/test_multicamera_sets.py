@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightloom.common.errors import RequestError
-from lightloom.data.multicamera import find_moments, load_multicamera
+from lightloom.data.multicamera import find_samples, load_multicamera
 from lightloom.data.nuscenes import BoxSpec, CameraSpec, FrameSpec, SceneSpec, write_tables
 
 CHANNELS = ("CAM_FRONT", "CAM_BACK")
@@ -31,8 +31,8 @@ def names(first: int, last: int) -> list[str]:
     return [f"s{number:02}" for number in range(first, last)]
 
 
-def scenes(moments: Sequence[object]) -> list[str]:
-    return [str(moment.scene) for moment in moments]  # type: ignore[attr-defined]
+def scenes(samples: Sequence[object]) -> list[str]:
+    return [str(sample.scene) for sample in samples]  # type: ignore[attr-defined]
 
 
 def test_named_splits_are_as_they_are_named(tmp_path: Path) -> None:
@@ -73,18 +73,18 @@ def test_a_limit_keeps_what_a_smaller_one_kept(tmp_path: Path) -> None:
 
 def test_cameras_are_those_that_were_asked_for_in_their_order(tmp_path: Path) -> None:
     name = written(tmp_path, None)
-    moments, channels = find_moments(names(0, 2), name, cameras=("CAM_BACK", "CAM_FRONT"))
-    assert scenes(moments) == names(0, 2) and channels == ("CAM_BACK", "CAM_FRONT")
-    assert [camera.channel for camera in moments[0].cameras] == ["CAM_BACK", "CAM_FRONT"]
+    samples, channels = find_samples(names(0, 2), name, cameras=("CAM_BACK", "CAM_FRONT"))
+    assert scenes(samples) == names(0, 2) and channels == ("CAM_BACK", "CAM_FRONT")
+    assert [camera.channel for camera in samples[0].cameras] == ["CAM_BACK", "CAM_FRONT"]
 
 
 def test_a_sample_is_found_with_its_whole_scene(tmp_path: Path) -> None:
     name = written(tmp_path, None)
-    every, _ = find_moments(names(0, 12), name)
-    moments, _ = find_moments([every[-1].token], name, cameras=("CAM_OF_ANOTHER_SET",))
-    assert scenes(moments) == [every[-1].scene]
+    every, _ = find_samples(names(0, 12), name)
+    samples, _ = find_samples([every[-1].token], name, cameras=("CAM_OF_ANOTHER_SET",))
+    assert scenes(samples) == [every[-1].scene]
     with pytest.raises(RequestError, match="`nobody` is no scene and no sample"):
-        find_moments(["nobody"], name)
+        find_samples(["nobody"], name)
 
 
 def test_what_is_asked_for_and_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

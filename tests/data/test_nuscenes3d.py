@@ -22,7 +22,7 @@ from lightloom.data.nuscenes import (
     FrameSpec,
     SceneSpec,
     Tables,
-    read_moments,
+    read_samples,
     read_tables,
     write_tables,
 )
@@ -105,33 +105,33 @@ def _edited(root: Path, table: str, change: Callable[[list[dict[str, Any]]], obj
 
 
 def test_moments_come_by_scene_and_time(tables: Tables) -> None:
-    moments = read_moments(tables, ("two", "one"))
-    assert [moment.scene for moment in moments] == ["two"] * 5 + ["one"] * 5
-    assert [moment.timestamp for moment in moments] == [round(time * 1e6) for time in TIMES] * 2
-    assert [moment.previous for moment in moments[:5]] == ["", *(moment.token for moment in moments[:4])]
-    assert moments[5].previous == ""
+    samples = read_samples(tables, ("two", "one"))
+    assert [sample.scene for sample in samples] == ["two"] * 5 + ["one"] * 5
+    assert [sample.timestamp for sample in samples] == [round(time * 1e6) for time in TIMES] * 2
+    assert [sample.previous for sample in samples[:5]] == ["", *(sample.token for sample in samples[:4])]
+    assert samples[5].previous == ""
 
 
 def test_a_camera_without_an_image_is_left_out_of_its_moment(tables: Tables) -> None:
-    seen = [[camera.channel for camera in moment.cameras] for moment in read_moments(tables, ("one",))]
+    seen = [[camera.channel for camera in sample.cameras] for sample in read_samples(tables, ("one",))]
     assert seen == [["CAM_FRONT", "CAM_LEFT"]] * 2 + [["CAM_FRONT"]] + [["CAM_FRONT", "CAM_LEFT"]] * 2
-    turned = read_moments(tables, ("one",), ("CAM_LEFT", "CAM_FRONT"))[0]
+    turned = read_samples(tables, ("one",), ("CAM_LEFT", "CAM_FRONT"))[0]
     assert [camera.channel for camera in turned.cameras] == ["CAM_LEFT", "CAM_FRONT"]
     with pytest.raises(RequestError, match=f"`{token_of('sample', 'one', 2)}` .* has no image of `CAM_LEFT`"):
-        read_moments(tables, ("one",), ("CAM_LEFT",))
+        read_samples(tables, ("one",), ("CAM_LEFT",))
 
 
 def test_matrices_lead_through_the_vehicle_at_the_time_of_the_image(tables: Tables) -> None:
     """Against the steps one by one: ego to global, to the vehicle as it was then, to the camera, to pixels."""
     rng = np.random.default_rng(0)
     checked = 0
-    for moment in read_moments(tables, ("one",)):
+    for sample in read_samples(tables, ("one",)):
         around = rng.uniform([-20, -20, -2], [40, 30, 4], (300, 3))
-        for camera in moment.cameras:
+        for camera in sample.cameras:
             record = tables["sample_data"][camera.token]
             then = pose(tables["ego_pose"][record["ego_pose_token"]])
             mounted = pose(tables["calibrated_sensor"][record["calibrated_sensor_token"]])
-            points = global_to_sensor(moment.ego.to_parent(around), then, mounted)
+            points = global_to_sensor(sample.ego.to_parent(around), then, mounted)
             front = points[:, 2] > 0.1
             image = np.concatenate([around, np.ones((300, 1))], axis=1) @ camera.matrix.T
             np.testing.assert_allclose(image[:, 2], points[:, 2], atol=1e-9)
@@ -146,7 +146,7 @@ def test_matrices_lead_through_the_vehicle_at_the_time_of_the_image(tables: Tabl
 
 def test_a_point_straight_ahead_is_at_the_principal_point(tables: Tables) -> None:
     """The camera is 1.5 m ahead, .1 m to the left, 1.5 m up, and has the frame's own pose."""
-    front = read_moments(tables, ("one",))[0].cameras[0]
+    front = read_samples(tables, ("one",))[0].cameras[0]
     np.testing.assert_allclose(front.matrix @ [11.5, 0.1, 1.5, 1], [820, 470, 10, 1], atol=1e-9)
     np.testing.assert_allclose(front.matrix @ [11.5, -0.9, 1.5, 1], [820 + 120, 470, 10, 1], atol=1e-9)
     np.testing.assert_allclose(front.matrix @ [11.5, 0.1, 0.5, 1], [820, 470 + 118, 10, 1], atol=1e-9)
@@ -160,17 +160,17 @@ def test_without_lidar_the_first_camera_leads(root: Path, tables: Tables) -> Non
     only["sample"][whole["first_sample_token"]]["next"] = ""
     whole["last_sample_token"] = whole["first_sample_token"]
     for channels in (None, ("CAM_LEFT",)):
-        (moment,) = read_moments(only, ("one",), channels)
-        np.testing.assert_allclose(moment.ego.translation, [0, 3, 0.5])
-        assert moment.lidar is None
+        (sample,) = read_samples(only, ("one",), channels)
+        np.testing.assert_allclose(sample.ego.translation, [0, 3, 0.5])
+        assert sample.lidar is None
 
 
 def test_lidar_files_are_given_where_they_are(root: Path, tables: Tables) -> None:
-    assert read_moments(tables, ("one",))[0].lidar is None
+    assert read_samples(tables, ("one",))[0].lidar is None
     record = tables["sample_data"][token_of("sample_data", "one", 0, "LIDAR_TOP")]
     (root / record["filename"]).parent.mkdir(parents=True)
     (root / record["filename"]).write_bytes(b"")
-    assert read_moments(tables, ("one",))[0].lidar == root / record["filename"]
+    assert read_samples(tables, ("one",))[0].lidar == root / record["filename"]
 
 
 def test_sweeps_are_the_images_between_key_frames(root: Path) -> None:
@@ -186,43 +186,43 @@ def test_sweeps_are_the_images_between_key_frames(root: Path) -> None:
             key["prev"], before["next"] = extra["token"], extra["token"]
             rows.append(extra)
 
-    moments = read_moments(_edited(root, "sample_data", add), ("one",), ("CAM_FRONT",), sweeps=2)
-    given = [[sweep.token for sweep in moment.cameras[0].sweeps] for moment in moments]
+    samples = read_samples(_edited(root, "sample_data", add), ("one",), ("CAM_FRONT",), sweeps=2)
+    given = [[sweep.token for sweep in sample.cameras[0].sweeps] for sample in samples]
     assert given == [[], ["sweep-1"], ["sweep-2", "sweep-1"], ["sweep-3", "sweep-2"], ["sweep-4", "sweep-3"]]
-    sweep = moments[1].cameras[0].sweeps[0]
+    sweep = samples[1].cameras[0].sweeps[0]
     assert (sweep.file, sweep.timestamp) == (root / "sweep/1.jpg", 300_000)
-    point = moments[0].ego.to_parent(np.array([11.5, 0.1, 1.5]))
-    np.testing.assert_allclose(sweep.matrix @ [*moments[1].ego.to_child(point), 1], [820, 470, 10, 1], atol=1e-9)
+    point = samples[0].ego.to_parent(np.array([11.5, 0.1, 1.5]))
+    np.testing.assert_allclose(sweep.matrix @ [*samples[1].ego.to_child(point), 1], [820, 470, 10, 1], atol=1e-9)
 
 
 # ---- boxes ----
 
 
 def test_boxes_are_of_the_ten_classes_and_racks_apart(tables: Tables) -> None:
-    moment = read_moments(tables, ("one",))[1]
-    assert sorted(CLASSES[label] for label in moment.boxes.labels) == ["car", "pedestrian", "traffic_cone"]
-    assert (len(moment.racks), moment.racks.labels.tolist()) == (1, [-1])
-    np.testing.assert_allclose(moment.racks.centers, [[5, 5, 0.5]])
-    car = moment.boxes.chosen(moment.boxes.labels == 0)
+    sample = read_samples(tables, ("one",))[1]
+    assert sorted(CLASSES[label] for label in sample.boxes.labels) == ["car", "pedestrian", "traffic_cone"]
+    assert (len(sample.racks), sample.racks.labels.tolist()) == (1, [-1])
+    np.testing.assert_allclose(sample.racks.centers, [[5, 5, 0.5]])
+    car = sample.boxes.chosen(sample.boxes.labels == 0)
     assert (car.attributes, car.visibilities, car.points.tolist()) == (("vehicle.moving",), ("3",), [6])
     assert car.tokens == (token_of("sample_annotation", "one", 1, "car"),)
     assert car.instances == (token_of("instance", "one", "car"),)
     np.testing.assert_allclose(car.yaws, [2.5])
     np.testing.assert_allclose(car.sizes, [[1.9, 4.5, 1.6]])
-    cone = moment.boxes.chosen(np.flatnonzero(moment.boxes.labels == CLASSES.index("traffic_cone")))
+    cone = sample.boxes.chosen(np.flatnonzero(sample.boxes.labels == CLASSES.index("traffic_cone")))
     assert (cone.attributes, cone.points.tolist(), len(cone)) == (("",), [0], 1)
 
 
 def test_velocities_are_differences_no_longer_than_published(tables: Tables) -> None:
     """Central ones up to 3 s, those at an end up to 1.5 s; one appearance has none."""
-    moments = read_moments(tables, ("one",))
+    samples = read_samples(tables, ("one",))
 
     def of(name: str) -> list[list[float]]:
         label = CLASSES.index(name)
         return [
-            moment.boxes.velocities[moment.boxes.labels == label][0].tolist()
-            for moment in moments
-            if label in moment.boxes.labels
+            sample.boxes.velocities[sample.boxes.labels == label][0].tolist()
+            for sample in samples
+            if label in sample.boxes.labels
         ]
 
     assert of("traffic_cone") == [[pytest.approx(math.nan, nan_ok=True)] * 2]
@@ -239,14 +239,14 @@ def test_a_long_gap_leaves_no_velocity(tmp_path: Path, gap: float, known: bool) 
 
     frames = (at(0, 0), at(gap, 3), at(2 * gap, 7))
     tables = read_tables(write_tables([SceneSpec("s", (FRONT,), frames)], tmp_path, "v"), "v")
-    found = [moment.boxes.velocities[0] for moment in read_moments(tables, ("s",))]
+    found = [sample.boxes.velocities[0] for sample in read_samples(tables, ("s",))]
     expected = [[3 / gap, 0], [7 / (2 * gap), 0], [4 / gap, 0]] if known else [[math.nan] * 2] * 3
     np.testing.assert_allclose(found, expected)
 
 
 def test_boxes_in_the_ego_frame_have_the_same_corners(tables: Tables) -> None:
     """For a vehicle that stands level, centre, size and yaw say all."""
-    boxes = read_moments(tables, ("one",))[1].boxes
+    boxes = read_samples(tables, ("one",))[1].boxes
     level = Pose(Rotation.from_euler("z", 1.1).as_matrix(), np.array([4.0, -2.0, 0.3]))
     framed = boxes.to_frame(level)
     for place in range(len(boxes)):
@@ -262,10 +262,10 @@ def test_boxes_in_the_ego_frame_have_the_same_corners(tables: Tables) -> None:
 
 def test_no_boxes_are_boxes(tmp_path: Path) -> None:
     empty = replace(scene(), frames=(replace(scene().frames[0], boxes=()),))
-    (moment,) = read_moments(read_tables(write_tables([empty], tmp_path, "v"), "v"), ("one",))
-    framed = moment.boxes.to_frame(moment.ego)
+    (sample,) = read_samples(read_tables(write_tables([empty], tmp_path, "v"), "v"), ("one",))
+    framed = sample.boxes.to_frame(sample.ego)
     assert [part.shape for part in framed] == [(0, 3), (0, 3), (0,), (0, 2)]
-    assert (len(moment.boxes), moment.boxes.yaws.shape, len(moment.boxes.chosen(np.zeros(0, bool)))) == (0, (0,), 0)
+    assert (len(sample.boxes), sample.boxes.yaws.shape, len(sample.boxes.chosen(np.zeros(0, bool)))) == (0, (0,), 0)
 
 
 def test_quaternions_are_those_of_the_matrices() -> None:
@@ -332,9 +332,9 @@ def _set(token: str, **fields: Any) -> Callable[[list[dict[str, Any]]], None]:
 def test_broken_records_are_named(root: Path, table: str, token: str, fields: dict[str, Any], message: str) -> None:
     broken = _edited(root, table, _set(token, **fields))
     with pytest.raises(RequestError, match=message) as caught:
-        read_moments(broken, ("one",))
+        read_samples(broken, ("one",))
     assert token in str(caught.value)
-    assert len(read_moments(broken, ("two",))) == 5, "the other scene is whole"
+    assert len(read_samples(broken, ("two",))) == 5, "the other scene is whole"
 
 
 def test_objects_out_of_time_are_named(root: Path) -> None:
@@ -342,13 +342,13 @@ def test_objects_out_of_time_are_named(root: Path) -> None:
     with pytest.raises(
         RequestError, match=f"{token_of('sample_annotation', 'one', 0, 'car')}.* not in the order of time"
     ):
-        read_moments(broken, ("one",))
+        read_samples(broken, ("one",))
 
 
 def test_unknown_scenes_and_cameras_are_named(tables: Tables) -> None:
     with pytest.raises(RequestError, match=r"No scene `ones`.* Did you mean `one`"):
-        read_moments(tables, ("ones",))
+        read_samples(tables, ("ones",))
     with pytest.raises(RequestError, match="Did you mean `CAM_LEFT`"):
-        read_moments(tables, ("one",), ("CAM_LFT",))
+        read_samples(tables, ("one",), ("CAM_LFT",))
     with pytest.raises(RequestError, match="No camera was named"):
-        read_moments(tables, ("one",), ())
+        read_samples(tables, ("one",), ())

@@ -23,7 +23,7 @@ from lightloom.data.nuscenes import (
     FrameSpec,
     SceneSpec,
     export_2d,
-    read_moments,
+    read_samples,
     read_tables,
     write_tables,
 )
@@ -64,9 +64,9 @@ def written(rows: Rows, root: Path) -> Path:
 def read_all(root: Path) -> None:
     """Everything that is made of tables before images are opened."""
     tables = read_tables(root, "v")
-    moments = read_moments(tables, ["one", "two"], sweeps=2)
-    reference = ground_truth(moments)
-    for values in (reference.ego, *(moment.cameras[0].matrix for moment in moments)):
+    samples = read_samples(tables, ["one", "two"], sweeps=2)
+    reference = ground_truth(samples)
+    for values in (reference.ego, *(sample.cameras[0].matrix for sample in samples)):
         assert np.isfinite(values).all()
     export_2d(root, "v", root / "out")
 
@@ -162,9 +162,9 @@ def test_rings_end_in_a_refusal_that_names_the_record(
         row[field] = ring[(place + 1) % length]["token"]
     tables = read_tables(written(broken, tmp_path), "v")
     with at_most(20), pytest.raises(RequestError, match=rf"`{field}` of record .*{table}\.json.* ring") as caught:
-        read_moments(tables, ["one"], sweeps=sweeps)
+        read_samples(tables, ["one"], sweeps=sweeps)
     assert any(row["token"] in str(caught.value) for row in ring)
-    assert len(read_moments(tables, ["two"], sweeps=sweeps)) == 4, "the other scene is whole"
+    assert len(read_samples(tables, ["two"], sweeps=sweeps)) == 4, "the other scene is whole"
 
 
 def _one_line(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:

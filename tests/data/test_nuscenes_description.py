@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from lightloom.common.errors import RequestError
-from lightloom.data.nuscenes import convert_own, read_moments, read_tables, scene_splits
+from lightloom.data.nuscenes import convert_own, read_samples, read_tables, scene_splits
 from lightloom.data.nuscenes.description import read_description
 
 TEXT = """\
@@ -47,7 +47,7 @@ def test_a_description_is_read_as_yaml_reads_it(root: Path) -> None:
     assert read_description(file) == yaml.safe_load(TEXT)
     assert read_description(written(root, "\ufeff" + TEXT)) == yaml.safe_load(TEXT), "a byte order mark is passed over"
     convert_own(file, root)
-    assert len(read_moments(read_tables(root, "v1.0-own"), ["drive-1"])) == 1
+    assert len(read_samples(read_tables(root, "v1.0-own"), ["drive-1"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_damage_anywhere_is_refused_or_harmless(root: Path, path: tuple[Any, ...
         except RequestError:
             continue
         tables = read_tables(root, "v1.0-own")
-        read_moments(tables, [str(scene["name"]) for scene in tables["scene"].values()])
+        read_samples(tables, [str(scene["name"]) for scene in tables["scene"].values()])

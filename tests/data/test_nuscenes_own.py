@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from lightloom.common.errors import RequestError
-from lightloom.data.nuscenes import CLASSES, Moment, convert_own, export_2d, read_moments, read_tables, scene_splits
+from lightloom.data.nuscenes import CLASSES, Sample, convert_own, export_2d, read_samples, read_tables, scene_splits
 
 MOUNTED = np.array([[0.0, 0, 1, 1.6], [-1, 0, 0, 0.1], [0, -1, 0, 1.5], [0, 0, 0, 1]])  # a camera that looks ahead
 LIDAR = np.eye(4)
@@ -63,31 +63,31 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def converted(given: Any, root: Path, version: str = "v1.0-own") -> tuple[Moment, ...]:
+def converted(given: Any, root: Path, version: str = "v1.0-own") -> tuple[Sample, ...]:
     file = root.parent / "own.json"
     file.write_text(json.dumps(given))
     tables = read_tables(convert_own(file, root, version), version)
-    return read_moments(tables, [name for names in scene_splits(tables).values() for name in names])
+    return read_samples(tables, [name for names in scene_splits(tables).values() for name in names])
 
 
 def test_boxes_return_in_the_ego_frame(root: Path) -> None:
-    moments = converted(described(), root)
-    assert [moment.timestamp for moment in moments] == [10_000_000, 10_500_000]
-    for moment, centre in zip(moments, CENTRES, strict=True):
-        framed = moment.boxes.to_frame(moment.ego)
-        car = int(np.flatnonzero(moment.boxes.labels == CLASSES.index("car"))[0])
+    samples = converted(described(), root)
+    assert [sample.timestamp for sample in samples] == [10_000_000, 10_500_000]
+    for sample, centre in zip(samples, CENTRES, strict=True):
+        framed = sample.boxes.to_frame(sample.ego)
+        car = int(np.flatnonzero(sample.boxes.labels == CLASSES.index("car"))[0])
         np.testing.assert_allclose(framed.centers[car], centre, atol=1e-9)
         np.testing.assert_allclose(framed.yaws[car], YAW, atol=1e-9)
         np.testing.assert_allclose(framed.sizes[car], [1.9, 4.5, 1.6])
-        assert moment.cameras[0].file == root / f"front/{moment is moments[1]:d}.png"
+        assert sample.cameras[0].file == root / f"front/{sample is samples[1]:d}.png"
 
 
 def test_an_object_with_an_id_has_a_velocity_and_one_without_has_none(root: Path) -> None:
     start, end = (vehicle(number)[:3, :3] @ CENTRES[number] + vehicle(number)[:3, 3] for number in range(2))
-    for moment in converted(described(), root):
-        car = moment.boxes.labels == CLASSES.index("car")
-        np.testing.assert_allclose(moment.boxes.velocities[car], [(end - start)[:2] / 0.5], atol=1e-8)
-        assert np.isnan(moment.boxes.velocities[~car]).all()
+    for sample in converted(described(), root):
+        car = sample.boxes.labels == CLASSES.index("car")
+        np.testing.assert_allclose(sample.boxes.velocities[car], [(end - start)[:2] / 0.5], atol=1e-8)
+        assert np.isnan(sample.boxes.velocities[~car]).all()
 
 
 def _in_frame(frame: str, base: Callable[[int], np.ndarray]) -> dict[str, Any]:
@@ -107,11 +107,11 @@ def _in_frame(frame: str, base: Callable[[int], np.ndarray]) -> dict[str, Any]:
 def test_one_world_in_three_frames_is_one_set(root: Path, frame: str) -> None:
     base = (lambda number: np.eye(4)) if frame == "global" else (lambda number: vehicle(number) @ LIDAR)
     ours = converted(_in_frame(frame, base), root)
-    for moment, expected in zip(ours, converted(described(), root, "v1.0-ego"), strict=True):
-        assert (moment.token, moment.boxes.tokens) == (expected.token, expected.boxes.tokens)
-        np.testing.assert_allclose(moment.boxes.centers, expected.boxes.centers, atol=1e-9)
-        np.testing.assert_allclose(moment.boxes.yaws, expected.boxes.yaws, atol=1e-9)
-        np.testing.assert_allclose(moment.boxes.velocities, expected.boxes.velocities, atol=1e-7)
+    for sample, expected in zip(ours, converted(described(), root, "v1.0-ego"), strict=True):
+        assert (sample.token, sample.boxes.tokens) == (expected.token, expected.boxes.tokens)
+        np.testing.assert_allclose(sample.boxes.centers, expected.boxes.centers, atol=1e-9)
+        np.testing.assert_allclose(sample.boxes.yaws, expected.boxes.yaws, atol=1e-9)
+        np.testing.assert_allclose(sample.boxes.velocities, expected.boxes.velocities, atol=1e-7)
 
 
 def test_a_camera_may_be_given_either_way(root: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_camera_may_be_given_either_way(root: Path) -> None:
         }
     ]
     matrices = [
-        moments[0].cameras[0].matrix for moments in (converted(described(), root), converted(other, root, "v2"))
+        samples[0].cameras[0].matrix for samples in (converted(described(), root), converted(other, root, "v2"))
     ]
     np.testing.assert_allclose(*matrices, atol=1e-9)
     np.testing.assert_allclose(matrices[0] @ [11.6, 0.1, 1.5, 1], [320, 200, 10, 1], atol=1e-9)
@@ -149,9 +149,9 @@ def test_without_a_vehicle_pose_the_ego_frame_is_the_global_frame(root: Path) ->
     given = described()
     for row in given["scenes"][0]["frames"]:
         del row["ego"]
-    for moment, centre in zip(converted(given, root), CENTRES, strict=True):
-        np.testing.assert_allclose(moment.ego.matrix, np.eye(4))
-        assert centre in moment.boxes.centers.tolist()
+    for sample, centre in zip(converted(given, root), CENTRES, strict=True):
+        np.testing.assert_allclose(sample.ego.matrix, np.eye(4))
+        assert centre in sample.boxes.centers.tolist()
 
 
 def test_yaml_and_json_are_the_same_and_splits_are_kept(root: Path) -> None:
@@ -174,8 +174,8 @@ def test_the_example_in_the_documentation_is_right(root: Path) -> None:
     file.write_text(own.__doc__.split("```")[1].removeprefix("yaml"))
     Image.new("RGB", (1600, 900)).save(root / "front" / "0001.jpg")
     tables = read_tables(convert_own(file, root), "v1.0-own")
-    (moment,) = read_moments(tables, scene_splits(tables)["train"])
-    np.testing.assert_allclose(moment.boxes.to_frame(moment.ego).centers, [[12, 1.5, 0.8]])
+    (sample,) = read_samples(tables, scene_splits(tables)["train"])
+    np.testing.assert_allclose(sample.boxes.to_frame(sample.ego).centers, [[12, 1.5, 0.8]])
 
 
 def test_own_data_has_boxes_in_its_images(root: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lightloom.common.errors import RequestError
 from lightloom.data.multicamera import load_multicamera
-from lightloom.data.nuscenes import Moment, convert_own, read_moments, read_tables, times
+from lightloom.data.nuscenes import Sample, convert_own, read_samples, read_tables, times
 from lightloom.data.nuscenes.times import UNITS, Clock, as_number, clock_of
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -43,14 +43,14 @@ def described(at: Sequence[Any], seconds: Sequence[float], *, identity: Any = 7,
     return {"cameras": [CAMERA], "scenes": [{"name": f"s{number}", "frames": frames} for number in range(scenes)]}
 
 
-def converted(given: dict[str, Any], root: Path) -> tuple[tuple[Moment, ...], list[dict[str, str]]]:
+def converted(given: dict[str, Any], root: Path) -> tuple[tuple[Sample, ...], list[dict[str, str]]]:
     """The moments of the description's scenes, and its problems."""
     Image.new("RGB", (32, 24)).save(root / "image.png")
     (root / "own.json").write_text(json.dumps(given))
     convert_own(root / "own.json", root)
     tables = read_tables(root, "v1.0-own")
     problems = json.loads((root / "v1.0-own" / "problems.json").read_text())
-    return read_moments(tables, [scene["name"] for scene in given["scenes"]]), problems
+    return read_samples(tables, [scene["name"] for scene in given["scenes"]]), problems
 
 
 @pytest.mark.parametrize("start", [0, 1_532_402_927, 1_700_000_000])
@@ -59,11 +59,11 @@ def converted(given: dict[str, Any], root: Path) -> tuple[tuple[Moment, ...], li
 def test_each_unit_is_told_by_its_size(unit: str, step: float, start: int, tmp_path: Path) -> None:
     seconds = [step * number for number in range(4)]
     at = [round((start + second) * PER_SECOND[unit]) if unit != "s" else start + second for second in seconds]
-    moments, problems = converted(described(at, seconds), tmp_path)
-    assert [moment.timestamp for moment in moments] == pytest.approx(
+    samples, problems = converted(described(at, seconds), tmp_path)
+    assert [sample.timestamp for sample in samples] == pytest.approx(
         [(start + second) * 1e6 for second in seconds], abs=1
     )
-    np.testing.assert_allclose([moment.boxes.velocities[0] for moment in moments], [[SPEED, 0]] * 4, rtol=1e-5)
+    np.testing.assert_allclose([sample.boxes.velocities[0] for sample in samples], [[SPEED, 0]] * 4, rtol=1e-5)
     assert [problem["kind"] for problem in problems] == ([] if unit == "s" else ["unit of times"])
 
 
@@ -122,15 +122,15 @@ def test_scenes_of_different_units_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("unit", "step"), [("s", 30), ("ms", 30), ("us", 30_000), ("ns", 10**7)])
 def test_the_key_settles_it(unit: str, step: int, tmp_path: Path) -> None:
     given = described([0, step, 2 * step], [0, 0.5, 1], identity=None) | {"times_in": unit}
-    moments, _ = converted(given, tmp_path)
-    assert [moment.timestamp for moment in moments] == [
+    samples, _ = converted(given, tmp_path)
+    assert [sample.timestamp for sample in samples] == [
         number * step * 10**6 // PER_SECOND[unit] for number in range(3)
     ]
 
 
 def test_numbers_of_frames_have_a_rate(tmp_path: Path) -> None:
-    moments, problems = converted(described(range(3), [0, 0.1, 0.2]) | {"frame_rate": 10}, tmp_path)
-    np.testing.assert_allclose([moment.boxes.velocities[0, 0] for moment in moments], [SPEED] * 3)
+    samples, problems = converted(described(range(3), [0, 0.1, 0.2]) | {"frame_rate": 10}, tmp_path)
+    np.testing.assert_allclose([sample.boxes.velocities[0, 0] for sample in samples], [SPEED] * 3)
     assert not problems
     _, problems = converted(described(range(3), range(3)), tmp_path)
     assert [problem["kind"] for problem in problems] == ["unit of times"]
@@ -146,8 +146,8 @@ def test_captures_are_near_their_frame_and_have_its_unit(tmp_path: Path) -> None
     given = described([1_700_000_000_000, 1_700_000_000_500], [0, 0.5])
     frame = given["scenes"][0]["frames"][1]
     frame["captures"] = {"CAM_FRONT": {"time": 1_700_000_000_480, **pose}}
-    moments, _ = converted(given, tmp_path)
-    assert moments[1].cameras[0].timestamp == 1_700_000_000_480_000
+    samples, _ = converted(given, tmp_path)
+    assert samples[1].cameras[0].timestamp == 1_700_000_000_480_000
     frame["captures"]["CAM_FRONT"]["time"] = 1_700_000_000.48
     with pytest.raises(RequestError, match=r"Scene `s0`, frame 1, capture of `CAM_FRONT`.* s away"):
         converted(given, tmp_path)
@@ -177,8 +177,8 @@ def test_what_is_no_time_is_refused(given: Any, tmp_path: Path) -> None:
     ("at", "identity", "reason"), [([0, 0.5], None, "the same `id`"), ([0, 2.0], 7, "twice within 1.5 s")]
 )
 def test_velocities_that_all_stay_unknown_are_said(at: list[float], identity: Any, reason: str, tmp_path: Path) -> None:
-    moments, problems = converted(described(at, at, identity=identity, scenes=3), tmp_path)
-    assert all(np.isnan(moment.boxes.velocities).all() for moment in moments)
+    samples, problems = converted(described(at, at, identity=identity, scenes=3), tmp_path)
+    assert all(np.isnan(sample.boxes.velocities).all() for sample in samples)
     assert [problem["kind"] for problem in problems] == ["unknown velocities"]
     assert "all 6 boxes" in problems[0]["what"] and reason in problems[0]["what"]
     (problem,) = load_multicamera(f"nuscenes:{tmp_path}").problems
@@ -215,7 +215,7 @@ def test_tables_of_another_unit_are_refused(unit: str, factor: int, start: int, 
             row["timestamp"] = round(row["timestamp"]) if unit != "s" else row["timestamp"]
         file.write_text(json.dumps(rows))
     with pytest.raises(RequestError, match=r"sample\.json.* (should be in microseconds|a whole number)"):
-        read_moments(read_tables(tmp_path, "v1.0-own"), ["s0"])
+        read_samples(read_tables(tmp_path, "v1.0-own"), ["s0"])
 
 
 def test_data_far_from_their_sample_are_refused(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_data_far_from_their_sample_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         RequestError, match=f"`timestamp` of record `{rows[0]['token']}`.*in microseconds, near 10000000"
     ):
-        read_moments(read_tables(tmp_path, "v1.0-own"), ["s0"])
+        read_samples(read_tables(tmp_path, "v1.0-own"), ["s0"])
 
 
 def test_samples_out_of_time_are_refused(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_samples_out_of_time_are_refused(tmp_path: Path) -> None:
     rows[1]["timestamp"] = rows[0]["timestamp"] - 100
     file.write_text(json.dumps(rows))
     with pytest.raises(RequestError, match=f"`timestamp` of record `{rows[1]['token']}`.* should be above that of"):
-        read_moments(read_tables(tmp_path, "v1.0-own"), ["s0"])
+        read_samples(read_tables(tmp_path, "v1.0-own"), ["s0"])
 
 
 def test_units_are_those_of_the_keys() -> None:

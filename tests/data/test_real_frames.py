@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lightloom.data.nuscenes import CLASSES, Moment, convert_own, read_moments, read_tables, scene_splits
+from lightloom.data.nuscenes import CLASSES, Sample, convert_own, read_samples, read_tables, scene_splits
 from lightloom.data.nuscenes.geometry import box_corners, convex_hull, pose
 
 
@@ -29,7 +29,7 @@ real_frames = _helper()
 class Real(NamedTuple):
     name: str
     given: dict
-    moment: Moment
+    sample: Sample
     points: np.ndarray  # LiDAR points [n, 3] in the ego frame
 
 
@@ -44,21 +44,21 @@ def real(request: pytest.FixtureRequest, real_data: Path, tmp_path: Path) -> Rea
         (root / file.name).symlink_to(file)
     (tmp_path / "own.json").write_text(json.dumps(real_frames.describe(request.param, source)))
     tables = read_tables(convert_own(tmp_path / "own.json", root), "v1.0-own")
-    (moment,) = read_moments(tables, scene_splits(tables)["val"])
+    (sample,) = read_samples(tables, scene_splits(tables)["val"])
     mounted = next(
         row
         for row in tables["calibrated_sensor"].values()
         if tables["sensor"][row["sensor_token"]]["channel"] == "LIDAR_TOP"
     )
     points = pose(mounted).to_parent(real_frames.lidar_points(request.param, source))
-    return Real(request.param, real_frames.publication(request.param, source), moment, points)
+    return Real(request.param, real_frames.publication(request.param, source), sample, points)
 
 
-def _corners(moment: Moment) -> list[np.ndarray]:
+def _corners(sample: Sample) -> list[np.ndarray]:
     """Of all boxes, in the ego frame."""
-    boxes = moment.boxes
+    boxes = sample.boxes
     return [
-        moment.ego.to_child(box_corners(*box)) for box in zip(boxes.centers, boxes.sizes, boxes.rotations, strict=True)
+        sample.ego.to_child(box_corners(*box)) for box in zip(boxes.centers, boxes.sizes, boxes.rotations, strict=True)
     ]
 
 
@@ -77,27 +77,27 @@ def _seen(points: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def test_all_that_was_published_is_there(real: Real) -> None:
-    moment = real.moment
-    assert len(moment.cameras) == 6 and all(camera.file.is_file() for camera in moment.cameras)
-    assert (moment.previous, len(moment.racks)) == ("", 0)
-    assert moment.lidar is not None and moment.lidar.is_file()
+    sample = real.sample
+    assert len(sample.cameras) == 6 and all(camera.file.is_file() for camera in sample.cameras)
+    assert (sample.previous, len(sample.racks)) == ("", 0)
+    assert sample.lidar is not None and sample.lidar.is_file()
     if real.name == "A":
         names = [
             real_frames.CLASSES["A"][row["bbox_label_3d"]]
             for row in real.given["instances"]
             if row["bbox_label_3d"] >= 0
         ]
-        assert moment.timestamp == 1532402927647951
+        assert sample.timestamp == 1532402927647951
     else:
         names = real.given["gt_names"]
-        assert moment.timestamp == real.given["timestamp"]
-    assert [CLASSES[label] for label in moment.boxes.labels] == names
+        assert sample.timestamp == real.given["timestamp"]
+    assert [CLASSES[label] for label in sample.boxes.labels] == names
 
 
 def test_boxes_hold_the_lidar_points_that_were_counted_in_them(real: Real) -> None:
     """Their numbers were published; points on a face, and the other project's rounding, leave a little."""
-    found = np.array([_inside(real.points, corners).sum() for corners in _corners(real.moment)])
-    expected = real.moment.boxes.points
+    found = np.array([_inside(real.points, corners).sum() for corners in _corners(real.sample)])
+    expected = real.sample.boxes.points
     assert expected.sum() > 800
     assert np.abs(found - expected).sum() < 0.05 * expected.sum()
     assert (found == expected).mean() > 0.8
@@ -105,8 +105,8 @@ def test_boxes_hold_the_lidar_points_that_were_counted_in_them(real: Real) -> No
 
 def test_lidar_points_of_a_box_are_inside_its_outline(real: Real) -> None:
     checked = 0
-    for camera in real.moment.cameras:
-        for corners in _corners(real.moment):
+    for camera in real.sample.cameras:
+        for corners in _corners(real.sample):
             pixels, depths = _seen(corners, camera.matrix)
             if depths.min() < 0.5:
                 continue
@@ -130,7 +130,7 @@ def test_matrices_are_the_published_ones(real: Real) -> None:
         lidar = pose(
             {"translation": real.given["lidar2ego_translation"], "rotation": real.given["lidar2ego_rotation"]}
         ).matrix
-    for camera in real.moment.cameras:
+    for camera in real.sample.cameras:
         if real.name == "A":
             published = np.array(real.given["images"][camera.channel]["lidar2cam"])
         else:
@@ -154,10 +154,10 @@ def test_outlines_are_the_published_boxes_in_the_images(real: Real) -> None:
     The original boxes stand upright on the map; an angle in the frame of a tilted LiDAR leaves that tilt in ours.
     """
     away = []
-    for camera in real.moment.cameras:
+    for camera in real.sample.cameras:
         size = np.array([camera.width, camera.height])
         ours = []
-        for corners, label in zip(_corners(real.moment), real.moment.boxes.labels, strict=True):
+        for corners, label in zip(_corners(real.sample), real.sample.boxes.labels, strict=True):
             pixels, depths = _seen(corners, camera.matrix)
             if depths.min() > 0.1:
                 ours.append((CLASSES[label], np.concatenate([pixels.min(0), pixels.max(0)])))

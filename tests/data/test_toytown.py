@@ -13,8 +13,8 @@ from scipy.spatial import ConvexHull, Delaunay
 
 from lightloom.common.errors import RequestError
 from lightloom.data.nuscenes.classes import CLASSES
-from lightloom.data.nuscenes.frames import Moment, read_moments
 from lightloom.data.nuscenes.geometry import Pose, rotation_matrix
+from lightloom.data.nuscenes.samples import Sample, read_samples
 from lightloom.data.nuscenes.splits import scene_splits
 from lightloom.data.nuscenes.tables import Tables, read_tables
 from lightloom.data.toytown import CHANNELS, VERSION, ToytownConfig, make_toytown, toytown
@@ -41,8 +41,8 @@ def tables(root: Path) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def moments(tables: Tables) -> tuple[Moment, ...]:
-    return read_moments(tables, [name for names in scene_splits(tables).values() for name in names])
+def samples(tables: Tables) -> tuple[Sample, ...]:
+    return read_samples(tables, [name for names in scene_splits(tables).values() for name in names])
 
 
 @pytest.fixture(scope="module")
@@ -283,28 +283,28 @@ def test_the_ground_stays_where_it_is_while_the_vehicle_drives(empty: World) -> 
 # the set
 
 
-def test_it_reads_as_a_set_of_nuscenes(root: Path, tables: Tables, moments: tuple[Moment, ...]) -> None:
+def test_it_reads_as_a_set_of_nuscenes(root: Path, tables: Tables, samples: tuple[Sample, ...]) -> None:
     assert scene_splits(tables) == {"train": ("train-0000", "train-0001"), "val": ("val-0000",), "test": ("test-0000",)}
-    assert len(moments) == 12
-    assert Counter(len(moment.cameras) for moment in moments) == {6: 12}
-    assert {camera.channel for camera in moments[0].cameras} == set(CHANNELS)
-    for camera in moments[0].cameras:
+    assert len(samples) == 12
+    assert Counter(len(sample.cameras) for sample in samples) == {6: 12}
+    assert {camera.channel for camera in samples[0].cameras} == set(CHANNELS)
+    for camera in samples[0].cameras:
         with Image.open(camera.file) as image:
             assert (image.size, image.format) == ((80, 48), "JPEG")
-    assert [bool(moment.previous) for moment in moments[:4]] == [False, True, True, False]
+    assert [bool(sample.previous) for sample in samples[:4]] == [False, True, True, False]
 
 
-def test_boxes_lie_within_reach_on_the_ground(moments: tuple[Moment, ...]) -> None:
-    for moment in moments:
-        centres, sizes, _, _ = moment.boxes.to_frame(moment.ego)
+def test_boxes_lie_within_reach_on_the_ground(samples: tuple[Sample, ...]) -> None:
+    for sample in samples:
+        centres, sizes, _, _ = sample.boxes.to_frame(sample.ego)
         assert np.abs(centres[:, :2]).max() <= REACH
         assert np.allclose(centres[:, 2], sizes[:, 2] / 2)
 
 
-def test_what_moves_says_so(moments: tuple[Moment, ...]) -> None:
+def test_what_moves_says_so(samples: tuple[Sample, ...]) -> None:
     met = Counter()
-    for moment in moments:
-        for velocity, attribute in zip(moment.boxes.velocities, moment.boxes.attributes, strict=True):
+    for sample in samples:
+        for velocity, attribute in zip(sample.boxes.velocities, sample.boxes.attributes, strict=True):
             speed = np.linalg.norm(velocity)
             if attribute and np.isfinite(speed):
                 moves = attribute.endswith((".moving", ".with_rider"))
@@ -313,15 +313,15 @@ def test_what_moves_says_so(moments: tuple[Moment, ...]) -> None:
     assert min(met[True], met[False]) > 20
 
 
-def test_points_of_the_lidar_lie_on_things_or_on_the_ground(root: Path, moments: tuple[Moment, ...]) -> None:
-    for moment in moments[::4]:
-        assert moment.lidar is not None
-        cloud = np.fromfile(moment.lidar, np.float32).reshape(-1, 5).astype(np.float64)
+def test_points_of_the_lidar_lie_on_things_or_on_the_ground(root: Path, samples: tuple[Sample, ...]) -> None:
+    for sample in samples[::4]:
+        assert sample.lidar is not None
+        cloud = np.fromfile(sample.lidar, np.float32).reshape(-1, 5).astype(np.float64)
         ego = np.column_stack([cloud[:, 1] + 0.94, -cloud[:, 0], cloud[:, 2] + 1.84])
         assert len(cloud) > 10_000
         assert ego[:, 2].min() > -1e-3
-        centres, sizes, yaws, _ = moment.boxes.to_frame(moment.ego)
-        for centre, (w, l, h), yaw, count in zip(centres, sizes, yaws, moment.boxes.points, strict=True):  # noqa: E741
+        centres, sizes, yaws, _ = sample.boxes.to_frame(sample.ego)
+        for centre, (w, l, h), yaw, count in zip(centres, sizes, yaws, sample.boxes.points, strict=True):  # noqa: E741
             near = ego[(np.linalg.norm(ego - centre, axis=1) < 12)] - centre
             flat = np.abs(np.column_stack([turned(near[:, :2], -yaw), near[:, 2]]))
             assert (flat <= np.array([l, w, h]) / 2 + 1e-3).all(axis=1).sum() >= count
@@ -331,14 +331,14 @@ def test_points_of_the_lidar_lie_on_things_or_on_the_ground(root: Path, moments:
 
 def test_without_a_lidar_the_points_are_pixels(tmp_path: Path) -> None:
     config = SMALL.replace(lidar=False, scenes=(1, 0, 0), frames=1)
-    (moment,) = read_moments(read_tables(make_toytown(tmp_path, config, progress=False), VERSION), ["train-0000"])
+    (sample,) = read_samples(read_tables(make_toytown(tmp_path, config, progress=False), VERSION), ["train-0000"])
     assert not (tmp_path / "samples" / "LIDAR_TOP").exists()
-    assert all(level == "1" for level, n in zip(moment.boxes.visibilities, moment.boxes.points, strict=True) if n == 0)
-    assert 0 < moment.boxes.points.max() < 6 * 80 * 48
+    assert all(level == "1" for level, n in zip(sample.boxes.visibilities, sample.boxes.points, strict=True) if n == 0)
+    assert 0 < sample.boxes.points.max() < 6 * 80 * 48
     world = make_world(0, "train", 0, 1, REACH, 1.0)
     stage = set_stage(world, 0, world.within(0, REACH))
     seen = sum(take_picture(world, 0, stage, camera).seen_pixels for camera in make_rig(config, world.rig))
-    assert moment.boxes.points.tolist() == (np.asarray(seen) // 4).tolist()
+    assert sample.boxes.points.tolist() == (np.asarray(seen) // 4).tolist()
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -369,8 +369,8 @@ def test_two_at_once_make_one_town_and_the_next_finds_it(tmp_path: Path) -> None
     assert toytown(config, tmp_path) == first
     assert (first / VERSION / "sample.json").stat().st_mtime_ns == stamp
     assert toytown(config.replace(seed=3), tmp_path) != first
-    (moment,) = read_moments(read_tables(first, VERSION), ["train-0000"])
-    assert [camera.channel for camera in moment.cameras] == ["CAM_BACK"]
+    (sample,) = read_samples(read_tables(first, VERSION), ["train-0000"])
+    assert [camera.channel for camera in sample.cameras] == ["CAM_BACK"]
 
 
 def test_a_town_that_failed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,5 +398,5 @@ def test_wrong_requests_are_refused(change: dict[str, object], text: str) -> Non
         ToytownConfig.parse(change)
 
 
-def test_frames_are_half_a_second_apart(moments: tuple[Moment, ...]) -> None:
-    assert moments[1].timestamp - moments[0].timestamp == STEP * 1e6
+def test_frames_are_half_a_second_apart(samples: tuple[Sample, ...]) -> None:
+    assert samples[1].timestamp - samples[0].timestamp == STEP * 1e6

@@ -20,7 +20,7 @@ from lightloom.lab.crossbar import (
     survey,
     wear_rates,
 )
-from lightloom.lab.crossbar.remap import choose, look_up
+from lightloom.lab.crossbar.remap import Freedom, choose, look_up
 from lightloom.nn import PCMCore, convert, cores, install
 from lightloom.physics import pcm
 from lightloom.physics.pcm import schedule
@@ -54,7 +54,7 @@ def programmed(chip: PCMChip, rows: int, columns: int, groups: int = 1) -> PCMCo
 
 
 def remapped(core: PCMCore, chip: PCMChip, cells: Surveyed, **asked: bool) -> Remapped:
-    return remap(core.levels(), chip, cells, core.schedule, groups=core.groups, **asked)
+    return remap(core.levels(), chip, cells, core.schedule, groups=core.groups, freedom=Freedom(**asked))
 
 
 def test_signed_levels_reach_all_that_a_pair_with_a_stuck_cell_can_make() -> None:
@@ -88,7 +88,7 @@ def test_of_levels_that_make_the_same_the_one_with_the_fewest_writes_is_asked_fo
 def test_rows_are_placed_as_well_as_any_permutation_places_them() -> None:
     chip = ELIGHT.replace(stuck_fraction=0.15, absorption_std=0.1)
     core, cells = programmed(chip, 3, 7), known(chip, 1)
-    got = remapped(core, chip, cells, choose_levels=False)
+    got = remapped(core, chip, cells, levels=False)
     made, wanted = look_up(chip.table(), cells), signed(pcm.magnitudes(chip.table())).float()
     errors = []
     for rows in permutations(range(4), 3):  # one array row is spare
@@ -109,7 +109,7 @@ def test_the_core_makes_what_was_expected(sharing: str, scope: str, broadcast: b
     core.install(chip.specimen(2))
     cells = known(chip, len(core.array_rows), 2)
     assert core.error(wanted) == pytest.approx(remapped(core, chip, cells).before, rel=1e-4)
-    found = remapped(core, chip, cells, move_slots=True)
+    found = remapped(core, chip, cells, slots=True)
     store(core, found)
     assert torch.equal(core.levels(), found.levels)
     assert core.error(wanted) == pytest.approx(found.after, rel=1e-4)
@@ -120,7 +120,7 @@ def test_the_core_makes_what_was_expected(sharing: str, scope: str, broadcast: b
 def test_slots_move_as_far_as_inputs_are_shared(sharing: str, scope: str, broadcast: bool) -> None:
     chip = ELIGHT.replace(sharing=sharing, scope=scope, broadcast=broadcast, stuck_fraction=0.1)
     core = programmed(chip, 8, 12)
-    columns = remapped(core, chip, known(chip, 2), move_slots=True).schedule.columns
+    columns = remapped(core, chip, known(chip, 2), slots=True).schedule.columns
     assert torch.equal(columns.sort(3).values, core.schedule.columns.expand_as(columns))  # all in their turns
     assert not torch.equal(columns, core.schedule.columns.expand_as(columns))
     assert columns.shape[1] == (4 if sharing == "row_private" else 1)
@@ -134,10 +134,10 @@ def test_every_choice_helps_and_together_they_help_most() -> None:
     chip = ELIGHT.replace(block_size=16, stuck_fraction=0.03, scope="any")
     core = programmed(chip, 40, 60)
     cells = known(chip, 3)
-    rows = remapped(core, chip, cells, choose_levels=False).after
-    levels = remapped(core, chip, cells, move_rows=False).after
+    rows = remapped(core, chip, cells, levels=False).after
+    levels = remapped(core, chip, cells, rows=False).after
     both = remapped(core, chip, cells)
-    slots = remapped(core, chip, cells, move_slots=True).after
+    slots = remapped(core, chip, cells, slots=True).after
     assert rows < 0.8 * both.before and levels < 0.4 * both.before
     assert both.after < 0.5 * levels and slots < 0.2 * both.after
 
@@ -165,7 +165,7 @@ def test_reordering_afterwards_leaves_every_weight_in_its_cell() -> None:
     chip = ELIGHT.replace(stuck_fraction=0.1, scope="any")
     core = programmed(chip, 6, 18)
     cells = known(chip, 2)
-    found = remapped(core, chip, cells, move_slots=True)
+    found = remapped(core, chip, cells, slots=True)
     sorted_cells = sort_cells(found.levels, found.schedule, scope="slot")
     sits = (found.schedule.rows >= 0)[:, :, None, None]
     slots = [plan.columns.masked_fill(~sits, -1).sort(2).values for plan in (found.schedule, sorted_cells)]

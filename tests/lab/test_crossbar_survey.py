@@ -42,8 +42,7 @@ def test_the_bench_measures_what_the_physics_of_the_layers_computes() -> None:
     made = pcm_errors.realise(
         levels.unsqueeze(2),
         ELIGHT.table(),
-        absorption=hidden.absorption,
-        stuck=hidden.stuck,
+        hidden,
         dtype=torch.float64,
     ).squeeze(2)
     torch.testing.assert_close(instrument.measure(inputs), made @ inputs, atol=1e-12, rtol=0)

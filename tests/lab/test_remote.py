@@ -128,7 +128,7 @@ def test_a_token_is_needed_where_there_is_one(offer: Offer) -> None:
 def test_other_machines_are_served_with_a_token_alone(host: str) -> None:
     for token in (None, "short"):
         with pytest.raises(RequestError, match="token of at least 16"):
-            serve.serve(preset("l2ight"), 1, host=host, token=token)
+            serve.serve(preset("l2ight"), 1, address=serve.Address(host, token=token))
     serve.check_address(host, TOKEN)
 
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_served_is_refused() -> None:
     with pytest.raises(RequestError, match="0 blocks"):
         serve.serve(preset("l2ight"), 0)
     with serve.listen("127.0.0.1", 0) as taken, pytest.raises(WorkError, match="Cannot listen"):
-        serve.serve(preset("l2ight"), 1, port=taken.getsockname()[1])
+        serve.serve(preset("l2ight"), 1, address=serve.Address(port=taken.getsockname()[1]))
 
 
 def test_serve_listens_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_serve_listens_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.extend([sockets[0].getsockname(), server.config.app])
 
     monkeypatch.setattr(serve.uvicorn.Server, "run", run)
-    serve.serve(preset("l2ight"), 2, port=0)
+    serve.serve(preset("l2ight"), 2, address=serve.Address(port=0))
     address, served = seen
     assert address[0] == "127.0.0.1" and address[1] > 0
     paths = {route.path for route in served.routes}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lightloom.data.nuscenes import CLASSES
-from lightloom.data.nuscenes.frames import read_moments
+from lightloom.data.nuscenes.samples import read_samples
 from lightloom.data.nuscenes.tables import read_tables
 from lightloom.data.nuscenes.write import BoxSpec, CameraSpec, FrameSpec, SceneSpec, write_tables
 from lightloom.metrics.nuscenes import METRICS, NuScenesMetrics, evaluate, ground_truth, read_results, write_results
@@ -114,7 +114,7 @@ def drive(number: int) -> SceneSpec:
 
 def test_a_whole_set_is_judged_as_the_devkit_judges_it(sets: Any, judge: Any, tmp_path: Path) -> None:
     root = write_tables([drive(number) for number in range(3)], tmp_path, "v1.0-drives", {"x": ["drive 0", "drive 2"]})
-    reference = ground_truth(read_moments(read_tables(root, "v1.0-drives"), ["drive 0", "drive 2"]))
+    reference = ground_truth(read_samples(read_tables(root, "v1.0-drives"), ["drive 0", "drive 2"]))
     assert np.isnan(reference.truth.velocities).any() and (reference.truth.points == 0).any()
     found = sets.perturbed(reference.truth, np.random.RandomState(9))
     write_results(tmp_path / "results.json", found, reference.tokens)

@@ -248,7 +248,7 @@ def test_the_variance_of_a_gradient_is_that_of_single_exposures(light: OpticalPa
     found = single_exposures(signals, beam, light, 2.5, draws=8000)
     expected = interference.variance(step, signals, beam, light, 2.5)
     assert_variance(found, expected)
-    error = (found.mean(0) - step.meet(signals, beam)).abs() / (expected / len(found)).sqrt()
+    error = (found.mean(0) - step.weight_gradient(signals, beam)).abs() / (expected / len(found)).sqrt()
     assert error.max() < 4.5
 
 

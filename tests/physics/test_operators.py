@@ -150,7 +150,7 @@ def imperfect(matrix: Tensor) -> Tensor:
     made, found = quantise.quantise(matrix, MAGNITUDES)
     absorption = torch.full((plan.rows.shape[0], 2, 3, 3), 1.02, dtype=matrix.dtype)
     cells = errors.realise(
-        schedule.sequence(found, plan), transmissions(16, 0.872), absorption=absorption, dtype=matrix.dtype
+        schedule.sequence(found, plan), transmissions(16, 0.872), errors.CellErrors(absorption), dtype=matrix.dtype
     )
     return rounding.straight_through(schedule.matrix(cells, plan, *matrix.shape), made)
 

@@ -100,7 +100,7 @@ def test_any_slot_sorts_what_differs_in_one_row(kernels: None) -> None:
 def test_broadcast_gives_a_group_one_order(start: Start) -> None:
     levels, plain = matrix(2, 10, 21), natural(2, 10, 21, 4)
     for scope in ("slot", "any"):
-        made = order_columns(levels, plain, scope=scope, start=start, broadcast=True, groups=2)
+        made = order_columns(levels, plain, scope=scope, start=start, broadcast_groups=2)
         check(made, 2, 10, 21)
         shared = made.columns.view(2, 3, -1)
         assert torch.equal(shared, shared[:, :1].expand_as(shared))
@@ -131,4 +131,4 @@ def test_what_is_refused() -> None:
     mixed = natural(1, 8, 12, 4)
     apart = Schedule(mixed.rows, torch.stack([mixed.columns[0], mixed.columns[1].flip(1)]))
     with pytest.raises(ValueError, match="orders of their own"):
-        order_columns(matrix(1, 8, 12), apart, broadcast=True)
+        order_columns(matrix(1, 8, 12), apart, broadcast_groups=1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lightloom.physics.pcm import drift, errors
+from lightloom.physics.pcm.errors import CellErrors, CellNoise
 from lightloom.physics.pcm.levels import PAD, from_levels, magnitudes, transmissions
 from lightloom.physics.pcm.writes import count
 
@@ -51,7 +52,7 @@ def test_all_switches_off_are_the_nominal_weights_by_the_long_way_too() -> None:
     sequence = levels()
     sequence[0, 0, 1, 1] = PAD
     healthy = torch.full((2, 2, 3, 3), -1, dtype=torch.int8)
-    long_way = errors.realise(sequence, TABLE, stuck=healthy, dtype=torch.float64)
+    long_way = errors.realise(sequence, TABLE, CellErrors(stuck=healthy), dtype=torch.float64)
     torch.testing.assert_close(long_way, errors.nominal(sequence, TABLE, torch.float64), atol=1e-15, rtol=0)
     assert (long_way[sequence == 0] == 0).all()
 
@@ -62,12 +63,12 @@ def test_levels_beyond_the_cell_are_refused(level: int) -> None:
     sequence[0, 0, 0, 0] = level
     for settings in ({}, {"programming_std": 0.1}):
         with pytest.raises(ValueError, match=rf"within -15 ... 15.*got .*{level}"):
-            errors.realise(sequence, TABLE, **settings)
+            errors.realise(sequence, TABLE, noise=CellNoise(**settings))
 
 
 def test_cells_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"`absorption` has the shape \[2, 3, 3\].*cells \[2, 2, 3, 3\]"):
-        errors.realise(levels(), TABLE, absorption=torch.ones(2, 3, 3))
+        errors.realise(levels(), TABLE, CellErrors(torch.ones(2, 3, 3)))
 
 
 # hidden errors of the cells
@@ -78,21 +79,21 @@ def test_stuck_cells_and_unequal_absorption_place_by_place() -> None:
     sequence[1, 2, 3, 1] = PAD
     stuck = torch.randint(-1, 16, (2, 2, 3, 3), dtype=torch.int8)
     absorption = 1 + 0.1 * torch.randn(2, 2, 3, 3, dtype=torch.float64)
-    found = errors.realise(sequence, TABLE, stuck=stuck, absorption=absorption, dtype=torch.float64)
+    found = errors.realise(sequence, TABLE, CellErrors(absorption, stuck), dtype=torch.float64)
     torch.testing.assert_close(found, by_hand(sequence, TABLE, stuck, absorption), atol=1e-14, rtol=0)
 
 
 def test_the_light_of_the_darkest_level_cancels_in_equal_cells_and_not_in_unequal_ones() -> None:
     zero = torch.zeros(1, 1, 1, 1, dtype=torch.int8)
     equal = torch.full((1, 2, 1, 1), 1.3, dtype=torch.float64)
-    assert errors.realise(zero, TABLE, absorption=equal, dtype=torch.float64).item() == 0
+    assert errors.realise(zero, TABLE, CellErrors(equal), dtype=torch.float64).item() == 0
     unequal = torch.tensor([1.0, 1.1], dtype=torch.float64).view(1, 2, 1, 1)
-    left = errors.realise(zero, TABLE, absorption=unequal, dtype=torch.float64).item()
+    left = errors.realise(zero, TABLE, CellErrors(unequal), dtype=torch.float64).item()
     dark = 0.872**15
     assert left == pytest.approx((dark - dark**1.1) / (1 - dark), rel=1e-12)
     # the darker the darkest level, the less is left
     deep = transmissions(16, 0.5)
-    assert abs(errors.realise(zero, deep, absorption=unequal, dtype=torch.float64).item()) < 1e-3 * left
+    assert abs(errors.realise(zero, deep, CellErrors(unequal), dtype=torch.float64).item()) < 1e-3 * left
 
 
 # errors that are new at every write
@@ -101,7 +102,7 @@ def test_the_light_of_the_darkest_level_cancels_in_equal_cells_and_not_in_unequa
 def test_a_cell_that_is_not_written_keeps_its_error_and_its_pair_has_its_own() -> None:
     # positive cell: 5 5 3 3 0; the negative one stays erased until the last turn
     sequence = torch.tensor([5, 5, 3, 3, -2], dtype=torch.int8).view(1, 1, 5, 1)
-    found = errors.realise(sequence, TABLE, programming_std=0.01, dtype=torch.float64)
+    found = errors.realise(sequence, TABLE, noise=CellNoise(programming_std=0.01), dtype=torch.float64)
     offset = (found - errors.nominal(sequence, TABLE, torch.float64)).flatten()
     assert offset[0] == pytest.approx(offset[1].item(), abs=1e-12)
     assert offset[2] == pytest.approx(offset[3].item(), abs=1e-12)
@@ -136,10 +137,10 @@ def test_programming_error_and_read_noise_have_their_standard_deviations() -> No
     sequence = torch.tensor([7, -7], dtype=torch.int8).repeat(50).view(1, 1, 100, 1).expand(4, 20, 100, 20)
     exact = errors.nominal(sequence, TABLE)
     for name in ("programming_std", "read_noise_std"):
-        off = errors.realise(sequence, TABLE, **{name: 0.01}) - exact
+        off = errors.realise(sequence, TABLE, noise=CellNoise(**{name: 0.01})) - exact
         assert off.mean().item() == pytest.approx(0, abs=2e-4)
         assert off.std().item() == pytest.approx(0.01 * math.sqrt(2), rel=0.02)  # two cells, both written
-    both = errors.realise(sequence, TABLE, programming_std=0.01, read_noise_std=0.02) - exact
+    both = errors.realise(sequence, TABLE, noise=CellNoise(programming_std=0.01, read_noise_std=0.02)) - exact
     assert both.std().item() == pytest.approx(math.sqrt(2 * (0.01**2 + 0.02**2)), rel=0.02)
 
 
@@ -152,7 +153,9 @@ def test_a_generator_repeats_the_errors_and_leaves_the_global_stream_alone() -> 
     sequence = levels()
     state = torch.get_rng_state()
     first, second = (
-        errors.realise(sequence, TABLE, programming_std=0.1, generator=torch.Generator().manual_seed(5))
+        errors.realise(
+            sequence, TABLE, noise=CellNoise(programming_std=0.1), generator=torch.Generator().manual_seed(5)
+        )
         for _ in range(2)
     )
     assert torch.equal(first, second)
@@ -165,9 +168,9 @@ def test_a_generator_repeats_the_errors_and_leaves_the_global_stream_alone() -> 
 def test_the_power_law_scales_all_weights_alike_and_waits_for_the_first_read() -> None:
     sequence = levels()
     exact = errors.nominal(sequence, TABLE)
-    assert torch.equal(errors.realise(sequence, TABLE, drift_nu=0.05, drift_time=20.0), exact)
-    assert torch.equal(errors.realise(sequence, TABLE, drift_nu=0.0, drift_time=1e6), exact)
-    late = errors.realise(sequence, TABLE, drift_nu=0.05, drift_time=20e4)
+    assert torch.equal(errors.realise(sequence, TABLE, noise=CellNoise(drift_nu=0.05, drift_time=20.0)), exact)
+    assert torch.equal(errors.realise(sequence, TABLE, noise=CellNoise(drift_nu=0.0, drift_time=1e6)), exact)
+    late = errors.realise(sequence, TABLE, noise=CellNoise(drift_nu=0.05, drift_time=20e4))
     torch.testing.assert_close(late, exact * 10 ** (-0.05 * 4), atol=1e-6, rtol=1e-5)
 
 
@@ -210,7 +213,7 @@ def test_compensation_undoes_a_common_factor_and_leaves_silence_alone() -> None:
 def test_electronic_cells_are_right_on_average_and_err_as_their_parts_do() -> None:
     sequence = torch.full((1, 64, 40, 64), 15, dtype=torch.int8)
     sequence[:, :, ::2] = 0  # so that every cell is written anew at every turn
-    hour = errors.realise(sequence, TABLE, electronic=True, drift_time=3600.0)
+    hour = errors.realise(sequence, TABLE, noise=CellNoise(electronic=True, drift_time=3600.0))
     bright = hour[sequence == 15]
     assert bright.mean().item() == pytest.approx(1, abs=0.03)
     late = math.log(3600 / 20)
@@ -226,5 +229,5 @@ def test_electronic_cells_are_right_on_average_and_err_as_their_parts_do() -> No
 def test_electronic_cells_at_the_first_read_have_not_drifted() -> None:
     sequence = torch.full((1, 32, 40, 32), 15, dtype=torch.int8)
     sequence[:, :, ::2] = 0
-    weights = errors.realise(sequence, TABLE, electronic=True, drift_time=0.0)
+    weights = errors.realise(sequence, TABLE, noise=CellNoise(electronic=True, drift_time=0.0))
     assert weights[sequence == 15].mean().item() == pytest.approx(1, abs=0.01)

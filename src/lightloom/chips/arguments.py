@@ -16,18 +16,18 @@ _COST_ONLY = frozenset({"name", "devices"})
 _Kind = TypeVar("_Kind", bound=Chip)
 
 
-def chip_of(given: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
-    """The same for chips of one technology alone.
+def chip_of(value: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
+    """The chip of one technology that a caller means; a preset's name stands for the preset.
 
     Args:
-        given: What the caller handed over.
+        value: What the caller handed over.
         kind: Class of the chips that are taken.
         argument: Its name, for the message.
 
     Raises:
         RequestError: It is no chip, or one of another technology.
     """
-    chip = core_chip(given, argument)
+    chip = core_chip(value, argument)
     if isinstance(chip, kind):
         return chip
     technology = kind.model_fields["technology"].default
@@ -37,22 +37,22 @@ def chip_of(given: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
     )
 
 
-def core_chip(given: object, argument: str = "chip") -> Chip:
+def core_chip(value: object, argument: str = "chip") -> Chip:
     """The chip that tensor cores are to be made of; a preset's name stands for the preset.
 
     Args:
-        given: What the caller handed over.
+        value: What the caller handed over.
         argument: Its name, for the message.
 
     Raises:
         RequestError: It is no such chip. Other hardware is told what it is for, a typo the nearest name.
     """
-    if isinstance(given, Chip):
-        return given
-    if isinstance(given, str):
-        return preset(given)
+    if isinstance(value, Chip):
+        return value
+    if isinstance(value, str):
+        return preset(value)
     raise RequestError(
-        f"`{argument}` is {shown(given)}; give a chip with tensor cores, such as `chips.preset('l2ight')`, or the name "
+        f"`{argument}` is {shown(value)}; give a chip with tensor cores, such as `chips.preset('l2ight')`, or the name "
         "of a preset."
     )
 
@@ -61,6 +61,10 @@ def differences(one: Chip, other: Chip) -> dict[str, tuple[object, object]]:
     """The fields in which two chips differ as hardware, with both values; names and constants of the cost left out.
 
     Chips of two technologies differ in `technology`.
+
+    Args:
+        one: A chip, whose values come first.
+        other: Another one.
     """
     if type(one) is not type(other):
         return {"technology": (one.technology, other.technology)}

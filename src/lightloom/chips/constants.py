@@ -25,7 +25,7 @@ class Constant(Section):
     source: str
     """Publication or repository that states the figure, and how it was derived where it was."""
     doi: str = ""
-    """Of the publication, where it has one."""
+    """Digital object identifier of the publication, where it has one."""
     status: Status = "assumed"
     """reported: the source states the figure for such a device; derived: it follows from figures of the source;
     assumed: it is taken from something else, or from nothing."""
@@ -45,20 +45,20 @@ class Constant(Section):
 
 
 def in_unit(unit: str) -> AfterValidator:
-    """Of a field: refuse constants of another unit, since values are never converted."""
+    """A validator of fields that refuses constants of another unit, since values are never converted."""
 
-    def check(given: Constant) -> Constant:
-        if given.unit != unit:
-            raise ValueError(f"the unit is `{given.unit}`; convert the value and give it in `{unit}`")
-        return given
+    def check(constant: Constant) -> Constant:
+        if constant.unit != unit:
+            raise ValueError(f"the unit is `{constant.unit}`; convert the value and give it in `{unit}`")
+        return constant
 
     return AfterValidator(check)
 
 
-def _is_efficiency(given: Constant) -> Constant:
-    if not 0 < given.value <= 1:
-        raise ValueError(f"an efficiency of {given.value:g}; give one above 0, and at most 1")
-    return given
+def _is_efficiency(constant: Constant) -> Constant:
+    if not 0 < constant.value <= 1:
+        raise ValueError(f"an efficiency of {constant.value:g}; give one above 0, and at most 1")
+    return constant
 
 
 Efficiency = Annotated[Constant, in_unit("1"), AfterValidator(_is_efficiency)]

@@ -47,7 +47,7 @@ class Peripherals(Section):
     modulator_loss: Decibel = second_hand(1.2, "dB", "Mach-Zehnder modulator")
     """Optical loss of one input modulator."""
     modulator_extinction: Decibel = second_hand(10.0, "dB", "Mach-Zehnder modulator, extinction ratio")
-    """Its brightest over its darkest; counted where a system says so."""
+    """Extinction of one input modulator, its brightest over its darkest; counted where a system says so."""
     modulator_area: SquareMetres = second_hand(260e-6 * 20e-6, "m^2", "Mach-Zehnder modulator of 260 x 20 um")
     """Chip area of one input modulator."""
     dac_energy: Joules = derived(50e-3 / 14e9, "J", f"{_DAC}; derived: 50 mW / 14 GS/s", confidence="A")

@@ -67,15 +67,32 @@ class OneChip(Draws):
         self._seed = seed
 
     def deviations(self, place: Place, shape: tuple[int, ...], std: float) -> Tensor:
-        """See `Draws`."""
+        """The numbers that `Draws` describes.
+
+        Args:
+            place: Which devices.
+            shape: How many of them on one chip.
+            std: Standard deviation before the cut.
+        """
         return 1 + phases.truncated_noise(torch.empty(shape, **_KIND), std, generator=self._generator(place))
 
     def uniform(self, place: Place, shape: tuple[int, ...]) -> Tensor:
-        """See `Draws`."""
+        """The numbers that `Draws` describes.
+
+        Args:
+            place: Which devices.
+            shape: How many of them on one chip.
+        """
         return torch.rand(shape, generator=self._generator(place), **_KIND)
 
     def integers(self, place: Place, shape: tuple[int, ...], count: int) -> Tensor:
-        """See `Draws`."""
+        """The numbers that `Draws` describes.
+
+        Args:
+            place: Which devices.
+            shape: How many of them on one chip.
+            count: How many values there are, at most 128.
+        """
         return torch.randint(count, shape, generator=self._generator(place), dtype=torch.int8)
 
     def _generator(self, place: Place) -> torch.Generator:
@@ -93,17 +110,34 @@ class ManyChips(Draws):
         self._seeds = seeds
 
     def deviations(self, place: Place, shape: tuple[int, ...], std: float) -> Tensor:
-        """See `Draws`."""
+        """The numbers that `Draws` describes.
+
+        Args:
+            place: Which devices.
+            shape: How many of them on one chip.
+            std: Standard deviation before the cut.
+        """
         drawn = batched_random.truncated(self._streams(place), torch.Size(shape).numel(), std)
         return drawn.add_(1).view(len(self._seeds), *shape)
 
     def uniform(self, place: Place, shape: tuple[int, ...]) -> Tensor:
-        """See `Draws`."""
+        """The numbers that `Draws` describes.
+
+        Args:
+            place: Which devices.
+            shape: How many of them on one chip.
+        """
         drawn = batched_random.uniform(self._streams(place), torch.Size(shape).numel())
         return drawn.view(len(self._seeds), *shape)
 
     def integers(self, place: Place, shape: tuple[int, ...], count: int) -> Tensor:
-        """See `Draws`."""
+        """The numbers that `Draws` describes.
+
+        Args:
+            place: Which devices.
+            shape: How many of them on one chip.
+            count: How many values there are, at most 128.
+        """
         return torch.stack([OneChip(seed).integers(place, shape, count) for seed in self._seeds])
 
     def _streams(self, place: Place) -> list[int]:

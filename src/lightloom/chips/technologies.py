@@ -59,14 +59,14 @@ def _refusals() -> str:
 
 
 def labels(chips: Iterable[Chip]) -> dict[Chip, str]:
-    """Each different chip, by its name; one whose name is taken by another has a number behind it."""
+    """Each different chip, by its name; one whose name is used by another has a number behind it."""
     labelled: dict[Chip, str] = {}
     for chip in chips:
         if chip in labelled:
             continue
-        taken = set(labelled.values())
+        used = set(labelled.values())
         numbered = (f"{chip.name} ({number})" for number in count(2))
-        labelled[chip] = next(label for label in chain([chip.name], numbered) if label not in taken)
+        labelled[chip] = next(label for label in chain([chip.name], numbered) if label not in used)
     return labelled
 
 

@@ -26,7 +26,7 @@ class Technology:
     Args:
         name: What configs call it, the default of its chip's field `technology`.
         chip: Class of its chips.
-        presets: Named chips, each with its sources.
+        presets: Named chips, each with its sources; the first is the usual one.
         core: Subclass of `nn.TensorCore`, which holds a weight matrix.
         cost: Subclass of `cost.CostModel`, which prices a core; without it the generic model does.
         bench: What its laboratory does: instruments, calibration, mapping.

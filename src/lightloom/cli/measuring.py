@@ -62,9 +62,11 @@ def serve(
 
     def work() -> dict[str, Any]:
         from lightloom.chips import MeshChip, preset
+        from lightloom.lab.server import Address
         from lightloom.lab.server import serve as offer
 
-        offer(preset(chip, MeshChip), blocks, specimen, readout_std, host=host, port=port, token=token, seed=seed or 0)
+        address = Address(host, port, token)
+        offer(preset(chip, MeshChip), blocks, specimen, readout_std, seed=seed or 0, address=address)
         return {"chip": chip, "blocks": blocks, "specimen": specimen}
 
     answer(work, as_json, show_yaml, out)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from lightloom.common.errors import LightloomError, RequestError, nearest
-from lightloom.common.files import read_json, write_json
+from lightloom.common.files import read_json
 from lightloom.common.marks import claim
 from lightloom.config import RunConfig, override
 from lightloom.cost import estimate as estimate_cost
 from lightloom.nn.backbones.checkpoints import transformers as library
+from lightloom.schemas import CostFile, write_plain
 
 NETWORKS = {
     "bert-base": "BertConfig",
@@ -71,7 +72,7 @@ def estimate(
         raise RequestError(_unfed(source, error)) from error
     result = {"network": source, "chip": config.chip.name, **bill.as_dict()}
     if out is not None:
-        write_json(claim(out, "output") / "cost.json", result)
+        write_plain(claim(out, "output") / "cost.json", CostFile, result)
     return result
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lightloom import schemas
 from lightloom.common.errors import RequestError
-from lightloom.common.files import reserve, write_json
+from lightloom.common.files import reserve
 from lightloom.common.hold import hold
 from lightloom.common.marks import claim
 from lightloom.common.seeds import named_generator
@@ -124,7 +125,7 @@ def _scan(request: _Request, config: SensitivityConfig, folder: Path) -> dict[st
     names = {"source": request.title, "chip": request.config.chip.name, "network": request.config.model.name}
     result = {**names, **scan.as_dict()}
     result["assumptions"] = [*request.notes(), *result["assumptions"]]
-    write_json(folder / "sensitivity.json", result)
+    schemas.write_plain(folder / "sensitivity.json", schemas.Sensitivity, result)
     return {**result, "run": str(folder), "report": str(write_explore_report(folder)), "text": str(scan)}
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightloom.common.files import write_json
 from lightloom.common.marks import claim
 from lightloom.config import override
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
+from lightloom.schemas import LayerRow, write_plain
 
 
 def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | None = None) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def preview_conversion(source: str, changes: Sequence[str] = (), out: Path | Non
     layers = context.convert(model).layers
     result = {"chip": context.config.chip.name, "layers": [layer.as_dict() for layer in layers]}
     if out is not None:
-        write_json(claim(out, "output") / "layers.json", result["layers"])
+        write_plain(claim(out, "output") / "layers.json", list[LayerRow], result["layers"])
     return result

@@ -18,7 +18,7 @@ ASSUMPTIONS = (
 
 
 def areas(cores: Mapping[Chip, int], lit: Mapping[Chip, int], system: System) -> dict[str, float]:
-    """m^2 by kind of device.
+    """Area in m^2 by kind of device.
 
     Args:
         cores: How many cores of each chip there are.

@@ -9,10 +9,12 @@ from lightloom.common.config import Section
 
 
 class ElectronicCost(NamedTuple):
-    """Energy and time of some work."""
+    """Energy and time of some work on electronics."""
 
     energy_j: float
+    """Energy in J."""
     latency_s: float
+    """Time in s."""
 
 
 class ElectronicProfile(Section):
@@ -25,7 +27,7 @@ class ElectronicProfile(Section):
     mac_rate: Annotated[Constant, in_unit("1/s")]
     """Multiply-adds per second."""
     bandwidth: Annotated[Constant, in_unit("byte/s")] | None = None
-    """Of its memory, where the rate is that of its arithmetic alone; None is a rate that was measured with memory."""
+    """Bandwidth of its memory, where the rate is that of its arithmetic alone; None is a rate measured with memory."""
 
     def spend(self, macs: float) -> ElectronicCost:
         """What so many multiply-adds take, one after the other."""
@@ -35,6 +37,10 @@ class ElectronicProfile(Section):
         """What a whole network takes that reads so many bytes of weights and activations from memory.
 
         Arithmetic and memory work at the same time, at the machine's full power; the slower one decides.
+
+        Args:
+            operations: Multiply-adds, and other results at the price of one.
+            read: Bytes of weights and activations.
         """
         spent = self.spend(operations)
         if self.bandwidth is None:

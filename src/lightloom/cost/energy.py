@@ -27,35 +27,40 @@ class LayerEnergy(NamedTuple):
     """Energy of one layer for one inference, in J."""
 
     shifters: float
-    """Holding the phases of meshes."""
+    """Energy that holds the phases of meshes."""
     laser_light: float
+    """Energy of the lasers' light."""
     modulators: float
+    """Energy of modulators and their DACs."""
     detectors: float
+    """Energy of detectors, amplifiers and ADCs."""
     laser_overhead: float
-    """What the laser turns into heat: wall plug less light."""
+    """Energy that the lasers turn into heat: wall plug less light."""
 
 
 class CorePrice(NamedTuple):
     """What one tensor core takes. Energies in J, powers in W, times in s."""
 
     channels: int
-    """Vectors that pass at once."""
+    """Number of vectors that pass at once."""
     light: float
-    """Out of its lasers."""
+    """Optical power out of its lasers."""
     receivers: int
-    """Photodetectors with their amplifiers."""
+    """Number of photodetectors with their amplifiers."""
     readings: int
-    """Values that it gives per symbol, after the difference of two signs."""
+    """Number of values that it gives per symbol, after the difference of two signs."""
     modulators: int
+    """Number of input modulators."""
     receiver_power: float
-    """Of one photodetector and amplifier."""
+    """Power of one photodetector and amplifier."""
     modulate: float
-    """One value, modulator and DAC."""
+    """Energy of sending one value: modulator and DAC."""
     read: float
-    """One value, ADC."""
+    """Energy of reading one value: ADC."""
     symbol: float
-    """s."""
+    """Time of one symbol."""
     laser_efficiency: float
+    """Light out of the lasers over electricity into them."""
 
 
 def core_price(chip: Chip) -> CorePrice:

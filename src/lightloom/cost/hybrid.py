@@ -20,7 +20,7 @@ from lightloom.cost import assumptions, energy, memory
 from lightloom.cost.diffraction import light_cost
 from lightloom.cost.electronics import GPU_BATCH_1, ElectronicProfile
 from lightloom.cost.inference import Boundary
-from lightloom.cost.macs import Work, count_work
+from lightloom.cost.macs import BackboneWork, count_work
 from lightloom.cost.system import System
 from lightloom.cost.total import Total, add_up
 from lightloom.cost.workload import Workload
@@ -62,18 +62,18 @@ class HybridCost:
 
     published: Published
     electronic_parameters: int
-    """Weights of the whole model that are not phases of masks."""
+    """Weights of the whole model that are neither phases of masks nor on tensor cores."""
     optical_parameters: int
-    """Phases of all masks."""
+    """Phases of all masks, and weights on tensor cores."""
     optical_paths: int
     frames: int
-    """Of all optical layers, one after the other."""
+    """Number of frames of all diffractive layers, one after the other."""
     boundaries: list[Boundary]
     """From the electronics that remain to the whole model; each holds the one before."""
     parts: dict[str, float]
-    """J of the widest boundary."""
+    """Energy in J by part, within the widest boundary."""
     latencies: dict[str, float]
-    """Of the widest boundary in s, for the fewest and the most paths side by side."""
+    """Latency in s within the widest boundary, for the fewest and the most paths side by side."""
     constants: list[dict[str, Any]]
     assumptions: list[str]
 
@@ -173,7 +173,7 @@ def hybrid_file(costs: Mapping[str, HybridCost]) -> dict[str, Any]:
     return {"cases": [cost.as_dict(case) for case, cost in costs.items()], "constants": unique}
 
 
-def _published(work: Work, electronic: ElectronicProfile) -> Published:
+def _published(work: BackboneWork, electronic: ElectronicProfile) -> Published:
     stages, count = work.before_light, len(work.stage_macs)
     macs = work.stem_macs + sum(work.stage_macs[:stages])
     note = (
@@ -190,7 +190,7 @@ def _published(work: Work, electronic: ElectronicProfile) -> Published:
     )
 
 
-def _parts(work: Work, bill: Total) -> dict[str, float]:
+def _parts(work: BackboneWork, bill: Total) -> dict[str, float]:
     around = sum(work.stage_macs[stage] for stage in work.optical_stages)
     macs = {
         "electronic stages": work.backbone_macs - around,
@@ -219,7 +219,7 @@ def _of_cores(bill: Total) -> dict[str, float]:
     return parts
 
 
-def _boundaries(work: Work, bill: Total) -> list[Boundary]:
+def _boundaries(work: BackboneWork, bill: Total) -> list[Boundary]:
     parts, electronic = _parts(work, bill), bill.system.electronics
     remaining = electronic.spend(work.backbone_macs + sum(use.sums for use in work.uses)).latency_s
     masks = sum(cost.mask_time for cost in bill.light) + sum(row.compute + row.settling for row in bill.layers)
@@ -263,8 +263,8 @@ def _boundaries(work: Work, bill: Total) -> list[Boundary]:
 def _constants(bill: Total) -> list[dict[str, Any]]:
     """The constants of the electronics and of every chip in use, each once."""
     electronic = bill.system.electronics
-    named = (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
-    rows = assumptions.rows_of(electronic.name, named)
+    figures = (("energy_per_mac", electronic.energy_per_mac), ("mac_rate", electronic.mac_rate))
+    rows = assumptions.rows_of(electronic.name, figures)
     for optics in {use.layer.chip.name: use.layer.chip for use in bill.workload.light}.values():
         rows += assumptions.rows_of(optics.name, optics.devices)
     for chip, label in labels(row.layer.chip for row in bill.layers).items():
@@ -272,7 +272,7 @@ def _constants(bill: Total) -> list[dict[str, Any]]:
     return rows + (assumptions.rows_of("memory", bill.system.memory) if bill.layers else [])
 
 
-def _assumptions(work: Work, bill: Total) -> list[str]:
+def _assumptions(work: BackboneWork, bill: Total) -> list[str]:
     manufactured = dict.fromkeys(_manufactured(layer.core) for layer in work.layers if layer.core is not None)
     cores = (*_CORES, *manufactured, *energy.ASSUMPTIONS, *assumptions.of_technologies(bill), *memory.ASSUMPTIONS)
     light = assumptions.of_light([use.layer.chip for use in work.uses])

@@ -31,41 +31,49 @@ class Boundary:
     """A total, and what it counts."""
 
     name: str
+    """Name of the boundary."""
     includes: str
+    """What it counts, in words."""
     energy_j: float
+    """Energy within it in J."""
     latency_s: float
+    """Latency within it in s."""
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer on a chip."""
+    """The share of one layer on tensor cores, or of a diffractive one, in a bill."""
 
     name: str
+    """Name of the layer."""
     calls: int
-    """Evaluations of one core, per inference."""
+    """Evaluations of one core per inference; frames of a diffractive layer."""
     cores: int
-    """At work on it at the same time."""
+    """Cores that work on it at the same time; paths of a diffractive layer."""
     mzis: int
-    """In these cores."""
+    """MZIs in these cores."""
     cells: int
-    """In these cores, those that hold a weight."""
+    """Cells in these cores that hold a weight."""
     energy_j: float
-    """Within the widest boundary, without the electronics around it."""
+    """Energy in J within the widest boundary, without the electronics around it."""
     latency_s: float
+    """Latency in s."""
     chip: str = ""
+    """Name of the chip that it is on."""
     tied_to: str = ""
     """The layer whose weights it uses."""
     vectors: int = 0
-    """That it multiplies in one inference."""
+    """Vectors that it multiplies in one inference."""
     macs: int = 0
+    """Multiply-adds of one inference."""
     rounds: int = 0
     """Times that work is handed out to the cores, per batch."""
     reconfigurations: float = 0.0
-    """Tiles set, per inference."""
+    """Tiles that are set, per inference."""
     reconfiguration_s: float = 0.0
-    """Of the latency."""
+    """The part of the latency in s in which they are set."""
     parts: dict[str, float] = field(default_factory=dict)
-    """J by kind of device."""
+    """Energy in J by kind of device."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Cost:
     boundaries: list[Boundary]
     """From the optics alone to memory and electronics; each holds the one before."""
     parts: dict[str, float]
-    """J by kind of device, within the widest boundary."""
+    """Energy in J by kind of device, within the widest boundary."""
     layers: list[LayerCost]
     counts: dict[str, int]
     constants: list[dict[str, Any]]
@@ -95,14 +103,14 @@ class Cost:
     """Multiplications and additions of the layers on chips, 10^12 per second."""
     tops_per_w: float
     efficiency: dict[str, float]
-    """The same per W, by boundary."""
+    """Operations as in `tops` per W, by boundary."""
     area: dict[str, float]
-    """m^2 by kind of device."""
+    """Area in m^2 by kind of device."""
     area_m2: float
     schedules: dict[str, dict[str, float]]
     """Energy, latency, throughput and reconfigurations with each schedule, all else alike."""
     link_budget: list[dict[str, Any]]
-    """One for each chip, see `link.budget`."""
+    """The walk from laser to detector of each chip, see `link.budget`."""
     reconfiguration: dict[str, float]
     """Tiles set ("times", per inference), "time_s" of the latency, and "energy_j" with what holds phases meanwhile."""
     memory: dict[str, dict[str, float]]
@@ -183,7 +191,7 @@ def estimate(
         efficiency={row.name: 2 * macs / row.energy / 1e12 for row in chosen.boundaries if row.energy},
         area=area,
         area_m2=sum(area.values()),
-        schedules={kind: tables.summary(found) for kind, found in sums.items()},
+        schedules={kind: tables.summary(bill) for kind, bill in sums.items()},
         link_budget=tables.link_budgets(chosen),
         reconfiguration=tables.reconfiguration(chosen),
         memory=tables.memory_rows(chosen),
@@ -198,8 +206,8 @@ def _trace(model: nn.Module, sample: Any, chip: Chip | None, places: Placement, 
     planned = []
     if chip is not None or places:
         # the plan changes its model, so it gets one of its own, which shares the weights
-        made = plan(copy_of(model, meta=False)[0], chip, skip=skip, places=places, inplace=True)
-        model, planned = made.model, made.layers
+        placed = plan(copy_of(model, meta=False)[0], chip, skip=skip, places=places, inplace=True)
+        model, planned = placed.model, placed.layers
     elif skip is not None:
         raise RequestError("`skip` chooses what goes on a chip; give the `chip`, or `places`, too.")
     layers = layers_of(model, planned)
@@ -226,10 +234,10 @@ def _check_finite(boundaries: Sequence[total.BoundaryRow]) -> None:
 
 def _check_one(sample: Any) -> None:
     require_tensors(sample)
-    for given in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
-        if isinstance(given, Tensor) and given.dim() > 0 and len(given) != 1:
+    for tensor in tree_leaves(dict(sample) if hasattr(sample, "keys") else sample):
+        if isinstance(tensor, Tensor) and tensor.dim() > 0 and len(tensor) != 1:
             raise RequestError(
-                f"Costs are those of one inference, and the sample has shape {tuple(given.shape)}; give one alone, "
+                f"Costs are those of one inference, and the sample has shape {tuple(tensor.shape)}; give one alone, "
                 "[1, ...], such as `sample[:1]`; for how many pass between two reconfigurations, set "
                 "`System(inferences=...)`."
             )

@@ -53,19 +53,29 @@ def extinction_factor(chip: Chip) -> float:
 
 
 def reserves(chip: Chip, system: System) -> list[Loss]:
-    """What a system asks of the laser beyond the losses."""
-    asked = []
+    """What a system asks of the laser beyond the losses.
+
+    Args:
+        chip: Whose core.
+        system: Which reserves it asks for.
+    """
+    steps = []
     if system.extinction:
-        asked.append(Loss("finite extinction of the modulators", 10 * math.log10(extinction_factor(chip))))
+        steps.append(Loss("finite extinction of the modulators", 10 * math.log10(extinction_factor(chip))))
     if system.laser_levels:
-        asked.append(Loss(f"{levels(chip)} levels told apart", 10 * math.log10(levels(chip))))
+        steps.append(Loss(f"{levels(chip)} levels told apart", 10 * math.log10(levels(chip))))
     if system.margin_db:
-        asked.append(Loss("margin", system.margin_db))
-    return asked
+        steps.append(Loss("margin", system.margin_db))
+    return steps
 
 
 def laser_factor(chip: Chip, system: System) -> float:
-    """By how much these reserves raise the laser's power."""
+    """The factor by which the reserves of a system raise the laser's power.
+
+    Args:
+        chip: Whose core.
+        system: Which reserves it asks for.
+    """
     return float(10 ** (sum(loss.loss_db for loss in reserves(chip, system)) / 10))
 
 

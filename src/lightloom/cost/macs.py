@@ -26,20 +26,23 @@ from lightloom.nn.diffractive import DiffractiveConv2d
 
 
 @dataclass(frozen=True)
-class Work:
+class BackboneWork:
     """What one image takes. Multiply-adds leave out the sums over channels of optical layers."""
 
     stem_macs: int
+    """Multiply-adds before the first stage."""
     stem_parameters: int
+    """Parameters before the first stage."""
     stage_macs: tuple[int, ...]
+    """Multiply-adds of each stage."""
     stage_parameters: tuple[int, ...]
-    """Phases of masks among them."""
+    """Parameters of each stage, phases of masks among them."""
     optical_stages: tuple[int, ...]
-    """Which of the stages hold light."""
+    """Numbers of the stages that hold light."""
     backbone_macs: int
-    """Stem, stages, and what else the backbone has."""
+    """Multiply-adds of stem, stages, and what else the backbone has."""
     whole_macs: int
-    """The backbone, a neck and a head."""
+    """Multiply-adds of the backbone, a neck and a head."""
     uses: tuple[LightUse, ...]
     """Diffractive layers, and the maps that they take."""
     layers: tuple[ChipLayer, ...] = ()
@@ -47,12 +50,12 @@ class Work:
 
     @property
     def before_light(self) -> int:
-        """Stages before the first that holds light."""
+        """Number of stages before the first that holds light."""
         return min(self.optical_stages, default=len(self.stage_macs))
 
 
 @torch.no_grad()
-def count_work(model: nn.Module, sample: Any) -> Work:
+def count_work(model: nn.Module, sample: Any) -> BackboneWork:
     """Multiply-adds and optical maps of one sample: an image, or one moment of several cameras.
 
     A backbone is the first module with `stages` or `encoder.stages`; in a model without one, all is backbone and stem.
@@ -83,9 +86,9 @@ def count_work(model: nn.Module, sample: Any) -> Work:
         stack.enter_context(watch.hooks())
         stack.enter_context(watch.counter)
         model(sample)
-    held = {id(parameter) for stage in stages for parameter in stage.parameters()}
-    stem = {id(p): p.numel() for part in watch.early for p in part.parameters() if id(p) not in held}
-    return Work(
+    of_stages = {id(parameter) for stage in stages for parameter in stage.parameters()}
+    stem = {id(p): p.numel() for part in watch.early for p in part.parameters() if id(p) not in of_stages}
+    return BackboneWork(
         stem_macs=watch.macs["stem"],
         stem_parameters=sum(stem.values()),
         stage_macs=tuple(watch.macs[stage] for stage in stages),
@@ -134,15 +137,15 @@ class _Watch:
         if not self._stages:
             self.early, self.macs["stem"] = [self._backbone], self.macs[self._backbone]
 
-    def _begin(self, part: nn.Module, given: Any) -> None:
+    def _begin(self, part: nn.Module, inputs: Any) -> None:
         self._begun[part] = self.total()
         if self._stages and part is self._stages[0]:
             self.macs["stem"] += self.total() - self._begun[self._backbone]
 
-    def _end(self, part: nn.Module, given: Any, made: Any) -> None:
+    def _end(self, part: nn.Module, inputs: Any, outputs: Any) -> None:
         self.macs[part] += self.total() - self._begun[part]
 
-    def _note(self, child: nn.Module, given: Any) -> None:
+    def _note(self, child: nn.Module, inputs: Any) -> None:
         if not self._stages or self._stages[0] not in self._begun:
             self.early.append(child)
 

@@ -22,16 +22,22 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes."""
+    """Bytes that are moved: by memory, and of DRAM and buffer together by what they are."""
 
     dram: float = 0.0
+    """Bytes to and from DRAM."""
     buffer: float = 0.0
+    """Bytes to and from the buffer."""
     registers: float = 0.0
+    """Bytes to and from registers."""
     weights: float = 0.0
-    """Of those of DRAM and buffer together, what they are."""
+    """Bytes of weights."""
     inputs: float = 0.0
+    """Bytes of inputs."""
     partial_sums: float = 0.0
+    """Bytes of partial sums."""
     outputs: float = 0.0
+    """Bytes of outputs."""
 
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -40,7 +46,7 @@ class Traffic:
         return Traffic(*(getattr(self, f.name) * factor for f in fields(self)))
 
     def energy(self, system: System) -> dict[str, float]:
-        """J by memory."""
+        """Energy in J by memory."""
         memory = system.memory
         return {
             "DRAM": self.dram * memory.dram_energy.value,
@@ -101,6 +107,11 @@ def around(values: int, values_in: int, values_out: int, system: System) -> Traf
 
 
 def fitting(tiles: dict[Chip, int], system: System) -> bool:
-    """Whether the weights of all layers fit into the buffer together."""
+    """Whether the weights of all layers fit into the buffer together.
+
+    Args:
+        tiles: Number of tiles of each chip, of all its layers.
+        system: The buffer.
+    """
     whole = sum(count * cost_of(chip).tile_bytes() for chip, count in tiles.items())
     return math.ceil(whole) <= system.memory.buffer_size

@@ -30,25 +30,27 @@ class Tiling(NamedTuple):
     """A layer, cut into tiles."""
 
     rows: int
-    """Of each group's matrix."""
+    """Rows of each group's matrix."""
     columns: int
+    """Columns of each group's matrix."""
     groups: int
+    """Number of matrices."""
     size: int
-    """k of a tile."""
+    """Rows and columns k of a tile."""
 
     @property
     def down(self) -> int:
-        """p, tiles in a column."""
+        """Number p of tiles in a column."""
         return -(-self.rows // self.size)
 
     @property
     def across(self) -> int:
-        """q, tiles in a row."""
+        """Number q of tiles in a row."""
         return -(-self.columns // self.size)
 
     @property
     def tiles(self) -> int:
-        """In all groups."""
+        """Number of tiles in all groups."""
         return self.groups * self.down * self.across
 
 
@@ -136,7 +138,7 @@ def _input(tiling: Tiling, vectors: int, channels: int, cores: int, sharing: Sha
     blocks = groups * q * chunks
     rounds = -(-blocks // cores)
     whole = vectors * groups * tiling.columns
-    held = min(tiling.rows, tiling.size) if sharing == "row" else 1
+    copies = min(tiling.rows, tiling.size) if sharing == "row" else 1
     first = (torch.arange(groups) * q * chunks).unsqueeze(1) + torch.arange(chunks)
     times = _rounds_of_progression(first, chunks, q, cores) * _sizes(vectors, channels)
     outputs = vectors * groups * tiling.rows
@@ -148,7 +150,7 @@ def _input(tiling: Tiling, vectors: int, channels: int, cores: int, sharing: Sha
         settings=blocks * p if p > 1 else groups * q * min(chunks, cores),
         cycles=rounds * p,
         calls=blocks * p,
-        inputs=whole * held,
+        inputs=whole * copies,
         fetches=whole,
         outputs=outputs * q,
         partials=detected - outputs,

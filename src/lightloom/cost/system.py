@@ -74,7 +74,7 @@ class System(Section):
     electronics: ElectronicProfile = EDGE_PEAK
     """The machine that runs what is on no chip. Its peak is taken by default: the least that electronics takes."""
     programmed: bool = True
-    """Where all tiles fit onto the cores: whether they were programmed long ago. False: once per `inferences`."""
+    """Whether tiles that all fit onto the cores were programmed long ago. False: once per `inferences`."""
     laser_levels: bool = False
     """Whether laser power grows with 2^bits of the output converters (CrossLight, DAC 2021; Lightening-Transformer).
     Off by default: a receiver's sensitivity is that of its bit rate and noise, and the factor is argued, not measured.

@@ -40,8 +40,8 @@ def _light_row(use: LightUse, cost: LightCost) -> dict[str, Any]:
 def _layer_row(total: Total, row: ScheduledLayer, chip: str) -> dict[str, Any]:
     layer, batch = row.layer, total.system.inferences
     hardware = _hardware(row)
-    held = {HELD: total.held[layer.name], WAITING: total.waiting[layer.name]}
-    parts = {part: joules / batch for part, joules in (held | row.parts).items() if joules}
+    holding = {HELD: total.held[layer.name], WAITING: total.waiting[layer.name]}
+    parts = {part: joules / batch for part, joules in (holding | row.parts).items() if joules}
     share = min(1.0, row.cores / max(1, hardware.cores))
     return {
         "name": layer.name,
@@ -69,7 +69,7 @@ def _hardware(row: ScheduledLayer) -> Counts:
 
 
 def cores_by_chip(total: Total) -> dict[Chip, int]:
-    """How many cores of each chip there are."""
+    """The number of cores of each chip."""
     cores: dict[Chip, int] = {}
     for row in total.layers:
         own = 0 if row.layer.tied_to else row.cores
@@ -86,7 +86,7 @@ def lit_by_chip(total: Total) -> dict[Chip, int]:
 
 
 def area(total: Total) -> dict[str, float]:
-    """m^2 by kind of device."""
+    """Area in m^2 by kind of device."""
     return areas.areas(cores_by_chip(total), lit_by_chip(total), total.system)
 
 
@@ -99,8 +99,8 @@ def counts(total: Total) -> dict[str, int]:
         hardware = [(count, counts_of(chip, chip.block_size, chip.block_size)) for chip, count in by_chip.items()]
     return {
         "cores": sum(by_chip.values()),
-        "mzis": sum(count * found.mzis for count, found in hardware),
-        "cells": sum(count * found.cells for count, found in hardware),
+        "mzis": sum(count * counts.mzis for count, counts in hardware),
+        "cells": sum(count * counts.cells for count, counts in hardware),
         "calls": round(sum(row.events.calls for row in total.layers) / total.system.inferences),
         "macs": sum(layer.macs for layer in total.workload.layers),
         "parameters": total.workload.parameters,

@@ -22,7 +22,7 @@ ASSUMPTIONS = (
 
 
 class BoundaryRow(NamedTuple):
-    """As `Boundary`, before it has a place in a bill."""
+    """A total within one boundary, before it has a place in a bill."""
 
     name: str
     """Name of the boundary."""

@@ -58,7 +58,7 @@ def trace(model: nn.Module, sample: Tensor) -> list[LayerUse]:
 def require_tensors(sample: object) -> None:
     """Refuse a sample that holds no tensor. Raises `RequestError`."""
     leaves = tree_leaves(dict(sample) if isinstance(sample, Mapping) else sample)
-    if not any(isinstance(given, Tensor) for given in leaves):
+    if not any(isinstance(leaf, Tensor) for leaf in leaves):
         raise RequestError(
             f"`sample` is {shown(sample)}, which holds no tensor; give one input as the model takes it: a tensor "
             "[1, ...], a tuple of them, or a mapping of keywords."
@@ -66,7 +66,7 @@ def require_tensors(sample: object) -> None:
 
 
 def _count(vectors: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
-    def look(module: nn.Module, given: Any, output: Tensor) -> None:
+    def look(module: nn.Module, inputs: Any, output: Tensor) -> None:
         assert isinstance(module, OpticalLayer)
         outputs = module.core.groups * module.core.rows
         vectors[name] = vectors.get(name, 0) + output.numel() // outputs

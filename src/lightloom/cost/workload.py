@@ -150,7 +150,12 @@ def _trace(model: nn.Module, layers: Mapping[nn.Module, ChipLayer], sample: Any,
 
 
 def call(model: nn.Module, sample: Any) -> Any:
-    """The model's answer to a tensor, a tuple of arguments, or a mapping of keywords."""
+    """The model's answer to one sample.
+
+    Args:
+        model: Any network.
+        sample: A tensor, a tuple of arguments, or a mapping of keywords.
+    """
     if isinstance(sample, Mapping):
         return model(**sample)
     return model(*sample) if isinstance(sample, tuple | list) else model(sample)
@@ -160,17 +165,21 @@ def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]
     """A copy whose tensors have no values (meta) or one value without memory of its own, and each module's copy by id.
 
     What is tied stays tied.
+
+    Args:
+        model: Any network.
+        meta: Whether its tensors are to have no values.
     """
-    made: dict[int, Any] = {}
-    for held in (*model.parameters(), *model.buffers()):
-        if nn.parameter.is_lazy(held):
+    copy_by_id: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        if nn.parameter.is_lazy(tensor):
             continue
         if meta:
-            bare = torch.empty_like(held, device="meta")
+            bare = torch.empty_like(tensor, device="meta")
         else:
-            bare = torch.zeros((), dtype=held.dtype).expand(held.shape) if held.is_meta else held.detach()
-        made[id(held)] = nn.Parameter(bare, requires_grad=False) if isinstance(held, nn.Parameter) else bare
-    return copies.copy_of(model, made), made
+            bare = torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) if tensor.is_meta else tensor.detach()
+        copy_by_id[id(tensor)] = nn.Parameter(bare, requires_grad=False) if isinstance(tensor, nn.Parameter) else bare
+    return copies.copy_of(model, copy_by_id), copy_by_id
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from lightloom import schemas
 from lightloom.common.arguments import checked
 from lightloom.common.errors import RequestError, WorkError, nearest
-from lightloom.common.files import reserve, write_json, write_text
+from lightloom.common.files import reserve, write_text
 from lightloom.common.marks import claim
 from lightloom.common.text_table import text_table
 from lightloom.explore import pareto
@@ -111,7 +112,7 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
     """
     claim(folder, "exploration")
     reserve(*(folder / name for name in ("explore.json", "explore.csv")))
-    write_json(folder / "explore.json", result)
+    schemas.write_plain(folder / "explore.json", schemas.Exploration, result)
     write_text(folder / "explore.csv", as_csv(result))
 
 

@@ -54,7 +54,13 @@ class RobustInstrument(Instrument):
         self._attempt("programming the chip", self._program)
 
     def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
-        """As the instrument's own where nothing is in doubt, else everything is programmed."""
+        """As the instrument's own where nothing is in doubt, else everything is programmed.
+
+        Args:
+            settings: What the controller asks for.
+            u_changed: Indices of the phases of U that may differ from the last ones.
+            v_changed: Indices of the phases of V that may.
+        """
         self._settings = settings
 
         def once() -> None:

@@ -26,6 +26,13 @@ class Sender:
     def send(self, path: str, body: bytes, shape: str, program: str, limit: int) -> Reply:
         """One request; the answer belongs to it and is what the server sent, refusals included.
 
+        Args:
+            path: Path of the request.
+            body: Its bytes.
+            shape: Shape of the tensor in the body, as the header has it; None is no tensor.
+            program: Number of the program that it belongs to; None is none.
+            limit: Bytes of the answer that are read at most.
+
         Raises:
             TransportError: There was no such answer.
         """

@@ -48,7 +48,12 @@ class Steps(NamedTuple):
 
 
 def published_steps(method: Method, bits: int | None) -> Steps:
-    """0.1 * 0.99^epoch rad, but at least one level of a drive of `bits`; for `zgd` the rate, 1 * 0.99^epoch."""
+    """0.1 * 0.99^epoch rad, but at least one level of a drive of `bits`; for `zgd` the rate, 1 * 0.99^epoch.
+
+    Args:
+        method: Which search.
+        bits: Resolution of the drive; None is exact.
+    """
     floor = 0.0 if bits is None else TWO_PI / (2**bits - 1)
     return Steps(start=1.0 if method == "zgd" else 0.1, floor=floor)
 
@@ -172,7 +177,12 @@ class _State:
         return loss
 
     def put(self, index: int, values: Tensor) -> None:
-        """Set phase `index` of every block."""
+        """Set phase `index` of every block.
+
+        Args:
+            index: Which phase.
+            values: [blocks] in rad.
+        """
         self.phases[:, index] = values
         if self._pending is not None:
             self._pending.add(index)

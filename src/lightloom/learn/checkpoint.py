@@ -26,12 +26,22 @@ class Progress(NamedTuple):
 
 
 def save_weights(model: nn.Module, path: Path, **notes: str) -> None:
-    """Write parameters and persistent buffers of a model, and short notes about them."""
+    """Write parameters and persistent buffers of a model, and short notes about them.
+
+    Args:
+        model: Its `state_dict` is written.
+        path: The file.
+        **notes: Short texts by name.
+    """
     write_tensors(path, model.state_dict(), notes)
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
     """Read what `save_weights` wrote into a model of the same shape; the chip's description is not touched.
+
+    Args:
+        model: Of the same architecture; changed in place.
+        path: The file.
 
     Returns:
         The notes.
@@ -89,7 +99,13 @@ def load_training(model: nn.Module, optimizer: torch.optim.Optimizer | None, pat
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Write tensors and short notes about them; the same content gives the same bytes."""
+    """Write tensors and short notes about them; the same content gives the same bytes.
+
+    Args:
+        path: The file.
+        tensors: What to write, by name; shared memory is copied.
+        notes: Short texts by name; None writes none.
+    """
     # safetensors orders equal content differently from run to run where the names come unsorted
     write_bytes(path, save(dict(sorted(_own(tensors).items())), metadata=dict(notes or {})))
 

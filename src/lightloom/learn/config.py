@@ -44,7 +44,12 @@ class TrainConfig(Section):
     """bfloat16 is for the electronic work; meshes are always built in float32."""
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """Learning rate of step 0 ... steps - 1: a function of the step alone, so there is nothing to save."""
+        """Learning rate of step 0 ... steps - 1: a function of the step alone, so there is nothing to save.
+
+        Args:
+            step: Number of the step, from 0.
+            steps: How many steps the whole training has.
+        """
         rise = self.warmup * steps
         if step < rise:
             return self.lr * (step + 1) / (rise + 1)

@@ -33,6 +33,10 @@ def check_loss(loss: Tensor, model: nn.Module, inputs: Any, again: Callable[[], 
 def check_gradients(model: nn.Module, where: str) -> None:
     """Stop at a gradient that is not finite, naming the first such parameter.
 
+    Args:
+        model: With the gradients of a backward pass.
+        where: Stage, epoch and step, for the message.
+
     Raises:
         WorkError: There is one.
     """

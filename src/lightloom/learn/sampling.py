@@ -33,7 +33,12 @@ class Sampling(LayerSampling):
     """Share of each minibatch that is left out because a teacher is sure of it."""
 
     def of_layer(self, layer: OpticalLayer, first: bool) -> LayerSampling:
-        """The settings of one layer; `first` says that nothing optical comes before it."""
+        """The settings of one layer.
+
+        Args:
+            layer: The optical layer.
+            first: Whether nothing optical comes before it.
+        """
         values = {name: getattr(self, name) for name in LayerSampling.model_fields}
         if layer.signal_dims == 1:
             values |= {"feedback": 0.0}

@@ -20,7 +20,12 @@ class Absorbing(Protocol):
         ...
 
     def respond(self, x: Tensor, probe: Tensor | float = 0.0) -> Response:
-        """What leaves of x, and what backward light is multiplied by."""
+        """What leaves, and what backward light is multiplied by.
+
+        Args:
+            x: Fields or intensities that enter [...].
+            probe: Intensity of light that enters from the other side.
+        """
         ...
 
 

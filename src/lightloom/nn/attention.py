@@ -282,7 +282,12 @@ _SHORTCUTS: dict[type[nn.Module], str] = {
 
 
 def close_shortcuts(model: nn.Module, inside: type[nn.Module]) -> None:
-    """Make torch's encoders call the layers in them, wherever one is of type `inside`."""
+    """Make torch's encoders call the layers in them, wherever one is of type `inside`.
+
+    Args:
+        model: Changed in place; `open_shortcuts` puts it back.
+        inside: Type of the layers that must be called.
+    """
     for module in model.modules():
         for kind, switch in _SHORTCUTS.items():
             if isinstance(module, kind) and any(isinstance(child, inside) for child in module.modules()):

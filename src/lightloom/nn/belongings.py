@@ -46,7 +46,12 @@ def carry_over(old: nn.Module, new: nn.Module) -> None:
 
 
 def carry_hooks(old: nn.Module, new: nn.Module) -> None:
-    """Give a layer the forward and backward hooks of another; a handle still takes its hook away."""
+    """Give a layer the forward and backward hooks of another; a handle still takes its hook away.
+
+    Args:
+        old: The layer that has them.
+        new: The layer that gets them, too.
+    """
     for name, hooks in vars(old).items():
         if name.startswith(_HOOKS) and hooks:
             setattr(new, name, hooks)

@@ -167,7 +167,12 @@ _compare_bytes.restype = ctypes.c_int
 
 
 def same_values(one: Tensor | None, other: Tensor | None) -> bool:
-    """Whether two tensors agree in type, device, shape and every bit; NaN on another device than the CPU never does."""
+    """Whether two tensors agree in type, device, shape and every bit; NaN on another device than the CPU never does.
+
+    Args:
+        one: A tensor, or None.
+        other: Likewise.
+    """
     if one is None or other is None:
         return one is other
     if one.dtype != other.dtype or one.device != other.device or one.shape != other.shape:
@@ -178,7 +183,12 @@ def same_values(one: Tensor | None, other: Tensor | None) -> bool:
 
 
 def held(tensors: Mapping[str, Tensor | None], name: str) -> bool:
-    """Whether somebody beside this mapping may hold the tensor, or its memory."""
+    """Whether somebody beside this mapping may hold the tensor, or its memory.
+
+    Args:
+        tensors: The mapping that holds it.
+        name: Its key there.
+    """
     return tensors.get(name) is not None and _holders(tensors, name) != _NO_OTHER
 
 

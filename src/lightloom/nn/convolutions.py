@@ -69,7 +69,12 @@ class ConvolutionLayer(OpticalLayer):
         return Geometry(*shape, self.groups), widths if ahead else None  # type: ignore[arg-type]
 
     def pad(self, x: Tensor, widths: list[int] | None) -> Tensor:
-        """The image with the borders that the convolution does not make itself."""
+        """The image with the borders that the convolution does not make itself.
+
+        Args:
+            x: Images [(batch,) channels, h, w].
+            widths: As `torch.nn.functional.pad` takes them; None adds nothing.
+        """
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         return x if widths is None else F.pad(x, widths, mode=mode)
 
@@ -130,7 +135,14 @@ class OpticalConv2d(ConvolutionLayer, nn.Conv2d):  # type: ignore[misc, override
     def from_electronic(
         cls, layer: nn.Conv2d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv2d:
-        """The optical form of a `torch.nn.Conv2d`, programmed to its weight."""
+        """The optical form of a `torch.nn.Conv2d`, programmed to its weight.
+
+        Args:
+            layer: The electronic layer.
+            chip: The hardware, or the name of a preset.
+            name: Place on the chip.
+            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
+        """
         return cls(chip=chip, name=name, start=layer, core=core)
 
     def to_electronic(self) -> nn.Conv2d:
@@ -175,7 +187,14 @@ class OpticalConv1d(ConvolutionLayer, nn.Conv1d):  # type: ignore[misc, override
     def from_electronic(
         cls, layer: nn.Conv1d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalConv1d:
-        """The optical form of a `torch.nn.Conv1d`, programmed to its weight."""
+        """The optical form of a `torch.nn.Conv1d`, programmed to its weight.
+
+        Args:
+            layer: The electronic layer.
+            chip: The hardware, or the name of a preset.
+            name: Place on the chip.
+            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
+        """
         return cls(chip=chip, name=name, start=layer, core=core)
 
     def to_electronic(self) -> nn.Conv1d:

@@ -38,7 +38,7 @@ class TensorCore(CachingModule, ABC):
     specimen: Specimen | None
     """The manufactured chip that it is on; None is one without hidden errors."""
     matrix: Any
-    """In mode "weight", the plain matrix [groups * rows, columns]."""
+    """The plain matrix [groups * rows, columns], in mode "weight"."""
     blocks: tuple[int, int, int]
     """(groups, p, q): how many k x k blocks hold the weight."""
     intensity: ClassVar[bool]
@@ -86,7 +86,7 @@ class TensorCore(CachingModule, ABC):
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where the settings are."""
+        """The device that the settings are on."""
 
     dependencies: ClassVar[tuple[str, ...]]
     """Names of all parameters and buffers that decide the effective matrix."""

@@ -113,7 +113,12 @@ def hand_out(weight: Tensor, layers: Iterable[nn.Module]) -> Tensor:
 
 
 def refusal(field: str, layers: Iterable[nn.Module]) -> RequestError:
-    """Of a write to a field that the devices make."""
+    """The error of a write to a field that the devices make.
+
+    Args:
+        field: Name of the field.
+        layers: The layers that have it.
+    """
     names = ", ".join(f"`{core.name}`" for core in (getattr(layer, "core", None) for layer in layers) if core)
     return RequestError(
         f"The `{field}` of an optical layer (core {names or 'of its projections'}) is what its devices make, so it "

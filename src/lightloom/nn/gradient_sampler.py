@@ -89,7 +89,13 @@ class Sampler(nn.Module):
         self.register_buffer("identity_v", made_v, persistent=False)
 
     def linear(self, core: SubspaceCore, x: Tensor, bias: Tensor | None) -> Tensor:
-        """[..., inputs] -> [..., outputs]."""
+        """As `torch.nn.functional.linear`, with the gradients sampled: [..., outputs].
+
+        Args:
+            core: Holds the weight.
+            x: Signals [..., inputs].
+            bias: Added; None adds nothing.
+        """
         weight = self.weight(core)
         inputs, gain = None, 1.0
         wanted, size = self.settings, core.chip.block_size
@@ -106,7 +112,14 @@ class Sampler(nn.Module):
         return sparse_backward.linear(x, weight, bias, parts)
 
     def conv2d(self, core: SubspaceCore, x: Tensor, bias: Tensor | None, geometry: sparse_backward.Geometry) -> Tensor:
-        """[batch, channels, h, w] -> [batch, outputs, h', w']."""
+        """As `torch.nn.functional.conv2d`, with the gradients sampled: [batch, outputs, h', w'].
+
+        Args:
+            core: Holds the kernels.
+            x: Images [batch, channels, h, w].
+            bias: Added; None adds nothing.
+            geometry: Of the convolution.
+        """
         weight = self.weight(core).view(core.groups * core.rows, -1, *geometry.kernel)
         wanted = self.settings
         size = (x.shape[2], x.shape[3])

@@ -50,7 +50,14 @@ class OpticalHFConv1D(MatrixLayer):
     def from_electronic(
         cls, layer: nn.Module, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalHFConv1D:
-        """The optical form of a `Conv1D`, programmed to its weight."""
+        """The optical form of a `Conv1D`, programmed to its weight.
+
+        Args:
+            layer: The electronic layer.
+            chip: The hardware, or the name of a preset.
+            name: Place on the chip.
+            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
+        """
         return cls(layer, chip=chip, name=name, core=core)
 
     def to_electronic(self) -> nn.Module:

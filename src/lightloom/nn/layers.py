@@ -25,7 +25,7 @@ from lightloom.nn.subspace_core import SubspaceCore
 Layer = TypeVar("Layer", bound=nn.Module)
 _HALVES = (torch.float16, torch.bfloat16)
 PRECISIONS = (*_HALVES, torch.float32, torch.float64)
-"""Of weights that can be put on a chip."""
+"""Types of weights that can be put on a chip."""
 
 
 class OpticalLayer(nn.Module, ABC):
@@ -68,7 +68,7 @@ class OpticalLayer(nn.Module, ABC):
         return hand_out(self.effective_weight(), (self,))
 
     def effective_weight(self) -> Tensor:
-        """The same as evaluation uses it, which nobody may write into."""
+        """The weight as evaluation uses it, which nobody may write into."""
         weight = self.shaped(self.core.cached_weight())
         return weight if self.narrow is None else weight.to(self.narrow)
 
@@ -97,9 +97,13 @@ class OpticalLayer(nn.Module, ABC):
         """The layer that this one stands for, with the effective weight."""
 
     def through_optics(self, x: Tensor, multiply: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
-        """Modulate, multiply, detect, add the bias. `multiply` takes the signals and a bias that it may add.
+        """Modulate, multiply, detect, add the bias.
 
         Light has no half precision: where the model has, its signals are float32 between the converters.
+
+        Args:
+            x: Input of the layer.
+            multiply: Takes the signals, and a bias that it may add or None, and gives the products.
         """
         if traced(x):
             node: Tensor = call_as_leaf(self, x)
@@ -186,7 +190,14 @@ class OpticalLinear(MatrixLayer, nn.Linear):  # type: ignore[misc, override]
     def from_electronic(
         cls, layer: nn.Linear, chip: Chip | str, name: str = "core", core: TensorCore | None = None
     ) -> OpticalLinear:
-        """The optical form of a `torch.nn.Linear`, programmed to its weight."""
+        """The optical form of a `torch.nn.Linear`, programmed to its weight.
+
+        Args:
+            layer: The electronic layer.
+            chip: The hardware, or the name of a preset.
+            name: Place on the chip.
+            core: Tensor core to share as it is, in the place of one that is programmed.
+        """
         return cls(layer.in_features, layer.out_features, chip=chip, name=name, start=layer, core=core)
 
     def to_electronic(self) -> nn.Linear:
@@ -209,16 +220,28 @@ Kind = TypeVar("Kind", bound=TensorCore)
 
 @checked
 def cores(model: nn.Module, kind: type[Kind]) -> dict[str, Kind]:
-    """The tensor cores of one technology, in the order of the model, each by the first layer that has it."""
-    found: dict[Kind, str] = {}
+    """The tensor cores of one kind, in the order of the model, each by the first layer that has it.
+
+    Args:
+        model: With optical layers, or without.
+        kind: Class of the cores, such as `TensorCore` for all of them.
+    """
+    first_layer: dict[Kind, str] = {}
     for name, layer in optical_layers(model).items():
         if isinstance(layer.core, kind):
-            found.setdefault(layer.core, name)
-    return {name: core for core, name in found.items()}
+            first_layer.setdefault(layer.core, name)
+    return {name: core for core, name in first_layer.items()}
 
 
 def core_for(weight: Tensor, chip: Chip | str, groups: int, name: str) -> TensorCore:
-    """A core of the chip's technology and the right shape, programmed to a layer's weight [outputs, ...]."""
+    """A core of the chip's technology and the right shape, programmed to a layer's weight.
+
+    Args:
+        weight: The weight [outputs, ...].
+        chip: The hardware, or the name of a preset.
+        groups: Number of matrices that the weight holds.
+        name: Place on the chip.
+    """
     matrix = weight.detach().flatten(1)
     rows, columns = matrix.shape[0] // groups, matrix.shape[1]
     hardware = core_chip(chip)

@@ -82,7 +82,13 @@ def is_quantised(module: nn.Module) -> bool:
 
 
 def to_optical(module: nn.Module, chip: Chip, name: str, core: TensorCore | None = None) -> OpticalLayer:
-    """The optical form of a layer, programmed to its weight; with a core, it shares that one as it is.
+    """The optical form of a layer, programmed to its weight.
+
+    Args:
+        module: The electronic layer.
+        chip: The hardware.
+        name: Place on the chip.
+        core: Tensor core to share as it is; None programs one of its own.
 
     Raises:
         TypeError: The layer has no matrices.

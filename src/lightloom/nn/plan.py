@@ -59,7 +59,16 @@ def plan(
     untie: bool = False,
     inplace: bool = False,
 ) -> Plan:
-    """Decide for each layer where it goes, without programming anything; see `convert` for the arguments.
+    """Decide for each layer where it goes, without programming anything; `convert` says more of the arguments.
+
+    Args:
+        model: Any module; the root itself may be a layer.
+        chip: The hardware, or the name of a preset; None where `places` names all there is.
+        only: Rules that choose the layers to convert; None is all of them.
+        skip: Rules that keep layers electronic.
+        places: Other places than `chip`, by rule.
+        untie: Convert a layer, with a copy, whose weight is tied to one that cannot share its core.
+        inplace: Prepare `model` itself instead of a copy.
 
     Raises:
         RequestError: A rule given by name matches nothing, or something else than a chip with tensor cores is given.
@@ -72,7 +81,16 @@ def plan(
 def decide(
     model: nn.Module, chip: Chip | str | None, *, only: Rules, skip: Rules, places: Placement, untie: bool
 ) -> tuple[list[Planned], dict[nn.Module, Attention]]:
-    """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by."""
+    """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by.
+
+    Args:
+        model: Any module; the root itself may be a layer.
+        chip: The hardware, or the name of a preset; None where `places` names all there is.
+        only: Rules that choose the layers to convert; None is all of them.
+        skip: Rules that keep layers electronic.
+        places: Other places than `chip`, by rule.
+        untie: Convert a layer, with a copy, whose weight is tied to one that cannot share its core.
+    """
     owners = _owners(model)
     whole = [module for module in model.modules() if type(module) is nn.MultiheadAttention]
     opened: dict[nn.Module, Attention] = {m: Attention.from_electronic(m) for m in whole if _can_open(m, owners)}

@@ -29,13 +29,13 @@ def reorder(core: PCMCore, home: Schedule | None = None, *, move_rows: bool = Tr
     scope = chip.scope if core.alike else "slot"
     if chip.sharing == "row_private":
         return sort_cells(levels, plan, direction="cheapest", scope=scope, start=chip.start)
-    plans = [plan]
+    plans, broadcast = [plan], core.groups if chip.broadcast else 0
     if move_rows and core.alike:
         plans.append(group_rows(levels, plan, groups=core.groups))
     ordered = [
         order_blocks(levels, tried, start=chip.start)
         if chip.sharing == "block_shared"
-        else order_columns(levels, tried, scope=scope, start=chip.start, broadcast=chip.broadcast, groups=core.groups)
+        else order_columns(levels, tried, scope=scope, start=chip.start, broadcast_groups=broadcast)
         for tried in plans
     ]
     return min(ordered, key=lambda made: total(count(sequence(levels, made), chip.start)))

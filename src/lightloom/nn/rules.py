@@ -44,7 +44,12 @@ class LayerSite(NamedTuple):
 
 
 def matches(rule: Rule, site: LayerSite) -> bool:
-    """Whether the rule stands for this layer or, by name or type, for something around it."""
+    """Whether the rule stands for this layer or, by name or type, for something around it.
+
+    Args:
+        rule: A name or glob, a type, or a predicate.
+        site: The layer, its names and what it is in.
+    """
     if isinstance(rule, str):
         return any(fnmatchcase(outer, rule) for name in site.names for outer in _outwards(name))
     if isinstance(rule, type):

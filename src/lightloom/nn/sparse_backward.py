@@ -54,13 +54,27 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, parts: Parts) -> Tens
     """As `torch.nn.functional.linear` on [..., inputs], its backward pass restricted to `parts`.
 
     The gradient of W goes to all of it, also where `parts.forward` switches blocks off (straight-through).
+
+    Args:
+        x: Signals [..., inputs].
+        weight: W [outputs, inputs].
+        bias: Added; None adds nothing.
+        parts: What of the gradients is computed.
     """
     y: Tensor = _Linear.apply(x, weight, bias, parts)  # type: ignore[no-untyped-call]
     return y
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, parts: Parts) -> Tensor:
-    """As `torch.nn.functional.conv2d` on [batch, channels, h, w], its backward pass restricted to `parts`."""
+    """As `torch.nn.functional.conv2d` on [batch, channels, h, w], its backward pass restricted to `parts`.
+
+    Args:
+        x: Images [batch, channels, h, w].
+        weight: Kernels [outputs, channels / groups, height, width].
+        bias: Added; None adds nothing.
+        geometry: Of the convolution.
+        parts: What of the gradients is computed.
+    """
     y: Tensor = _Conv2d.apply(x, weight, bias, geometry, parts)  # type: ignore[no-untyped-call]
     return y
 

@@ -32,7 +32,12 @@ class Stage:
     high: float = float("inf")
 
     def size(self, image: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of what an image of some height and width becomes."""
+        """Height and width of what an image of some height and width becomes.
+
+        Args:
+            image: Height and width of the image.
+            kernel: Height and width of the kernel.
+        """
         sides = zip(image, kernel, self.stride, self.padding, self.dilation, strict=True)
         height, length = (
             (side + 2 * pad - spread * (taps - 1) - 1) // step + 1 for side, taps, step, pad, spread in sides

@@ -27,13 +27,24 @@ _TRUNCATED = (*_UNIFORM[:3], *[ctypes.c_double] * 2, ctypes.c_int64, *[ctypes.c_
 
 
 def uniform(seeds: Sequence[int], count: int) -> Tensor:
-    """`torch.rand` of one generator per seed: [S, count] float32."""
+    """`torch.rand` of one generator per seed: [S, count] float32.
+
+    Args:
+        seeds: Seed of each of S generators.
+        count: Numbers to draw from each.
+    """
     drawn: Tensor = _uniform_operator(_signed(seeds), count)
     return drawn
 
 
 def truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
-    """`phases.truncated_noise` of one generator per seed: [S, count] float32, cut at two standard deviations."""
+    """`phases.truncated_noise` of one generator per seed: [S, count] float32, cut at two standard deviations.
+
+    Args:
+        seeds: Seed of each of S generators.
+        count: Numbers to draw from each.
+        std: Standard deviation before the cut.
+    """
     drawn: Tensor = _truncated_operator(_signed(seeds), count, std)
     return drawn
 

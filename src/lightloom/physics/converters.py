@@ -51,7 +51,12 @@ def convert(
 
 
 def largest_magnitude(values: Tensor, dims: int) -> Tensor:
-    """The largest |value| of each signal [..., 1 ...], detached; a signal is what the last `dims` dimensions hold."""
+    """The largest |value| of each signal [..., 1 ...], detached; a signal is what the last `dims` dimensions hold.
+
+    Args:
+        values: [..., *signal].
+        dims: Dimensions of one signal.
+    """
     # a signal without a value, such as an image of no pixels, has no largest one
     if not values.numel():
         return values.new_zeros((*values.shape[: values.ndim - dims], *[1] * dims))

@@ -38,12 +38,22 @@ def gamma(v_pi: float) -> float:
 
 
 def phase_to_voltage(phases: Tensor, coefficient: float | Tensor) -> Tensor:
-    """Drive voltage V = sqrt(phase / gamma) of a thermo-optic shifter; `phases` >= 0 in rad, gamma in rad/V^2."""
+    """Drive voltage V = sqrt(phase / gamma) of a thermo-optic shifter; `phases` >= 0 in rad, gamma in rad/V^2.
+
+    Args:
+        phases: Any shape, at least 0, in rad.
+        coefficient: Drive coefficient gamma in rad/V^2.
+    """
     return torch.sqrt(phases / coefficient)
 
 
 def voltage_to_phase(voltages: Tensor, coefficient: float | Tensor) -> Tensor:
-    """Phase = gamma V^2 in rad: heat grows with the square of the voltage."""
+    """Phase = gamma V^2 in rad: heat grows with the square of the voltage.
+
+    Args:
+        voltages: Any shape, in V.
+        coefficient: Drive coefficient gamma in rad/V^2.
+    """
     return coefficient * voltages.square()
 
 
@@ -51,6 +61,10 @@ def quantise_voltage(phases: Tensor, bits: int | None) -> Tensor:
     """Round the drive voltage instead of the phase: a plain DAC, whose steps in phase grow with the phase.
 
     Full scale is the voltage of 2 pi, so the coefficient gamma cancels. Shapes, errors: as `quantise`.
+
+    Args:
+        phases: Any shape, in [0, 2 pi], in rad.
+        bits: Width of the drive's converter, at least 1; None leaves the phases exact.
     """
     if bits is None:
         return phases
@@ -83,7 +97,13 @@ def neighbour_heat(phases: Tensor, neighbours: Tensor) -> Tensor:
 
 
 def truncated_noise(like: Tensor, std: float, *, generator: torch.Generator | None = None) -> Tensor:
-    """Gaussian noise cut at two standard deviations, shaped as `like` (rad), drawn anew at every call."""
+    """Gaussian noise cut at two standard deviations, shaped as `like` (rad), drawn anew at every call.
+
+    Args:
+        like: Tensor whose shape, type and device the noise has.
+        std: Standard deviation before the cut, in rad.
+        generator: Where the randomness comes from; None is torch's own.
+    """
     noise = torch.empty_like(like, requires_grad=False)
     return torch.nn.init.trunc_normal_(noise, std=std, a=-2 * std, b=2 * std, generator=generator)
 

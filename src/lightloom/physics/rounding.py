@@ -11,7 +11,12 @@ from lightloom.physics.execution import eager, forward_mode
 
 
 def straight_through(rounded: Tensor, exact: Tensor) -> Tensor:
-    """The value of `rounded` with the gradient of `exact`."""
+    """The value of `rounded` with the gradient of `exact`.
+
+    Args:
+        rounded: Any shape, the value.
+        exact: Same shape, whose gradient it has.
+    """
     if not eager() or forward_mode():
         return rounded.detach() + (exact - exact.detach())  # a difference of exactly 0
     if not exact.requires_grad:

@@ -40,6 +40,10 @@ def uniform(shape: tuple[int, ...], sparsity: float) -> Tensor:
 
     With norm "exp" what is sampled with it is unbiased.
 
+    Args:
+        shape: Shape of the mask.
+        sparsity: Share of the elements that is dropped, 0 ... 1.
+
     Returns:
         Bool [*shape] on the CPU, at least one element of it true.
     """
@@ -71,12 +75,23 @@ def topk(norms: Tensor, sparsity: float, dim: int = -2) -> Tensor:
 
 
 def gtopk(norms: Tensor, sparsity: float) -> Tensor:
-    """The strongest blocks of the whole matrix [groups, p, q]; unbalanced, and biased as `topk` (0.76 as measured)."""
+    """The strongest blocks of the whole matrix [groups, p, q]; unbalanced, and biased as `topk` (0.76 as measured).
+
+    Args:
+        norms: [groups, p, q], of the blocks.
+        sparsity: Share of the blocks that is dropped, 0 ... 1.
+    """
     return topk(norms.reshape(1, -1), sparsity, dim=-1).view_as(norms)
 
 
 def blocks(norms: Tensor, sparsity: float, mode: BlockMode, dim: int = -2) -> Tensor:
     """The mask over blocks of `topk`, `gtopk` or `uniform` for blocks of these norms [groups, p, q].
+
+    Args:
+        norms: [groups, p, q], of the blocks.
+        sparsity: Share of the blocks that is dropped, 0 ... 1.
+        mode: Which of the three.
+        dim: Dimension along which `topk` balances the blocks.
 
     Raises:
         ValueError: The mode is unknown.
@@ -132,7 +147,12 @@ def uncertain(logits: Tensor, sparsity: float) -> Tensor:
 
 
 def kept_count(count: int, sparsity: float) -> int:
-    """How many of `count` things are kept: the nearest number to the density's share, at least one."""
+    """How many of `count` things are kept: the nearest number to the density's share, at least one.
+
+    Args:
+        count: How many there are.
+        sparsity: Share that is dropped, 0 ... 1.
+    """
     return max(1, round(count * (1 - sparsity)))
 
 

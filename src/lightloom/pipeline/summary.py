@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lightloom.common.records import read_record
+from lightloom.common.errors import RequestError
 from lightloom.pipeline.comparison import summarise
 from lightloom.pipeline.run_folder import RunFolder
-from lightloom.schemas import BenchStage, Evaluation, Summary, SweepRow, read, write
-from lightloom.stage_records import Priced
+from lightloom.schemas import BenchStage, CostFile, Evaluation, Summary, SweepRow, read, write
 from lightloom.tasks import task_of
 
 
@@ -33,7 +32,7 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
         evaluation = read(file("evaluation.json"), Evaluation, strict=True)
         summary |= {"metric": evaluation.metric, "values": evaluation.values}
     if file("cost.json").exists() and "cost" in folder.done:
-        summary |= _cost(read_record(file("cost.json"), Priced))
+        summary |= _cost(read(file("cost.json"), CostFile, strict=True))
     summary |= {"seconds": folder.done, "run": str(folder.path)}
     record = Summary(**summary)
     write(file("summary.json"), record)
@@ -56,12 +55,19 @@ def last_value(path: Path) -> dict[str, Any] | None:
     return {**summary.metric.plain(), "value": value, "of": of}
 
 
-def _cost(priced: dict[str, Any]) -> dict[str, Any]:
-    widest = priced["boundaries"][-1]
-    cost = {
-        "chip_calls": priced["counts"]["calls"],
-        "energy_j": widest["energy_j"],
-        "latency_s": widest["latency_s"],
-        "boundary": widest["name"],
+def _cost(cost: CostFile) -> dict[str, Any]:
+    """What the summary takes of the cost: the widest boundary, and what was learned on the chip."""
+    widest = cost.boundaries[-1] if cost.boundaries else None
+    calls = cost.counts.get("calls")
+    if widest is None or widest.energy_j is None or widest.latency_s is None or calls is None:
+        raise RequestError(
+            "`cost.json` does not hold what a run writes there: a boundary with its energy and latency, and the count "
+            "of calls. Do the stage `cost` again."
+        )
+    totals = {
+        "chip_calls": calls,
+        "energy_j": widest.energy_j,
+        "latency_s": widest.latency_s,
+        "boundary": widest.name,
     }
-    return cost | ({"learning": priced["learning"]} if "learning" in priced else {})
+    return totals if cost.learning is None else totals | {"learning": cost.learning}

@@ -13,7 +13,7 @@ from lightloom.common.checks import shown
 from lightloom.common.config import explain
 from lightloom.common.errors import RequestError, nearest
 from lightloom.config import RunConfig, override, read_value
-from lightloom.recipes import bev, hybrid, onchip, optical, optical_sweeps, pcm
+from lightloom.recipes import bev, hybrid, language, onchip, optical, optical_sweeps, pcm
 from lightloom.tasks import TASKS, task_of
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
@@ -47,6 +47,7 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
     "bev/nuscenes-tiny": bev.nuscenes_tiny,
     "bev/nuscenes-small": bev.nuscenes_small,
     "bev/nuscenes-base": bev.nuscenes_base,
+    "lm/chars": language.chars,
 }
 
 

@@ -11,9 +11,9 @@ from lightloom.config import SweepConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn import TrainConfig
-from lightloom.recipes.bev_cases import STUDENT, Ablation, Technology, cases, made_of
+from lightloom.recipes.bev_cases import DIFFRACTIVE, STUDENT, Ablation, cases, made_of
 from lightloom.tasks.detection3d import detector_size
-from lightloom.tasks.detection3d.config import Detection3DConfig, MomentsConfig, MultiCameraModelConfig
+from lightloom.tasks.detection3d.config import Detection3DConfig, MultiCameraDataConfig, MultiCameraModelConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _TOY = TrainConfig(batch_size=4, lr=1.5e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
@@ -32,7 +32,7 @@ _PUBLISHED = TrainConfig(
 
 
 def toytown(
-    technology: Technology = "diffractive", ablation: Ablation = "none", seeds: int = 1, quick: bool = False
+    technology: str = DIFFRACTIVE, ablation: Ablation = "none", seeds: int = 1, quick: bool = False
 ) -> Detection3DConfig:
     """A synthetic town seen by six cameras: expert, student, both distillers, and an optical student, in 20 minutes.
 
@@ -51,7 +51,7 @@ def toytown(
         recipe="bev/toytown",
         stages=("sweep", "evaluate", "cost", "report"),
         threads=1,
-        data=MomentsConfig(
+        data=MultiCameraDataConfig(
             town=ToytownConfig(scenes=(12, 2, 4) if quick else (192, 24, 48), frames=3, reach=16),
             augment=ViewAugmentConfig(flip=0.0, colour=0.0),
         ),
@@ -68,7 +68,7 @@ def toytown(
 
 def nuscenes_tiny(
     data: str = "nuscenes",
-    technology: Technology = "diffractive",
+    technology: str = DIFFRACTIVE,
     ablation: Ablation = "none",
     pretrained: bool = True,
     quick: bool = False,
@@ -91,7 +91,7 @@ def nuscenes_tiny(
 
 def nuscenes_small(
     data: str = "nuscenes",
-    technology: Technology = "diffractive",
+    technology: str = DIFFRACTIVE,
     ablation: Ablation = "none",
     pretrained: bool = True,
     quick: bool = False,
@@ -130,7 +130,7 @@ def _nuscenes(
     recipe: str,
     data: str,
     student: tuple[str, ...],
-    technology: Technology,
+    technology: str,
     ablation: Ablation,
     pretrained: bool,
     quick: bool,
@@ -154,7 +154,7 @@ def _nuscenes(
     return Detection3DConfig(
         recipe=recipe,
         stages=("sweep", "evaluate", "cost", "report"),
-        data=MomentsConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
+        data=MultiCameraDataConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
         model=MultiCameraModelConfig(backbone=BackboneConfig(name="resnet-101"), detector=detector_size("base")),
         train=_PUBLISHED,
         sweep=SweepConfig(cases=cases(expert, student, light, ablation), baseline=STUDENT),

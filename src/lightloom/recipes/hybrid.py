@@ -26,7 +26,7 @@ from lightloom.recipes.hybrid_cases import (
 from lightloom.recipes.optical_cases import check
 from lightloom.tasks.classification.config import ClassificationConfig, DataConfig, ModelConfig, OpticsConfig
 from lightloom.tasks.detection2d import FCOSConfig
-from lightloom.tasks.detection2d.config import Detection2DConfig, DetectorConfig, ScenesConfig
+from lightloom.tasks.detection2d.config import Detection2DConfig, DetectionDataConfig, DetectorConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
@@ -71,7 +71,7 @@ def shapes(
     # drawn images are all different, so there is no need to change them
     config = _small(
         "hybrid/shapes",
-        ScenesConfig(name="shapes", count=200 if quick else 1000, augment=_FLIPPED),
+        DetectionDataConfig(name="shapes", count=200 if quick else 1000, augment=_FLIPPED),
         _SHORT.replace(epochs=4 if quick else 15, lr=3e-3),
         backbone,
         optical,
@@ -100,7 +100,7 @@ def bccd(
     augment = AugmentConfig(flip=0.5, vertical=0.5, scale=0.25, colour=0.2)
     return _small(
         "hybrid/bccd",
-        ScenesConfig(name="bccd", height=240, width=320, augment=augment),
+        DetectionDataConfig(name="bccd", height=240, width=320, augment=augment),
         _SHORT.replace(epochs=3 if quick else 20),
         backbone,
         optical,
@@ -186,7 +186,7 @@ def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> Clas
 
 def _small(
     recipe: str,
-    scenes: ScenesConfig,
+    scenes: DetectionDataConfig,
     train: TrainConfig,
     backbone: str,
     optical: int,
@@ -214,12 +214,12 @@ def _published(
     recipe: str, data: str, optical: int, mixing: Mixing, ablation: Ablation, pretrained: str | None, quick: bool
 ) -> Detection2DConfig:
     if quick:
-        scenes = ScenesConfig(name=data, height=128, width=224)
+        scenes = DetectionDataConfig(name=data, height=128, width=224)
         train, width = _SHORT.replace(epochs=2), _TINY_WIDTH
         return _hybrid(recipe, scenes, train, SweepConfig(cases=cases(optical, ablation, width)), "depthwise")
     return _hybrid(
         recipe,
-        ScenesConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED),
+        DetectionDataConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED),
         _PUBLISHED,
         SweepConfig(cases=cases(optical, ablation, _FULL_WIDTH, published_stages, start="scratch")),
         mixing,
@@ -232,7 +232,7 @@ def _published(
 
 def _hybrid(
     recipe: str,
-    scenes: ScenesConfig,
+    scenes: DetectionDataConfig,
     train: TrainConfig,
     sweep: SweepConfig,
     mixing: Mixing,

@@ -58,6 +58,9 @@ DARK = {
 COLOURS = {role: f"#0{index:x}0f0{index:x}" for index, role in enumerate(LIGHT)}
 """The sentinel of each role: what plots draw with."""
 
+WIDTH = 4.4
+"""Width of a plot in inch; at 72 points per inch about that of a phone, so that text keeps its size there."""
+
 MOST_MARKS = 40
 """Points of one line that are marked; of more, evenly spread ones are."""
 MOST_CELLS = 300
@@ -157,6 +160,46 @@ def drawing() -> Iterator[None]:
         # The font only measures: a glyph that it lacks is drawn by the reader's browser.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
+
+
+@dataclass
+class Canvas:
+    """A figure that is being drawn; it is finished, and no longer changes, once its `with` block ends."""
+
+    figure: Figure
+    source: str = ""
+
+    @property
+    def axes(self) -> Axes:
+        """The only axes of the figure, made when first asked for."""
+        return self.figure.axes[0] if self.figure.axes else self.figure.subplots()
+
+    def plot(self, name: str, title: str, caption: str, label: str) -> Plot:
+        """The finished figure as a plot of the page.
+
+        Args:
+            name: Unique on the page, `[a-z0-9-]`.
+            title: What it shows, in a few words.
+            caption: How to read it; may be empty.
+            label: What it shows, with its numbers.
+        """
+        return Plot(name, title, caption, label, self.source)
+
+
+@contextmanager
+def sketch(height: float, width: float = WIDTH) -> Iterator[Canvas]:
+    """A figure in the style of the report; it is rendered at the end of the block.
+
+    Args:
+        height: Height in inch.
+        width: Width in inch.
+    """
+    from matplotlib.figure import Figure
+
+    with drawing():
+        canvas = Canvas(Figure(figsize=(width, height)))
+        yield canvas
+        canvas.source = to_svg(canvas.figure)
 
 
 def mark(artist: Artist, text: str, kind: str = "whole") -> None:

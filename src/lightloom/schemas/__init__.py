@@ -1,6 +1,6 @@
 """The records of every file of a run folder: stages write through them, the report and exports read through them."""
 
-from lightloom.schemas.base import Record, append, parse, read, write
+from lightloom.schemas.base import Record, append, parse, read, write, write_plain
 from lightloom.schemas.cost import (
     Boundary,
     Constant,
@@ -101,4 +101,5 @@ __all__ = [
     "parse",
     "read",
     "write",
+    "write_plain",
 ]

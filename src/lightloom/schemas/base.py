@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, overload
 
@@ -66,6 +66,39 @@ def write(path: Path, content: Content) -> None:
         WorkError: The disk is full or refuses; the old file, if any, is untouched.
     """
     write_json(path, _plain(content))
+
+
+def write_plain(path: Path, kind: Any, content: object) -> None:
+    """Write plain values as one JSON file, once they are what its record says: every key is known, every value fits.
+
+    Args:
+        path: The file to make or replace; its folder must exist.
+        kind: The record, or the list or mapping of records, that the file holds.
+        content: Plain values, as JSON has them.
+
+    Raises:
+        ValueError: A value does not fit, or the record does not know a key; the text names it.
+        RequestError: A file of that name is somebody else's.
+        WorkError: The disk is full or refuses; the old file, if any, is untouched.
+    """
+    adapter = TypeAdapter(kind)
+    record = adapter.validate_python(content)
+    for key in _unknown(content, adapter.dump_python(record, mode="json", by_alias=True)):
+        raise ValueError(f"`{path.name}` cannot be written: its record in `lightloom.schemas` has no field `{key}`")
+    write_json(path, content)
+
+
+def _unknown(content: object, known: object, where: str = "") -> Iterator[str]:
+    """The keys of plain values that a record left out, each by its path."""
+    if isinstance(content, Mapping) and isinstance(known, Mapping):
+        for key, value in content.items():
+            if str(key) not in known:
+                yield f"{where}{key}"
+            else:
+                yield from _unknown(value, known[str(key)], f"{where}{key}.")
+    elif isinstance(content, list | tuple) and isinstance(known, list):
+        for place, (value, item) in enumerate(zip(content, known, strict=False)):
+            yield from _unknown(value, item, f"{where}{place}.")
 
 
 def append(path: Path, record: Record) -> None:

@@ -101,6 +101,8 @@ class LinkBudget(Record):
 
     chip: Text = ""
     """Name of the chip."""
+    technology: Text = ""
+    """Technology of the chip."""
     channels: Amount = None
     """Channels of one core; the steps are those of one of them."""
     laser_w: Amount = None
@@ -165,6 +167,8 @@ class Electronics(Record):
 
     macs: Amount = None
     """Multiply-accumulates."""
+    values: Amount = None
+    """Results that are computed otherwise, such as those of activations."""
     energy_j: Amount = None
     """Energy in J."""
     memory_j: Amount = None
@@ -193,6 +197,10 @@ class Reference(Record):
 class CostFile(Record):
     """The whole of `cost.json`: what one inference takes; boundaries go from the narrowest to the widest."""
 
+    network: Text = ""
+    """Name of the network, where it is one of a library."""
+    chip: Text = ""
+    """Name of the chip that such a network would go on."""
     boundaries: list[Boundary] = []
     """Totals, each of which holds the one before."""
     parts: dict[str, Amount] = {}

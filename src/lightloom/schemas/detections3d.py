@@ -62,7 +62,7 @@ class DetectedSample(Record):
     cases: dict[str, list[ScoredBox3D]] = {}
     """Detections by case."""
     queries: dict[str, list[tuple[Finite, Finite, Share]]] = {}
-    """x and y in m and score of the best queries, by case."""
+    """Best queries by case: x and y in m, and score."""
 
 
 class DetectionFile3D(Record):

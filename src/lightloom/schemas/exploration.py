@@ -18,6 +18,8 @@ class DesignRow(Record):
     """Name of the design in words."""
     settings: dict[str, Any] = {}
     """Value of each axis."""
+    network: str = ""
+    """Name of its network."""
     chip: str = ""
     """Name of its chip."""
     technology: str = ""
@@ -63,6 +65,14 @@ class FailedDesign(Record):
     """Name of the design in words."""
     error: str = ""
     """Why it could not be measured."""
+    settings: dict[str, Any] = {}
+    """Value of each axis."""
+    network: str = ""
+    """Name of its network."""
+    chip: str = ""
+    """Name of its chip."""
+    technology: str = ""
+    """Technology of its chip."""
 
     @property
     def name(self) -> str:
@@ -78,7 +88,11 @@ class Exploration(Record):
     network: str = ""
     """Name of the network."""
     electronic: Fraction = None
-    """Accuracy in electronics."""
+    """Accuracy in electronics, of the best network."""
+    networks: dict[str, Fraction] = {}
+    """Accuracy of every network in electronics."""
+    seed: int | None = None
+    """Seed of the first specimen."""
     threshold: Fraction = None
     """Accuracy that a specimen must reach to count as good."""
     specimens: int | None = None
@@ -111,6 +125,8 @@ class LayerDrop(Record):
     """Name of the layer."""
     kind: str = ""
     """Class of the layer."""
+    score: Real = None
+    """Score with this layer alone on the chip, mean over the specimens."""
     drop: Real = None
     """Score in electronics less that with this layer on the chip; below 0 where it is better there."""
     std: Amount = None

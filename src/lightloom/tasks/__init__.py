@@ -2,7 +2,7 @@
 
 >>> from lightloom.tasks import TASKS
 >>> sorted(TASKS)
-['classification', 'detection2d', 'detection3d']
+['classification', 'detection2d', 'detection3d', 'language']
 """
 
 from lightloom.tasks.table import TASKS, config_of, read_config, task_of

@@ -13,6 +13,7 @@ from lightloom.tasks.base import Task
 from lightloom.tasks.classification.task import ClassificationTask
 from lightloom.tasks.detection2d.task import Detection2DTask
 from lightloom.tasks.detection3d.task import Detection3DTask
+from lightloom.tasks.language.task import LanguageTask
 
 _EARLIER = {"classify", "detect", "detect3d"}
 """Tasks of configs that earlier versions wrote, which had sections of all tasks."""
@@ -29,9 +30,11 @@ def _check(record: Task[Any], others: Mapping[str, Task[Any]]) -> None:
         )
 
 
-TASKS: PlugInTable[Task[Any]] = PlugInTable(
-    "lightloom.tasks", "task", Task, lambda: (ClassificationTask(), Detection2DTask(), Detection3DTask()), _check
-)
+def _built_in() -> tuple[Task[Any], ...]:
+    return ClassificationTask(), Detection2DTask(), Detection3DTask(), LanguageTask()
+
+
+TASKS: PlugInTable[Task[Any]] = PlugInTable("lightloom.tasks", "task", Task, _built_in, _check)
 """Tasks by name; those of plug-ins join when it is first looked into."""
 
 

@@ -54,10 +54,10 @@ def found(case: str) -> list[dict[str, Any]]:
     return [*seen, ghost] if case == PLAIN else seen
 
 
-def detections(folder: Path, moments: int = 2) -> dict[str, Any]:
+def detections(folder: Path, samples: int = 2) -> dict[str, Any]:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     frames = []
-    for number in range(moments):
+    for number in range(samples):
         cameras = []
         for place, (channel, yaw) in enumerate(YAWS.items()):
             shade = np.linspace((120, 160, 210), (90, 100, 80), HEIGHT)[:, None].repeat(WIDTH, axis=1) - 3 * place

@@ -60,9 +60,9 @@ def test_a_whole_run_is_told_in_order_and_needs_nothing_else(whole: Path) -> Non
 
 def test_files_lie_beside_the_page(whole: Path) -> None:
     names = {file.name for file in (whole / "plots").iterdir()}
-    assert {f"cameras-{moment}-{case}.jpg" for moment in range(2) for case in range(4)} <= names
+    assert {f"cameras-{sample}-{case}.jpg" for sample in range(2) for case in range(4)} <= names
     assert {"ground-0.png", "ground-1.png", "precision3d-distances.svg", "precision3d-classes.svg"} <= names
-    birds = {f"bird-{moment}-{case}.svg" for moment in range(2) for case in range(4)}
+    birds = {f"bird-{sample}-{case}.svg" for sample in range(2) for case in range(4)}
     assert birds <= names
     for name in birds:
         assert ElementTree.parse(whole / "plots" / name).getroot().tag.endswith("svg")
@@ -115,7 +115,7 @@ def test_what_is_found_is_counted_and_told(whole: Path) -> None:
         ("student", "3 of 4 found, 1 false box"),
         ("student, taught", "3 of 4 found, no false boxes"),
     ]
-    assert "Moment 1: town-0 1 car, 1 truck, 1 pedestrian, 1 bus." in said(html)
+    assert "Sample 1: town-0 1 car, 1 truck, 1 pedestrian, 1 bus." in said(html)
     assert 'alt="What CAM_FRONT sees: 1 car."' in html
     assert 'aria-label="student in CAM_FRONT: car 0.90, car 0.30."' in html
 
@@ -131,7 +131,7 @@ def test_each_case_has_a_layer_over_each_picture_and_one_is_chosen(whole: Path, 
 def test_the_boxes_over_a_picture_are_where_the_camera_sees_them(whole: Path, made: SimpleNamespace) -> None:
     page = surround(read_run(whole))
     assert page is not None
-    view = next(view for view in page.moments[0].views if view.channel == "CAM_FRONT")
+    view = next(view for view in page.samples[0].views if view.channel == "CAM_FRONT")
     (mark,) = view.layers[0].marks
     car = made.truth()[0]
     (wire,) = wires([[*car["center"], *car["size"], car["yaw"]]], made.projection(0), made.size)
@@ -191,7 +191,7 @@ def test_the_page_stays_small_with_many_cases_and_large_pictures(
     page = write_report(folder)
     assert page.stat().st_size < 6_000_000
     text = said(page.read_text())
-    assert f"More moments ({MOST_SAMPLES - 1})" in text and "Moment 5" not in text
+    assert f"More samples ({MOST_SAMPLES - 1})" in text and "Sample 5" not in text
     assert "case 6" in text and "case 7" not in text
 
 

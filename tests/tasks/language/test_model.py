@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from lightloom.common.errors import RequestError
 from lightloom.nn import convert, optical_layers
+from lightloom.tasks.language.generate import generate_text
 from lightloom.tasks.language.model import CausalAttention, CharacterTransformer, DecoderBlock
 from lightloom.tasks.language.objective import NextCharacter
-from lightloom.tasks.language.sample import sample_text
 from lightloom.tasks.language.windows import Alphabet, TextWindows
 
 
@@ -105,22 +105,22 @@ def test_metrics_are_those_of_their_definition() -> None:
         assert model.training
 
 
-def test_a_sample_is_drawn_from_what_the_model_expects() -> None:
+def test_generated_text_is_drawn_from_what_the_model_expects() -> None:
     alphabet = Alphabet("ab")
     model = Bigram(torch.tensor([[9.0, 0, 0], [9, 0, math.log(3)], [9, 0, math.log(3)]]))
-    text = sample_text(model, alphabet, "a", length=4000, context=2, seed=3)
+    text = generate_text(model, alphabet, "a", length=4000, context=2, seed=3)
     assert text.count("b") / 4000 == pytest.approx(0.75, abs=0.03)
     assert set(text) == {"a", "b"}, "what no alphabet has is never drawn, however likely"
-    assert text == sample_text(model, alphabet, "a", length=4000, context=2, seed=3)
-    assert text != sample_text(model, alphabet, "a", length=4000, context=2, seed=4)
-    assert sample_text(model, alphabet, "a", length=9, context=2, temperature=0) == "b" * 9
+    assert text == generate_text(model, alphabet, "a", length=4000, context=2, seed=3)
+    assert text != generate_text(model, alphabet, "a", length=4000, context=2, seed=4)
+    assert generate_text(model, alphabet, "a", length=9, context=2, temperature=0) == "b" * 9
 
 
-def test_a_sample_sees_the_end_of_its_context() -> None:
+def test_generated_text_sees_the_end_of_its_context() -> None:
     model = transformer().train()
     alphabet = Alphabet("abcdefghij")
-    near = sample_text(model, alphabet, "z" * 50 + "abcdefgh", length=20, context=8)
-    assert near == sample_text(model, alphabet, "abcdefgh", length=20, context=8)
+    near = generate_text(model, alphabet, "z" * 50 + "abcdefgh", length=20, context=8)
+    assert near == generate_text(model, alphabet, "abcdefgh", length=20, context=8)
     assert len(near) == 20
     assert model.training
 
@@ -134,12 +134,12 @@ def test_a_sample_sees_the_end_of_its_context() -> None:
         ({"temperature": -0.5}, "`temperature` is -0.5"),
     ],
 )
-def test_a_sample_of_nothing_is_refused(changes: dict[str, object], words: str) -> None:
+def test_generated_text_of_nothing_is_refused(changes: dict[str, object], words: str) -> None:
     arguments: dict[str, object] = {"prompt": "a", "length": 3, "context": 8, **changes}
     with pytest.raises(RequestError, match=words):
-        sample_text(transformer(), Alphabet("abcdefghij"), **arguments)  # type: ignore[arg-type]
+        generate_text(transformer(), Alphabet("abcdefghij"), **arguments)  # type: ignore[arg-type]
 
 
 def test_a_model_that_has_gone_wild_is_told() -> None:
     with pytest.raises(RequestError, match="not finite"):
-        sample_text(Bigram(torch.full((3, 3), math.nan)), Alphabet("ab"), "a", length=1, context=2)
+        generate_text(Bigram(torch.full((3, 3), math.nan)), Alphabet("ab"), "a", length=1, context=2)

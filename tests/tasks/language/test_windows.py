@@ -35,8 +35,8 @@ def test_an_alphabet_has_each_character_once() -> None:
 
 def test_windows_follow_each_other_and_targets_are_one_later() -> None:
     windows = TextWindows.of(torch.arange(11), 3)
-    assert windows.images.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    assert windows.labels.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert windows.inputs.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert windows.targets.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert len(TextWindows.of(torch.arange(3), 3)) == 0
     assert len(TextWindows.of(torch.arange(0), 3)) == 0
 
@@ -47,16 +47,16 @@ def test_the_parts_of_a_text_follow_each_other_and_share_nothing() -> None:
     assert splits.alphabet.characters == characters[:800]
     assert splits.unknown == 200
     assert len(splits.train), len(splits.validation) == (199, 24)
-    assert splits.alphabet.decode(splits.train.images.flatten()) == characters[:796]
-    assert splits.alphabet.decode(splits.test.labels[0]) == UNKNOWN * 4
+    assert splits.alphabet.decode(splits.train.inputs.flatten()) == characters[:796]
+    assert splits.alphabet.decode(splits.test.targets[0]) == UNKNOWN * 4
 
 
 def test_validation_and_test_are_where_they_are_in_the_text() -> None:
     characters = "ab" * 400 + "a" * 100 + "b" * 100
     splits = split_text(text(characters), 9)
     assert splits.unknown == 0
-    assert splits.alphabet.decode(splits.validation.images.flatten()) == "a" * 99
-    assert splits.alphabet.decode(splits.test.labels.flatten()) == "b" * 99
+    assert splits.alphabet.decode(splits.validation.inputs.flatten()) == "a" * 99
+    assert splits.alphabet.decode(splits.test.targets.flatten()) == "b" * 99
 
 
 def test_a_text_that_is_too_short_is_refused_with_the_length_that_would_do() -> None:

@@ -15,7 +15,7 @@ from lightloom.bench.kernels import ask_for_kernels
 from lightloom.chips import MeshChip, preset
 from lightloom.learn import train_only_subspace
 from lightloom.learn.sampling import Sampling, attach
-from lightloom.nn import MeshCore, OpticalConv2d, convert, cores, install
+from lightloom.nn import MeshCore, OpticalConv2d, cores, put_on_chip
 from lightloom.physics import compiled
 from lightloom.tasks.classification import build
 
@@ -84,8 +84,7 @@ def _steps(chip: MeshChip, sparsity: float) -> dict[str, Callable[[], None]]:
     inputs, targets = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
     models: dict[str, nn.Module] = {"plain": plain}
     for name, sampling in (("dense", Sampling()), ("sampled", Sampling(feedback=sparsity, column=sparsity))):
-        model = convert(plain, chip).model.train()
-        install(model, chip.specimen(0))
+        model = put_on_chip(plain, chip, 0).model.train()
         train_only_subspace(model)
         attach(model, sampling)
         models[name] = model

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lightloom.chips.constants import Constant
 from lightloom.common.config import Section
 from lightloom.common.errors import RequestError
-
-if TYPE_CHECKING:
-    from lightloom.physics.absorber import Medium
-    from lightloom.physics.absorber.curves import Curve
+from lightloom.physics.absorber import Medium, check
+from lightloom.physics.absorber.curves import Curve, curve
 
 _MEDIUM = ("optical_depth", "saturation_intensity", "broadening", "residual")
 
@@ -64,8 +62,6 @@ class AbsorberChip(Section):
     @field_validator("optical_depth", "saturation_intensity", "residual")
     @classmethod
     def _is_of_a_medium(cls, value: float, info: ValidationInfo) -> float:
-        from lightloom.physics.absorber import Medium, check
-
         if info.data.get("form") != "measured":
             alone = {
                 "optical_depth": Medium(optical_depth=value),
@@ -80,13 +76,11 @@ class AbsorberChip(Section):
         if (self.table is not None) != (self.form == "measured"):
             raise ValueError('a `table` and `form="measured"` go together; give both, or neither')
         if self.table is None:
-            from lightloom.physics.absorber import check
-
             check(self.medium())  # its numbers together
             return self
-        given = [name for name in _MEDIUM if getattr(self, name) != type(self).model_fields[name].default]
-        if given:
-            raise ValueError(f"a measured absorber is its table; leave `{'`, `'.join(given)}` away")
+        changed = [name for name in _MEDIUM if getattr(self, name) != type(self).model_fields[name].default]
+        if changed:
+            raise ValueError(f"a measured absorber is its table; leave `{'`, `'.join(changed)}` away")
         inputs = [entry[0] for entry in self.table]
         if len(inputs) < 2 or inputs[0] < 0 or any(low >= high for low, high in pairwise(inputs)):
             raise ValueError("a table needs 2 or more points with inputs that ascend from 0 or above")
@@ -105,8 +99,6 @@ class AbsorberChip(Section):
         Raises:
             RequestError: The absorber is a measured one.
         """
-        from lightloom.physics.absorber import Medium
-
         if self.form == "measured":
             raise RequestError(f"`{self.name}` is a measured absorber without optical depth; take its `curve()`")
         return Medium(self.optical_depth, self.saturation_intensity, self.residual, self.form, self.broadening)
@@ -117,8 +109,6 @@ class AbsorberChip(Section):
         Raises:
             RequestError: The absorber is not a measured one.
         """
-        from lightloom.physics.absorber.curves import curve
-
         if self.table is None:
             raise RequestError(f"`{self.name}` is a medium of form `{self.form}`; take its `medium()`")
         inputs, outputs = zip(*self.table, strict=True)

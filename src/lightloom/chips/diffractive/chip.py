@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from lightloom.chips.base import Bits
 from lightloom.chips.constants import Constant, Efficiency, assumed, derived, reported
 from lightloom.chips.devices import Peripherals
 from lightloom.common.arguments import checked
+from lightloom.common.checks import seed_number
 from lightloom.common.config import Section, at_least, at_most
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lightloom.physics.diffraction import Grid
+from lightloom.common.seeds import named_generator
+from lightloom.physics import diffraction
+from lightloom.physics.diffraction import Grid
 
 _DMD = "Texas Instruments DLP9500 data sheet (1920 x 1080 mirrors)"
 _SUPERPIXEL = "Goorden et al., Opt. Express 22, 17999 (2014)"
@@ -102,7 +103,7 @@ class DiffractiveChip(Section):
     details: ClassVar[frozenset[str]] = frozenset({"devices"})
     """Names of the fields that a list leaves out."""
     technology: Literal["diffractive"] = "diffractive"
-    """What computes."""
+    """Name of the technology."""
     name: str
     """Name of the preset that this is, or your own."""
     wavelength: Annotated[
@@ -110,7 +111,7 @@ class DiffractiveChip(Section):
         at_least(1e-9, "such light is no light"),
         at_most(1e-2, "such light is no light"),
     ] = Field(1.05e-6, gt=0)
-    """Of the light, m. Source: PHOENIX."""
+    """Wavelength of the light in m. Source: PHOENIX."""
     pixel: Annotated[
         float,
         at_least(1e-9, "no mask has such pixels"),
@@ -124,9 +125,9 @@ class DiffractiveChip(Section):
     layers: int = Field(2, ge=1, le=64)
     """Masks K that the light passes one after the other."""
     distance_in: Annotated[float, at_most(1e3, "no optical table is a kilometre long")] = Field(1e-4, ge=0)
-    """z1 from the image to the first mask, m."""
+    """Distance z1 in m from the image to the first mask."""
     distance: Annotated[float, at_most(1e3, "no optical table is a kilometre long")] = Field(1e-4, ge=0)
-    """z2 from each mask to the next plane, m."""
+    """Distance z2 in m from each mask to the next plane."""
     method: Literal["angular_spectrum", "band_limited", "fresnel"] = "angular_spectrum"
     """How light is propagated: exactly; exactly and without the waves that the grid samples too coarsely; or for small
     angles. Beyond `critical_distance` take the second."""
@@ -144,7 +145,7 @@ class DiffractiveChip(Section):
     phase_noise_fraction: float = Field(0.05, ge=0, le=1)
     """Share of the phases that have this error. Source: PHOENIX."""
     noise_in: tuple[Literal["train", "eval"], ...] = ("train", "eval")
-    """Where phase noise and shot noise act. Source: PHOENIX (both)."""
+    """Passes in which phase noise and shot noise act. Source: PHOENIX (both)."""
     misalignment_std: Annotated[float, at_most(4096, "masks would stand beside the largest grid")] = Field(0.0, ge=0)
     """Standard deviation of each mask's place along y and x, in pixels; fixed for a manufactured chip."""
     transmission: float = Field(1.0, gt=0, le=1)
@@ -160,16 +161,16 @@ class DiffractiveChip(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _holds_numbers(cls, given: Any) -> Any:
-        values = given.items() if isinstance(given, Mapping) else ()
-        trained = [name for name, value in values if getattr(value, "requires_grad", False)]
+    def _holds_numbers(cls, values: Any) -> Any:
+        fields = values.items() if isinstance(values, Mapping) else ()
+        trained = [name for name, value in fields if getattr(value, "requires_grad", False)]
         if trained:
             raise ValueError(
                 f"`{trained[0]}` requires a gradient, and a chip holds numbers, through which none flows; to train "
                 "distances give the layer `learn_distance=True`, and for other lengths take "
                 "`physics.diffraction.transfer`, which takes tensors"
             )
-        return given
+        return values
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -190,14 +191,10 @@ class DiffractiveChip(Section):
     @property
     def critical_distance(self) -> float:
         """Distance in m up to which the grid samples the phase of free space finely enough."""
-        from lightloom.physics import diffraction
-
         return float(diffraction.critical_distance(self.plane()))
 
     def plane(self) -> Grid:
         """The grid of every plane."""
-        from lightloom.physics.diffraction import Grid
-
         return Grid(self.grid, self.grid, self.pixel, self.wavelength)
 
     @checked
@@ -211,14 +208,9 @@ class DiffractiveChip(Section):
         Raises:
             RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
-        import torch
-
-        from lightloom.common.checks import seed_number
-        from lightloom.common.seeds import named_generator
-
         generator = named_generator(seed_number(seed), "specimen", layer, "misalignment")
-        drawn = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
-        return tuple((dy, dx) for dy, dx in drawn.tolist())
+        offsets = torch.randn(self.layers, 2, dtype=torch.float64, generator=generator) * self.misalignment_std
+        return tuple((dy, dx) for dy, dx in offsets.tolist())
 
     @checked
     def transfers(self, seed: int | None = None, layer: str = "") -> tuple[Tensor, ...]:
@@ -228,8 +220,6 @@ class DiffractiveChip(Section):
             seed: Which manufactured chip, its misalignment included in the ways; None is one without.
             layer: As in `offsets`.
         """
-        from lightloom.physics import diffraction
-
         distances = (self.distance_in, *[self.distance] * self.layers)
         ways = tuple(diffraction.transfer(self.plane(), z, self.method, self.evanescent) for z in distances)
         if seed is None or self.misalignment_std == 0:

@@ -34,7 +34,7 @@ class MeshChip(Chip):
         *("field", "layout", "weight_bits", "gamma_std", "crosstalk", "phase_bias"),
     )
     technology: Literal["mesh"] = "mesh"
-    """What the tensor cores are made of."""
+    """Name of the technology."""
     devices: MeshDevices
     """Device constants for the cost, each with its source."""
     block_size: Annotated[int, at_most(256, "programming a block takes a time that grows with k^3, 5 s at 256")] = (

@@ -15,6 +15,7 @@ from lightloom.chips.pcm.errors import HIDDEN_ERRORS
 from lightloom.chips.pcm.specimen import PCMSpecimen
 from lightloom.common.config import at_most
 from lightloom.physics import blocks
+from lightloom.physics.pcm.errors import CellNoise
 from lightloom.physics.pcm.wear import WriteModel
 
 FINEST_STEP = 1e-6
@@ -45,7 +46,7 @@ class PCMChip(Chip):
         *("levels", "base", "write_model", "start", "sharing", "stuck_fraction"),
     )
     technology: Literal["pcm"] = "pcm"
-    """What the tensor cores are made of."""
+    """Name of the technology."""
     devices: PCMDevices
     """Device constants for the cost and the wear, each with its source."""
     block_size: int = Field(64, ge=2, le=1024)
@@ -72,7 +73,7 @@ class PCMChip(Chip):
     scope: Literal["slot", "any"] = "slot"
     """slot: an input keeps its slot and only its turn changes (published); any: it may change slots."""
     broadcast: bool = False
-    """One set of modulators feeds all arrays of a matrix, so that they share one order; False: each has its own."""
+    """Whether one set of modulators feeds all arrays of a matrix, which then share one order; False: each has one."""
     programming_std: Annotated[
         float,
         at_most(10, "an error of ten times full scale leaves nothing of a weight"),
@@ -144,6 +145,16 @@ class PCMChip(Chip):
             RequestError: The seed is no whole number from 0 to 2^63 - 1.
         """
         return PCMSpecimen(self, seed)
+
+    def noise(self) -> CellNoise:
+        """What all its cells share, for `physics.pcm.errors.realise`."""
+        return CellNoise(
+            programming_std=self.programming_std,
+            read_noise_std=self.read_noise_std,
+            drift_nu=self.drift_nu,
+            drift_time=self.drift_time,
+            electronic=self.electronic_drift,
+        )
 
     def obstacle(self, stage: str) -> str | None:
         """Why a stage of a run cannot be done on this crossbar, or None where it can, as here every one."""

@@ -9,21 +9,14 @@ import torch
 from torch import Tensor
 
 from lightloom.chips.draws import Draws, Place
+from lightloom.physics.pcm.errors import CellErrors
 
 HEALTHY = -1
 """In `PCMErrors.stuck`: the cell switches."""
 
 
-class PCMErrors(NamedTuple):
-    """Errors of the cells of one tensor core's A arrays; None where the chip has no such error.
-
-    Shapes: [A, 2, k, k], the positive cells first, then row and slot.
-    """
-
-    absorption: Tensor | None = None
-    """Absorption per step over the nominal one: a cell transmits t^absorption where it should transmit t."""
-    stuck: Tensor | None = None
-    """int8: crystallised steps n at which a cell is stuck, `HEALTHY` where it switches."""
+PCMErrors = CellErrors
+"""Errors of the cells of one tensor core's arrays, see `physics.pcm.errors.CellErrors`."""
 
 
 class HiddenError(NamedTuple):

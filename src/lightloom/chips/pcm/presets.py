@@ -37,9 +37,9 @@ _DOIS = {
 
 def _constant(value: float, unit: str, status: Status, source: str) -> Constant:
     """A figure of a cell; the publication named first is the one whose DOI it has."""
-    named = sorted((source.index(title), doi) for title, doi in _DOIS.items() if title in source)
+    positions = sorted((source.index(title), doi) for title, doi in _DOIS.items() if title in source)
     confidence: dict[Status, Confidence] = {"reported": "A", "derived": "B", "assumed": "C"}
-    doi = named[0][1] if named else ""
+    doi = positions[0][1] if positions else ""
     return Constant(value=value, unit=unit, source=source, doi=doi, status=status, confidence=confidence[status])
 
 

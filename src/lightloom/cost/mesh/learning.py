@@ -47,28 +47,31 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True)
-class Work:
+class PassCost:
     """What one layer does in one kind of pass, over a whole training."""
 
     layer: str
+    """Name of the layer."""
     phase: str
-    """One of `PHASES`."""
+    """Kind of pass, one of `PHASES`."""
     products: int
-    """One block times one vector; the published count of core calls."""
+    """Number of products of one block and one vector; the published count of core calls."""
     calls: int
-    """Evaluations of one block with up to k vectors, one per wavelength."""
+    """Number of evaluations of one block with up to k vectors, one per wavelength."""
     steps: int
-    """Of the slowest block row: optical evaluations and electronic sums."""
+    """Number of steps of the slowest block row: optical evaluations and electronic sums."""
     energy_j: float
-    """Light, modulators, detectors and the laser's wall plug; not what holds the phases."""
+    """Energy in J of light, modulators, detectors and the laser's wall plug; not what holds the phases."""
     time_s: float
+    """Time in s."""
 
 
 @dataclass(frozen=True)
 class LearningCost:
     """What a training takes on the chip."""
 
-    work: list[Work]
+    work: list[PassCost]
+    """What each layer does in each kind of pass."""
     totals: dict[str, dict[str, float]]
     """Sums of `products`, `calls`, `steps`, `energy_j`, `time_s` by phase, and of all under "all"."""
     training_steps: int
@@ -202,7 +205,7 @@ def _in_use(
     return int(mask.sum()), int(mask.sum(fullest).max())
 
 
-def _priced(row: _Pass, use: LayerUse, steps: float) -> Work:
+def _priced(row: _Pass, use: LayerUse, steps: float) -> PassCost:
     core, chip = _core(use.layer), _core(use.layer).chip
     cores = core.blocks[0] * core.blocks[1] * core.blocks[2]
     calls = round(row.blocks * math.ceil(row.vectors / chip.block_size))
@@ -212,7 +215,7 @@ def _priced(row: _Pass, use: LayerUse, steps: float) -> Work:
     turns = 2 if row.phase == "sigma_gradient" else 1
     time = turns * (math.ceil(row.vectors / chip.block_size) / chip.devices.symbol_rate.value)
     time += turns * energy.converter_time(chip)
-    return Work(
+    return PassCost(
         layer=use.name,
         phase=row.phase,
         products=round(row.blocks * row.vectors * steps),
@@ -223,7 +226,7 @@ def _priced(row: _Pass, use: LayerUse, steps: float) -> Work:
     )
 
 
-def _sum(work: Sequence[Work]) -> dict[str, float]:
+def _sum(work: Sequence[PassCost]) -> dict[str, float]:
     return {
         name: sum(getattr(row, name) for row in work) for name in ("products", "calls", "steps", "energy_j", "time_s")
     }

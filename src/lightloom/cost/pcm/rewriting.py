@@ -24,7 +24,7 @@ def tile_writing(core: PCMCore) -> tuple[float, float]:
 
 @lru_cache(maxsize=1024)
 def expected_writing(chip: PCMChip, turns: int) -> tuple[float, float]:
-    """The same, of cells with levels that are drawn uniformly, with a fixed seed.
+    """Energy in J of writing one tile, and time in s of one turn, of levels that are drawn uniformly with a fixed seed.
 
     Args:
         chip: Its hardware.
@@ -33,8 +33,8 @@ def expected_writing(chip: PCMChip, turns: int) -> tuple[float, float]:
     size, counted_turns = min(chip.block_size, _SAMPLED_SIZE), min(turns, _SAMPLED_TURNS)
     generator = torch.Generator().manual_seed(0)
     shape = (1, size, counted_turns, size)
-    drawn = torch.randint(1 - chip.levels, chip.levels, shape, generator=generator, dtype=torch.int8)
-    counted, devices = counting.count(drawn, chip.start), chip.devices
+    levels = torch.randint(1 - chip.levels, chip.levels, shape, generator=generator, dtype=torch.int8)
+    counted, devices = counting.count(levels, chip.start), chip.devices
     model, up, down = chip.write_model, devices.amorphise_energy.value, devices.crystallise_energy.value
     energy = wear.energy(counted, model, up, down) * (chip.block_size / size) ** 2
     time = wear.latency(counted, model, devices.amorphise_time.value, devices.crystallise_time.value)

@@ -17,7 +17,7 @@ from lightloom.physics.pcm import schedule, wear
 from lightloom.physics.pcm import writes as counting
 
 SHARE = 0.01
-"""Of a layer's cells: when so many have failed, its accuracy is expected to suffer."""
+"""Share of a layer's cells: when so many have failed, its accuracy is expected to suffer."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,21 @@ class LayerWrites:
     """What one inference writes in one layer."""
 
     name: str
+    """Name of the layer."""
     arrays: int
+    """Number of arrays."""
     turns: int
+    """Number of times that an array is rewritten."""
     weights: int
+    """Number of weights."""
     levels: int
     """Steps of level, both cells of every pair together."""
     pulses: float
+    """Pulses on all cells."""
     energy_j: float
+    """Energy of writing in J."""
     latency_s: float
+    """Time of writing in s."""
     worst_cell: float
     """Pulses on the cell that is written most: what wears out first."""
     worst_pair: int
@@ -44,12 +51,13 @@ class ModelWrites:
     """What one inference of a network writes, in one state and one order."""
 
     state: str
-    """Of the network, such as "programmed" or "learned"."""
+    """State of the network, such as "programmed" or "learned"."""
     order: str
-    """Of the turns: "as it comes" or "reordered"."""
+    """Order of the turns: "as it comes" or "reordered"."""
     layers: list[LayerWrites]
+    """What each layer writes."""
     pulses: dict[str, Tensor]
-    """Per inference of each cell [A, 2, k, k], by layer."""
+    """Pulses per inference of each cell [A, 2, k, k], by layer."""
     endurance: float
     """Cycles that a cell takes."""
 
@@ -120,9 +128,9 @@ def count_writes(model: nn.Module, *, state: str = "present", order: str = "as i
         raise ValueError("there are no writes to count: the model has no layer on a PCM chip; use `convert` first")
     rows, pulses = [], {}
     for name, core in layers.items():
-        counted = count(core)
-        pulses[name] = wear.pulses(counted, core.chip.write_model)
-        rows.append(_layer(name, core, counted, pulses[name]))
+        writes = count(core)
+        pulses[name] = wear.pulses(writes, core.chip.write_model)
+        rows.append(_layer(name, core, writes, pulses[name]))
     endurance = min(core.chip.devices.endurance.value for core in layers.values())
     return ModelWrites(state, order, rows, pulses, endurance)
 
@@ -134,8 +142,8 @@ def count(core: PCMCore) -> counting.Writes:
 
 def writing(core: PCMCore) -> tuple[float, float]:
     """Energy in J and time in s that writing a core takes for one inference."""
-    counted = count(core)
-    return _energy(counted, core.chip), _latency(counted, core.chip)
+    writes = count(core)
+    return _energy(writes, core.chip), _latency(writes, core.chip)
 
 
 @checked
@@ -150,13 +158,13 @@ def index_bits(model: nn.Module) -> int:
 @checked
 def weight_bits(model: nn.Module) -> int:
     """Bits that the levels and signs of all PCM cores take."""
-    found = cores(model, PCMCore).values()
-    return sum(core.matrix.numel() * ((core.chip.levels - 1).bit_length() + 1) for core in found)
+    crossbars = cores(model, PCMCore).values()
+    return sum(core.matrix.numel() * ((core.chip.levels - 1).bit_length() + 1) for core in crossbars)
 
 
 @checked
 def wear_maps(cases: Sequence[ModelWrites]) -> dict[str, Tensor]:
-    """For every case and layer the pulses per inference [2, k, k] of the array with the cell that is written most."""
+    """The pulses [2, k, k] per inference of the array with the cell that is written most, for every case and layer."""
     return {
         f"{name}/{case.state}/{case.order}": pulses[int(pulses.flatten(1).amax(1).argmax())].float().contiguous()
         for case in cases
@@ -164,30 +172,30 @@ def wear_maps(cases: Sequence[ModelWrites]) -> dict[str, Tensor]:
     }
 
 
-def _layer(name: str, core: PCMCore, counted: counting.Writes, pulses: Tensor) -> LayerWrites:
+def _layer(name: str, core: PCMCore, writes: counting.Writes, pulses: Tensor) -> LayerWrites:
     groups, p, turns = core.blocks
     return LayerWrites(
         name=name,
         arrays=groups * p,
         turns=turns,
         weights=core.matrix.numel(),
-        levels=counting.total(counted),
+        levels=counting.total(writes),
         pulses=float(pulses.sum()),
-        energy_j=_energy(counted, core.chip),
-        latency_s=_latency(counted, core.chip),
+        energy_j=_energy(writes, core.chip),
+        latency_s=_latency(writes, core.chip),
         worst_cell=float(pulses.max()),
-        worst_pair=counting.worst_pair(counted),
+        worst_pair=counting.worst_pair(writes),
     )
 
 
-def _energy(counted: counting.Writes, chip: PCMChip) -> float:
+def _energy(writes: counting.Writes, chip: PCMChip) -> float:
     devices = chip.devices
-    return wear.energy(counted, chip.write_model, devices.amorphise_energy.value, devices.crystallise_energy.value)
+    return wear.energy(writes, chip.write_model, devices.amorphise_energy.value, devices.crystallise_energy.value)
 
 
-def _latency(counted: counting.Writes, chip: PCMChip) -> float:
+def _latency(writes: counting.Writes, chip: PCMChip) -> float:
     devices = chip.devices
-    return wear.latency(counted, chip.write_model, devices.amorphise_time.value, devices.crystallise_time.value)
+    return wear.latency(writes, chip.write_model, devices.amorphise_time.value, devices.crystallise_time.value)
 
 
 def _finite(value: float) -> float | None:

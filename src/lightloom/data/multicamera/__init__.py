@@ -2,7 +2,7 @@
 
 from lightloom.data.multicamera.augment import ViewAugmentConfig, mirror, turn, view_augmentation
 from lightloom.data.multicamera.letterbox import TARGET, BEVRange, MultiCameraSet, Windows, letterbox_samples
-from lightloom.data.multicamera.sets import MULTICAMERA_SETS, MultiCameraSplits, find_moments, load_multicamera
+from lightloom.data.multicamera.sets import MULTICAMERA_SETS, MultiCameraSplits, find_samples, load_multicamera
 from lightloom.data.multicamera.views import Views
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "ViewAugmentConfig",
     "Views",
     "Windows",
-    "find_moments",
+    "find_samples",
     "letterbox_samples",
     "load_multicamera",
     "mirror",

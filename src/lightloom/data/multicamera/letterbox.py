@@ -16,7 +16,7 @@ from lightloom.common.errors import RequestError
 from lightloom.data.detection.letterbox import GRAY, MOST_IN_MEMORY, LazyImages, decoded
 from lightloom.data.detection.records import Record
 from lightloom.data.multicamera.views import Views
-from lightloom.data.nuscenes.frames import CameraView, Moment
+from lightloom.data.nuscenes.samples import CameraView, Sample
 
 BEVRange = tuple[float, float, float, float, float, float]
 """x, y, z from, x, y, z to, in metres of the ego frame."""
@@ -38,7 +38,7 @@ class MultiCameraSet:
         motion: float32 [n, 4, 4]: ego frame of the moment to that of the moment before.
         labels: float32 [n, most, 10]: boxes in the ego frame (x, y, z, w, l, h, yaw, vx, vy, label); label -1 where
             there is none; NaN where a velocity is unknown.
-        moments: Where they come from.
+        samples: Where they come from.
         channels: Names of the N cameras.
         history: Moments T of each view.
     """
@@ -50,7 +50,7 @@ class MultiCameraSet:
     before: Tensor
     motion: Tensor
     labels: Tensor
-    moments: tuple[Moment, ...]
+    samples: tuple[Sample, ...]
     channels: tuple[str, ...]
     history: int
 
@@ -100,12 +100,12 @@ class Windows:
         """The views of moments, int64 [k]. Where a scene begins, its first moment stands for those before it."""
         source = self._source
         now = torch.as_tensor(index, device=self.device)
-        moments, linked = [now], [source.before[now] >= 0]
+        samples, linked = [now], [source.before[now] >= 0]
         for _ in range(source.history - 1):
-            earlier = source.before[moments[-1]]
-            moments.append(torch.where(earlier >= 0, earlier, moments[-1]))
-            linked.append(source.before[moments[-1]] >= 0)
-        window = torch.stack(moments[::-1], 1)
+            earlier = source.before[samples[-1]]
+            samples.append(torch.where(earlier >= 0, earlier, samples[-1]))
+            linked.append(source.before[samples[-1]] >= 0)
+        window = torch.stack(samples[::-1], 1)
         follows = torch.stack(linked[::-1], 1)
         follows[:, 0] = False  # what came before the window is not there
         motion = torch.where(follows[..., None, None], source.motion[window], torch.eye(4, device=self.device))
@@ -123,7 +123,7 @@ class Windows:
 
 
 def letterbox_samples(
-    moments: Sequence[Moment],
+    samples: Sequence[Sample],
     channels: Sequence[str],
     height: int,
     width: int,
@@ -139,7 +139,7 @@ def letterbox_samples(
     pixels follows.
 
     Args:
-        moments: In the order of scenes and time.
+        samples: In the order of scenes and time.
         channels: Cameras that are looked through, in this order; at a moment without one its image is gray.
         height: Pixels.
         width: Pixels.
@@ -152,27 +152,27 @@ def letterbox_samples(
         RequestError: There is no moment or no camera, or a number is out of range.
         WorkError: A file cannot be decoded; it is named.
     """
-    if not moments or not channels:
-        raise RequestError(f"There are {len(moments)} moments and {len(channels)} cameras; give at least one of both.")
+    if not samples or not channels:
+        raise RequestError(f"There are {len(samples)} moments and {len(channels)} cameras; give at least one of both.")
     if min(height, width, history) < 1:
         raise RequestError(f"The frame is {height} x {width}, the history {history}; give at least 1 of each.")
-    by_sample = [[next((c for c in moment.cameras if c.channel == channel), None) for channel in channels]
-            for moment in moments]  # fmt: skip
+    by_sample = [[next((c for c in sample.cameras if c.channel == channel), None) for channel in channels]
+            for sample in samples]  # fmt: skip
     cameras = [camera for camera in chain.from_iterable(by_sample) if camera is not None]
     records = [_record(number, camera) for number, camera in enumerate(cameras)]
     in_memory = memory if memory is not None else len(records) * 3 * height * width <= MOST_IN_MEMORY
     numbers = iter(range(len(cameras)))
     looks = [[_look(camera, height, width) for camera in row] for row in by_sample]
-    before = _before(moments)
+    before = _before(samples)
     return MultiCameraSet(
         pixels=decoded(records, height, width, "Reading images") if in_memory else LazyImages(records, height, width),
         places=torch.tensor([[-1 if camera is None else next(numbers) for camera in row] for row in by_sample]),
         project=_tensor([[project for project, _ in row] for row in looks]),
         extent=_tensor([[extent for _, extent in row] for row in looks]),
         before=torch.tensor(before),
-        motion=_tensor([_motion(moments, number, earlier) for number, earlier in enumerate(before)]),
-        labels=_targets(moments, area, least_points),
-        moments=tuple(moments),
+        motion=_tensor([_motion(samples, number, earlier) for number, earlier in enumerate(before)]),
+        labels=_targets(samples, area, least_points),
+        samples=tuple(samples),
         channels=tuple(channels),
         history=history,
     )
@@ -195,23 +195,23 @@ def _look(camera: CameraView | None, height: int, width: int) -> tuple[np.ndarra
     return stretch @ camera.matrix, (float(size[0]), float(size[1]))
 
 
-def _before(moments: Sequence[Moment]) -> list[int]:
-    places = {moment.token: number for number, moment in enumerate(moments)}
-    return [places.get(moment.previous, -1) for moment in moments]
+def _before(samples: Sequence[Sample]) -> list[int]:
+    places = {sample.token: number for number, sample in enumerate(samples)}
+    return [places.get(sample.previous, -1) for sample in samples]
 
 
-def _motion(moments: Sequence[Moment], number: int, before: int) -> np.ndarray:
+def _motion(samples: Sequence[Sample], number: int, before: int) -> np.ndarray:
     """Points of the ego frame of a moment in that of the moment before, [4, 4]."""
     transform = np.eye(4)
     if before >= 0:
-        now, earlier = moments[number].ego, moments[before].ego
+        now, earlier = samples[number].ego, samples[before].ego
         transform[:3, :3] = earlier.rotation.T @ now.rotation
         transform[:3, 3] = earlier.to_child(now.translation)
     return transform
 
 
-def _targets(moments: Sequence[Moment], area: BEVRange, least_points: int) -> Tensor:
-    rows = [_boxes(moment, area, least_points) for moment in moments]
+def _targets(samples: Sequence[Sample], area: BEVRange, least_points: int) -> Tensor:
+    rows = [_boxes(sample, area, least_points) for sample in samples]
     targets = torch.zeros(len(rows), max(1, *(len(row) for row in rows)), TARGET)
     targets[..., -1] = -1
     for place, row in zip(targets, rows, strict=True):
@@ -219,13 +219,13 @@ def _targets(moments: Sequence[Moment], area: BEVRange, least_points: int) -> Te
     return targets
 
 
-def _boxes(moment: Moment, area: BEVRange, least_points: int) -> np.ndarray:
+def _boxes(sample: Sample, area: BEVRange, least_points: int) -> np.ndarray:
     """The targets of a moment, float64 [n, 10]."""
-    centers, sizes, yaws, velocities = moment.boxes.to_frame(moment.ego)
-    labels = moment.boxes.labels
+    centers, sizes, yaws, velocities = sample.boxes.to_frame(sample.ego)
+    labels = sample.boxes.labels
     rows = np.concatenate([centers, sizes, yaws[:, None], velocities, labels[:, None]], axis=1)
     inside = ((centers > np.array(area[:3])) & (centers < np.array(area[3:]))).all(axis=1)
-    return np.asarray(rows[inside & (moment.boxes.points >= least_points)], dtype=np.float64)
+    return np.asarray(rows[inside & (sample.boxes.points >= least_points)], dtype=np.float64)
 
 
 def _tensor(rows: Any) -> Tensor:

@@ -11,26 +11,26 @@ import numpy as np
 from lightloom.data.detection.records import Problem
 from lightloom.data.nuscenes.boxes import LONGEST
 from lightloom.data.nuscenes.classes import CATEGORIES
-from lightloom.data.nuscenes.frames import Moment
+from lightloom.data.nuscenes.samples import Sample
 from lightloom.data.nuscenes.tables import Tables
 
 
-def moment_problems(tables: Tables, moments: Sequence[Moment]) -> tuple[Problem, ...]:
+def sample_problems(tables: Tables, samples: Sequence[Sample]) -> tuple[Problem, ...]:
     """Problems of the boxes of a set.
 
     Args:
         tables: Of the set.
-        moments: Of all splits.
+        samples: Of all splits.
     """
-    return *_velocities(tables, moments), *_categories(tables)
+    return *_velocities(tables, samples), *_categories(tables)
 
 
-def _velocities(tables: Tables, moments: Sequence[Moment]) -> list[Problem]:
+def _velocities(tables: Tables, samples: Sequence[Sample]) -> list[Problem]:
     """Of all boxes, where none is known: nothing can be learnt of them, and none is measured."""
-    count = sum(len(moment.boxes) for moment in moments)
-    if not count or any(np.isfinite(moment.boxes.velocities).all(1).any() for moment in moments):
+    count = sum(len(sample.boxes) for sample in samples)
+    if not count or any(np.isfinite(sample.boxes.velocities).all(1).any() for sample in samples):
         return []
-    rows = [tables["sample_annotation"][token] for moment in moments for token in moment.boxes.tokens]
+    rows = [tables["sample_annotation"][token] for sample in samples for token in sample.boxes.tokens]
     linked = sum(bool(row["prev"] or row["next"]) for row in rows)
     reason = (
         f"{linked} of them are linked to others of the same object, all more than {LONGEST} s away"

@@ -13,9 +13,9 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.common.seeds import named_generator
 from lightloom.data.detection.records import Problem
 from lightloom.data.files import given_folder
-from lightloom.data.multicamera.problems import moment_problems
+from lightloom.data.multicamera.problems import sample_problems
 from lightloom.data.nuscenes.classes import CLASSES
-from lightloom.data.nuscenes.frames import Moment, read_moments
+from lightloom.data.nuscenes.samples import Sample, read_samples
 from lightloom.data.nuscenes.splits import scene_splits
 from lightloom.data.nuscenes.tables import Tables, check_cameras, read_tables
 from lightloom.data.toytown import ToytownConfig, toytown
@@ -43,9 +43,9 @@ class MultiCameraSplits(NamedTuple):
     Where a set has two splits, the second is the test, as is usual for nuScenes, and scenes of the first validate.
     """
 
-    train: tuple[Moment, ...]
-    validation: tuple[Moment, ...]
-    test: tuple[Moment, ...]
+    train: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+    test: tuple[Sample, ...]
     channels: tuple[str, ...]
     """Names of the cameras."""
     classes: tuple[str, ...]
@@ -85,12 +85,12 @@ def load_multicamera(
     splits = _divided(name, scene_splits(tables), seed)
     if limit is not None:
         splits["train"] = _some(splits["train"], limit, seed, "limit")
-    train, validation, test = (read_moments(tables, splits[split], channels) for split in _NAMES)
-    problems = moment_problems(tables, (*train, *validation, *test))
+    train, validation, test = (read_samples(tables, splits[split], channels) for split in _NAMES)
+    problems = sample_problems(tables, (*train, *validation, *test))
     return MultiCameraSplits(train, validation, test, channels, CLASSES, name, problems)
 
 
-def find_moments(
+def find_samples(
     names: Sequence[str],
     name: str,
     root: Path | None = None,
@@ -98,7 +98,7 @@ def find_moments(
     version: str | None = None,
     cameras: tuple[str, ...] | None = None,
     town: ToytownConfig | None = None,
-) -> tuple[tuple[Moment, ...], tuple[str, ...]]:
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
     """All moments of the scenes that some names are about, whatever their split, and the names of the cameras.
 
     Args:
@@ -121,7 +121,7 @@ def find_moments(
             raise RequestError(f"`{each}` is no scene and no sample of `{name}`. {nearest(each, [*scenes, *samples])}")
     concerned = dict.fromkeys(scenes.get(each) or samples[each] for each in names)
     channels = _channels(tables, tuple(shared) or None)
-    return read_moments(tables, list(concerned), channels), channels
+    return read_samples(tables, list(concerned), channels), channels
 
 
 def _tables(name: str, root: Path | None, version: str | None, town: ToytownConfig | None) -> Tables:

@@ -122,7 +122,7 @@ def _velocity_problems(scenes: Sequence[SceneSpec]) -> list[Problem]:
     every = [(frame.timestamp, box.instance) for scene in scenes for frame in scene.frames for box in frame.boxes]
     if not every or any(_has_velocity(scene) for scene in scenes):
         return []
-    if all(len(list(moments)) == 1 for scene in scenes for moments in _moments_of(scene).values()):
+    if all(len(list(samples)) == 1 for scene in scenes for samples in _samples_of(scene).values()):
         reason = "no object is there in two frames: give the boxes of one object the same `id` in all of its frames"
     else:
         reason = f"no object is there twice within {LONGEST} s: frames are too far apart, or `times_in` is another"
@@ -130,21 +130,21 @@ def _velocity_problems(scenes: Sequence[SceneSpec]) -> list[Problem]:
     return [Problem("unknown velocities", "all scenes", what, "kept")]
 
 
-def _moments_of(scene: SceneSpec) -> dict[str, list[int]]:
+def _samples_of(scene: SceneSpec) -> dict[str, list[int]]:
     """Timestamps of each object, in the order of time."""
-    moments: dict[str, list[int]] = {}
+    samples: dict[str, list[int]] = {}
     for frame in scene.frames:
         for box in frame.boxes:
-            moments.setdefault(box.instance, []).append(frame.timestamp)
-    return moments
+            samples.setdefault(box.instance, []).append(frame.timestamp)
+    return samples
 
 
 def _has_velocity(scene: SceneSpec) -> bool:
     """Whether two boxes of an object follow each other soon enough, see `boxes.velocity`."""
     return any(
         (after - before) * 1e-6 <= LONGEST
-        for moments in _moments_of(scene).values()
-        for before, after in pairwise(moments)
+        for samples in _samples_of(scene).values()
+        for before, after in pairwise(samples)
     )
 
 

@@ -12,7 +12,7 @@ from lightloom.chips import PCMErrors
 from lightloom.common.errors import WorkError
 from lightloom.common.seeds import named_seed
 from lightloom.lab.crossbar.instrument import CrossbarInstrument, SimulatedCrossbar
-from lightloom.lab.crossbar.remap import Remapped, remap
+from lightloom.lab.crossbar.remap import Freedom, Remapped, remap
 from lightloom.lab.crossbar.surveyed import Surveyed
 from lightloom.lab.instrumented import InstrumentedCores
 from lightloom.nn import PCMCore
@@ -76,9 +76,7 @@ class InstrumentedCrossbar(InstrumentedCores):
             surveyed,
             Schedule(core.array_rows.cpu(), natural.columns),
             groups=core.groups,
-            move_rows=move_rows,
-            move_slots=move_slots,
-            choose_levels=choose_levels,
+            freedom=Freedom(rows=move_rows, slots=move_slots, levels=choose_levels),
         )
 
     def store(self, remapped: Remapped) -> None:

@@ -48,6 +48,17 @@ class Remapped(NamedTuple):
     """The same as it is to sit."""
 
 
+class Freedom(NamedTuple):
+    """What `remap` may change."""
+
+    rows: bool = True
+    """Whether rows of the weights may take other rows of the array."""
+    slots: bool = False
+    """Whether columns may take other slots."""
+    levels: bool = True
+    """Whether levels are chosen anew for the cells that hold them."""
+
+
 def remap(
     levels: Tensor,
     chip: PCMChip,
@@ -55,9 +66,7 @@ def remap(
     plan: Schedule,
     *,
     groups: int = 1,
-    move_rows: bool = True,
-    move_slots: bool = False,
-    choose_levels: bool = True,
+    freedom: Freedom | None = None,
 ) -> Remapped:
     """Choose rows, slots and levels with the least expected square error of the weights.
 
@@ -72,15 +81,14 @@ def remap(
         surveyed: The cells of all A arrays.
         plan: Rows as they sit now, and columns [A, 1, Q, k] that the rows of an array share.
         groups: Matrices of the layer; rows stay within their group's arrays.
-        move_rows: Whether rows may move.
-        move_slots: Whether slots may.
-        choose_levels: Whether other levels may be asked for.
+        freedom: What may change; None is rows and levels.
 
     Raises:
         ValueError: The schedule is not one of this matrix on these arrays or orders each row by itself, or a level is
             beyond L.
     """
     _check(levels, chip, surveyed, plan, groups)
+    move_rows, move_slots, choose_levels = Freedom() if freedom is None else freedom
     wanted = signed(pcm.magnitudes(chip.table()))
     made = look_up(chip.table(), surveyed)
     choice, error = choose(made, wanted, free=choose_levels)
@@ -102,7 +110,12 @@ def remap(
 
 
 def look_up(table: Tensor, surveyed: Surveyed) -> Tensor:
-    """What each pair makes of each signed level -L ... L, float32 [A, k, k, 2 L + 1], the largest nominal weight 1."""
+    """What each pair makes of each signed level -L ... L, float32 [A, k, k, 2 L + 1], the largest nominal weight 1.
+
+    Args:
+        table: [L + 1], nominal transmission of each level.
+        surveyed: What is known of the cells.
+    """
     table = table.double()
     steps = len(table) - 1
     levels = torch.arange(-steps, steps + 1, dtype=torch.int8)

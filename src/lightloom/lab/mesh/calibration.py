@@ -36,7 +36,14 @@ class Calibrated:
 
 
 def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 400, adaptive: bool = False) -> SearchPlan:
-    """The published search: random order, 0.1 * 0.99^epoch; `adaptive` restarts blocks whose loss is above 0.09."""
+    """The published search: random order, 0.1 * 0.99^epoch; `adaptive` restarts blocks whose loss is above 0.09.
+
+    Args:
+        chip: The design, whose drive has a least step.
+        method: Which search.
+        epochs: How many.
+        adaptive: Whether blocks whose loss stays high are restarted.
+    """
     restart = Restart(threshold=0.09) if adaptive else None
     return SearchPlan(method, epochs, published_steps(method, chip.weight_bits), restart=restart)
 
@@ -88,7 +95,12 @@ def identity_calibration(
 
 
 def calibrate_all(instruments: Iterable[Instrument], plan: SearchPlan | None = None) -> list[Calibrated]:
-    """Blocks of different size stand on an instrument each; calibrate them one after another."""
+    """Blocks of different size stand on an instrument each; calibrate them one after another.
+
+    Args:
+        instruments: The benches.
+        plan: How to search; None is the published way.
+    """
     return [identity_calibration(instrument, plan) for instrument in instruments]
 
 
@@ -122,7 +134,13 @@ class IdentityLoss:
 
 
 def drive(instrument: Instrument, settings: BlockSettings, changed: Sequence[int] | None) -> None:
-    """Program `settings`, of whose phases, U's and then V's, only `changed` may differ from the last; None is any."""
+    """Program `settings`, of whose phases, U's and then V's, only `changed` may differ from the last; None is any.
+
+    Args:
+        instrument: The chip.
+        settings: What it is to be programmed to.
+        changed: Indices of the phases that may differ; None is any.
+    """
     if changed is None:
         instrument.program(settings)
         return

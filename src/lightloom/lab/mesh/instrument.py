@@ -142,7 +142,13 @@ class SimulatedInstrument(Instrument):
 
     @torch.no_grad()
     def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
-        """Drive the named shifters and nothing else; the matrices are those that `program` would give, to rounding."""
+        """Drive the named shifters and nothing else; the matrices are those that `program` would give, to rounding.
+
+        Args:
+            settings: What the controller asks for.
+            u_changed: Indices of the phases of U that may differ from the last ones.
+            v_changed: Indices of the phases of V that may.
+        """
         if self._u.state is None or self.chip.phase_noise_std > 0:  # nothing to change yet, or noise on every phase
             self.program(settings)
             return
@@ -226,7 +232,12 @@ class _HiddenMesh:
         self._matrix = None
 
     def drive_one(self, index: int, commanded: Tensor) -> None:
-        """Drive one shifter of every block, to [blocks] rad: it and, by crosstalk, its neighbours move."""
+        """Drive one shifter of every block, to [blocks] rad: it and, by crosstalk, its neighbours move.
+
+        Args:
+            index: Which shifter.
+            commanded: [blocks] in rad.
+        """
         assert self.state is not None  # `drive` comes first
         phases.move_one(self.state, index, commanded, self._drive, self._errors)
         self._matrix = None
@@ -249,7 +260,15 @@ class _HiddenMesh:
 def specimen_instrument(
     chip: MeshChip, blocks: int, *, specimen: int = 0, readout_std: float = 0.0, seed: int = 0
 ) -> SimulatedInstrument:
-    """A simulated bench with `blocks` free-standing blocks of one specimen, for benches and tests."""
+    """A simulated bench with `blocks` free-standing blocks of one specimen, for benches and tests.
+
+    Args:
+        chip: The design.
+        blocks: How many blocks.
+        specimen: Seed of the manufactured chip.
+        readout_std: Noise of each measured value, relative to full scale.
+        seed: Number that the noise follows from.
+    """
     shifters = mesh.phase_count(chip.block_size, chip.layout, chip.field)
     errors = chip.specimen(specimen).mesh_errors("bench", (blocks,), shifters)
     return SimulatedInstrument(chip, errors, blocks, readout_std=readout_std, seed=seed)

@@ -39,7 +39,13 @@ class Mapped:
 
 
 def published_plan(chip: MeshChip, method: Method = "zcd", *, epochs: int = 300) -> SearchPlan:
-    """The published search: coordinates in order, 0.1 * 0.99^epoch."""
+    """The published search: coordinates in order, 0.1 * 0.99^epoch.
+
+    Args:
+        chip: The design, whose drive has a least step.
+        method: Which search.
+        epochs: How many.
+    """
     return SearchPlan(method, epochs, published_steps(method, chip.weight_bits), shuffle=False)
 
 
@@ -86,6 +92,11 @@ def signs_to_the_input(phases: Tensor, signs: Tensor, chip: MeshChip) -> Tensor:
 
     A pair of signs passes a rotation by turning it round where they differ: D R(theta) = R(d_a d_b theta) D. At the
     input of U they meet the attenuators, which are signed anyway.
+
+    Args:
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1.
+        chip: The design.
     """
     wires = mesh.wiring(chip.block_size, chip.layout)
     return phases * signs[:, wires.upper.long()] * signs[:, wires.lower.long()]
@@ -150,7 +161,13 @@ def parallel_mapping(
 def map_all(
     instruments: Iterable[Instrument], targets: Iterable[Tensor], plan: SearchPlan | None = None
 ) -> list[Mapped]:
-    """Blocks of different size stand on an instrument each; map them one after another."""
+    """Blocks of different size stand on an instrument each; map them one after another.
+
+    Args:
+        instruments: The benches.
+        targets: [blocks, k, k] for each of them.
+        plan: How to search; None is the published way.
+    """
     return [parallel_mapping(bench, wanted, plan) for bench, wanted in zip(instruments, targets, strict=True)]
 
 
@@ -220,6 +237,10 @@ def measured_meshes(instrument: Instrument, settings: BlockSettings) -> tuple[Te
     With all attenuators open the chip makes A = U V, with distinct sigma it makes B = U S V, and B A^T = U S U^T: its
     eigenvectors are U's columns, in the order of sigma, which need not be known well. The signs drop out of
     U diag(sigma) V. Insertion loss inside the meshes is not modelled.
+
+    Args:
+        instrument: The chip.
+        settings: Whose phases the meshes are set to.
     """
     distinct = torch.linspace(-1, 1, instrument.size, dtype=torch.float64).expand(instrument.blocks, -1)
     instrument.program(settings._replace(sigma=torch.ones_like(distinct)))
@@ -238,6 +259,11 @@ def meshes_through_identity(
 
     Both pseudo-identities have unknown signs; their product, which the third call measures, is what is needed, and is
     carried by the second result.
+
+    Args:
+        instrument: The chip.
+        settings: Whose phases the meshes are set to.
+        identity: Settings at which both meshes are pseudo-identities.
     """
     opened = torch.ones_like(settings.sigma)
     instrument.program(BlockSettings(settings.u_phases, identity.v_phases, opened))

@@ -40,7 +40,12 @@ class DigitalTwin:
 
     @staticmethod
     def nominal(chip: MeshChip, blocks: int) -> DigitalTwin:
-        """Perfect devices without bias or crosstalk, the knowledge before any measurement."""
+        """Perfect devices without bias or crosstalk, the knowledge before any measurement.
+
+        Args:
+            chip: The design.
+            blocks: How many blocks there are.
+        """
         shifters = mesh.phase_count(chip.block_size, chip.layout, chip.field)
         zeros = torch.zeros(blocks, shifters, dtype=torch.float64)
         ones = torch.ones_like(zeros)
@@ -110,17 +115,32 @@ class DigitalTwin:
 
 
 def drive(commanded: Tensor, chip: MeshChip) -> Tensor:
-    """The nominal phases that the drive makes of what is asked for: wrapped and rounded to its levels."""
+    """The nominal phases that the drive makes of what is asked for: wrapped and rounded to its levels.
+
+    Args:
+        commanded: [..., n] in rad.
+        chip: The design.
+    """
     return phases.driven(commanded, chip.drive())
 
 
 def rounded(heat: Tensor, chip: MeshChip) -> Tensor:
-    """The nearest levels of the drive, for nominal phases in [0, 2 pi]."""
+    """The nearest levels of the drive, for nominal phases in [0, 2 pi].
+
+    Args:
+        heat: [..., n] in rad.
+        chip: The design.
+    """
     if chip.dac == "voltage":
         return phases.quantise_voltage(heat, chip.weight_bits)
     return rounding.quantise(heat, chip.weight_bits, span=2 * math.pi)
 
 
 def attenuation(sigma: Tensor, chip: MeshChip) -> Tensor:
-    """The nominal angle in [0, pi] whose cosine an attenuator transmits, rounded to its levels."""
+    """The nominal angle in [0, pi] whose cosine an attenuator transmits, rounded to its levels.
+
+    Args:
+        sigma: [..., k], transmissions that are asked for, in [-1, 1].
+        chip: The design.
+    """
     return rounding.quantise(sigma.clamp(-1, 1).acos(), chip.weight_bits, span=math.pi)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from typing import NamedTuple
 
 from lightloom.chips import MeshChip
 from lightloom.common.errors import RequestError, WorkError
@@ -32,10 +33,21 @@ try:
 except ImportError as error:
     raise RequestError("Serving needs the extra `serve`: run `pip install 'lightloom[serve]'`.") from error
 
-__all__ = ["app", "check_address", "is_loopback", "listen", "serve", "settings"]
+__all__ = ["Address", "app", "check_address", "is_loopback", "listen", "serve", "settings"]
 
 _REST = 600  # s, how long a connection may rest between two requests
 _SHORTEST_TOKEN = 16
+
+
+class Address(NamedTuple):
+    """Where a chip is offered, and to whom."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at: the machine itself, unless another is given."""
+    port: int = 8765
+    """Port to listen at; 0 takes a free one."""
+    token: str | None = None
+    """What clients must send; needed for any host but this machine."""
 
 
 def serve(
@@ -44,10 +56,8 @@ def serve(
     specimen: int = 0,
     readout_std: float = 0.0,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    token: str | None = None,
     seed: int = 0,
+    address: Address | None = None,
 ) -> None:
     """Offer a simulated specimen until interrupted.
 
@@ -56,15 +66,14 @@ def serve(
         blocks: Blocks measured side by side.
         specimen: Which manufactured chip.
         readout_std: Readout noise, as of `SimulatedInstrument`.
-        host: Address to listen at; only the machine itself unless given.
-        port: Port to listen at; 0 takes a free one.
-        token: What clients must send; needed for any other host.
-        seed: Of the readout noise.
+        seed: Number that the readout noise follows from.
+        address: Where to listen; None is port 8765 of this machine alone.
 
     Raises:
         RequestError: Something is out of range, or the host is not this machine and there is no token.
         WorkError: The address is taken.
     """
+    host, port, token = Address() if address is None else address
     check_address(host, token)
     if not 1 <= blocks <= MAX_BLOCKS:
         raise RequestError(f"There are {blocks} blocks to serve; expected 1 to {MAX_BLOCKS}.")
@@ -95,6 +104,10 @@ def settings(served: FastAPI, protocol: type[GuardedProtocol] = GuardedProtocol)
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket whose answers leave at once.
 
+    Args:
+        host: Address to listen at.
+        port: Port to listen at; 0 takes a free one.
+
     Raises:
         WorkError: The address is taken, or is none of this machine's.
     """
@@ -109,6 +122,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 def check_address(host: str, token: str | None) -> None:
     """Refuse to listen beyond this machine without a token of some length.
+
+    Args:
+        host: Address to listen at.
+        token: What clients must send; None is nothing.
 
     Raises:
         RequestError: As it says.

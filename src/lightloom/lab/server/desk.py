@@ -105,7 +105,12 @@ class Desk:
             return self._program(body, "")
 
     def measure(self, body: bytes, shape: str) -> Reply:
-        """Measure for a client without numbers."""
+        """Measure for a client without numbers.
+
+        Args:
+            body: Inputs as raw little-endian numbers.
+            shape: Their shape, as the header has it.
+        """
         with self._lock:
             self._admit("")
             return self._measure(body, shape)

@@ -109,7 +109,12 @@ class WriteAwareObjective:
             core.penalty = None if self.config.strength == 0 else self._penalty(core, self.homes[name])
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """The loss that is wrapped and, in training, the penalty of the forward pass that made the outputs."""
+        """The loss that is wrapped and, in training, the penalty of the forward pass that made the outputs.
+
+        Args:
+            outputs: What the model returned.
+            targets: The targets of the batch.
+        """
         loss = self.objective.loss(outputs, targets)
         for name, core in self.cores.items():
             if core.paid is not None:
@@ -118,7 +123,12 @@ class WriteAwareObjective:
         return loss
 
     def evaluate(self, model: nn.Module, data: Any) -> Mapping[str, float]:
-        """The metrics that are wrapped, and `writes`: levels written per inference in the order as it stands."""
+        """The metrics that are wrapped, and `writes`: levels written per inference in the order as it stands.
+
+        Args:
+            model: As given before.
+            data: The set to measure on.
+        """
         metrics = self.objective.evaluate(model, data)
         return {**metrics, "writes": float(sum(levels_written(core) for core in self.cores.values()))}
 

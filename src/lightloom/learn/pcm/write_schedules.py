@@ -33,6 +33,10 @@ def save_orders(model: nn.Module, path: Path) -> None:
 def load_orders(model: nn.Module, path: Path) -> None:
     """Let the cores of a model follow what `save_orders` wrote; their rows come with the weights.
 
+    Args:
+        model: With PCM layers; their weights are loaded already.
+        path: The file.
+
     Raises:
         RequestError: The file is cut short, or its orders are of another model.
     """

@@ -2,7 +2,7 @@
 
 from lightloom.metrics.nuscenes.boxes import Racks, Results, Truth
 from lightloom.metrics.nuscenes.evaluate import ERRORS, METRICS, NuScenesMetrics, evaluate
-from lightloom.metrics.nuscenes.moments import Reference, global_results, ground_truth
+from lightloom.metrics.nuscenes.from_samples import Reference, global_results, ground_truth
 from lightloom.metrics.nuscenes.rules import DISTANCES, MOST_BOXES, RANGES, likely_attributes
 from lightloom.metrics.nuscenes.submission import read_results, write_results
 

@@ -15,36 +15,46 @@ from lightloom.nn.all_optical.config import OpticalPass
 from lightloom.nn.all_optical.steps import WeightStep
 
 
-def measure(step: WeightStep, signals: Tensor, beam: Tensor, light: OpticalPass, saturation: float) -> Tensor:
+def measure(step: WeightStep, signals: Tensor, backward_field: Tensor, light: OpticalPass, saturation: float) -> Tensor:
     """The gradient of the weight, in units of the error field, with the noise of its exposures.
 
     Args:
         step: The weight layer.
         signals: Forward field [batch, ...] that meets the weights.
-        beam: Error field that meets them from the other side.
+        backward_field: Error field that meets them from the other side.
         light: What is imperfect.
         saturation: Saturation intensity that `light` is given in.
     """
-    gradient = step.meet(signals, beam)
+    gradient = step.weight_gradient(signals, backward_field)
     if light.noisy:
-        gradient += variance(step, signals, beam, light, saturation).sqrt_() * torch.randn_like(gradient)
+        gradient += variance(step, signals, backward_field, light, saturation).sqrt_() * torch.randn_like(gradient)
     return gradient
 
 
-def variance(step: WeightStep, signals: Tensor, beam: Tensor, light: OpticalPass, saturation: float) -> Tensor:
+def variance(
+    step: WeightStep, signals: Tensor, backward_field: Tensor, light: OpticalPass, saturation: float
+) -> Tensor:
     """Variance of the measured gradient, shaped as the weight.
 
     An exposure of intensity I, in saturation intensities, has the variance I / photons + detector_std^2. Both exposures
     together have 2 (a^2 + b^2) / photons + 2 detector_std^2, and a quarter of their difference a sixteenth of that.
-    Arguments are those of `measure`.
+
+    Args:
+        step: The weight layer.
+        signals: Forward field [batch, ...] that meets the weights.
+        backward_field: Error field that meets them from the other side.
+        light: What is imperfect.
+        saturation: Saturation intensity that `light` is given in.
     """
-    ones = torch.ones_like(signals), torch.ones_like(beam)
-    made = torch.zeros((), device=beam.device, dtype=beam.dtype)
+    ones = torch.ones_like(signals), torch.ones_like(backward_field)
+    made = torch.zeros((), device=backward_field.device, dtype=backward_field.dtype)
     if light.photons is not None:
-        powers = step.meet(signals.square(), ones[1]) + step.meet(ones[0], beam.square())
+        powers = step.weight_gradient(signals.square(), ones[1]) + step.weight_gradient(
+            ones[0], backward_field.square()
+        )
         made = powers.mul_(saturation / (8 * light.photons))
     if light.detector_std > 0:
-        made = made + step.meet(*ones) * ((light.detector_std * saturation) ** 2 / 8)
+        made = made + step.weight_gradient(*ones) * ((light.detector_std * saturation) ** 2 / 8)
     return made
 
 
@@ -52,7 +62,12 @@ def read(field: Tensor, light: OpticalPass, saturation: float) -> Tensor:
     """Outputs read by homodyne detection.
 
     Against a strong local oscillator a field has the shot noise of the vacuum, 1 / (2 sqrt(photons)) in roots of the
-    saturation intensity, whatever its own strength. Arguments are those of `measure`.
+    saturation intensity, whatever its own strength.
+
+    Args:
+        field: Field that leaves the network [batch, ...].
+        light: What is imperfect.
+        saturation: Saturation intensity that `light` is given in.
     """
     if not light.noisy:
         return field

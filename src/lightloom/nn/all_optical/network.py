@@ -104,7 +104,7 @@ class _Light(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, optics: Optics, places: OperandRanges, *operands: Any) -> Tensor:
         shown = _show(optics, places, operands)
-        field, kept = passes.send(x, shown)
+        field, kept = passes.propagate_forward(x, shown)
         ctx.optics, ctx.places, ctx.modulated = optics, places, tuple(shown.weights)
         ctx.save_for_backward(x, *kept, *shown.weights.values())
         return field
@@ -124,9 +124,9 @@ class _Light(torch.autograd.Function):
         wanted = [index for index, own in places.items() if any(needs[place] for place in own)]
         back: Tensor | None = None
         grads: list[Tensor | None] = [None] * len(needs)
-        beam, scale = passes.launch(error, optics)
-        kept = passes.settle(x, beam, optics, kept)
-        for index, field in passes.come_back(beam, optics, kept, -1 if to_input else min(wanted)):
+        backward_field, scale = passes.inject_error(error, optics)
+        kept = passes.solve_counterpropagation(x, backward_field, optics, kept)
+        for index, field in passes.propagate_backward(backward_field, optics, kept, -1 if to_input else min(wanted)):
             if index == -1:
                 back = _divide(field, scale)
             elif index in wanted:
@@ -136,12 +136,12 @@ class _Light(torch.autograd.Function):
         return back, None, None, *grads
 
 
-def _measure(step: Step, kept: Tensor, beam: Tensor, optics: Optics) -> tuple[Tensor, ...]:
+def _measure(step: Step, kept: Tensor, backward_field: Tensor, optics: Optics) -> tuple[Tensor, ...]:
     """What both beams say about a step's operands, in units of the error field."""
     if isinstance(step, WeightStep):
-        return (interference.measure(step, kept, beam, optics.light, optics.saturation),)
+        return (interference.measure(step, kept, backward_field, optics.light, optics.saturation),)
     assert isinstance(step, AbsorberStep)
-    return step.slopes(kept, beam)
+    return step.slopes(kept, backward_field)
 
 
 def _gather(steps: tuple[Step, ...]) -> tuple[OperandRanges, list[Tensor | float]]:

@@ -26,7 +26,7 @@ class Optics(NamedTuple):
     """Saturation intensity that `light` is given in."""
 
 
-def send(
+def propagate_forward(
     x: Tensor, optics: Optics, probes: Mapping[int, Tensor] | None = None, before: Sequence[Tensor] | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """The forward light.
@@ -45,8 +45,8 @@ def send(
     field, kept = x, []
     for index, step in enumerate(optics.steps):
         if isinstance(step, WeightStep):
-            kept.append(step.enter(field))
-            field = step.leave(_lose(step.multiply(kept[-1], optics.weights[index]), optics.light))
+            kept.append(step.modulate(field))
+            field = step.detect(_lose(step.multiply(kept[-1], optics.weights[index]), optics.light))
         elif isinstance(step, AbsorberStep):
             output, factor = step.layer.respond(field, 0.0 if probes is None else probes.get(index, 0.0))
             kept.append(field if step.keeps_field else factor)
@@ -60,8 +60,13 @@ def send(
     return field, kept
 
 
-def launch(error: Tensor, optics: Optics) -> tuple[Tensor, Tensor | None]:
-    """The error field that enters at the end of the network, and how many times the error it is; None is once."""
+def inject_error(error: Tensor, optics: Optics) -> tuple[Tensor, Tensor | None]:
+    """The error field that enters at the end of the network, and how many times the error it is; None is once.
+
+    Args:
+        error: Gradient of the loss by the outputs [batch, ...].
+        optics: What the light meets.
+    """
     light, scale = optics.light, None
     if light.probe_intensity > 0:
         peak = error.abs().amax()
@@ -71,17 +76,24 @@ def launch(error: Tensor, optics: Optics) -> tuple[Tensor, Tensor | None]:
 
 
 def quantise(values: Tensor, bits: int | None) -> Tensor:
-    """What a modulator shows of all these values, full scale at the largest of them."""
+    """What a modulator shows of all these values, full scale at the largest of them.
+
+    Args:
+        values: What is to be shown [...].
+        bits: Of the modulator; None is exact.
+    """
     return values if bits is None else converters.convert(values, bits, dims=values.ndim)
 
 
-def come_back(beam: Tensor, optics: Optics, kept: Sequence[Tensor], last: int) -> Iterator[tuple[int, Tensor]]:
+def propagate_backward(
+    backward_field: Tensor, optics: Optics, kept: Sequence[Tensor], last: int
+) -> Iterator[tuple[int, Tensor]]:
     """The error light on its way back, as it meets step after step from behind.
 
     Args:
-        beam: Field that enters at the end.
+        backward_field: Field that enters at the end.
         optics: What it meets.
-        kept: What the forward light left, see `send`.
+        kept: What the forward light left, see `propagate_forward`.
         last: Where to stop, a step or -1 for the entrance of the network.
 
     Yields:
@@ -90,35 +102,45 @@ def come_back(beam: Tensor, optics: Optics, kept: Sequence[Tensor], last: int) -
     steps = optics.steps
     for index in range(len(steps) - 1, last - 1, -1):
         if index + 1 < len(steps):
-            beam = _through(index + 1, beam, optics, kept[index + 1])
+            backward_field = _through(index + 1, backward_field, optics, kept[index + 1])
         if index >= 0 and isinstance(steps[index], WeightStep):
-            beam = _lose(beam, optics.light)
-        yield index, beam
+            backward_field = _lose(backward_field, optics.light)
+        yield index, backward_field
 
 
-def settle(x: Tensor, beam: Tensor, optics: Optics, kept: list[Tensor]) -> list[Tensor]:
+def solve_counterpropagation(x: Tensor, backward_field: Tensor, optics: Optics, kept: list[Tensor]) -> list[Tensor]:
     """Let forward and backward light come to agree where both saturate the absorbers.
 
-    In every round the forward light meets the error light of the round before. Arguments are those of `send` and
-    `come_back`; returned is what the last forward light leaves.
+    In every round the forward light meets the error light of the round before.
+
+    Args:
+        x: Field that enters the network [batch, ...].
+        backward_field: Error field that enters at the end.
+        optics: What both meet.
+        kept: What the forward light left, see `propagate_forward`.
+
+    Returns:
+        What the last forward light leaves.
     """
     crossed = [index for index, step in enumerate(optics.steps) if isinstance(step, AbsorberStep) and step.crossed]
     if crossed:
         for _ in range(optics.light.sweeps - 1):
-            met = come_back(beam, optics, kept, crossed[0])
+            met = propagate_backward(backward_field, optics, kept, crossed[0])
             probes = {index: field.square() for index, field in met if index in crossed}
-            _, kept = send(x, optics, probes, kept)
+            _, kept = propagate_forward(x, optics, probes, kept)
     return kept
 
 
-def _through(index: int, beam: Tensor, optics: Optics, kept: Tensor) -> Tensor:
-    """The beam in front of a step, of the beam behind it."""
+def _through(index: int, backward_field: Tensor, optics: Optics, kept: Tensor) -> Tensor:
+    """The backward field in front of a step, of the one behind it."""
     step = optics.steps[index]
     if isinstance(step, WeightStep):
-        return step.transposed(beam, optics.weights[index], kept)
+        return step.transposed(backward_field, optics.weights[index], kept)
     if isinstance(step, AbsorberStep):
-        return beam * (step.layer.respond(kept, step.probe(beam)).factor if step.keeps_field else kept)
-    return transpose(step.layer, kept, beam) if isinstance(step, FieldStep) else beam * kept
+        return backward_field * (
+            step.layer.respond(kept, step.probe(backward_field)).factor if step.keeps_field else kept
+        )
+    return transpose(step.layer, kept, backward_field) if isinstance(step, FieldStep) else backward_field * kept
 
 
 def _lose(field: Tensor, light: OpticalPass) -> Tensor:

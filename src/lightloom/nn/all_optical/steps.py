@@ -36,27 +36,43 @@ class WeightStep:
         """The weight as the layer makes it now, with its graph."""
         return (self.layer.effective_weight() if isinstance(self.layer, OpticalLayer) else self.layer.weight,)
 
-    def enter(self, field: Tensor) -> Tensor:
+    def modulate(self, field: Tensor) -> Tensor:
         """What is modulated onto the light that meets the weights."""
         if not isinstance(self.layer, OpticalLayer):
             return field
         return cast(Tensor, self.layer.input_converter(field))
 
-    def leave(self, field: Tensor) -> Tensor:
+    def detect(self, field: Tensor) -> Tensor:
         """What is read of the light behind the weights."""
         return cast(Tensor, self.layer.output_converter(field)) if isinstance(self.layer, OpticalLayer) else field
 
     def multiply(self, signals: Tensor, weight: Tensor) -> Tensor:
-        """W x for signals [..., inputs]."""
+        """The field behind the weights, W x [..., outputs].
+
+        Args:
+            signals: What is modulated onto the light [..., inputs].
+            weight: What the modulators show [outputs, inputs].
+        """
         return F.linear(signals, weight)
 
-    def transposed(self, beam: Tensor, weight: Tensor, signals: Tensor) -> Tensor:
-        """W^T b, in the shape of the signals."""
-        return beam @ weight
+    def transposed(self, backward_field: Tensor, weight: Tensor, signals: Tensor) -> Tensor:
+        """The error field in front of the weights, W^T b, in the shape of the signals.
 
-    def meet(self, signals: Tensor, beam: Tensor) -> Tensor:
-        """At each weight, the sum over examples and positions of its signal times its error: shaped as the weight."""
-        return beam.reshape(-1, beam.shape[-1]).t() @ signals.reshape(-1, signals.shape[-1])
+        Args:
+            backward_field: Error field from the other side [..., outputs].
+            weight: What the modulators show [outputs, inputs].
+            signals: What entered, for its shape.
+        """
+        return backward_field @ weight
+
+    def weight_gradient(self, signals: Tensor, backward_field: Tensor) -> Tensor:
+        """At each weight, the sum over examples and positions of its signal times its error: shaped as the weight.
+
+        Args:
+            signals: What is modulated onto the light [..., inputs].
+            backward_field: Error field from the other side [..., outputs].
+        """
+        return backward_field.reshape(-1, backward_field.shape[-1]).t() @ signals.reshape(-1, signals.shape[-1])
 
 
 class ConvolutionStep(WeightStep):
@@ -77,19 +93,35 @@ class ConvolutionStep(WeightStep):
         return signals if self.widths is None else F.pad(signals, self.widths, mode=self.mode)
 
     def multiply(self, signals: Tensor, weight: Tensor) -> Tensor:
-        """[batch, channels, h, w] -> [batch, outputs, h', w']."""
+        """The field behind the kernels [batch, outputs, h', w'].
+
+        Args:
+            signals: Images [batch, channels, h, w].
+            weight: Kernels [outputs, channels / groups, height, width].
+        """
         return F.conv2d(self.pad(signals), weight, None, *self.geometry[1:])
 
-    def transposed(self, beam: Tensor, weight: Tensor, signals: Tensor) -> Tensor:
-        """[batch, outputs, h', w'] -> [batch, channels, h, w]."""
+    def transposed(self, backward_field: Tensor, weight: Tensor, signals: Tensor) -> Tensor:
+        """The error field in front of the kernels [batch, channels, h, w].
+
+        Args:
+            backward_field: Error field from the other side [batch, outputs, h', w'].
+            weight: Kernels [outputs, channels / groups, height, width].
+            signals: What entered, for its shape.
+        """
         padded = self.pad(signals).shape
-        back: Tensor = conv2d_input(padded, weight, beam, *self.geometry[1:])  # type: ignore[no-untyped-call]
+        back: Tensor = conv2d_input(padded, weight, backward_field, *self.geometry[1:])  # type: ignore[no-untyped-call]
         return back if self.widths is None else transpose(self.pad, signals, back)
 
-    def meet(self, signals: Tensor, beam: Tensor) -> Tensor:
-        """[outputs, channels / groups, height, width]."""
-        shape = (beam.shape[1], signals.shape[1] // self.geometry.groups, *self.geometry.kernel)
-        met: Tensor = conv2d_weight(self.pad(signals), shape, beam, *self.geometry[1:])  # type: ignore[no-untyped-call]
+    def weight_gradient(self, signals: Tensor, backward_field: Tensor) -> Tensor:
+        """The gradient of the kernels [outputs, channels / groups, height, width].
+
+        Args:
+            signals: Images [batch, channels, h, w].
+            backward_field: Error field from the other side [batch, outputs, h', w'].
+        """
+        shape = (backward_field.shape[1], signals.shape[1] // self.geometry.groups, *self.geometry.kernel)
+        met: Tensor = conv2d_weight(self.pad(signals), shape, backward_field, *self.geometry[1:])  # type: ignore[no-untyped-call]
         return met
 
 
@@ -122,15 +154,20 @@ class AbsorberStep:
             return self.layer.half_transmission_field**2
         return float(torch.as_tensor(self.medium.saturation).detach())
 
-    def probe(self, beam: Tensor) -> Tensor | float:
+    def probe(self, backward_field: Tensor) -> Tensor | float:
         """Intensity by which error light of this field saturates it."""
-        return beam.square() if self.crossed else 0.0
+        return backward_field.square() if self.crossed else 0.0
 
-    def slopes(self, field: Tensor, beam: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of the error times what the output owes to optical depth and saturation intensity."""
+    def slopes(self, field: Tensor, backward_field: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of the error times what the output owes to optical depth and saturation intensity.
+
+        Args:
+            field: Field that entered.
+            backward_field: Error field that meets it from the other side.
+        """
         assert self.medium is not None
-        by_depth, by_saturation = parameter_slopes(field, self.medium, "amplitude", self.probe(beam))
-        return (by_depth * beam).sum(), (by_saturation * beam).sum()
+        by_depth, by_saturation = parameter_slopes(field, self.medium, "amplitude", self.probe(backward_field))
+        return (by_depth * backward_field).sum(), (by_saturation * backward_field).sum()
 
 
 class DropoutStep(NamedTuple):
@@ -153,11 +190,17 @@ class FieldStep(NamedTuple):
 Step = WeightStep | AbsorberStep | DropoutStep | FieldStep
 
 
-def transpose(operation: Callable[[Tensor], Tensor], like: Tensor, beam: Tensor) -> Tensor:
-    """The transposed of a linear operation that takes fields shaped `like`, on a beam shaped as what it makes."""
+def transpose(operation: Callable[[Tensor], Tensor], like: Tensor, backward_field: Tensor) -> Tensor:
+    """What the transpose of a linear operation makes of a backward field.
+
+    Args:
+        operation: Takes fields shaped `like`.
+        like: A field as it entered the operation, for its shape.
+        backward_field: Field shaped as what the operation makes.
+    """
     with torch.enable_grad():
         dark = like.new_zeros(()).expand(like.shape).requires_grad_()
-        (back,) = torch.autograd.grad(operation(dark), dark, beam)
+        (back,) = torch.autograd.grad(operation(dark), dark, backward_field)
     return back
 
 
@@ -180,7 +223,12 @@ def is_sequence(layer: object) -> TypeGuard[nn.Sequential]:
 
 
 def layers_in_turn(model: nn.Sequential, before: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Names and layers as light passes them, nested sequences opened; one that stands there twice comes twice."""
+    """Names and layers as light passes them, nested sequences opened; one that stands there twice comes twice.
+
+    Args:
+        model: A sequence, which may hold others.
+        before: What comes before every name.
+    """
     for name, layer in model._modules.items():  # `named_children` leaves out a layer that comes a second time
         if is_sequence(layer):
             yield from layers_in_turn(layer, f"{before}{name}.")

@@ -52,7 +52,12 @@ def build_backbone(
 
 
 def assemble(stem: nn.Module, stages: Sequence[nn.Module]) -> Backbone:
-    """The backbone of these parts, its channels and strides found by running it once."""
+    """The backbone of these parts, its channels and strides found by running it once.
+
+    Args:
+        stem: What comes before the first stage.
+        stages: Each takes the map of the one before.
+    """
     backbone = Backbone(stem, stages, (), ())
     maps = [trace.output for trace in trace_stages(backbone, _SAMPLE)]
     backbone.channels = tuple(shape[1] for shape in maps)

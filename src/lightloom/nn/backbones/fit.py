@@ -14,6 +14,11 @@ def fit_chip(chip: DiffractiveChip, rows: int, columns: int) -> DiffractiveChip:
     The masks are as wide as the map. The grid is at least twice that, so that light that leaves one side does not come
     in at the other, and wide enough to sample free space finely over the chip's distances (`critical_distance`), where
     the angular spectrum asks for it; its size is even, and one that the Fourier transform is fast at.
+
+    Args:
+        chip: All but grid and masks.
+        rows: Of the map.
+        columns: Of the map.
     """
     from scipy.fft import next_fast_len
 
@@ -31,7 +36,17 @@ def _sampled(chip: DiffractiveChip) -> float:
 
 
 def refuse_larger(what: str, rows: int, columns: int, chip: DiffractiveChip) -> None:
-    """Raises `RequestError` where a map does not fit on the grid of a chip."""
+    """Refuse a map that does not fit on the grid of a chip.
+
+    Args:
+        what: What has the map, for the message.
+        rows: Of the map.
+        columns: Of the map.
+        chip: Diffractive hardware.
+
+    Raises:
+        RequestError: It does not.
+    """
     if max(rows, columns) > chip.grid:
         raise RequestError(
             f"{what} has maps of {rows} x {columns} and its chip a grid of {chip.grid} x {chip.grid}; give a chip with "

@@ -97,6 +97,10 @@ def plain_weights(state: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]
 
     Query, key and value become one matrix. The class token and the last norm have no place in a backbone.
 
+    Args:
+        state: Weights by name.
+        blocks: How many blocks the model has.
+
     Raises:
         RequestError: A weight is missing.
     """

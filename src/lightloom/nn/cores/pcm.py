@@ -115,19 +115,10 @@ class PCMCore(TensorCore):
             made, levels, self.paid = penalty.write(self.own("matrix"), self.magnitudes, asked, self.own("gain"))
         if self.perfect:
             return made
-        plan, chip = self.schedule, self.chip
-        realised = errors.realise(
-            schedule.sequence(levels, plan),
-            self.table,
-            absorption=self.own("absorption"),
-            stuck=self.own("stuck"),
-            programming_std=chip.programming_std,
-            read_noise_std=chip.read_noise_std,
-            drift_nu=chip.drift_nu,
-            drift_time=chip.drift_time,
-            electronic=chip.electronic_drift,
-            dtype=made.dtype,
-        )
+        plan = self.schedule
+        cells = PCMErrors(self.own("absorption"), self.own("stuck"))
+        sequence = schedule.sequence(levels, plan)
+        realised = errors.realise(sequence, self.table, cells, self.chip.noise(), dtype=made.dtype)
         return straight_through(schedule.matrix(realised, plan, *self.own("matrix").shape) * self.scale(), made)
 
     @checked
@@ -138,19 +129,13 @@ class PCMCore(TensorCore):
             return self.matrix.detach().expand(len(seeds), -1, -1)
         arrays, chip, plan = len(self.array_rows), self.chip, self.schedule
         absorption, stuck = draw(chip, ManyChips(seeds), self.name, arrays)
-        laid = schedule.sequence(self.levels(), plan)
-        realised = errors.realise(
-            laid.repeat(len(seeds), 1, 1, 1),  # the arrays of all specimens side by side
-            self.table,
+        cells = PCMErrors(
             absorption=None if absorption is None else absorption.flatten(0, 1).to(self.matrix),
             stuck=None if stuck is None else stuck.flatten(0, 1).to(self.matrix.device),
-            programming_std=chip.programming_std,
-            read_noise_std=chip.read_noise_std,
-            drift_nu=chip.drift_nu,
-            drift_time=chip.drift_time,
-            electronic=chip.electronic_drift,
-            dtype=self.matrix.dtype,
         )
+        laid = schedule.sequence(self.levels(), plan)
+        side_by_side = laid.repeat(len(seeds), 1, 1, 1)  # the arrays of all specimens
+        realised = errors.realise(side_by_side, self.table, cells, chip.noise(), dtype=self.matrix.dtype)
         parts = realised.view(len(seeds), *laid.shape)
         return torch.stack([schedule.matrix(part, plan, *self.matrix.shape) for part in parts]) * self.scale()
 

@@ -81,7 +81,11 @@ class OpticalAxis:
         self.offsets = tuple((float(dy), float(dx)) for dy, dx in offsets)
 
     def check(self, x: Tensor, like: Tensor) -> Tensor:
-        """The real fields x [..., h, w], in the precision of the parameters `like`.
+        """The real fields as light takes them, in the precision of the parameters.
+
+        Args:
+            x: Maps [..., h, w].
+            like: A parameter, for its type.
 
         Raises:
             RequestError: A number format does not fit, or the map does not fit on the grid.
@@ -106,7 +110,12 @@ class OpticalAxis:
         return ("train" if training else "eval") in self.chip.noise_in
 
     def realise(self, turns: Tensor, noisy: bool) -> Tensor:
-        """The phases that light meets, in turns, of those that were asked for."""
+        """The phases that light meets, in turns, of those that were asked for.
+
+        Args:
+            turns: Phases that were asked for, in turns.
+            noisy: Whether the noise of the phases acts.
+        """
         chip = self.chip
         turns = diffraction.quantise(turns, chip.phase_bits)
         return diffraction.phase_noise(turns, chip.phase_noise_fraction, chip.phase_noise_std) if noisy else turns
@@ -180,7 +189,12 @@ class OpticalAxis:
         return ways.to(x.device, torch.promote_types(x.dtype, torch.complex64))
 
     def lengths(self, like: Tensor, log_stretch: Tensor | None) -> Tensor:
-        """The K + 1 distances in m, float64, of the logarithms of what they are stretched by; where `like` is."""
+        """The K + 1 distances in m, float64, with their graph.
+
+        Args:
+            like: A parameter, for its device.
+            log_stretch: Logarithms [K + 1] of the distances over those of the chip; None where they do not train.
+        """
         own = torch.tensor(self.distances, dtype=torch.float64, device=like.device)
         return own if log_stretch is None else own * log_stretch.double().exp()
 

@@ -144,12 +144,22 @@ def secant(x: Tensor, output: Tensor, curve: Curve) -> Tensor:
 
 
 def double_exponential(x: NDArray[np.float64], fit: DoubleExponential) -> NDArray[np.float64]:
-    """The fitted output of inputs `x` of any shape."""
+    """The fitted output of inputs `x` of any shape.
+
+    Args:
+        x: Inputs of any shape.
+        fit: The fitted curve.
+    """
     return (-fit.a * np.expm1(-fit.b * x) - fit.c * np.expm1(-fit.d * x)) / SCALE
 
 
 def double_exponential_slope(x: NDArray[np.float64], fit: DoubleExponential) -> NDArray[np.float64]:
-    """Derivative of the fitted output by `x`."""
+    """Derivative of the fitted output by `x`.
+
+    Args:
+        x: Inputs of any shape.
+        fit: The fitted curve.
+    """
     return (fit.a * fit.b * np.exp(-fit.b * x) + fit.c * fit.d * np.exp(-fit.d * x)) / SCALE
 
 

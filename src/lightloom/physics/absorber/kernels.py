@@ -28,7 +28,15 @@ def usable(x: Tensor) -> bool:
 def respond(
     x: Tensor, medium: Medium, amplitude: bool, exact: bool, probe: Tensor | float
 ) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
-    """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found."""
+    """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found.
+
+    Args:
+        x: [...] fields or intensities, float32 or float64 on the CPU.
+        medium: What the light meets, its properties being numbers.
+        amplitude: Whether `x` is fields.
+        exact: Whether the factor is the derivative of the output; otherwise it is the transmission.
+        probe: Intensity of light from the other side.
+    """
     x = x.resolve_neg()
     output = torch.empty_like(x)
     if output.stride() != x.stride():  # x has gaps or overlaps

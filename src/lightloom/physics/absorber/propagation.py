@@ -63,6 +63,11 @@ def log_share(total: Tensor, depth: Tensor, medium: Medium) -> Tensor:
 
     A solution in closed form is found without a graph; two more corrections of Halley's, with one, then leave it where
     it is and have the derivatives of the exact solution up to the eighth. Arguments are those of `transmission`.
+
+    Args:
+        total: [...] S, finite and 0 or above.
+        depth: a, broadcastable against it.
+        medium: Its other properties.
     """
     if not solvable(medium):
         return transmission(total, depth, medium).log_share
@@ -82,7 +87,12 @@ def solvable(medium: Medium) -> bool:
 
 
 def steps(depth: float, residual: float) -> int:
-    """How many steps propagation is integrated in, where it must be."""
+    """How many steps propagation is integrated in, where it must be.
+
+    Args:
+        depth: The largest optical depth a.
+        residual: Residual loss r.
+    """
     return max(_FEWEST_STEPS, math.ceil(_STEPS_PER_DEPTH * (abs(depth) + residual)))
 
 

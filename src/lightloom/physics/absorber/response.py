@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightloom.physics.absorber import kernels
-from lightloom.physics.absorber.media import BRIGHTEST, Broadening, Form, Medium, check
+from lightloom.physics.absorber.media import BRIGHTEST, Medium, check
 from lightloom.physics.absorber.propagation import Transmission, log_share, transmission
 from lightloom.physics.compiled.operators import define, leading
 from lightloom.physics.execution import has_numbers
@@ -113,6 +113,11 @@ def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tup
     For whatever is more than a first derivative taken backwards: derivatives forwards and of higher order, by the light
     and by the medium, transforms of `torch.func`, and programs that are recorded. Arguments and errors are those of
     `respond`; while a program is recorded or batched, values pass unseen.
+
+    Args:
+        x: [...] fields or intensities.
+        medium: What the light meets; tensors among its properties get gradients.
+        encoding: What `x` is.
     """
     check(medium)
     _check_names(encoding)
@@ -140,19 +145,10 @@ def _number(value: Tensor | float) -> float | None:
     return float(value)
 
 
-def _run(
-    x: Tensor,
-    probes: Tensor | None,
-    probe: float,
-    depth: float,
-    saturation: float,
-    residual: float,
-    form: Form,
-    broadening: Broadening,
-    encoding: Encoding,
-    slope: Slope,
-) -> tuple[Tensor, Tensor]:
-    medium, beam = Medium(depth, saturation, residual, form, broadening), probe if probes is None else probes
+def _run(x: Tensor, probes: Tensor | None, probe: float, *described: Any) -> tuple[Tensor, Tensor]:
+    """The operator's arguments: light, probes or one probe, the fields of a medium, encoding and slope."""
+    *properties, encoding, slope = described
+    medium, beam = Medium(*properties), probe if probes is None else probes
     if not kernels.usable(x):
         _check_light(x, encoding)
         output, factor = _respond(x, medium, encoding, slope, beam)
@@ -184,6 +180,12 @@ def parameter_slopes(
     """How the output of `respond` changes with the optical depth and with the saturation intensity.
 
     Arguments and errors are those of `respond`.
+
+    Args:
+        x: [...] fields or intensities.
+        medium: What the light meets.
+        encoding: What `x` is.
+        probe: Intensity, 0 or above, of light from the other side.
 
     Returns:
         d output / d optical_depth and d output / d saturation, both shaped as `x`.

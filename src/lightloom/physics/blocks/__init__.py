@@ -16,12 +16,23 @@ from lightloom.physics.compiled.operators import Gradient, define, folded
 
 
 def grid(rows: int, columns: int, size: int) -> tuple[int, int]:
-    """Number of `size` x `size` blocks (p, q) that cover a `rows` x `columns` matrix."""
+    """Number of `size` x `size` blocks (p, q) that cover a `rows` x `columns` matrix.
+
+    Args:
+        rows: Rows of the matrix.
+        columns: Columns of the matrix.
+        size: Rows and columns of a block.
+    """
     return -(-rows // size), -(-columns // size)
 
 
 def to_blocks(matrix: Tensor, size: int) -> Tensor:
-    """Cut [..., rows, columns] into [..., p, q, size, size], padded with zeros."""
+    """Cut [..., rows, columns] into [..., p, q, size, size], padded with zeros.
+
+    Args:
+        matrix: [..., rows, columns].
+        size: Rows and columns of a block.
+    """
     rows, columns = matrix.shape[-2:]
     p, q = grid(rows, columns, size)
     if (p * size, q * size) != (rows, columns):
@@ -30,7 +41,13 @@ def to_blocks(matrix: Tensor, size: int) -> Tensor:
 
 
 def from_blocks(blocks: Tensor, rows: int, columns: int) -> Tensor:
-    """Join [..., p, q, k, k] into [..., rows, columns]; the padding is cut off."""
+    """Join [..., p, q, k, k] into [..., rows, columns]; the padding is cut off.
+
+    Args:
+        blocks: [..., p, q, k, k].
+        rows: Rows of the matrix, at most p k.
+        columns: Columns of the matrix, at most q k.
+    """
     joined = blocks.transpose(-3, -2).flatten(-4, -3).flatten(-2, -1)
     return joined[..., :rows, :columns]
 

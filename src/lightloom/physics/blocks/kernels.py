@@ -25,14 +25,28 @@ def usable(u: Tensor, *others: Tensor) -> bool:
 
 
 def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Tensor:
-    """As `blocks.assemble`, without a gradient."""
+    """As `blocks.assemble`, without a gradient.
+
+    Args:
+        u: [groups, p, q, k, k].
+        sigma: [groups, p, q, k].
+        v: [groups, p, q, k, k].
+        rows: Rows of each group's matrix.
+        columns: Columns of each group's matrix.
+    """
     joined = u.new_empty(u.shape[0] * rows, columns)
     _call("assemble", rows, columns, u, sigma, v, joined)
     return joined
 
 
 def sigma_slope(u: Tensor, v: Tensor, upstream: Tensor) -> Tensor:
-    """diag(U^T dW V^T) of every block [groups, p, q, k], from dW [groups, rows, columns]."""
+    """diag(U^T dW V^T) of every block [groups, p, q, k], from dW [groups, rows, columns].
+
+    Args:
+        u: [groups, p, q, k, k].
+        v: [groups, p, q, k, k].
+        upstream: dW [groups, rows, columns], the gradient of the matrices.
+    """
     slope = u.new_empty(u.shape[:-1])
     _call("slope", upstream.shape[1], upstream.shape[2], u, v, upstream, slope)
     return slope

@@ -37,6 +37,10 @@ class Grid(NamedTuple):
 def check(grid: Grid, distance: Length = 0.0) -> None:
     """Refuse a grid or a distance that cannot be. While a program is recorded or batched, values pass unseen.
 
+    Args:
+        grid: Samples and their spacing.
+        distance: Length of the way in m.
+
     Raises:
         ValueError: A size is below 1, a pixel or wavelength is not above 0, a length is not finite, or a tensor holds
             more than one.

@@ -19,6 +19,10 @@ def band_limit(grid: Grid, distance: Length) -> tuple[Length, Length]:
     1 / (lambda sqrt((2 z / L)^2 + 1)), with L the side of the grid, padding included: Matsushima and Shimobaba, Opt.
     Express 17, 19662 (2009). Light of this frequency moves sideways by L / 2 on its way.
 
+    Args:
+        grid: Samples and their spacing.
+        distance: Length of the way in m.
+
     Raises:
         ValueError: There is no such grid.
     """

@@ -90,6 +90,11 @@ def pad(x: Tensor, rows: int, columns: int, value: float = 0.0) -> Tensor:
 def crop(x: Tensor, h: int, w: int) -> Tensor:
     """Take the h x w samples out of [..., rows, columns] that `pad` has put there; a view.
 
+    Args:
+        x: [..., rows, columns].
+        h: Rows to take.
+        w: Columns to take.
+
     Raises:
         ValueError: `x` is smaller than that.
     """

@@ -80,7 +80,14 @@ def sampling(field: Tensor, grid: Grid, distance: Length, method: Method = "angu
 
 
 def reaches(grid: Grid, distance: Length, method: Method, device: torch.device) -> Reach:
-    """What counts of every wave of this grid on this way. Arguments are those of `sampling`."""
+    """What counts of every wave of this grid on this way. Arguments are those of `sampling`.
+
+    Args:
+        grid: Samples and their spacing.
+        distance: Length of the way in m.
+        method: How light is propagated.
+        device: Where the result is wanted.
+    """
     pixel, wavelength, z = (
         float(torch.as_tensor(length).detach()) for length in (grid.pixel, grid.wavelength, distance)
     )
@@ -101,7 +108,12 @@ def reaches(grid: Grid, distance: Length, method: Method, device: torch.device) 
 
 
 def of_waves(spectrum: Tensor, reach: Reach) -> tuple[float, float]:
-    """The shares `coarse` and `paraxial` of a field of this spectrum [..., rows, columns]."""
+    """The shares `coarse` and `paraxial` of a field of this spectrum [..., rows, columns].
+
+    Args:
+        spectrum: [..., rows, columns], complex.
+        reach: What counts of every wave, as `reaches` gives it.
+    """
     powers = _powers(spectrum).to(reach.reach.dtype)
     total = powers.sum()
     coarse, error = (powers * (reach.reach > 1)).sum() / total, (powers * reach.error).sum() / total
@@ -109,7 +121,13 @@ def of_waves(spectrum: Tensor, reach: Reach) -> tuple[float, float]:
 
 
 def samples_for(spectrum: Tensor, reach: Reach, samples: int) -> int:
-    """Samples along the longer side with which no more than half of `COARSE` moves by more than half the side."""
+    """Samples along the longer side with which no more than half of `COARSE` moves by more than half the side.
+
+    Args:
+        spectrum: [..., rows, columns], complex.
+        reach: What counts of every wave, as `reaches` gives it.
+        samples: Samples along the longer side now.
+    """
     distances, order = reach.reach.flatten().sort(descending=True)
     beyond = _powers(spectrum).flatten()[order].double().cumsum(0)
     first = int((beyond <= COARSE / 2 * beyond[-1]).sum())
@@ -117,7 +135,12 @@ def samples_for(spectrum: Tensor, reach: Reach, samples: int) -> int:
 
 
 def edge_growth(field: Tensor, there: Tensor) -> float:
-    """Power of `there` in the outermost 1/32 of each side that `field` had not there, over all power of `field`."""
+    """Power of `there` in the outermost 1/32 of each side that `field` had not there, over all power of `field`.
+
+    Args:
+        field: [..., rows, columns] before the way.
+        there: [..., rows, columns] behind it.
+    """
     before, after = _powers(field), _powers(there)
     down, right = (max(1, side // _EDGE_WIDTH) for side in before.shape)
     inside = slice(down, before.shape[0] - down), slice(right, before.shape[1] - right)
@@ -131,7 +154,14 @@ def power(field: Tensor) -> Tensor:
 
 
 def problems(found: Sampling, grid: Grid, distance: float, method: Method) -> list[str]:
-    """What is wrong with light for which this was measured, in sentences; NaN is nothing to speak of."""
+    """What is wrong with light for which this was measured, in sentences; NaN is nothing to speak of.
+
+    Args:
+        found: What was measured of the light.
+        grid: Samples and their spacing.
+        distance: Length of the way in m.
+        method: How light is propagated.
+    """
     said = []
     side, way = max(grid[:2]), metres(distance)
     if found.coarse > COARSE:

@@ -103,6 +103,12 @@ def displacement(rows: int, columns: int, dy: float | Tensor, dx: float | Tensor
     """Transfer function [rows, columns], complex128, that moves a field by (dy, dx) samples, whole or not.
 
     Differentiable by tensors `dy` and `dx` []; it is computed where they are, else on the CPU.
+
+    Args:
+        rows: Rows of the grid.
+        columns: Columns of the grid.
+        dy: Shift along the rows' index, in samples.
+        dx: Shift along the columns' index, in samples.
     """
     device = place(dy, dx)
     fy, fx = (frequency.to(device) for frequency in frequencies(Grid(rows, columns, 1.0, 1.0)))

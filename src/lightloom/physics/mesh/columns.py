@@ -43,7 +43,13 @@ def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
 
 
 def compose(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `forward`, nothing in place: differentiable to any order, by whatever means torch has."""
+    """As `forward`, nothing in place: differentiable to any order, by whatever means torch has.
+
+    Args:
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1 at the outputs; None is none.
+        mesh: Size, layout, field and transmission.
+    """
     angles = _Angles(phases, mesh)
     state = torch.eye(mesh.size, dtype=angles.dtype, device=phases.device).expand(len(phases), -1, -1)
     for column in wiring(mesh.size, mesh.layout).columns:

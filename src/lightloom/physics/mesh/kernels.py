@@ -28,7 +28,13 @@ _ARGUMENTS = {
 
 
 def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `columns.forward`, for contiguous CPU tensors."""
+    """As `columns.forward`, for contiguous CPU tensors.
+
+    Args:
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1 at the outputs; None is none.
+        mesh: Size, layout, field and transmission.
+    """
     dtype = phases.dtype if mesh.field == "real" else phases.dtype.to_complex()
     output = phases.new_empty(len(phases), mesh.size, mesh.size, dtype=dtype)
     _propagate("forward", phases, signs, mesh, output)
@@ -36,14 +42,28 @@ def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
 
 
 def backward(upstream: Tensor, output: Tensor, phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `columns.backward`, for contiguous CPU tensors."""
+    """As `columns.backward`, for contiguous CPU tensors.
+
+    Args:
+        upstream: [blocks, k, k], the gradient of the matrices.
+        output: [blocks, k, k], the matrices that `forward` gave.
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1 at the outputs; None is none.
+        mesh: Size, layout, field and transmission.
+    """
     slope = torch.empty_like(phases)
     _propagate("backward", phases, signs, mesh, output, upstream, slope)
     return slope
 
 
 def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
-    """As `nulling.null`, for contiguous CPU tensors."""
+    """As `nulling.null`, for contiguous CPU tensors.
+
+    Args:
+        matrices: [blocks, k, k], float64 or complex128.
+        layout: A universal layout.
+        dtype: Type of the phases.
+    """
     blocks, size, _ = matrices.shape
     field: Field = "complex" if matrices.is_complex() else "real"
     real = torch.float64

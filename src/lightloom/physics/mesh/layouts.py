@@ -78,6 +78,10 @@ class Wiring:
 def wiring(size: int, layout: Layout) -> Wiring:
     """The columns of a mesh on `size` waveguides. Nothing in it can be changed.
 
+    Args:
+        size: Waveguides k.
+        layout: Layout of the mesh.
+
     Raises:
         ValueError: `size` is below 1, not a power of two for a butterfly, or the layout is unknown.
     """
@@ -97,6 +101,10 @@ def constant(values: Any, dtype: type[Any]) -> NDArray[Any]:
 
     What is kept is never a tensor: made in inference mode, under a fake mode or in a transform it would spoil later
     calls.
+
+    Args:
+        values: What the array holds.
+        dtype: Type of its elements.
     """
     array = np.array(values, dtype)
     array.setflags(write=False)
@@ -104,13 +112,23 @@ def constant(values: Any, dtype: type[Any]) -> NDArray[Any]:
 
 
 def mzi_count(size: int, layout: Layout) -> int:
-    """MZIs in a mesh: k(k - 1)/2 for the universal layouts, (k/2) log2 k for a butterfly. Raises as `wiring`."""
+    """MZIs in a mesh: k(k - 1)/2 for the universal layouts, (k/2) log2 k for a butterfly. Raises as `wiring`.
+
+    Args:
+        size: Waveguides k.
+        layout: Layout of the mesh.
+    """
     _check(size, layout)
     return size * (size.bit_length() - 1) // 2 if layout == "butterfly" else size * (size - 1) // 2
 
 
 def phase_count(size: int, layout: Layout, field: Field) -> int:
     """Phase shifters in a mesh: m for a real one, 2 m + k for a complex one of m MZIs. Raises as `wiring`.
+
+    Args:
+        size: Waveguides k.
+        layout: Layout of the mesh.
+        field: Field of the mesh.
 
     Raises:
         ValueError: As `wiring`, or the field is unknown.
@@ -125,6 +143,10 @@ def depth(size: int, layout: Layout) -> int:
     """Columns of MZIs that light passes: k, 2k - 3 or log2 k for rectangle, triangle, butterfly; 0 for k = 1.
 
     Columns without an MZI do not count, so a rectangle of k = 2 is one column deep.
+
+    Args:
+        size: Waveguides k.
+        layout: Layout of the mesh.
     """
     return len(wiring(size, layout).columns)
 

@@ -55,6 +55,10 @@ def nulling_order(size: int, layout: Layout) -> tuple[Stage, ...]:
     Rectangle: antidiagonal d is nulled from the right (even d) or the left (odd d). Each rotation needs the
     one before, and a diagonal's first needs the last of the diagonal before, since its elements lie in the
     very corner that one turned: a strict chain of k(k - 1)/2 stages of one MZI.
+
+    Args:
+        size: Waveguides k.
+        layout: A universal layout.
     """
     columns = wiring(size, layout).columns
     if layout == "triangle":

@@ -113,17 +113,9 @@ _SHAPE = "Tensor phases, Tensor? signs, int size, str layout, str field, float t
 _build = define(f"mesh_build({_SHAPE}) -> Tensor", _run, _fake, folded, Gradient(_plain, _pull, keeps_output=True))
 
 
-def _run_backward(
-    upstream: Tensor,
-    output: Tensor,
-    phases: Tensor,
-    signs: Tensor | None,
-    size: int,
-    layout: str,
-    field: str,
-    transmission: float,
-) -> Tensor:
-    mesh = _mesh(size, layout, field, transmission)
+def _run_backward(upstream: Tensor, output: Tensor, phases: Tensor, signs: Tensor | None, *described: Any) -> Tensor:
+    """The operator's arguments: gradient and output, and those of `_run`."""
+    mesh = _mesh(*described)
     if not serves(upstream, output, phases, signs):
         return columns.backward(upstream, output, phases, signs, mesh)
     plain = None if signs is None else ready(signs)

@@ -23,7 +23,12 @@ READ_TIME = 250e-9
 
 
 def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal numbers shaped as `like`; a generator of another device draws there."""
+    """Standard normal numbers shaped as `like`; a generator of another device draws there.
+
+    Args:
+        like: Tensor whose shape, type and device the numbers have.
+        generator: Where the randomness comes from; None is torch's own.
+    """
     device = like.device if generator is None else generator.device
     return torch.randn(like.shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
 
@@ -48,7 +53,12 @@ def programming_std(targets: Tensor) -> Tensor:
 
 
 def program(targets: Tensor, drawn: Tensor) -> Tensor:
-    """Conductances as they are written, never below 0, for targets in [0, 1] and `drawn` standard normal."""
+    """Conductances as they are written, never below 0, for targets in [0, 1] and `drawn` standard normal.
+
+    Args:
+        targets: [...] conductances that are asked for, in [0, 1].
+        drawn: [...] standard normal, one for each write.
+    """
     return (targets + programming_std(targets) * drawn).clamp_(min=0)
 
 
@@ -63,7 +73,12 @@ def exponent_std(targets: Tensor) -> Tensor:
 
 
 def exponents(targets: Tensor, drawn: Tensor) -> Tensor:
-    """A drift exponent for each cell, at least 0, for `drawn` standard normal."""
+    """A drift exponent for each cell, at least 0, for `drawn` standard normal.
+
+    Args:
+        targets: [...] conductances that were asked for, in [0, 1].
+        drawn: [...] standard normal, one for each write.
+    """
     return (exponent_mean(targets) + exponent_std(targets) * drawn).abs_()
 
 

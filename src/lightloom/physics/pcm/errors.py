@@ -14,6 +14,8 @@ array, sign (positive first), row, slot.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -40,7 +42,13 @@ def nominal(sequence: Tensor, table: Tensor, dtype: torch.dtype = torch.float32)
 
 
 def steps_of(levels: Tensor, sign: int, steps: int) -> Tensor:
-    """Crystallised steps n of the cells of one sign, int8, shaped as the signed `levels`; sign 0 is positive."""
+    """Crystallised steps n of the cells of one sign, int8, shaped as the signed `levels`; sign 0 is positive.
+
+    Args:
+        levels: int8, any shape, signed.
+        sign: 0 is the positive cells, 1 the negative ones.
+        steps: Steps L of a cell from its most transparent level to its darkest.
+    """
     return steps - levels.clamp(min=0) if sign == 0 else steps + levels.clamp(max=0)
 
 
@@ -87,7 +95,12 @@ def unwritten(crystallised: Tensor, empty: Tensor) -> Tensor:
 
 
 def hold(drawn: Tensor, kept: Tensor) -> Tensor:
-    """Keep in `drawn` [A, k, Q, k] what belongs to the last write of each cell; changes it and returns it."""
+    """Keep in `drawn` [A, k, Q, k] what belongs to the last write of each cell; changes it and returns it.
+
+    Args:
+        drawn: [A, k, Q, k], changed in place.
+        kept: bool [A, k, Q, k], where a cell is not written, as `unwritten` gives it.
+    """
     for turn in range(1, drawn.shape[2]):
         drawn[:, :, turn] = torch.where(kept[:, :, turn], drawn[:, :, turn - 1], drawn[:, :, turn])
     return drawn
@@ -110,7 +123,13 @@ def misprogram(transmissions: Tensor, std: float | Tensor, drawn: Tensor | None)
 
 
 def read_noise(transmissions: Tensor, std: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-    """Transmissions with normal noise of their reading, new at every use; a `std` of 0 switches it off."""
+    """Transmissions with normal noise of their reading, new at every use; a `std` of 0 switches it off.
+
+    Args:
+        transmissions: [A, k, Q, k].
+        std: Standard deviation of one reading, as a transmission; 0 switches the noise off.
+        generator: Where the randomness comes from; None is torch's own.
+    """
     if not isinstance(std, Tensor) and std == 0:
         return transmissions
     return _spread(transmissions, drift.normal(transmissions, generator), std)
@@ -120,18 +139,54 @@ def _spread(values: Tensor, drawn: Tensor, std: float | Tensor) -> Tensor:
     return values + std * drawn if isinstance(std, Tensor) else torch.add(values, drawn, alpha=std)
 
 
+class CellErrors(NamedTuple):
+    """Errors of the cells of A arrays; None where cells have no such error, which is the default of each.
+
+    Shapes: [A, 2, k, k], the positive cells first, then row and slot.
+    """
+
+    absorption: Tensor | None = None
+    """Absorption per step over the nominal one: a cell transmits t^absorption where it should transmit t."""
+    stuck: Tensor | None = None
+    """int8: crystallised steps n at which a cell is stuck, below 0 where it switches."""
+
+
+class CellNoise(NamedTuple):
+    """What all cells share: errors of writing and reading, and drift. The defaults are perfect cells."""
+
+    programming_std: float = 0.0
+    """Standard deviation of a written transmission over full scale t[0] - t[L]."""
+    read_noise_std: float = 0.0
+    """Standard deviation of the noise of a cell's transmission over full scale."""
+    drift_nu: float = 0.0
+    """Exponent of the drift, see `drift.power_law`; 0 for light."""
+    drift_time: float = 0.0
+    """Seconds from writing to reading."""
+    electronic: bool = False
+    """Whether cells are read by their conductance, with the model of `drift`, instead of with light: its programming
+    error, drift and noise stand in for those above, and its global compensation follows."""
+
+    @property
+    def drifts(self) -> bool:
+        """Whether light finds another transmission than the one that was written."""
+        return self.drift_nu != 0 and self.drift_time > drift.FIRST_READ
+
+    @property
+    def renewed(self) -> bool:
+        """Whether transmissions change with every write or reading."""
+        return bool(self.programming_std or self.read_noise_std or self.electronic)
+
+
+_PERFECT, _NOISELESS = CellErrors(), CellNoise()
+
+
 @torch.no_grad()
 def realise(
     sequence: Tensor,
     table: Tensor,
+    errors: CellErrors = _PERFECT,
+    noise: CellNoise = _NOISELESS,
     *,
-    absorption: Tensor | None = None,
-    stuck: Tensor | None = None,
-    programming_std: float = 0.0,
-    read_noise_std: float = 0.0,
-    drift_nu: float = 0.0,
-    drift_time: float = 0.0,
-    electronic: bool = False,
     dtype: torch.dtype = torch.float32,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -140,14 +195,8 @@ def realise(
     Args:
         sequence: int8 [A, k, Q, k]: signed levels in the order in which they are written, `PAD` where nothing sits.
         table: [L + 1] transmission of each level.
-        absorption: [A, 2, k, k] true over nominal absorption of each cell; None is nominal.
-        stuck: int8 [A, 2, k, k]: steps at which a cell is stuck, below 0 where it switches; None: none is.
-        programming_std: Standard deviation of a written transmission over full scale t[0] - t[L].
-        read_noise_std: Standard deviation of the noise of a cell's transmission over full scale.
-        drift_nu: Exponent of the drift, see `drift.power_law`; 0 for light.
-        drift_time: Seconds from writing to reading.
-        electronic: Read the cells by their conductance, with the model of `drift`, instead of with light: its
-            programming error, drift and noise stand in for those three above, and its global compensation follows.
+        errors: What is wrong with each cell.
+        noise: What the cells share.
         dtype: Of the weights.
         generator: Of the errors that are new at every call.
 
@@ -157,12 +206,12 @@ def realise(
     Raises:
         ValueError: A level is beyond L, or a tensor of cells is of another shape than the sequence needs.
     """
-    perfect = absorption is None and stuck is None and not (programming_std or read_noise_std or electronic)
-    if perfect and (drift_nu == 0 or drift_time <= drift.FIRST_READ):
+    if all(error is None for error in errors) and not noise.renewed and not noise.drifts:
         return nominal(sequence, table, dtype)
     _check_levels(sequence, table)
-    for name, cells in (("absorption", absorption), ("stuck", stuck)):
-        _check_cells(name, cells, sequence)
+    for name, values in errors._asdict().items():
+        _check_cells(name, values, sequence)
+    absorption, stuck = errors
     table = table.to(sequence.device, dtype)
     full_scale: float | Tensor = table[0] - table[-1]
     if has_numbers(table):
@@ -173,18 +222,18 @@ def realise(
     for sign in (0, 1):
         crystallised = stick(steps_of(levels, sign, len(table) - 1), None if stuck is None else stuck[:, sign])
         cells = absorb(table[crystallised.int()], None if absorption is None else absorption[:, sign].to(dtype))
-        kept = unwritten(crystallised, empty) if electronic or programming_std else None
-        if electronic and kept is not None:
+        kept = unwritten(crystallised, empty) if noise.electronic or noise.programming_std else None
+        if noise.electronic and kept is not None:
             targets = ((cells - table[-1]) / full_scale).clamp_(0, 1)
-            conductances.append(_electronic(targets, kept, drift_time, generator))
+            conductances.append(_electronic(targets, kept, noise.drift_time, generator))
             continue
         drawn = None if kept is None else hold(drift.normal(cells, generator), kept)
-        cells = misprogram(cells, programming_std * full_scale, drawn)
-        cells = drift.power_law(cells, drift_nu, drift_time)
-        if read_noise_std:
-            cells = read_noise(cells, read_noise_std * full_scale, generator=generator)
+        cells = misprogram(cells, noise.programming_std * full_scale, drawn)
+        cells = drift.power_law(cells, noise.drift_nu, noise.drift_time)
+        if noise.read_noise_std:
+            cells = read_noise(cells, noise.read_noise_std * full_scale, generator=generator)
         transmissions.append(cells)
-    if electronic:
+    if noise.electronic:
         return _compensated(conductances, empty)
     return transmissions[0].sub_(transmissions[1]).div_(full_scale).masked_fill_(empty, 0)
 

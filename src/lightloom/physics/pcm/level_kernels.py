@@ -58,21 +58,38 @@ def usable(values: Tensor) -> bool:
 
 
 def place(values: Tensor, limits: Tensor) -> Tensor:
-    """As `levels.place`, with limits of the dtype of `values`."""
+    """As `levels.place`, with limits of the dtype of `values`.
+
+    Args:
+        values: Any shape, float32 or float64 on the CPU.
+        limits: [L], rising, of the same type.
+    """
     levels = values.new_empty(values.shape, dtype=torch.int8)
     _place(values, limits, None, levels, None)
     return levels
 
 
 def place_and_weigh(values: Tensor, limits: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The same levels, and what they are in `weights` [L + 1] by |s|, with their signs."""
+    """The same levels, and what they are in `weights` [L + 1] by |s|, with their signs.
+
+    Args:
+        values: Any shape, float32 or float64 on the CPU.
+        limits: [L], rising, of the same type.
+        weights: [L + 1], the weight of each magnitude.
+    """
     levels, weight = values.new_empty(values.shape, dtype=torch.int8), values.new_empty(values.shape)
     _place(values, limits, weights, levels, weight)
     return levels, weight
 
 
 def fade(values: Tensor, gain: float, grad: Tensor) -> Tensor:
-    """`grad` times the slope of gain x tanh(values / gain)."""
+    """`grad` times the slope of gain x tanh(values / gain).
+
+    Args:
+        values: Any shape.
+        gain: Scalar g.
+        grad: Shaped as `values`.
+    """
     values, grad, slope = ready(values), ready(grad), values.new_empty(values.shape)
     addresses = (address(tensor, values.dtype) for tensor in (values, grad, slope))
     _call("fade", values.dtype, values.numel(), torch.get_num_threads(), gain, *addresses)
@@ -80,7 +97,12 @@ def fade(values: Tensor, gain: float, grad: Tensor) -> Tensor:
 
 
 def sums(layout: Layout, levels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of the levels that each cell takes, and their number: int32 [A, k, k] both."""
+    """Sum of the levels that each cell takes, and their number: int32 [A, k, k] both.
+
+    Args:
+        layout: Where each weight is in the order of writing.
+        levels: int8 [rows, columns], signed.
+    """
     shape = (*layout.rows.shape, layout.rows.shape[1])
     total, number = (layout.rows.new_empty(shape, dtype=torch.int32) for _ in range(2))
     addresses = address(levels, torch.int8), address(total, torch.int32), address(number, torch.int32)
@@ -89,7 +111,13 @@ def sums(layout: Layout, levels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cost(layout: Layout, terms: Terms, dtype: torch.dtype) -> tuple[Tensor, int]:
-    """The sum of all terms, float64 [], and how many weights were found."""
+    """The sum of all terms, float64 [], and how many weights were found.
+
+    Args:
+        layout: Where each weight is in the order of writing.
+        terms: What the terms are made of.
+        dtype: Type in which a term is computed.
+    """
     found = layout.rows.new_empty(layout.rows.numel(), 2, dtype=torch.float64)
     _call("cost", dtype, *_layout(layout), *_terms(terms, dtype), address(found, torch.float64))
     total, weights = found.sum(0)
@@ -102,6 +130,15 @@ def pull(
     """Gradient of the matrix `values`: of the weight's `grad`, and `share` times that of the terms.
 
     `slopes` [2, L + 1] gives, by |s|, d u / d level = offset + growth |u|, where u = gain tanh(values / gain).
+
+    Args:
+        layout: Where each weight is in the order of writing.
+        terms: What the terms are made of.
+        values: [rows, columns], the matrix behind the levels.
+        gain: Scalar g.
+        share: Gradient of the sum of the terms, over their number.
+        grad: Gradient of the weight, shaped as `values`.
+        slopes: [2, L + 1], value and slope of the straight lines between levels.
     """
     dtype = values.dtype
     values, grad = ready(values), None if grad is None else ready(grad)

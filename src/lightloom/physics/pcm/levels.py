@@ -149,7 +149,12 @@ def signed(magnitudes: Tensor) -> Tensor:
 
 
 def place(values: Tensor, limits: Tensor) -> Tensor:
-    """The signed level of each value: how many of the rising `limits` [L] float64 its magnitude exceeds, as int8."""
+    """The signed level of each value: how many of the rising `limits` [L] float64 its magnitude exceeds, as int8.
+
+    Args:
+        values: Any shape.
+        limits: [L], rising, float64.
+    """
     found: Tensor = _place(values.detach(), limits.detach())
     return found
 
@@ -172,7 +177,12 @@ _place = define("pcm_place(Tensor values, Tensor limits) -> Tensor", _run, _fake
 
 
 def rounded_down(limits: Tensor, dtype: torch.dtype) -> Tensor:
-    """The largest numbers of `dtype` that do not exceed `limits`: numbers of that type exceed both or neither."""
+    """The largest numbers of `dtype` that do not exceed `limits`: numbers of that type exceed both or neither.
+
+    Args:
+        limits: Any shape, float64.
+        dtype: Type of the result.
+    """
     nearest = limits.to(dtype)
     return torch.where(nearest.double() > limits, torch.nextafter(nearest, torch.zeros_like(nearest)), nearest)
 

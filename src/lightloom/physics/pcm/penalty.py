@@ -68,6 +68,12 @@ def penalty(matrix: Tensor, magnitudes: Tensor, aim: Penalty, gain: Tensor | Non
 
     Arguments, errors: as `write`. With ``"previous"`` and ``"l1"``, the value times L and the number of weights is what
     one inference writes, in levels.
+
+    Args:
+        matrix: [groups * rows, columns] behind the levels.
+        magnitudes: [L + 1], of each level.
+        aim: The reference, and how the difference is counted.
+        gain: Scalar g of u = g tanh(matrix / g).
     """
     return write(matrix, magnitudes, aim, gain).penalty
 

@@ -58,6 +58,11 @@ def quantise(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) -> 
 def levels_of(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) -> Tensor:
     """The levels of `quantise` alone, int8, without a gradient.
 
+    Args:
+        matrix: [groups * rows, columns].
+        magnitudes: [L + 1], of each level.
+        gain: Scalar g of u = g tanh(matrix / g).
+
     Raises:
         ValueError: There is NaN in the matrix.
     """
@@ -68,7 +73,13 @@ def levels_of(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) ->
 
 
 def scale(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None) -> Scale:
-    """How a matrix is quantised; see `quantise`."""
+    """How a matrix is quantised; see `quantise`.
+
+    Args:
+        matrix: [groups * rows, columns].
+        magnitudes: [L + 1], of each level.
+        gain: Scalar g of u = g tanh(matrix / g).
+    """
     exact = magnitudes.to(matrix.device, torch.float64)
     if gain is None:
         gain = torch.ones((), dtype=torch.float64, device=matrix.device)
@@ -80,12 +91,22 @@ def scale(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None) -> Scale:
 
 
 def apply_scale(matrix: Tensor, found: Scale) -> Quantised:
-    """`quantise` with a scale found before."""
+    """`quantise` with a scale found before.
+
+    Args:
+        matrix: [groups * rows, columns].
+        found: The scale, as `scale` gives it.
+    """
     return Quantised(*_quantise(matrix, *found))
 
 
 def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
-    """Levels and weights, without a gradient."""
+    """Levels and weights, without a gradient.
+
+    Args:
+        matrix: [groups * rows, columns].
+        found: The scale, as `scale` gives it.
+    """
     if level_kernels.usable(matrix):
         return level_kernels.place_and_weigh(matrix, rounded_down(found.limits, matrix.dtype), found.weights)
     levels = place(matrix, found.limits)
@@ -93,13 +114,23 @@ def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
 
 
 def bounded(matrix: Tensor, gain: Tensor) -> Tensor:
-    """U = g tanh(matrix / g)."""
+    """U = g tanh(matrix / g).
+
+    Args:
+        matrix: Any shape.
+        gain: Scalar g; values stay below it.
+    """
     gain = gain.detach().to(matrix.dtype)
     return gain * torch.tanh(matrix / gain)
 
 
 def fade(matrix: Tensor, gain: Tensor) -> Tensor:
-    """Slope of g tanh(matrix / g): 1 - tanh^2, which is 1 / cosh^2 and keeps its digits far out."""
+    """Slope of g tanh(matrix / g): 1 - tanh^2, which is 1 / cosh^2 and keeps its digits far out.
+
+    Args:
+        matrix: Any shape.
+        gain: Scalar g.
+    """
     return torch.cosh(matrix / gain.to(matrix.dtype)).square().reciprocal()
 
 

@@ -235,6 +235,10 @@ def index_bits(schedule: Schedule, sharing: Sharing, scope: Scope = "slot", *, g
 def places(schedule: Schedule, columns: int) -> tuple[Tensor, Tensor]:
     """Where in the flattened matrix [rows, columns] each place of the arrays is, and whether anything sits there.
 
+    Args:
+        schedule: Which row and column each cell holds, turn by turn.
+        columns: Columns of the matrix.
+
     Returns:
         int64 and bool, both [A, k, Q, k]; the index is 0 where nothing sits.
 

@@ -42,7 +42,15 @@ class Penalty(NamedTuple):
 def written(
     matrix: Tensor, found: Scale, tangents: Tensor, aim: Penalty, layout: Layout
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Weight, levels and penalty, in torch."""
+    """Weight, levels and penalty, in torch.
+
+    Args:
+        matrix: [groups * rows, columns] behind the levels.
+        found: How the matrix is quantised.
+        tangents: [2, L + 1], value and slope of the straight lines between levels.
+        aim: The reference, and how the difference is counted.
+        layout: Where each weight is in the order of writing.
+    """
     weight, levels = apply_scale(matrix, found)
     smooth = straight_through(levels.to(matrix.dtype), _smooth(matrix, levels, found, tangents))
     return weight, levels, _mean(smooth, aim, layout) / _unit(len(found.limits), aim)

@@ -29,7 +29,12 @@ SECONDS_PER_YEAR = 365.25 * 24 * 3600
 
 
 def pulses(writes: Writes, model: WriteModel) -> Tensor:
-    """Pulses per inference of each cell, [A, 2, k, k] float64."""
+    """Pulses per inference of each cell, [A, 2, k, k] float64.
+
+    Args:
+        writes: What is written to each cell in one inference.
+        model: How a change of level is made of pulses.
+    """
     amorphise, crystallise = _pulses(writes, model)
     return (amorphise + crystallise).double() / writes.inferences
 

@@ -57,6 +57,10 @@ def ordered(kernel: Ordered, levels: Tensor, rows: Tensor, columns: Tensor) -> T
 def count(sequence: Tensor, start: str) -> tuple[Tensor, Tensor] | None:
     """As `writes.count`, in the order of its fields.
 
+    Args:
+        sequence: int8 [A, k, Q, k], signed levels in the order of writing.
+        start: What the first turn finds.
+
     Returns:
         int32 [5, A, 2, k, k] of the cells and int32 [2, Q or 2 Q] of the turns, or None where a level is out of range.
     """

@@ -6,14 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightloom.common.files import write_json
-from lightloom.common.records import read_record
 from lightloom.nn import optical_layers
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.stages.program import note_errors
 from lightloom.pipeline.technologies.base import technologies_in
-from lightloom.schemas import BenchStage, read, write
-from lightloom.stage_records import LayerRow
+from lightloom.schemas import BenchStage, LayerRow, read, write, write_plain
 
 
 def calibrate(run: RunContext) -> None:
@@ -39,9 +36,9 @@ def save_measured(run: RunContext, model: nn.Module, state: str, rows: list[dict
         rows: What each instrument took.
     """
     file = run.folder.file
-    layers = read_record(file("layers.json"), list[LayerRow])
+    layers = [row.plain() for row in read(file("layers.json"), list[LayerRow], strict=True)]
     note_errors(layers, model, run.trained(), state)
-    write_json(file("layers.json"), layers)
+    write_plain(file("layers.json"), list[LayerRow], layers)
     bench = read(file("bench.json"), dict[str, BenchStage], {}, strict=True)
     measured = BenchStage(calls=sum(row["calls"] for row in rows), instruments=rows)
     write(file("bench.json"), {**bench, state: measured})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lightloom import cost as costs
-from lightloom.common.files import write_json
 from lightloom.pipeline.cases import load_case
 from lightloom.pipeline.comparison import first_trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.technologies.base import technologies_in
+from lightloom.schemas import CostFile, HybridFile, write_plain
 
 
 def cost(run: RunContext) -> None:
@@ -35,7 +35,7 @@ def _account(run: RunContext) -> None:
             "time_s": learning.time_s,
         }
         bill["learning_detail"] = learning.as_dict()
-    write_json(run.folder.file("cost.json"), bill)
+    write_plain(run.folder.file("cost.json"), CostFile, bill)
 
 
 def _compare(run: RunContext) -> None:
@@ -44,4 +44,4 @@ def _compare(run: RunContext) -> None:
         data = run.task.data(training.config)
         model = load_case(run.folder, training, run.task.interface(data)).model
         bills[training.case.name] = costs.hybrid_cost(model, run.task.example(data))
-    write_json(run.folder.file("hybrid.json"), costs.hybrid_file(bills))
+    write_plain(run.folder.file("hybrid.json"), HybridFile, costs.hybrid_file(bills))

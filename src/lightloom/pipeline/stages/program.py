@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from lightloom.common.errors import RequestError
-from lightloom.common.files import write_json
 from lightloom.nn import optical_layers, put_on_chip
 from lightloom.nn.matrix_form import matrix_of
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.technologies.base import technologies_in
+from lightloom.schemas import LayerRow, write_plain
 
 RANGE_SAMPLES = 512
 """Training samples that static ranges of converters are measured on."""
@@ -34,7 +34,7 @@ def program(run: RunContext) -> None:
     )
     rows = [layer.as_dict() for layer in conversion.layers]
     note_errors(rows, conversion.model, run.trained(), "programmed")
-    write_json(run.folder.file("layers.json"), rows)
+    write_plain(run.folder.file("layers.json"), list[LayerRow], rows)
     for technology in technologies_in(conversion.model):
         technology.programmed(run, conversion.model)
     run.save_state(conversion.model, "programmed")

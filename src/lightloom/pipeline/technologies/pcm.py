@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from lightloom import cost as costs
 from lightloom import learn as learning
-from lightloom.common.files import write_json
 from lightloom.common.progress import follow
 from lightloom.common.seeds import named_seed
 from lightloom.lab.claims import claim
@@ -21,6 +20,7 @@ from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.learning import LearningPlan
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.pipeline.technologies.base import Rows, TechnologyStages
+from lightloom.schemas import WritesFile, write_plain
 
 _AS_IT_COMES, _REORDERED = "as it comes", "reordered"
 
@@ -82,7 +82,7 @@ class PCMStages(TechnologyStages):
             "index_bits": costs.index_bits(last),
             "weight_bits": costs.weight_bits(last),
         }
-        write_json(run.folder.file("writes.json"), tally)
+        write_plain(run.folder.file("writes.json"), WritesFile, tally)
         write_tensors(run.folder.file("wear.safetensors"), costs.wear_maps(counted))
 
 

@@ -1,4 +1,4 @@
-"""Moments from above: what is there and what a case finds, forward up and left on the left, as SVG.
+"""Samples from above: what is there and what a case finds, forward up and left on the left, as SVG.
 
 The ego vehicle stands in the middle of rings. A box is filled in the colour of its class, a line goes from its middle
 to its front, and an arrow is the way that it goes in a second.
@@ -47,7 +47,7 @@ def bird_plot(
     truth: Sequence[Box3D] = (),
     queries: Sequence[tuple[float, float, float]] = (),
 ) -> Plot:
-    """A moment from above.
+    """A sample from above.
 
     Args:
         name: Of the drawing, `[a-z0-9-]`, unique on a page.
@@ -77,7 +77,7 @@ def bird_plot(
 def bird_view(
     found: Sequence[Mapping[str, Any]], area: Area, classes: Sequence[str], *, truth: Sequence[Mapping[str, Any]] = ()
 ) -> str:
-    """A moment from above as a file of its own, from plain values.
+    """A sample from above as a file of its own, from plain values.
 
     Args:
         found: Boxes as `detections3d.json` has them: `center`, `size`, `yaw`, `velocity`, `label`, `score`.
@@ -96,24 +96,24 @@ def bird_view(
 
 
 def bird_plots(
-    moment: DetectedSample, place: int, area: Area, classes: Sequence[str], cases: Sequence[str]
+    sample: DetectedSample, place: int, area: Area, classes: Sequence[str], cases: Sequence[str]
 ) -> list[Plot]:
-    """The truth of a moment from above, then what each case that looked at it finds there, `bird-MOMENT-CASE`.
+    """The truth of a sample from above, then what each case that looked at it finds there, `bird-MOMENT-CASE`.
 
     Args:
-        moment: The moment.
+        sample: The sample.
         place: Its number, from 0.
         area: Where the detectors look.
         classes: Names of the classes.
         cases: Names of the cases, in order; case `k` has the number k + 1, the truth 0.
     """
-    plots = [bird_plot(f"bird-{place}-0", f"moment {place + 1}, {TRUTH}", area, classes, moment.truth)]
+    plots = [bird_plot(f"bird-{place}-0", f"sample {place + 1}, {TRUTH}", area, classes, sample.truth)]
     for number, case in enumerate(cases, 1):
-        if case in moment.cases:
-            title = f"moment {place + 1}, {case}"
-            queries = moment.queries.get(case, [])
-            found = moment.cases[case]
-            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, found, moment.truth, queries))
+        if case in sample.cases:
+            title = f"sample {place + 1}, {case}"
+            queries = sample.queries.get(case, [])
+            found = sample.cases[case]
+            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, found, sample.truth, queries))
     return plots
 
 

@@ -68,31 +68,31 @@ def ground_map(values: Array, area: Area, boxes: Array, queries: Sequence[tuple[
 
 
 def ground_sheet(found: Detections3D, place: int, cases: Sequence[str]) -> Sheet | None:
-    """The maps of one moment, None where it has none.
+    """The maps of one sample, None where it has none.
 
     Args:
         found: What a run left.
-        place: Of the moment, from 0.
+        place: Of the sample, from 0.
         cases: Names of the cases, in order.
     """
-    moment, ground, area = found.shown[place], found.ground[place], found.listed.area
-    boxes = as_rows(moment.truth)
+    sample, ground, area = found.shown[place], found.ground[place], found.listed.area
+    boxes = as_rows(sample.truth)
     tiles, pictures = [], []
     if ground.heatmap is not None:
         picture = ground_map(ground.heatmap, area, boxes)
-        alt = f"Mask of moment {place + 1} on the ground, {_grid(ground.heatmap)}: most at the objects."
+        alt = f"Mask of sample {place + 1} on the ground, {_grid(ground.heatmap)}: most at the objects."
         tiles.append(Tile(HEATMAP, "where a teacher is listened to", alt, uri(png(picture), "png")))
         pictures.append((HEATMAP, picture))
     for case in cases:
         if case in ground.cases:
-            values, queries = ground.cases[case], moment.queries.get(case, [])
+            values, queries = ground.cases[case], sample.queries.get(case, [])
             picture = ground_map(values, area, boxes, queries)
-            alt = f"Ground features of {case} at moment {place + 1}, {_grid(values)}, {_span(values)}."
+            alt = f"Ground features of {case} at sample {place + 1}, {_grid(values)}, {_span(values)}."
             tiles.append(Tile(case, _note(values, len(queries)), alt, uri(png(picture), "png")))
             pictures.append((case, picture))
     if not tiles:
         return None
-    file = {f"ground-{place}.png": png(montage(f"Ground, moment {place + 1}", pictures, 4))}
+    file = {f"ground-{place}.png": png(montage(f"Ground, sample {place + 1}", pictures, 4))}
     bar = scale(_COLOURS, "least", "most")
     return Sheet(f"ground-{place}", "Maps of the ground", _CAPTION, tuple(tiles), bar, file)
 

@@ -1,4 +1,4 @@
-"""The section on detection in space: each moment through all cameras, from above, and as a map of the ground."""
+"""The section on detection in space: each sample through all cameras, from above, and as a map of the ground."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class View:
 
 @dataclass(frozen=True)
 class Above:
-    """A moment from above as one case sees it."""
+    """A sample from above as one case sees it."""
 
     plot: Plot
     title: str
@@ -74,8 +74,8 @@ class Above:
 
 
 @dataclass(frozen=True)
-class MomentPage:
-    """All that is shown of one moment."""
+class SamplePage:
+    """All that is shown of one sample."""
 
     title: str
     note: str
@@ -94,19 +94,19 @@ class Surround:
     swatches: tuple[Swatch, ...]
     threshold: float
     units: int
-    moments: tuple[MomentPage, ...]
+    samples: tuple[SamplePage, ...]
     pictures: tuple[tuple[str, bytes], ...]
 
     def plots(self) -> Iterator[Plot]:
         """Every drawing from above."""
-        for moment in self.moments:
-            yield from (above.plot for above in moment.above)
+        for sample in self.samples:
+            yield from (above.plot for above in sample.above)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Every picture that goes beside the page, by the name of its file."""
         yield from self.pictures
-        for moment in self.moments:
-            yield from moment.ground.files.items() if moment.ground is not None else ()
+        for sample in self.samples:
+            yield from sample.ground.files.items() if sample.ground is not None else ()
 
 
 def surround(run: Run) -> Surround | None:
@@ -122,7 +122,7 @@ def surround(run: Run) -> Surround | None:
         tuple(_swatches(found)),
         found.listed.threshold,
         _UNITS,
-        tuple(_moment(found, place, cases, side) for place in range(len(found.shown))),
+        tuple(_sample_page(found, place, cases, side) for place in range(len(found.shown))),
         tuple(_files(found, cases)),
     )
 
@@ -146,14 +146,14 @@ def _chosen(run: Run, cases: Sequence[str]) -> int:
 
 def _swatches(found: Detections3D) -> Iterator[Swatch]:
     """The classes that are in sight, in their order."""
-    boxes = chain.from_iterable((*moment.truth, *chain(*moment.cases.values())) for moment in found.shown)
+    boxes = chain.from_iterable((*sample.truth, *chain(*sample.cases.values())) for sample in found.shown)
     for label in sorted({box.label for box in boxes}):
         yield Swatch(found.listed.classes[label], colour(label), ink(colour(label)))
 
 
 def _side(found: Detections3D) -> int:
     """The most px that pictures may have across, so that all of them fit into the page."""
-    pictures = [picture for moment in found.pictures for picture in moment]
+    pictures = [picture for sample in found.pictures for picture in sample]
     for side in _SIDES[:-1]:
         if sum(len(jpeg(_reduced(picture, side))) for picture in pictures) <= _ROOM:
             return side
@@ -167,22 +167,22 @@ def _reduced(picture: Image, side: int) -> Image:
     return picture.resize((side, max(1, round(picture.height * side / picture.width))))
 
 
-def _moment(found: Detections3D, place: int, cases: Sequence[str], side: int) -> MomentPage:
-    moment, listed = found.shown[place], found.listed
-    looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in moment.cases)]
+def _sample_page(found: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
+    sample, listed = found.shown[place], found.listed
+    looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in sample.cases)]
     views = tuple(
-        _view(moment, camera, found.pictures[place][camera], listed.classes, looked, side)
-        for camera in around(moment.cameras)
+        _view(sample, camera, found.pictures[place][camera], listed.classes, looked, side)
+        for camera in around(sample.cameras)
     )
-    plots = bird_plots(moment, place, listed.area, listed.classes, cases)
-    above = tuple(Above(plot, case, _note(moment, case)) for plot, (_, case) in zip(plots, looked, strict=True))
-    title = f"Moment {place + 1}" + (f": {moment.scene}" if moment.scene else "")
-    note = f"{told(moment.truth, listed.classes)}."
-    return MomentPage(title, note[:1].upper() + note[1:], views, above, ground_sheet(found, place, cases))
+    plots = bird_plots(sample, place, listed.area, listed.classes, cases)
+    above = tuple(Above(plot, case, _note(sample, case)) for plot, (_, case) in zip(plots, looked, strict=True))
+    title = f"Sample {place + 1}" + (f": {sample.scene}" if sample.scene else "")
+    note = f"{told(sample.truth, listed.classes)}."
+    return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(found, place, cases))
 
 
 def _view(
-    moment: DetectedSample,
+    sample: DetectedSample,
     number: int,
     picture: Image,
     classes: Sequence[str],
@@ -190,7 +190,7 @@ def _view(
     side: int,
 ) -> View:
     """One camera with a layer for each case that looked; `looked` has their numbers and names, the truth first."""
-    camera = moment.cameras[number]
+    camera = sample.cameras[number]
     height = max(1, round(_UNITS * camera.height / camera.width))
     scale = _UNITS / camera.width
     project = [[scale * part for part in row] for row in camera.project[:2]] + [list(row) for row in camera.project[2:]]
@@ -199,10 +199,10 @@ def _view(
         found = zip(boxes, wires(as_rows(boxes), project, (_UNITS, height)), strict=True)
         return sorted(((box, wire) for box, wire in found if wire is not None), key=lambda pair: -pair[1].depth)
 
-    there = seen(moment.truth)
+    there = seen(sample.truth)
     layers = []
     for place, case in looked:
-        inside = seen(surest(moment.cases[case])) if place else there
+        inside = seen(surest(sample.cases[case])) if place else there
         said = told([box for box, _ in inside], classes)
         marks = tuple(_mark(box, wire, classes) for box, wire in inside)
         layers.append(Layer(place, f"{case} in {camera.channel}: {said}.", marks))
@@ -221,29 +221,29 @@ def _path(wire: Wire) -> str:
     return "".join(f"M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" for (x0, y0), (x1, y1) in wire.edges)
 
 
-def _note(moment: DetectedSample, case: str) -> str:
+def _note(sample: DetectedSample, case: str) -> str:
     """What a case gets right, or how much there is."""
-    total = len(moment.truth)
-    if case not in moment.cases:
+    total = len(sample.truth)
+    if case not in sample.cases:
         return f"{total or 'no'} {'object' if total == 1 else 'objects'}"
-    found = moment.cases[case]
-    right = matches(moment.truth, found)
+    found = sample.cases[case]
+    right = matches(sample.truth, found)
     false = len(found) - right
     return f"{right} of {total} found, {false or 'no'} false {'box' if false == 1 else 'boxes'}"
 
 
 def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """All cameras of each moment with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
-    for place, moment in enumerate(found.shown):
-        truth = as_rows(moment.truth)
+    """All cameras of each sample with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
+    for place, sample in enumerate(found.shown):
+        truth = as_rows(sample.truth)
         for number, case in enumerate((TRUTH, *cases)):
-            if not moment.cameras or (number and case not in moment.cases):
+            if not sample.cameras or (number and case not in sample.cases):
                 continue
-            boxes = surest(moment.cases[case]) if number else moment.truth
+            boxes = surest(sample.cases[case]) if number else sample.truth
             labels, scores = [box.label for box in boxes], [box.score for box in boxes if isinstance(box, ScoredBox3D)]
             drawn = []
-            for index in around(moment.cameras):
-                camera = moment.cameras[index]
+            for index in around(sample.cameras):
+                camera = sample.cameras[index]
                 picture = annotate3d(
                     found.pictures[place][index],
                     camera.project,
@@ -255,5 +255,5 @@ def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, byt
                     width=_FILE,
                 )
                 drawn.append((camera.channel, picture))
-            title = f"Moment {place + 1}, {case}"
+            title = f"Sample {place + 1}, {case}"
             yield f"cameras-{place}-{number}.jpg", jpeg(montage(title, drawn, _COLUMNS), 85)

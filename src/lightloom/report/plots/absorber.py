@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightloom.report.plots.line_styles import axes_labels, legend, legend_height, panels, spread_out, strokes
-from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, shown, sketch
 from lightloom.report.units import percent, rounded
 from lightloom.schemas import ResponseCurve
 
@@ -54,12 +53,10 @@ def _transmission(curve: ResponseCurve) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
-    from matplotlib.figure import Figure
 
     quantity = _QUANTITY[curves[0].encoding]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, _height(curves) + legend_height([curve.name for curve in curves]) - 0.2))
-        above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
+    with sketch(_height(curves) + legend_height([curve.name for curve in curves]) - 0.2) as canvas:
+        above, below = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
         lines = {}
         for curve, stroke in zip(curves, strokes(map(str, range(len(curves)))).values(), strict=True):
             said = [
@@ -73,19 +70,18 @@ def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
             ]
             stroke.draw(below, lit, passed, every=None, said=said)
         _untouched(above, curves)
-        legend(figure, lines)
+        legend(canvas.figure, lines)
         above.set_ylabel(f"{quantity} that leaves")
         below.set(xlabel=f"{quantity} that enters", ylabel="transmission / %")
         below.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
         for axes in (above, below):
             axes.tick_params(length=0)
-        source = to_svg(figure)
     told = "; ".join(
         f"{curve.name}: {percent(_transmission(curve)[1][-1])} passes at {rounded(curve.x[-1])}" for curve in curves
     )
     caption = f"Dashed: as if there were no absorber.{left_out}"
     label = f"Lines of the {quantity} that leaves an absorber and of its transmission over the {quantity} that enters."
-    return Plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {told}.", source)
+    return canvas.plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {told}.")
 
 
 def _height(curves: Sequence[ResponseCurve]) -> float:
@@ -103,33 +99,28 @@ def _untouched(axes: Axes, curves: Sequence[ResponseCurve]) -> None:
 
 def _gradients(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
     """A panel an absorber: the exact derivative, what a probe sees, and the gap between the two."""
-    from matplotlib.figure import Figure
-
     quantity = _QUANTITY[curves[0].encoding]
     rows, columns = panels(len(curves))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, _height(curves)))
-        grid = figure.subplots(rows, columns, squeeze=False)
+    with sketch(_height(curves)) as canvas:
+        grid = canvas.figure.subplots(rows, columns, squeeze=False)
         lines = {}
         for axes, curve in zip(grid.flat, curves, strict=False):
             lines = _panel(axes, curve, named=len(curves) > 1)
         for axes in grid.flat[len(curves) :]:
             axes.set_visible(False)
-        legend(figure, lines)
-        axes_labels(figure, f"{quantity} that enters", "derivative")
-        source = to_svg(figure)
+        legend(canvas.figure, lines)
+        axes_labels(canvas.figure, f"{quantity} that enters", "derivative")
     told = "; ".join(f"{curve.name} {rounded(mismatch(curve))}" for curve in curves)
     caption = (
         "A weak beam on its way back sees the transmission, not the slope of the response. "
         f"Given is slope over transmission where they differ most.{left_out}"
     )
     label = f"Lines of the exact derivative and of what a probe sees, over the {quantity} that enters."
-    return Plot(
+    return canvas.plot(
         f"gradients-{curves[0].encoding}",
         "Derivative: exact, and as a probe sees it",
         caption.strip(),
         f"{label} Exact over probe where they differ most: {told}.",
-        source,
     )
 
 

@@ -18,9 +18,8 @@ from lightloom.report.plots.line_styles import (
     strokes,
     x_axis,
 )
-from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, shown, sketch
 from lightloom.report.units import number, rounded
 from lightloom.schemas import GradientAngle
 
@@ -110,30 +109,27 @@ def _by_epoch(found: Sequence[Watched]) -> Plot | None:
     moving = [case for case in found if len({angle.epoch for angle in case.angles}) > 1]
     if not moving:
         return None
-    from matplotlib.figure import Figure
 
     cases = spread_out(moving, MOST_CASES)
     layers = strokes(layer for case in cases for layer in case.layers)
     rows, columns = panels(len(cases))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, max(3.6, 0.9 + 1.7 * rows)))
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    with sketch(max(3.6, 0.9 + 1.7 * rows)) as canvas:
+        grid = canvas.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         lines: dict[str, Line2D] = {}
         for axes, case in zip(grid.flat, cases, strict=False):
             lines |= _panel(axes, case, layers)
         for axes in grid.flat[len(cases) :]:
             axes.set_visible(False)
-        legend(figure, lines)
-        axes_labels(figure, "epochs done", "angle / °")
+        legend(canvas.figure, lines)
+        axes_labels(canvas.figure, "epochs done", "angle / °")
         _from_zero(grid[0, 0])
-        source = to_svg(figure)
     told = "; ".join(
         f"{case.name}, {_called(layer)}: {_from_to(case.by_epoch(layer))}" for case in cases for layer in case.layers
     )
     left_out = f" {len(cases)} of {len(moving)} cases." if len(cases) < len(moving) else ""
     caption = f"Mean over the seeds, all on one scale.{left_out}"
     label = f"Lines of the angle between measured and exact gradient by epoch. {told}."
-    return Plot("angle-epochs", "Angle by epoch", caption, label, source)
+    return canvas.plot("angle-epochs", "Angle by epoch", caption, label)
 
 
 def _panel(axes: Axes, case: Watched, layers: Mapping[str, Stroke]) -> dict[str, Line2D]:
@@ -158,25 +154,23 @@ def _along(run: Run, found: Sequence[Watched]) -> Plot | None:
     places = sorted({case.x for case in placed if case.x is not None})
     if len(places) < 2:
         return None
-    from matplotlib.figure import Figure
 
     asked = run.sweep.asked if run.sweep else None
     name = asked.x if asked and asked.x else "x"
     lines = _lines(run, placed)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 5.4 + legend_height(list(lines)[:MOST_LINES])))
-        above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
-        legend(figure, {title: _both(above, below, lines[title], stroke) for title, stroke in strokes(lines).items()})
+    with sketch(5.4 + legend_height(list(lines)[:MOST_LINES])) as canvas:
+        above, below = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
+        drawn = {title: _both(above, below, lines[title], stroke) for title, stroke in strokes(lines).items()}
+        legend(canvas.figure, drawn)
         x_axis(below, places, logarithmic=asked is not None and asked.scale == "log")
         above.set_ylabel("angle / °")
         below.set(xlabel=name, ylabel="length / exact")
         for axes in (above, below):
             _from_zero(axes)
-        source = to_svg(figure)
     told = "; ".join(f"{title}: {', '.join(map(str, points))}" for title, points in lines.items())
     caption = "When last measured, mean over the seeds. At 0° light finds the exact direction, at 90° it finds nothing."
     label = f"Lines of the angle between measured and exact gradient, and of its length over the exact one, by {name}."
-    return Plot("angle", f"Angle by {name}", caption, f"{label} {told}.", source)
+    return canvas.plot("angle", f"Angle by {name}", caption, f"{label} {told}.")
 
 
 def _both(above: Axes, below: Axes, points: Sequence[Point], stroke: Stroke) -> Line2D:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from lightloom.report import metric_text
 from lightloom.report.pages.compare_tables import by_boundary, metric_values, union
 from lightloom.report.plots.line_styles import legend, legend_height, strokes
-from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.report.units import capital, number, si
 from lightloom.schemas import EpochRow, Metric
 
@@ -60,7 +59,6 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
     """Two bars a row; on a logarithmic axis where they differ widely and none is 0."""
     if not set(values[0]) & set(values[1]):
         return None
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     rows = union(*values)[:MOST_ROWS]
@@ -68,9 +66,8 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
     wide = min(known) > 0 and max(known) > _WIDE * min(known)
     floor = min(known) / 3 if wide else 0.0
     colours = [stroke.colour for stroke in strokes(NAMES).values()]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.7 + 0.55 * len(rows)))
-        axes = figure.subplots()
+    with sketch(0.7 + 0.55 * len(rows)) as canvas:
+        axes = canvas.axes
         if wide:
             axes.set_xscale("log")
         for run, called, colour, shift in zip(values, NAMES, colours, (-0.2, 0.2), strict=True):
@@ -89,12 +86,11 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
         axes.tick_params(length=0, which="both")
         axes.grid(visible=False)
         handles = [Patch(color=colour, label=called) for called, colour in zip(NAMES, colours, strict=True)]
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
-        source = to_svg(figure)
+        canvas.figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
     told = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
     notes = ["On a logarithmic scale."] * wide
     notes += [f"The first {len(rows)} of {len(union(*values))}."] * (len(rows) < len(union(*values)))
-    return Plot(name, title, " ".join(notes), f"Bars of both runs. {told}.", source)
+    return canvas.plot(name, title, " ".join(notes), f"Bars of both runs. {told}.")
 
 
 def _said(values: tuple[_Values, _Values], row: str, said: Callable[[float | None], str]) -> list[str]:
@@ -115,27 +111,24 @@ def _curve(
     lines = [{epoch.epoch: value for epoch in run if (value := value_of(epoch)) is not None} for run in epochs]
     if not all(lines) or max(map(len, lines)) < 2:
         return None
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     quantity = "loss" if metric is None else f"validation {metric.words}"
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 2.7 + legend_height(NAMES)))
-        axes = figure.subplots()
+    with sketch(2.7 + legend_height(NAMES)) as canvas:
+        axes = canvas.axes
         drawn = {}
         for (called, stroke), line in zip(strokes(NAMES).items(), lines, strict=True):
             texts = [f"{called}, epoch {epoch}: {said(value)}" for epoch, value in line.items()]
             every = max(1, len(line) // 6)
             drawn[called] = stroke.draw(axes, list(line), list(line.values()), every=every, said=texts)
-        legend(figure, drawn)
+        legend(canvas.figure, drawn)
         axes.set(xlabel="epoch", ylabel=quantity if metric is None else metric_text.axis_label(metric, "validation"))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
         if metric is not None and metric.percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
-        source = to_svg(figure)
     ends = [list(line.values()) for line in lines]
     told = ", ".join(
         f"{called} from {said(line[0])} to {said(line[-1])}" for called, line in zip(NAMES, ends, strict=True)
     )
-    return Plot(name, f"{capital(quantity)} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {told}.", source)
+    return canvas.plot(name, f"{capital(quantity)} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {told}.")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from lightloom.report import units
 from lightloom.report.plots.line_styles import legend, legend_height, strokes
-from lightloom.report.plots.states import WIDTH, bars
+from lightloom.report.plots.states import bars
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.schemas import Boundary, HybridCase
 
 if TYPE_CHECKING:
@@ -101,26 +101,22 @@ def _published(cases: Sequence[HybridCase], baseline: HybridCase | None) -> Plot
     macs = {case.case: case.published.macs for case in cases if case.published.macs is not None}
     if not macs:
         return None
-    from matplotlib.figure import Figure
 
     whole = baseline.published.macs if baseline is not None else None
     here = baseline.case if baseline is not None else None
     texts = [_counted(value, None if name == here else whole) for name, value in macs.items()]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.5 + 0.4 * len(macs)))
-        axes = figure.subplots()
+    with sketch(0.5 + 0.4 * len(macs)) as canvas:
+        axes = canvas.axes
         bars(axes, macs, texts, [COLOURS["electronic" if name == here else "accent-soft"] for name in macs])
         axes.set_xlim(0, (max(macs.values()) or 1.0) * 2.2)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        source = to_svg(figure)
     told = ", ".join(f"{name} {text}" for name, text in zip(macs, texts, strict=True))
-    return Plot(
+    return canvas.plot(
         "cost-published",
         "As published: what electronics is left",
         "Multiply-accumulates of the remaining electronic stages of the backbone. Light counts as nothing.",
         f"Bars of multiply-accumulates for one image by case, electronic stages alone: {told}.",
-        source,
     )
 
 
@@ -139,13 +135,11 @@ def _whole(
     rows = {name: values for name, values in known.items() if values}
     if not rows:
         return None
-    from matplotlib.figure import Figure
 
     order = dict.fromkeys(boundary.name for case in cases for boundary in case.boundaries)
     looks = strokes(name for name in order if any(name in values for values in rows.values()))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.95 + 0.46 * len(rows) + legend_height(looks)))
-        axes = figure.subplots()
+    with sketch(0.95 + 0.46 * len(rows) + legend_height(looks)) as canvas:
+        axes = canvas.axes
         axes.set_xscale("log")
         marks = {}
         for row, (case, values) in enumerate(rows.items()):
@@ -157,19 +151,17 @@ def _whole(
                         value, row, look.marker, color=look.colour, markersize=8, markeredgecolor=COLOURS["surface"]
                     )
                     mark(marks[name], f"{case}, {name}: {units.si(value, unit)}")
-        legend(figure, {name: marks[name] for name in looks})
+        legend(canvas.figure, {name: marks[name] for name in looks})
         _dress(axes, rows, unit)
-        source = to_svg(figure)
     told = "; ".join(
         f"{case}: " + ", ".join(f"{name} {units.si(value, unit)}" for name, value in values.items())
         for case, values in rows.items()
     )
-    return Plot(
+    return canvas.plot(
         f"cost-{quantity}",
         f"Whole: {quantity} of one image",
         "Within each boundary, on a logarithmic scale; one that takes nothing has no mark.",
         f"Marks of {quantity} for one image by case and boundary: {told}.",
-        source,
     )
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lightloom.report import units
 from lightloom.report.plots.line_styles import Stroke, metric_axis
 from lightloom.report.plots.pareto import cost_axis, described, numbers, ranked, technologies, technology
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
@@ -26,12 +25,10 @@ def spread_plot(found: Exploration) -> Plot | None:
     points = [point for point in ranked(found) if point.specimens][:MOST_DESIGNS]
     if not points:
         return None
-    from matplotlib.figure import Figure
 
     points.sort(key=lambda point: -(point.accuracy or 0.0))
-    with drawing():
-        figure = Figure(figsize=(BROAD, 1.1 + 0.34 * len(points)))
-        axes = figure.subplots()
+    with sketch(1.1 + 0.34 * len(points), BROAD) as canvas:
+        axes = canvas.axes
         looks, called = technologies(found), numbers(found)
         for row, point in enumerate(points):
             _specimens(axes, row, point, looks.get(technology(point)))
@@ -45,13 +42,12 @@ def spread_plot(found: Exploration) -> Plot | None:
         axes.tick_params(length=0, which="both")
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("accuracy of one specimen / %")
-        source = to_svg(figure)
     told = "; ".join(_told(point) for point in points)
     some = "" if len(points) == len(found.points) else f" {len(points)} of {len(found.points)} designs."
     caption = (
         f"A dot is one manufactured chip, the bar their middle half, the tick their mean; beside it the yield.{some}"
     )
-    return Plot("specimens", "How specimens spread", caption, f"Dots of accuracy by design: {told}.", source)
+    return canvas.plot("specimens", "How specimens spread", caption, f"Dots of accuracy by design: {told}.")
 
 
 def effect_plots(found: Exploration) -> list[Plot]:
@@ -129,7 +125,6 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
     values = values_of(axis, found.points)
     if len(values) < 2:
         return None
-    from matplotlib.figure import Figure
 
     places = {_key(value): index for index, value in enumerate(values)}
     groups: list[list[DesignRow]] = [[] for _ in values]
@@ -137,9 +132,8 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
         if axis in point.settings:
             groups[places[_key(point.settings[axis])]].append(point)
     looks = technologies(found)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.9))
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    with sketch(3.9) as canvas:
+        upper, lower = canvas.figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         means = _panel(upper, groups, "accuracy", looks)
         joules = _panel(lower, groups, "energy_j", looks)
         heights = [y for group in groups for point in group if (y := point.accuracy) is not None]
@@ -155,12 +149,11 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
         for axes in (upper, lower):
             axes.tick_params(length=0, which="both")
         lower.set_xlabel(shown(axis, 40))
-        source = to_svg(figure)
     told = "; ".join(
         f"{setting(value)}: {units.percent(mean)}, {units.si(energy, 'J')}"
         for value, mean, energy in zip(values, means, joules, strict=True)
     )
-    return Plot(name, axis, "", f"Mean accuracy and energy by {axis}: {told}.", source)
+    return canvas.plot(name, axis, "", f"Mean accuracy and energy by {axis}: {told}.")
 
 
 def _panel(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from lightloom.report.plots.link_budget import link_plots
 from lightloom.report.plots.pareto import cost_axis
-from lightloom.report.plots.states import WIDTH, bars
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.plots.states import bars
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.report.units import amount
 from lightloom.schemas import CostFile
 
@@ -28,19 +28,16 @@ def _area(area: Mapping[str, float | None]) -> Plot | None:
     known = {part: value for part, value in area.items() if value}
     if not known:
         return None
-    from matplotlib.figure import Figure
 
     texts = [amount(value, "m²") for value in known.values()]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.5 + 0.4 * len(known)))
-        axes = figure.subplots()
+    with sketch(0.5 + 0.4 * len(known)) as canvas:
+        axes = canvas.axes
         bars(axes, known, texts, [COLOURS["accent-soft"]] * len(known))
         axes.set_xlim(0, max(known.values()) * 1.4)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        source = to_svg(figure)
     told = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
-    return Plot("bill-area", "Area by part", "", f"Bars of chip area by part: {told}.", source)
+    return canvas.plot("bill-area", "Area by part", "", f"Bars of chip area by part: {told}.")
 
 
 def _schedules(cost: CostFile) -> Plot | None:
@@ -67,21 +64,18 @@ def _pairs(name: str, title: str, caption: str, rows: Mapping[str, tuple[float |
     known = [index for index in range(2) if any(pair[index] for pair in rows.values())]
     if not known or len(rows) < 2:
         return None
-    from matplotlib.figure import Figure
 
     quantities = [list(_QUANTITIES.values())[index] for index in known]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.35 + len(known) * (0.55 + 0.34 * len(rows))))
-        grid = figure.subplots(len(known), 1, squeeze=False)[:, 0]
+    with sketch(0.35 + len(known) * (0.55 + 0.34 * len(rows))) as canvas:
+        grid = canvas.figure.subplots(len(known), 1, squeeze=False)[:, 0]
         for axes, index, (quantity, unit) in zip(grid, known, quantities, strict=True):
             _panel(axes, {case: pair[index] for case, pair in rows.items()}, quantity, unit)
-        source = to_svg(figure)
     told = "; ".join(
         f"{case}: " + ", ".join(amount(pair[index], list(_QUANTITIES.values())[index][1]) for index in known)
         for case, pair in rows.items()
     )
     what = " and ".join(quantity for quantity, _ in quantities)
-    return Plot(name, title, caption, f"Marks of {what} of one inference: {told}.", source)
+    return canvas.plot(name, title, caption, f"Marks of {what} of one inference: {told}.")
 
 
 def _panel(axes: Axes, values: Mapping[str, float | None], quantity: str, unit: str) -> None:

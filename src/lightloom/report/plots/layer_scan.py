@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lightloom.report import units
 from lightloom.report.pages.key_figures import Card
 from lightloom.report.plots.explore import BROAD
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.schemas import LayerDrop, PlacedNetwork, Sensitivity
 
 if TYPE_CHECKING:
@@ -69,15 +69,13 @@ def sensitivity_plot(scan: Sensitivity) -> Plot | None:
     rows = [row for index, row in enumerate(rows) if index in kept]
     if not rows:
         return None
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     ends = [(row.drop or 0.0) + side * (row.std or 0.0) for row in rows for side in (-1, 1)]
     low, high = min(*ends, 0.0), max(*ends, 0.0)
     room = (high - low) or 0.01
-    with drawing():
-        figure = Figure(figsize=(BROAD, 0.9 + 0.3 * len(rows)))
-        axes = figure.subplots()
+    with sketch(0.9 + 0.3 * len(rows), BROAD) as canvas:
+        axes = canvas.axes
         for place, row in enumerate(rows):
             _bar(axes, place, row, scan)
         axes.axvline(0, color=COLOURS["muted"], linewidth=1)
@@ -90,11 +88,10 @@ def sensitivity_plot(scan: Sensitivity) -> Plot | None:
         axes.tick_params(length=0)
         unit = " / points" if scan.of_accuracy else ""
         axes.set_xlabel(f"{shown(scan.measure)} lost with this layer alone on the chip{unit}")
-        source = to_svg(figure)
     told = "; ".join(f"{row.name} {lost(row.drop, scan)}" for row in rows)
     some = f"The {len(rows)} layers that lose most. " if len(rows) < len(scan.rows) else ""
     caption = f"{some}Thin lines are one standard deviation over specimens."
-    return Plot("sensitivity", "Layer by layer", caption, f"Bars of {scan.measure} lost by layer: {told}.", source)
+    return canvas.plot("sensitivity", "Layer by layer", caption, f"Bars of {scan.measure} lost by layer: {told}.")
 
 
 def listed(names: list[str]) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, shown, sketch
 from lightloom.report.units import db, dbm, si
 from lightloom.schemas import LinkBudget
 
@@ -110,16 +109,13 @@ def told(one: Walk) -> str:
 
 def _waterfall(name: str, one: Walk) -> Plot:
     """Rows from the laser down; a bar is what a step takes, the line is what is left."""
-    from matplotlib.figure import Figure
-
     chip = one.budget.chip
     stops = one.stops
     levels = [stop.level_dbm for stop in stops]
     low, high = min(*levels, one.sensitivity_dbm), max(*levels, one.sensitivity_dbm)
     room = (high - low) or 1.0
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 1.5 + 0.42 * len(stops)))
-        axes = figure.subplots()
+    with sketch(1.5 + 0.42 * len(stops)) as canvas:
+        axes = canvas.axes
         axes.step(
             [levels[0], *levels], [-0.5, *range(len(stops))], where="pre", color=COLOURS["line"], linewidth=1, zorder=0
         )
@@ -142,10 +138,9 @@ def _waterfall(name: str, one: Walk) -> Plot:
         axes.tick_params(length=0)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("level of one channel / dBm")
-        source = to_svg(figure)
     steps = "; ".join(f"{stop.what} {dbm(stop.level_dbm)} after {db(stop.loss_db)}" for stop in stops)
     title = f"From laser to detector: {chip}" if chip else "From laser to detector"
-    return Plot(name, title, told(one), f"Waterfall of the level of one channel: {steps}. {told(one)}", source)
+    return canvas.plot(name, title, told(one), f"Waterfall of the level of one channel: {steps}. {told(one)}")
 
 
 def _label(what: str) -> str:

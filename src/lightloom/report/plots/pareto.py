@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from lightloom.report import units
 from lightloom.report.plots.label_layout import number_marks
 from lightloom.report.plots.line_styles import Stroke, legend, legend_height, metric_axis, strokes
-from lightloom.report.plots.states import WIDTH
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, sketch
 from lightloom.schemas import ACCURACY, DesignRow, Exploration, describe
 
 if TYPE_CHECKING:
@@ -94,38 +93,34 @@ def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
     ]
     if not places:
         return None
-    from matplotlib.figure import Figure
 
     name, unit = COSTS[cost]
     here = {technology(point) for point, *_ in places}
     looks = {kind: look for kind, look in technologies(found).items() if kind in here}
     front = plane_front([(x, y) for _, x, y in places])
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.3 + legend_height(looks)))
-        axes = figure.subplots()
+    with sketch(3.3 + legend_height(looks)) as canvas:
+        axes = canvas.axes
         levels = _levels(axes, found) if gain == "accuracy" else []
         _dress(axes, [x for _, x, _ in places], [*(y for *_, y in places), *levels], unit, gain)
         steps = [*front, (axes.get_xlim()[1], front[-1][1])]
         axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["muted"], linewidth=1.4, zorder=1)
         _designs(axes, places, looks)
         axes.set(xlabel="area" if unit == "m²" else f"{name} of one inference", ylabel=_AXES[gain])
-        legend(figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
+        legend(canvas.figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
         called = numbers(found)
         if len(called) <= MOST_NUMBERED:
             numbered = [(called[point.id], x, y) for point, x, y in places if point.pareto]
             number_marks(axes, numbered, [(x, y) for point, x, y in places if not point.pareto])
-        source = to_svg(figure)
     what = "accuracy" if gain == "accuracy" else "share of good specimens"
     told = "; ".join(
         f"{p.name}: {units.percent(y)} at {units.amount(x, unit)}" for p, x, y in places if (x, y) in front
     )
     label = f"Marks of {what} over {name} of {len(places)} designs. Best here: {told}."
-    return Plot(
+    return canvas.plot(
         f"trade-{name}" if gain == "accuracy" else "trade-yield",
         f"{what.capitalize()} against {name}",
         "",
         label,
-        source,
     )
 
 

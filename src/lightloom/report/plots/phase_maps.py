@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lightloom.common.errors import RequestError
 from lightloom.report.readers.phases import Phases
 from lightloom.report.readers.run import Run
-from lightloom.report.svg import COLOURS, Plot, drawing, mark_cells, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark_cells, sketch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,26 +114,23 @@ def check_count(name: str, tensor: NDArray[np.float64], expected: int, phases: P
 
 
 def _phase_map(name: str, layer: str, phases: Phases, positions: NDArray[np.int64]) -> Plot:
-    from matplotlib.figure import Figure
 
     tensors = phases.tensors[layer]
     meshes = [mesh for mesh in _MESHES if any((mesh, kind) in tensors for kind in _KINDS)]
-    with drawing():
-        figure = Figure(figsize=(4.4, 0.85 + 1.75 * len(meshes)))
-        grid = figure.subplots(len(meshes), 2, squeeze=False)
+    with sketch(0.85 + 1.75 * len(meshes)) as canvas:
+        grid = canvas.figure.subplots(len(meshes), 2, squeeze=False)
         for mesh, pair in zip(meshes, grid, strict=True):
             for kind, axes in zip(_KINDS, pair, strict=True):
                 _panel(axes, tensors.get((mesh, kind)), positions, f"{mesh.upper()} {kind}")
                 axes.set_title(kind if mesh == meshes[0] else "", color=COLOURS["ink"], size=10)
             pair[0].set_ylabel(mesh.upper(), rotation=0, va="center", labelpad=10, color=COLOURS["ink"], size=12)
-        _colour_bar(figure, grid)
-        source = to_svg(figure)
+        _colour_bar(canvas.figure, grid)
     caption = difference(tensors, meshes)
     label = (
         f"Phases of the first block of {layer} on the mesh, {phases.size} waveguides, commanded beside "
         f"realised. {difference(tensors, meshes)}"
     )
-    return Plot(name, f"Layer {layer}", caption, label, source)
+    return canvas.plot(name, f"Layer {layer}", caption, label)
 
 
 def difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: list[str]) -> str:

@@ -7,11 +7,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightloom.report.plots.line_styles import axes_labels, legend, legend_height, panels, strokes
-from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.detection3d import REACH
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import ranked
-from lightloom.report.svg import COLOURS, Plot, drawing, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, shown, sketch
 from lightloom.report.units import NO_BREAK, percent, rounded
 from lightloom.schemas import PrecisionCurve
 
@@ -97,20 +96,17 @@ def _means(lines: Sequence[_Line]) -> list[_Line]:
 
 
 def _over_all(number: int, overlap: float, lines: Sequence[_Line]) -> Plot:
-    from matplotlib.figure import Figure
 
     drawn = strokes(line.case for line in lines)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.5 + legend_height(drawn)))
-        axes = figure.subplots()
-        legend(figure, _draw(axes, lines))
+    with sketch(3.5 + legend_height(drawn)) as canvas:
+        axes = canvas.axes
+        legend(canvas.figure, _draw(axes, lines))
         axes.set(xlabel="recall / %", ylabel="precision / %")
-        source = to_svg(figure)
     told = "; ".join(f"{line.case} {percent(line.area)}" for line in lines)
     left_out = f"The first {len(drawn)} of {len(lines)} cases." if len(drawn) < len(lines) else ""
     caption = f"Mean over the classes. The area below a line is the average precision. {left_out}".strip()
     label = f"Lines of precision over recall at an overlap of {overlap:.2f}. Areas: {told}."
-    return Plot(f"precision-{number}", f"Precision over recall, overlap {overlap:.2f}", caption, label, source)
+    return canvas.plot(f"precision-{number}", f"Precision over recall, overlap {overlap:.2f}", caption, label)
 
 
 def _by_class(name: str, where: str, label: str, lines: Sequence[_Line], most: int) -> Plot:
@@ -125,24 +121,20 @@ def _panelled(
     name: str, title: str, caption: str, label: str, groups: Mapping[str, Sequence[_Line]], high: float = 1.7
 ) -> Plot:
     """A panel a group, so many inch high; a line a case."""
-    from matplotlib.figure import Figure
-
     drawn = strokes(line.case for group in groups.values() for line in group)
     rows, columns = panels(len(groups))
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.6 + high * rows + legend_height(drawn)))
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    with sketch(0.6 + high * rows + legend_height(drawn)) as canvas:
+        grid = canvas.figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         lines: dict[str, Line2D] = {}
         for axes, (group, found) in zip(grid.flat, groups.items(), strict=False):
             lines |= _draw(axes, found, drawn)
             axes.set_title(shown(group, 24), size=10, color=COLOURS["ink"])
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
-        legend(figure, {case: lines[case] for case in drawn if case in lines})
-        axes_labels(figure, "recall / %", "precision / %")
-        source = to_svg(figure)
+        legend(canvas.figure, {case: lines[case] for case in drawn if case in lines})
+        axes_labels(canvas.figure, "recall / %", "precision / %")
     told = "; ".join(f"{group}: {_areas(found)}" for group, found in groups.items())
-    return Plot(name, title, caption, f"{label}. Areas: {told}.", source)
+    return canvas.plot(name, title, caption, f"{label}. Areas: {told}.")
 
 
 def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict[str, Line2D]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from lightloom.report import metric_text
 from lightloom.report.readers.run import Run
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, mark_points, shown, stage_roles, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, mark_points, shown, sketch, stage_roles
 from lightloom.report.units import capital, number, rounded, si
 from lightloom.schemas import EpochRow, LayerRow, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 4.4  # inch; at 72 points per inch about the width of a phone, so that text keeps its size there
 MOST_LAYERS = 16  # more bars than that are unreadable; the table beside the plot has every layer
 
 
@@ -36,12 +35,10 @@ def metric_plot(run: Run) -> Plot | None:
     values = {state: value for state, value in run.values.items() if value is not None}
     if not values or run.compares:
         return None
-    from matplotlib.figure import Figure
 
     roles, metric = stage_roles(run.stages), run.metric
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 1.25 + 0.4 * len(values)))
-        axes = figure.subplots()
+    with sketch(1.25 + 0.4 * len(values)) as canvas:
+        axes = canvas.axes
         texts = [metric_text.value(value, metric) for value in values.values()]
         bars(axes, values, texts, [COLOURS[roles[state]] for state in values])
         _metric_axis(axes, metric, [*values.values(), *([] if run.chance is None else [run.chance])])
@@ -56,12 +53,11 @@ def metric_plot(run: Run) -> Plot | None:
                 ha="center",
                 color=COLOURS["muted"],
             )
-        source = to_svg(figure)
     listed = ", ".join(f"{state} {text}" for state, text in zip(values, texts, strict=True))
     chance = f"The dashed line is a blind guess: {metric_text.value(run.chance, metric)}."
     caption = chance if run.chance is not None else ""
     label = f"Bars of {metric.words} by stage: {listed}. {caption}".strip()
-    return Plot("states", f"{metric_text.heading(metric)} after each stage", caption, label, source)
+    return canvas.plot("states", f"{metric_text.heading(metric)} after each stage", caption, label)
 
 
 def _metric_axis(axes: Axes, metric: Metric, values: Sequence[float]) -> None:
@@ -125,16 +121,13 @@ def error_plot(run: Run) -> Plot | None:
     layers = measured[:MOST_LAYERS]
     if not layers:
         return None
-    from matplotlib.figure import Figure
 
     stages = [stage for stage in run.stages if any(layer.errors.get(stage) for layer in layers)]
     roles = stage_roles(run.stages)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 1.35 + len(layers) * (0.2 + 0.17 * len(stages))))
-        axes = figure.subplots()
+    with sketch(1.35 + len(layers) * (0.2 + 0.17 * len(stages))) as canvas:
+        axes = canvas.axes
         _grouped(axes, layers, {stage: COLOURS[roles[stage]] for stage in stages})
-        figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2, borderpad=0)
-        source = to_svg(figure)
+        canvas.figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2, borderpad=0)
     told = "; ".join(
         f"{layer.name}: " + ", ".join(f"{stage} {number(value)}" for stage, value in layer.errors.items())
         for layer in layers
@@ -142,7 +135,7 @@ def error_plot(run: Run) -> Plot | None:
     kept = f" The first {len(layers)} layers on the chip." if layers != measured else ""
     caption = f"‖realised − target‖² / ‖target‖², on a logarithmic scale.{kept}"
     label = f"Bars of relative weight error by layer and stage: {told}."
-    return Plot("errors", "Relative error of each layer", caption, label, source)
+    return canvas.plot("errors", "Relative error of each layer", caption, label)
 
 
 def parts_plot(run: Run) -> Plot | None:
@@ -171,19 +164,16 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
     known = {part: energy for part, energy in energies.items() if energy is not None}
     if not known:
         return None
-    from matplotlib.figure import Figure
 
     texts = [si(energy, "J") for energy in known.values()]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.5 + 0.4 * len(known)))
-        axes = figure.subplots()
+    with sketch(0.5 + 0.4 * len(known)) as canvas:
+        axes = canvas.axes
         bars(axes, known, texts, [colour] * len(known))
         axes.set_xlim(0, (max(known.values()) or 1.0) * 1.35)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        source = to_svg(figure)
     told = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
-    return Plot(name, title, "", f"{label}: {told}.", source)
+    return canvas.plot(name, title, "", f"{label}: {told}.")
 
 
 def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
@@ -241,13 +231,11 @@ def _curves(
     known = {title: values for title, values in series.items() if any(value is not None for value in values)}
     if not known or len(epochs) < 2:
         return None
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     steps = [epoch.epoch for epoch in epochs]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 2.7))
-        axes = figure.subplots()
+    with sketch(2.7) as canvas:
+        axes = canvas.axes
         styles = ((COLOURS["accent"], "-"), (COLOURS["other-1"], (0, (5, 2))))
         for (title, values), (colour, dashes) in zip(known.items(), styles, strict=False):
             heights = [float("nan") if value is None else value for value in values]
@@ -267,10 +255,9 @@ def _curves(
             axes.yaxis.set_major_formatter(lambda value, _: ticks(value))
         if len(known) > 1:
             axes.legend(loc="best")
-        source = to_svg(figure)
     told = ", ".join(_from_to(title, values, quantity.text) for title, values in known.items())
     label = f"Line of {quantity.name} over {len(epochs)} epochs of {stage}: {told}."
-    return Plot(name, f"{capital(quantity.name)} by epoch: {stage}", "", label, source)
+    return canvas.plot(name, f"{capital(quantity.name)} by epoch: {stage}", "", label)
 
 
 def _from_to(title: str, values: Sequence[float | None], said: Callable[[float | None], str]) -> str:

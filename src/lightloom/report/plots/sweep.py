@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from lightloom.report import metric_text
 from lightloom.report.plots.line_styles import MOST_LINES, Stroke, legend, legend_height, metric_axis, strokes, x_axis
-from lightloom.report.plots.states import WIDTH
 from lightloom.report.readers.run import Run
 from lightloom.report.readers.sweep import Case, Sweep, by_series
-from lightloom.report.svg import COLOURS, Plot, drawing, mark, mark_points, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark, mark_points, shown, sketch
 from lightloom.report.units import rounded
 from lightloom.schemas import Metric
 
@@ -37,33 +36,28 @@ def sweep_plots(run: Run) -> list[Plot]:
 
 def _along(sweep: Sweep) -> Plot:
     """A line a series over x, with a band from the worst to the best seed; cases without x lie across."""
-    from matplotlib.figure import Figure
-
     series = by_series(sweep.along)
     drawn = strokes(series)
     kept = [case for name in drawn for case in series[name]]
     name, metric = sweep.asked.x or "x", sweep.metric
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.4 + legend_height(drawn)))
-        axes = figure.subplots()
-        legend(figure, {name: _band(axes, series[name], stroke, metric) for name, stroke in drawn.items()})
+    with sketch(3.4 + legend_height(drawn)) as canvas:
+        axes = canvas.axes
+        legend(canvas.figure, {name: _band(axes, series[name], stroke, metric) for name, stroke in drawn.items()})
         x_axis(axes, sweep.places, logarithmic=sweep.asked.scale == "log")
         shown_values = [value for case in kept for value in case.values] + [case.mean for case in sweep.levels]
         stretched = metric_axis(axes, "y", shown_values, metric)
         _across(axes, sweep.levels, [series[title] for title in drawn], metric)
         axes.set(xlabel=name, ylabel=metric_text.axis_label(metric))
         axes.tick_params(length=0, which="both")
-        source = to_svg(figure)
     told = "; ".join(f"{title}: {_listed(cases, name, metric)}" for title, cases in series.items())
     across = "".join(f" Dashed across: {case.name}, {metric_text.value(case.mean, metric)}." for case in sweep.levels)
     left_out = f"The first {len(drawn)} of {len(series)} series." if len(drawn) < len(series) else ""
     notes = (_seeds(kept), _STRETCHED if stretched else "", left_out)
-    return Plot(
+    return canvas.plot(
         "sweep",
         f"{metric_text.heading(metric)} by {name}",
         " ".join(note for note in notes if note),
         f"Lines of {metric.words} by {name}. {told}.{across}",
-        source,
     )
 
 
@@ -111,13 +105,10 @@ def _height(axes: Axes, level: Case) -> float:
 
 def _rows(sweep: Sweep) -> Plot:
     """A row a case: its seeds as dots, their mean as a tick, its spread as a bar."""
-    from matplotlib.figure import Figure
-
     cases, metric = sweep.cases[:MOST_ROWS], sweep.metric
     colours = _colours(sweep)
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.75 + 0.5 * len(cases)))
-        axes = figure.subplots()
+    with sketch(0.75 + 0.5 * len(cases)) as canvas:
+        axes = canvas.axes
         stretched = metric_axis(
             axes, "x", [value for case in cases for value in (*case.values, *_ends(case, metric))], metric
         )
@@ -128,7 +119,6 @@ def _rows(sweep: Sweep) -> Plot:
         axes.grid(visible=False)
         axes.tick_params(length=0, which="both")
         axes.spines["left"].set_visible(False)
-        source = to_svg(figure)
     told = ", ".join(f"{case.name} {metric_text.spread(case.mean, case.std, metric)}" for case in cases)
     against = f"The dotted mark is the mean of {sweep.baseline.name}." if sweep.baseline is not None else ""
     left_out = f"The first {len(cases)} of {len(sweep.cases)} cases." if len(cases) < len(sweep.cases) else ""
@@ -136,7 +126,7 @@ def _rows(sweep: Sweep) -> Plot:
     notes = (spread if any(case.std for case in cases) else "", against, _STRETCHED if stretched else "", left_out)
     heading = metric_text.heading(metric)
     caption, label = " ".join(filter(None, notes)), f"{heading} by case: {told}. {against}"
-    return Plot("sweep", f"{heading} of each case", caption, label, source)
+    return canvas.plot("sweep", f"{heading} of each case", caption, label)
 
 
 def _colours(sweep: Sweep) -> Mapping[str, str]:
@@ -178,15 +168,13 @@ def _row(axes: Axes, row: int, case: Case, colour: str, sweep: Sweep) -> None:
 
 def _learning(run: Run, sweep: Sweep) -> Plot | None:
     """The metric on validation data by epoch, a line a case; nothing where the cases are too many to be told apart."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     learnt, metric = _validations(run, sweep), sweep.metric
     if not learnt or len(learnt) > MOST_LINES or max(map(len, learnt.values())) < 2:
         return None
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 3.0 + legend_height(learnt)))
-        axes = figure.subplots()
+    with sketch(3.0 + legend_height(learnt)) as canvas:
+        axes = canvas.axes
         lines = {}
         for case, stroke in strokes(learnt).items():
             every = max(1, len(learnt[case]) // 6)
@@ -194,12 +182,11 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
                 f"{case}, epoch {epoch}: {metric_text.value(value, metric)}" for epoch, value in learnt[case].items()
             ]
             lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every, said=said)
-        legend(figure, lines)
+        legend(canvas.figure, lines)
         stretched = metric_axis(axes, "y", [value for line in learnt.values() for value in line.values()], metric)
         axes.set(xlabel="epoch", ylabel=metric_text.axis_label(metric, "validation"))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0, which="both")
-        source = to_svg(figure)
     told = ", ".join(
         f"{case} from {metric_text.value(next(iter(line.values())), metric)} to "
         f"{metric_text.value(list(line.values())[-1], metric)}"
@@ -208,7 +195,7 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
     means = any(len(case.trainings) > 1 for case in sweep.cases)
     caption = " ".join(("Mean over the seeds of each case.",) * means + (_STRETCHED,) * stretched)
     title = f"Validation {metric.words} by epoch"
-    return Plot("sweep-learning", title, caption, f"Lines of validation {metric.words} by epoch: {told}.", source)
+    return canvas.plot("sweep-learning", title, caption, f"Lines of validation {metric.words} by epoch: {told}.")
 
 
 def _validations(run: Run, sweep: Sweep) -> dict[str, dict[int, float]]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lightloom.report.pages.pcm_writes import pulses
 from lightloom.report.plots.phase_maps import mosaic
-from lightloom.report.plots.states import WIDTH, bars
+from lightloom.report.plots.states import bars
 from lightloom.report.readers.run import Run
-from lightloom.report.svg import COLOURS, Plot, drawing, mark_cells, mark_points, shown, to_svg
+from lightloom.report.svg import COLOURS, Plot, mark_cells, mark_points, shown, sketch
 from lightloom.report.units import count
 from lightloom.schemas import WritesCase
 
@@ -32,16 +32,14 @@ def levels_plot(run: Run) -> Plot | None:
     """Bars of the levels that one inference writes, one a case; the last one stands out."""
     if run.writes is None:
         return None
-    from matplotlib.figure import Figure
 
     values = {case.name: case.levels for case in run.writes.cases}
     texts = [count(value) for value in values.values()]
     present = [value for value in values.values() if value]
     wide = bool(present) and max(present) > _WIDE * min(present)
     colours = [COLOURS["accent-soft"]] * (len(values) - 1) + [COLOURS["accent"]]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 0.5 + 0.4 * len(values) + 0.55 * wide))
-        axes = figure.subplots()
+    with sketch(0.5 + 0.4 * len(values) + 0.55 * wide) as canvas:
+        axes = canvas.axes
         bars(axes, values, texts, colours)
         if wide:
             _by_decades(axes, min(present), max(present))
@@ -49,10 +47,9 @@ def levels_plot(run: Run) -> Plot | None:
             axes.set_xlim(0, (max(values.values()) or 1.0) * 1.35)
             axes.xaxis.set_visible(False)
             axes.spines["bottom"].set_visible(False)
-        source = to_svg(figure)
     told = "; ".join(f"{name} {text}" for name, text in zip(values, texts, strict=True))
     caption = "Per inference, on a logarithmic scale." if wide else "Per inference."
-    return Plot("writes", "Levels written", caption, f"Bars of levels written per inference by case: {told}.", source)
+    return canvas.plot("writes", "Levels written", caption, f"Bars of levels written per inference by case: {told}.")
 
 
 def wear_plots(run: Run) -> list[Plot]:
@@ -93,24 +90,20 @@ def _maps(run: Run) -> tuple[str, _Maps] | None:
 
 def _wear_map(layer: str, maps: _Maps) -> Plot:
     """Heat maps of both signs, before and after, on one scale."""
-    from matplotlib.figure import Figure
-
     most = max(float(wear.max()) for _, wear in maps) or 1.0
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 4.95))
-        grid = figure.subplots(2, len(maps), squeeze=False)
+    with sketch(4.95) as canvas:
+        grid = canvas.figure.subplots(2, len(maps), squeeze=False)
         for column, (case, wear) in enumerate(maps):
             grid[0, column].set_title(_heading(case), color=COLOURS["ink"], size=10)
             for sign, axes in enumerate(grid[:, column]):
                 _panel(axes, wear[sign], most, f"{case.name}, {_SIGNS[sign]}")
         for sign, axes in enumerate(grid[:, 0]):
             axes.set_ylabel(_SIGNS[sign], color=COLOURS["ink"], size=10)
-        _colour_bar(figure, grid, most)
-        source = to_svg(figure)
+        _colour_bar(canvas.figure, grid, most)
     told = "; ".join(f"{case.name}: {_spread(wear)}" for case, wear in maps)
     caption = "The array with the most written cell, one tile a cell. Where a tile is missing nothing is ever written."
     label = f"Heat maps of pulses per inference on the cells of one array of {layer}, on one scale. {told}."
-    return Plot("wear", f"Wear of the cells of layer {layer}", caption, label, source)
+    return canvas.plot("wear", f"Wear of the cells of layer {layer}", caption, label)
 
 
 def _heading(case: WritesCase) -> str:
@@ -159,12 +152,9 @@ def _colour_bar(figure: Figure, grid: NDArray[np.object_], most: float) -> None:
 
 def _wear_curve(layer: str, maps: _Maps) -> Plot:
     """Pulses on every cell of the array, most written first: a flat line is a chip whose cells age alike."""
-    from matplotlib.figure import Figure
-
     styles = ([] if len(maps) == 1 else [(COLOURS["muted"], (0, (5, 2)))]) + [(COLOURS["accent"], "-")]
-    with drawing():
-        figure = Figure(figsize=(WIDTH, 4.2))
-        axes = figure.subplots()
+    with sketch(4.2) as canvas:
+        axes = canvas.axes
         for (case, wear), (colour, dashes) in zip(maps, styles, strict=True):
             falling = np.sort(wear, axis=None)[::-1]
             places = range(1, len(falling) + 1)
@@ -174,11 +164,10 @@ def _wear_curve(layer: str, maps: _Maps) -> Plot:
         axes.set(xlabel="cells, most written first", ylabel="pulses per inference", ylim=(0, None), xlim=(0, None))
         axes.tick_params(length=0)
         axes.legend(loc="best")
-        source = to_svg(figure)
     told = "; ".join(f"{case.name}: {_quarters(wear)}" for case, wear in maps)
     caption = "The same array, its cells in order. The lower and flatter, the longer all of them live."
     label = f"Line of pulses per inference over the cells of one array of {layer}, most written first. {told}."
-    return Plot("wear-curve", f"Pulses per cell of layer {layer}", caption, label, source)
+    return canvas.plot("wear-curve", f"Pulses per cell of layer {layer}", caption, label)
 
 
 def _legend(case: WritesCase) -> str:

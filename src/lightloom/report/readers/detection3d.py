@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ground:
-    """Maps of the ground of one moment, [rows, columns]: rows go along y, columns along x."""
+    """Maps of the ground of one sample, [rows, columns]: rows go along y, columns along x."""
 
     cases: Mapping[str, Array] = field(default_factory=dict)
     """How strong the features of each case are, over the channels."""
@@ -37,7 +37,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Detections3D:
-    """What is listed, and of the moments that are shown the pictures, by camera, and the maps of the ground."""
+    """What is listed, and of the samples that are shown the pictures, by camera, and the maps of the ground."""
 
     listed: DetectionFile3D
     pictures: tuple[tuple[Image, ...], ...]
@@ -45,17 +45,17 @@ class Detections3D:
 
     @property
     def shown(self) -> list[DetectedSample]:
-        """The moments that a page shows."""
+        """The samples that a page shows."""
         return self.listed.frames[:MOST_SAMPLES]
 
     @property
     def cases(self) -> tuple[str, ...]:
-        """Every case that looked at a moment, in order of appearance."""
-        return tuple(dict.fromkeys(case for moment in self.listed.frames for case in moment.cases))
+        """Every case that looked at a sample, in order of appearance."""
+        return tuple(dict.fromkeys(case for sample in self.listed.frames for case in sample.cases))
 
 
 def read_detections3d(path: Path, ground: Path) -> Detections3D | None:
-    """What was found at each moment, None where the file is absent.
+    """What was found at each sample, None where the file is absent.
 
     Args:
         path: Of `detections3d.json`.
@@ -68,8 +68,8 @@ def read_detections3d(path: Path, ground: Path) -> Detections3D | None:
     if listed is None:
         return None
     pictures = tuple(
-        tuple(read_picture(path, camera.file, (camera.width, camera.height)) for camera in moment.cameras)
-        for moment in listed.frames[:MOST_SAMPLES]
+        tuple(read_picture(path, camera.file, (camera.width, camera.height)) for camera in sample.cameras)
+        for sample in listed.frames[:MOST_SAMPLES]
     )
     return Detections3D(listed, pictures, _read_ground(ground, listed.frames))
 
@@ -83,28 +83,28 @@ def read_precisions3d(path: Path) -> tuple[SpacePrecision, ...]:
     return tuple(read(path, PrecisionFile3D, PrecisionFile3D()).curves)
 
 
-def _read_ground(path: Path, moments: list[DetectedSample]) -> tuple[Ground, ...]:
-    """The maps of each moment that is shown, none where the file is absent."""
+def _read_ground(path: Path, samples: list[DetectedSample]) -> tuple[Ground, ...]:
+    """The maps of each sample that is shown, none where the file is absent."""
     if not path.is_file():
-        return (Ground(),) * min(len(moments), MOST_SAMPLES)
-    # a moment goes by its place, or by its token
-    places = {moment.token: place for place, moment in enumerate(moments)}
-    places |= {str(place): place for place in range(len(moments))}
-    cases: list[dict[str, Array]] = [{} for _ in moments]
+        return (Ground(),) * min(len(samples), MOST_SAMPLES)
+    # a sample goes by its place, or by its token
+    places = {sample.token: place for place, sample in enumerate(samples)}
+    places |= {str(place): place for place in range(len(samples))}
+    cases: list[dict[str, Array]] = [{} for _ in samples]
     heatmaps: dict[int, Array] = {}
     for name, tensor in read_tensors(path)[0].items():
         before, _, kind = name.rpartition("/")
-        case, slash, moment = before.rpartition("/") if kind == _GROUND else ("", "/", before)
+        case, slash, sample = before.rpartition("/") if kind == _GROUND else ("", "/", before)
         if kind not in (_GROUND, _HEATMAP) or not slash:
             raise _wrong(path, name, f"expected names like `CASE/FRAME/{_GROUND}` and `FRAME/{_HEATMAP}`")
-        if moment not in places:
-            raise _wrong(path, name, f"`{moment}` is neither the number nor the token of one of {len(moments)} frames")
+        if sample not in places:
+            raise _wrong(path, name, f"`{sample}` is neither the number nor the token of one of {len(samples)} frames")
         if tensor.ndim != 2 or not tensor.size or not np.isfinite(tensor).all():
             raise _wrong(path, name, f"it has the shape {list(tensor.shape)}; expected [rows, columns], all finite")
         if kind == _GROUND:
-            cases[places[moment]][case] = tensor
+            cases[places[sample]][case] = tensor
         else:
-            heatmaps[places[moment]] = tensor
+            heatmaps[places[sample]] = tensor
     return tuple(Ground(found, heatmaps.get(place)) for place, found in enumerate(cases[:MOST_SAMPLES]))
 
 

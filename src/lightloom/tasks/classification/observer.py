@@ -9,15 +9,13 @@ import torch
 from torch import nn
 
 from lightloom import learn as learning
-from lightloom.common.files import write_json
 from lightloom.common.processes import is_main
-from lightloom.common.records import read_record
 from lightloom.common.seeds import named_seed
 from lightloom.data import Splits
 from lightloom.learn.gradient_alignment import Kind
 from lightloom.nn import AllOptical, DiffractiveNetwork, SaturableAbsorber
 from lightloom.nn.diffractive.snapshot import look
-from lightloom.stage_records import AngleRow
+from lightloom.schemas import GradientAngle, ResponseCurves, read, write_plain
 from lightloom.tasks.base import Files, Subject
 from lightloom.tasks.classification.config import ClassificationConfig
 from lightloom.tasks.classification.objective import Classify
@@ -62,7 +60,7 @@ class ClassificationObserver:
             )
         before = [row for row in self.rows if row["epoch"] < epoch]
         self.rows = [*before, *({**self.key, "epoch": epoch, **row} for row in angles)]
-        write_json(self.files.file("checkpoints/angles.json"), self.rows)
+        write_plain(self.files.file("checkpoints/angles.json"), list[GradientAngle], self.rows)
 
     def finish(self, model: nn.Module) -> None:
         """Add the angles of this training to those of the others, and the light of a diffractive network."""
@@ -70,7 +68,7 @@ class ClassificationObserver:
             return
         if self.rows:
             others = [row for row in self._read("angles.json") if not self._is_own(row)]
-            write_json(self.files.file("angles.json"), others + self.rows)
+            write_plain(self.files.file("angles.json"), list[GradientAngle], others + self.rows)
         if isinstance(model, DiffractiveNetwork) and self.subject.is_first:
             self._keep_light(model)
 
@@ -81,8 +79,7 @@ class ClassificationObserver:
         learning.write_tensors(path, tensors | snapshot.tensors, notes | snapshot.notes)
 
     def _read(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = read_record(self.files.file(name), list[AngleRow], [])
-        return rows
+        return [row.plain() for row in read(self.files.file(name), list[GradientAngle], [], strict=True)]
 
     def _is_own(self, row: dict[str, Any]) -> bool:
         return all(row[key] == value for key, value in self.key.items())
@@ -95,7 +92,7 @@ def write_curves(files: Files, configs: Sequence[ClassificationConfig]) -> None:
         files: Of the run.
         configs: Of its trainings.
     """
-    write_json(files.file("curves.json"), {"curves": list(_curves(configs))})
+    write_plain(files.file("curves.json"), ResponseCurves, {"curves": list(_curves(configs))})
 
 
 def _curves(configs: Sequence[ClassificationConfig]) -> Iterator[dict[str, Any]]:

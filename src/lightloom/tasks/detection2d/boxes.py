@@ -24,7 +24,7 @@ class Detections(NamedTuple):
         return Detections(self.boxes[selected], self.scores[selected], self.labels[selected])
 
     def within(self, scale: float, width: int, height: int) -> Detections:
-        """The same in pixels of the image that was framed, cut at its edges; what lies in the padding alone goes.
+        """The same in pixels of the image that was letterboxed, cut at its edges; what lies in the padding alone goes.
 
         Args:
             scale: Pixels of the frame per pixel of the image.

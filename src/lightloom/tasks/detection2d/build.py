@@ -12,7 +12,7 @@ from lightloom.common.seeds import named_seed
 from lightloom.data.detection import LetterboxedSet, Problem, letterbox, load_detection
 from lightloom.nn import misalign
 from lightloom.nn.backbones import SIZES, build_backbone
-from lightloom.tasks.detection2d.config import Detection2DConfig, ScenesConfig
+from lightloom.tasks.detection2d.config import Detection2DConfig, DetectionDataConfig
 from lightloom.tasks.detection2d.detector import Detector
 from lightloom.tasks.detection2d.transformers import TransformersDetector, build_transformers_detector
 from lightloom.tasks.hybrid.backbone import make_optical
@@ -20,8 +20,8 @@ from lightloom.tasks.hybrid.backbone import make_optical
 AnyDetector = Detector | TransformersDetector
 
 
-class Scenes(NamedTuple):
-    """Framed images with boxes, ready to train on."""
+class DetectionData(NamedTuple):
+    """Letterboxed images with boxes, ready to train on."""
 
     train: LetterboxedSet
     validation: LetterboxedSet
@@ -38,7 +38,7 @@ class Scenes(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # the scenes of a training stay for the next one, which mostly has the same
-def read_scenes(wanted: ScenesConfig, seed: int) -> Scenes:
+def read_detection_data(wanted: DetectionDataConfig, seed: int) -> DetectionData:
     """Read, check and frame a detection set.
 
     Args:
@@ -67,7 +67,7 @@ def read_scenes(wanted: ScenesConfig, seed: int) -> Scenes:
                 f"No image of `{part.source.name}` has a box, so there is nothing to learn or to measure there; "
                 f"mend its annotations, or leave that split away.{known}"
             )
-    return Scenes(train, validation, test, splits.classes, splits.problems)
+    return DetectionData(train, validation, test, splits.classes, splits.problems)
 
 
 def build_detector(config: Detection2DConfig, classes: int, *, pretrained: bool = True) -> AnyDetector:

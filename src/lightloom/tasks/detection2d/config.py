@@ -18,7 +18,7 @@ from lightloom.tasks.detection2d.fcos import FCOSConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
-class ScenesConfig(Section):
+class DetectionDataConfig(Section):
     """Which images with boxes, and the frame they are brought into."""
 
     name: str = "shapes"
@@ -60,7 +60,7 @@ class Detection2DConfig(RunConfig):
     """Everything that decides the outcome of a run that detects objects in images."""
 
     task: Literal["detection2d"] = "detection2d"
-    data: ScenesConfig = ScenesConfig()
+    data: DetectionDataConfig = DetectionDataConfig()
     model: DetectorConfig = DetectorConfig()
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
     distil: DistillationConfig = DistillationConfig()

@@ -14,9 +14,10 @@ from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_bytes, write_json
 from lightloom.data.detection import LetterboxedSet, read_pixels
 from lightloom.nn.diffractive.snapshot import look
+from lightloom.schemas import DetectionFile, PrecisionFile, write_plain
 from lightloom.tasks.base import Files, Measured
 from lightloom.tasks.detection2d.boxes import Detections
-from lightloom.tasks.detection2d.build import Scenes
+from lightloom.tasks.detection2d.build import DetectionData
 from lightloom.tasks.detection2d.evaluate import Precision
 from lightloom.tasks.hybrid.teaching import evenly
 
@@ -33,7 +34,7 @@ class DetectionGallery:
         pictures: How many of them.
     """
 
-    def __init__(self, files: Files, data: Scenes, pictures: int) -> None:
+    def __init__(self, files: Files, data: DetectionData, pictures: int) -> None:
         self.files, self.data = files, data
         self.shown = evenly(len(data.test), pictures)
         self.images = list(_pictures(files, data.test, self.shown))
@@ -62,9 +63,9 @@ class DetectionGallery:
     def write(self) -> None:
         """Write `pr.json`, `detections.json`, `problems.json` and `optics.safetensors`."""
         file = self.files.file
-        write_json(file("pr.json"), {"curves": self.curves})
+        write_plain(file("pr.json"), PrecisionFile, {"curves": self.curves})
         listed = {"classes": list(self.data.classes), "threshold": _LISTED, "images": self.images}
-        write_json(file("detections.json"), listed)
+        write_plain(file("detections.json"), DetectionFile, listed)
         write_json(file("problems.json"), [problem._asdict() for problem in self.data.problems])
         learning.write_tensors(file("optics.safetensors"), self.tensors, self.notes)
 

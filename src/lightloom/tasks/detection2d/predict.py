@@ -21,7 +21,7 @@ from lightloom.data.detection.pictures import Header, read_header, white_level
 from lightloom.report.pictures.boxes2d import annotate
 from lightloom.tasks.base import Interface, Prediction
 from lightloom.tasks.detection2d.boxes import Detections
-from lightloom.tasks.detection2d.config import Detection2DConfig, ScenesConfig
+from lightloom.tasks.detection2d.config import Detection2DConfig, DetectionDataConfig
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _JPEG = 92
@@ -79,7 +79,7 @@ class _View(NamedTuple):
 
     detector: Any
     classes: tuple[str, ...]
-    data: ScenesConfig
+    data: DetectionDataConfig
     threshold: float
 
 

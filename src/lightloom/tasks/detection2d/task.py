@@ -10,7 +10,7 @@ from lightloom.data.detection import augmentation
 from lightloom.learn import Augment, DistillationModel, DistillationObjective
 from lightloom.schemas import Metric
 from lightloom.tasks.base import Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
-from lightloom.tasks.detection2d.build import AnyDetector, Scenes, build_detector, read_scenes
+from lightloom.tasks.detection2d.build import AnyDetector, DetectionData, build_detector, read_detection_data
 from lightloom.tasks.detection2d.config import Detection2DConfig
 from lightloom.tasks.detection2d.gallery import DetectionGallery
 from lightloom.tasks.detection2d.objective import Detection2DObjective
@@ -27,11 +27,11 @@ class Detection2DTask(Task[Detection2DConfig]):
     metric = Metric(name="AP")
     samples = "images"
 
-    def data(self, config: Detection2DConfig) -> Scenes:
-        """Framed images with boxes."""
-        return read_scenes(config.data, config.seed)
+    def data(self, config: Detection2DConfig) -> DetectionData:
+        """Letterboxed images with boxes."""
+        return read_detection_data(config.data, config.seed)
 
-    def interface(self, data: Scenes) -> Interface:
+    def interface(self, data: DetectionData) -> Interface:
         """The classes, and what is white in images of more than 8 bits."""
         return {"classes": list(data.classes)} | ({} if data.white is None else {"white": data.white})
 
@@ -45,7 +45,7 @@ class Detection2DTask(Task[Detection2DConfig]):
         key = first_difference(own, other)
         return None if key is None else f"data.{key}"
 
-    def model(self, config: Detection2DConfig, interface: Interface, data: Scenes | None = None) -> AnyDetector:
+    def model(self, config: Detection2DConfig, interface: Interface, data: DetectionData | None = None) -> AnyDetector:
         """The detector of the config, see `build_detector`."""
         return build_detector(config, len(interface["classes"]), pretrained=data is not None)
 
@@ -63,7 +63,7 @@ class Detection2DTask(Task[Detection2DConfig]):
         return config.distil.teacher
 
     def plan(
-        self, model: nn.Module, config: Detection2DConfig, data: Scenes, teacher: nn.Module | None
+        self, model: nn.Module, config: Detection2DConfig, data: DetectionData, teacher: nn.Module | None
     ) -> TrainingPlan:
         """The detector, or the detector with its teacher.
 
@@ -80,11 +80,11 @@ class Detection2DTask(Task[Detection2DConfig]):
         pair = DistillationModel(student, teacher, few(data.train), config.distil)
         return TrainingPlan(pair, distillation, distillation.prepare)
 
-    def gallery(self, files: Files, config: Detection2DConfig, data: Scenes) -> Gallery:
+    def gallery(self, files: Files, config: Detection2DConfig, data: DetectionData) -> Gallery:
         """Detections, precision over recall, masks and light."""
         return DetectionGallery(files, data, config.pictures)
 
-    def facts(self, data: Scenes) -> dict[str, Any]:
+    def facts(self, data: DetectionData) -> dict[str, Any]:
         """The classes, and how many images there are."""
         return {"classes": list(data.classes), "train": len(data.train), "test": len(data.test)}
 

@@ -12,7 +12,7 @@ from lightloom.tasks.detection3d.feature_atlas import FeatureAtlas, pack, sample
 from lightloom.tasks.detection3d.geometry import decode_boxes, encode_boxes, project_points, visible_points
 from lightloom.tasks.detection3d.losses import detection_loss
 from lightloom.tasks.detection3d.matching import Matches, match
-from lightloom.tasks.detection3d.objective import Detection3DObjective, evaluate_moments, results_of
+from lightloom.tasks.detection3d.objective import Detection3DObjective, evaluate_samples, results_of
 from lightloom.tasks.detection3d.queries import Source
 from lightloom.tasks.detection3d.sizes import SIZES, Detector3DConfig, Size, detector_size
 
@@ -44,7 +44,7 @@ __all__ = [
     "detection_loss",
     "detector_size",
     "encode_boxes",
-    "evaluate_moments",
+    "evaluate_samples",
     "match",
     "pack",
     "project_points",

@@ -12,18 +12,18 @@ from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
 from lightloom.data.detection import Problem
 from lightloom.data.multicamera import BEVRange, MultiCameraSet, letterbox_samples, load_multicamera
-from lightloom.data.nuscenes import Moment
+from lightloom.data.nuscenes import Sample
 from lightloom.nn import misalign, put_on_chip
 from lightloom.nn.backbones import SIZES, build_backbone
-from lightloom.tasks.detection3d.config import Detection3DConfig, MomentsConfig
+from lightloom.tasks.detection3d.config import Detection3DConfig, MultiCameraDataConfig
 from lightloom.tasks.detection3d.detector import Detector3D
 from lightloom.tasks.hybrid.backbone import make_optical
 
 _LOG = logging.getLogger("lightloom")
 
 
-class Surroundings(NamedTuple):
-    """Framed moments with boxes, ready to train on."""
+class MultiCameraData(NamedTuple):
+    """Letterboxed samples with boxes, ready to train on."""
 
     train: MultiCameraSet
     validation: MultiCameraSet
@@ -35,7 +35,7 @@ class Surroundings(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # the moments of a training stay for the next one, which mostly has the same
-def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed: int) -> Surroundings:
+def read_multicamera_data(wanted: MultiCameraDataConfig, area: BEVRange, history: int, seed: int) -> MultiCameraData:
     """Read, check and frame a multi-camera set.
 
     Args:
@@ -59,9 +59,9 @@ def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed:
     for problem in splits.problems:
         _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
 
-    def letterboxed(split: str, moments: tuple[Moment, ...]) -> MultiCameraSet:
+    def letterboxed(split: str, samples: tuple[Sample, ...]) -> MultiCameraSet:
         part = letterbox_samples(
-            moments,
+            samples,
             splits.channels,
             wanted.height,
             wanted.width,
@@ -76,7 +76,7 @@ def read_surroundings(wanted: MomentsConfig, area: BEVRange, history: int, seed:
             )
         return part
 
-    return Surroundings(
+    return MultiCameraData(
         letterboxed("train", splits.train),
         letterboxed("validation", splits.validation),
         letterboxed("test", splits.test),

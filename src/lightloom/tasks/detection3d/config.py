@@ -20,7 +20,7 @@ from lightloom.tasks.detection3d.sizes import Detector3DConfig, detector_size
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
-class MomentsConfig(Section):
+class MultiCameraDataConfig(Section):
     """Which moments of several cameras, and the frame of each image."""
 
     name: str = "toytown"
@@ -69,7 +69,7 @@ class Detection3DConfig(RunConfig):
     """Everything that decides the outcome of a run that detects boxes around a vehicle."""
 
     task: Literal["detection3d"] = "detection3d"
-    data: MomentsConfig = MomentsConfig()
+    data: MultiCameraDataConfig = MultiCameraDataConfig()
     model: MultiCameraModelConfig = MultiCameraModelConfig()
     optics: DetectorOpticsConfig = DetectorOpticsConfig()
     distil: DistillationConfig = DistillationConfig(features=0.0)

@@ -75,15 +75,15 @@ class Detector3D(DetectorBase):
             cameras.maps, bev, decoded.class_logits, decoded.codes, decoded.references, decoded.heat, perspective
         )
 
-    def camera_maps(self, views: Views, moment: int) -> CameraMaps:
+    def camera_maps(self, views: Views, sample: int) -> CameraMaps:
         """Feature maps of the cameras at one sample of the history.
 
         Args:
             views: Images and calibration of a batch.
-            moment: Place in the history; -1 is the present.
+            sample: Place in the history; -1 is the present.
         """
-        images = views.images[:, moment].flatten(0, 1)
-        project, extent = views.project[:, moment], views.extent[:, moment]
+        images = views.images[:, sample].flatten(0, 1)
+        project, extent = views.project[:, sample], views.extent[:, sample]
         if self.config.shrink > 1:
             images = F.avg_pool2d(self.unit_range(images), self.config.shrink)
             project, extent = shrunk(project, extent, self.config.shrink)
@@ -145,9 +145,9 @@ class Detector3D(DetectorBase):
         unlinked = (~views.linked[:, :last].any(0)).nonzero().flatten().tolist()
         before: PreviousBEV | None = None
         with _in_eval(self):
-            for moment in range(max(unlinked, default=0), last):
-                bev = self.encoder(self.camera_maps(views, moment), before)
-                before = PreviousBEV(bev, views.motion[:, moment + 1], views.linked[:, moment + 1])
+            for sample in range(max(unlinked, default=0), last):
+                bev = self.encoder(self.camera_maps(views, sample), before)
+                before = PreviousBEV(bev, views.motion[:, sample + 1], views.linked[:, sample + 1])
         return before
 
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from lightloom import learn as learning
 from lightloom.common.files import make_folder, write_json
 from lightloom.data.multicamera import BEVRange, MultiCameraSet, Views
-from lightloom.data.nuscenes import Moment
+from lightloom.data.nuscenes import Sample
 from lightloom.learn.distil import gaussian_heatmap
 from lightloom.metrics.nuscenes import NuScenesMetrics, write_results
 from lightloom.nn.diffractive.snapshot import look
+from lightloom.schemas import DetectionFile3D, PrecisionFile3D, write_plain
 from lightloom.tasks.base import Files, Measured
-from lightloom.tasks.detection3d.build import Surroundings
+from lightloom.tasks.detection3d.build import MultiCameraData
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.decode import Boxes
 from lightloom.tasks.detection3d.detector import Detector3D, Detector3DOutput
@@ -39,7 +40,7 @@ class MultiCameraGallery:
         data: Whose test moments are shown.
     """
 
-    def __init__(self, files: Files, config: Detection3DConfig, data: Surroundings) -> None:
+    def __init__(self, files: Files, config: Detection3DConfig, data: MultiCameraData) -> None:
         self.files, self.data = files, data
         self.area = config.model.detector.area
         self.shown = evenly(len(data.test), config.pictures)
@@ -61,7 +62,7 @@ class MultiCameraGallery:
         assert isinstance(model, Detector3D)
         figures, boxes = measured.predictions
         self.curves += list(_curves(name, figures))
-        _write_submission(self.files, name, self.data.test.moments, boxes)
+        _write_submission(self.files, name, self.data.test.samples, boxes)
         for frame, index in zip(self.frames, self.shown, strict=True):
             frame["cases"][name] = found_rows(boxes[index], _LISTED)
         if self.shown:
@@ -74,7 +75,7 @@ class MultiCameraGallery:
     def write(self) -> None:
         """Write `pr3d.json`, `detections3d.json`, `problems.json`, `ground.safetensors` and `optics.safetensors`."""
         file = self.files.file
-        write_json(file("pr3d.json"), {"curves": self.curves})
+        write_plain(file("pr3d.json"), PrecisionFile3D, {"curves": self.curves})
         write_json(file("problems.json"), [problem._asdict() for problem in self.data.problems])
         listed = {
             "classes": list(self.data.classes),
@@ -82,7 +83,7 @@ class MultiCameraGallery:
             "threshold": _LISTED,
             "frames": self.frames,
         }
-        write_json(file("detections3d.json"), listed)
+        write_plain(file("detections3d.json"), DetectionFile3D, listed)
         learning.write_tensors(file("ground.safetensors"), self.maps, {})
         learning.write_tensors(file("optics.safetensors"), self.light, self.notes)
 
@@ -94,11 +95,11 @@ def _one(views: Views) -> Views:
 
 def _frame(files: Files, number: int, test: MultiCameraSet, place: int) -> dict[str, Any]:
     """A moment that is shown, its pictures stored."""
-    moment = test.moments[place]
+    sample = test.samples[place]
     return {
-        "token": moment.token,
-        "scene": moment.scene,
-        "cameras": camera_pictures(files, number, moment, test.channels),
+        "token": sample.token,
+        "scene": sample.scene,
+        "cameras": camera_pictures(files, number, sample, test.channels),
         "truth": true_rows(test.labels[place]),
         "cases": {},
         "queries": {},
@@ -134,11 +135,11 @@ def _positions(output: Detector3DOutput) -> list[list[float]]:
     return torch.cat((centers, best.values[:, None]), 1).cpu().tolist()
 
 
-def _write_submission(files: Files, name: str, moments: Sequence[Moment], found: Sequence[Boxes]) -> None:
+def _write_submission(files: Files, name: str, samples: Sequence[Sample], found: Sequence[Boxes]) -> None:
     """The official results file of a case."""
-    results = results_of(moments, found)
+    results = results_of(samples, found)
     path = files.file(f"results/{learning.file_name(name)}.json")
-    write_results(path, results, [moment.token for moment in moments])
+    write_results(path, results, [sample.token for sample in samples])
 
 
 def _curves(case: str, figures: NuScenesMetrics) -> Iterator[dict[str, Any]]:

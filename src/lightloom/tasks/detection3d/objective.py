@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from lightloom.data.multicamera import MultiCameraSet
-from lightloom.data.nuscenes import Moment
+from lightloom.data.nuscenes import Sample
 from lightloom.metrics.nuscenes import NuScenesMetrics, Results, evaluate, global_results, ground_truth
 from lightloom.tasks.detection2d.base import DetectionObjective
 from lightloom.tasks.detection3d.decode import Boxes
@@ -50,33 +50,33 @@ class Detection3DObjective(DetectionObjective[Boxes, NuScenesMetrics]):
             data: The set.
             detections: Boxes at each of its samples, in its ego frame.
         """
-        return evaluate_moments(data.moments, detections)
+        return evaluate_samples(data.samples, detections)
 
     def means(self, scores: NuScenesMetrics) -> Mapping[str, float]:
         """NDS, mAP and the five mean errors by their names."""
         return scores.means
 
 
-def evaluate_moments(moments: Sequence[Moment], detections: Sequence[Boxes]) -> NuScenesMetrics:
+def evaluate_samples(samples: Sequence[Sample], detections: Sequence[Boxes]) -> NuScenesMetrics:
     """NDS and what it is made of.
 
     Args:
-        moments: What was there.
+        samples: What was there.
         detections: Boxes at each moment, in its ego frame.
     """
-    reference = ground_truth(moments)
-    return evaluate(reference.truth, results_of(moments, detections), reference.ego, reference.racks)
+    reference = ground_truth(samples)
+    return evaluate(reference.truth, results_of(samples, detections), reference.ego, reference.racks)
 
 
-def results_of(moments: Sequence[Moment], detections: Sequence[Boxes]) -> Results:
+def results_of(samples: Sequence[Sample], detections: Sequence[Boxes]) -> Results:
     """Detections in the global frame and with the likely attributes.
 
     Args:
-        moments: The samples.
+        samples: The samples.
         detections: Boxes at each of them, in its ego frame.
     """
     return global_results(
-        moments,
+        samples,
         [np.asarray(each.boxes.numpy(), dtype=np.float64) for each in detections],
         [np.asarray(each.scores.numpy(), dtype=np.float64) for each in detections],
         [each.labels.numpy() for each in detections],

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from lightloom.common.files import make_folder, write_bytes
-from lightloom.data.nuscenes import Moment
+from lightloom.data.nuscenes import Sample
 from lightloom.learn import file_name
 from lightloom.tasks.base import Files
 from lightloom.tasks.detection3d.decode import Boxes
@@ -21,17 +21,17 @@ _JPEG = 88
 _WIDEST = 640  # pixels of a stored picture
 
 
-def camera_pictures(files: Files, number: int, moment: Moment, channels: Sequence[str]) -> list[dict[str, Any]]:
+def camera_pictures(files: Files, number: int, sample: Sample, channels: Sequence[str]) -> list[dict[str, Any]]:
     """Store what each camera saw, and say how points of the ego frame project there.
 
     Args:
         files: Of the run.
         number: Of the moment among those shown.
-        moment: What was seen.
+        sample: What was seen.
         channels: Cameras, in the order in which they are wanted.
     """
     make_folder(files.file("pictures"))
-    by_channel = {camera.channel: camera for camera in moment.cameras}
+    by_channel = {camera.channel: camera for camera in sample.cameras}
     listed = []
     for channel in channels:
         if channel not in by_channel:

@@ -15,8 +15,8 @@ from lightloom.common.files import reserve, write_bytes, write_json, write_text
 from lightloom.common.marks import claim
 from lightloom.common.processes import best_device
 from lightloom.common.progress import follow
-from lightloom.data.multicamera import MultiCameraSet, find_moments, letterbox_samples
-from lightloom.data.nuscenes import CameraView, Moment
+from lightloom.data.multicamera import MultiCameraSet, find_samples, letterbox_samples
+from lightloom.data.nuscenes import CameraView, Sample
 from lightloom.learn import file_name
 from lightloom.metrics.nuscenes import write_results
 from lightloom.report.pictures.bird_view import bird_view
@@ -31,7 +31,7 @@ from lightloom.tasks.detection3d.pictures import found_rows, true_rows
 _JPEG = 90
 
 
-def predict_moments(
+def predict_samples(
     detector: Detector3D, config: Detection3DConfig, interface: Interface, request: Prediction
 ) -> dict[str, Any]:
     """Find boxes at some moments; writes `detections.json`, `results.json` in the official form, and pictures.
@@ -62,9 +62,9 @@ def predict_moments(
         for number, index in enumerate(chosen, 1):
             boxes.append(_look(trained, letterboxed, index))
             images.append(_told(trained, letterboxed, index, boxes[-1], request.threshold, out))
-            report(number, letterboxed.moments[index].token)
-    moments = [letterboxed.moments[index] for index in chosen]
-    write_results(out / "results.json", results_of(moments, boxes), [moment.token for moment in moments])
+            report(number, letterboxed.samples[index].token)
+    samples = [letterboxed.samples[index] for index in chosen]
+    write_results(out / "results.json", results_of(samples, boxes), [sample.token for sample in samples])
     result = {"classes": list(trained.classes), "case": request.case, "images": images, "failed": []}
     write_json(out / "detections.json", result)
     return result
@@ -83,7 +83,7 @@ def _asked(
 ) -> tuple[MultiCameraSet, list[int]]:
     """The moments of the scenes that are concerned, and the places of those that were asked for."""
     wanted, size = config.data, config.model.detector
-    kept, channels = find_moments(
+    kept, channels = find_samples(
         given,
         source or wanted.name,
         config.data.root,
@@ -94,7 +94,7 @@ def _asked(
     letterboxed = letterbox_samples(  # a moment needs few of the images of its scene
         kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0, memory=False
     )
-    chosen = [place for place, moment in enumerate(kept) if moment.token in given or moment.scene in given]
+    chosen = [place for place, sample in enumerate(kept) if sample.token in given or sample.scene in given]
     return letterboxed, chosen
 
 
@@ -109,17 +109,17 @@ def _told(
     trained: _Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
 ) -> dict[str, Any]:
     """Draw one moment, and say what was found."""
-    moment, kept = letterboxed.moments[place], found.scores > threshold
+    sample, kept = letterboxed.samples[place], found.scores > threshold
     shown = Boxes(*(part[kept] for part in found))
-    pictures = [_draw(moment, camera, shown, trained.classes, out) for camera in moment.cameras]
-    rows, above = found_rows(found, threshold), f"{file_name(moment.token)}-above.svg"
+    pictures = [_draw(sample, camera, shown, trained.classes, out) for camera in sample.cameras]
+    rows, above = found_rows(found, threshold), f"{file_name(sample.token)}-above.svg"
     view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(letterboxed.labels[place]))
     write_text(out / above, view)
     named = [{**row, "class": trained.classes[row["label"]]} for row in rows]
-    return {"file": moment.token, "scene": moment.scene, "annotated": [*pictures, above], "found": named}
+    return {"file": sample.token, "scene": sample.scene, "annotated": [*pictures, above], "found": named}
 
 
-def _draw(moment: Moment, camera: CameraView, found: Boxes, classes: Sequence[str], out: Path) -> str:
+def _draw(sample: Sample, camera: CameraView, found: Boxes, classes: Sequence[str], out: Path) -> str:
     with Image.open(camera.file) as opened:
         pixels = np.array(opened.convert("RGB"))
     stream = io.BytesIO()
@@ -127,6 +127,6 @@ def _draw(moment: Moment, camera: CameraView, found: Boxes, classes: Sequence[st
         pixels, camera.matrix, found.boxes.numpy(), found.labels.tolist(), found.scores.tolist(), classes
     )
     picture.save(stream, "JPEG", quality=_JPEG)
-    name = f"{file_name(moment.token)}-{file_name(camera.channel)}.jpg"
+    name = f"{file_name(sample.token)}-{file_name(camera.channel)}.jpg"
     write_bytes(out / name, stream.getvalue())
     return name

@@ -13,13 +13,13 @@ from lightloom.data.multicamera import Views, view_augmentation
 from lightloom.learn import Augment, DistillationModel, DistillationObjective
 from lightloom.schemas import Metric
 from lightloom.tasks.base import Files, Gallery, Interface, Measured, Prediction, Task, TrainingPlan
-from lightloom.tasks.detection3d.build import Surroundings, build_detector3d, read_surroundings
+from lightloom.tasks.detection3d.build import MultiCameraData, build_detector3d, read_multicamera_data
 from lightloom.tasks.detection3d.config import Detection3DConfig
 from lightloom.tasks.detection3d.detector import Detector3D
 from lightloom.tasks.detection3d.distillers import build_distiller
 from lightloom.tasks.detection3d.gallery import MultiCameraGallery
 from lightloom.tasks.detection3d.objective import Detection3DObjective
-from lightloom.tasks.detection3d.predict import predict_moments
+from lightloom.tasks.detection3d.predict import predict_samples
 from lightloom.tasks.hybrid.teaching import few, first_difference, start_from
 
 
@@ -30,18 +30,18 @@ class Detection3DTask(Task[Detection3DConfig]):
     title = "detect boxes around a vehicle"
     config = Detection3DConfig
     metric = Metric(name="NDS")
-    samples = "moments"
+    samples = "samples"
 
-    def data(self, config: Detection3DConfig) -> Surroundings:
-        """Framed moments with boxes."""
+    def data(self, config: Detection3DConfig) -> MultiCameraData:
+        """Letterboxed samples with boxes."""
         size = config.model.detector
-        return read_surroundings(config.data, size.area, size.history, config.seed)
+        return read_multicamera_data(config.data, size.area, size.history, config.seed)
 
-    def example(self, data: Surroundings) -> Views:
+    def example(self, data: MultiCameraData) -> Views:
         """The last view of one moment alone: what a detector sees each time as it drives."""
         return Views(*(part[:1, -1:] for part in data.test.inputs[torch.tensor([0])]))
 
-    def interface(self, data: Surroundings) -> Interface:
+    def interface(self, data: MultiCameraData) -> Interface:
         """The classes, and the cameras in the order of the weights."""
         return {"classes": list(data.classes), "channels": list(data.channels)}
 
@@ -59,7 +59,7 @@ class Detection3DTask(Task[Detection3DConfig]):
         key = first_difference(own, other, ("area", "history"))
         return None if key is None else f"model.detector.{key}"
 
-    def model(self, config: Detection3DConfig, interface: Interface, data: Surroundings | None = None) -> Detector3D:
+    def model(self, config: Detection3DConfig, interface: Interface, data: MultiCameraData | None = None) -> Detector3D:
         """The detector of the config, see `build_detector3d`."""
         return build_detector3d(config, len(interface["classes"]), pretrained=data is not None)
 
@@ -78,7 +78,7 @@ class Detection3DTask(Task[Detection3DConfig]):
         return config.distil.teacher
 
     def plan(
-        self, model: nn.Module, config: Detection3DConfig, data: Surroundings, teacher: nn.Module | None
+        self, model: nn.Module, config: Detection3DConfig, data: MultiCameraData, teacher: nn.Module | None
     ) -> TrainingPlan:
         """The detector, or the detector with its teacher and what guides it to where objects are."""
         objective = self.objective(model, config)
@@ -96,11 +96,11 @@ class Detection3DTask(Task[Detection3DConfig]):
         pair = DistillationModel(model, teacher, sample, config.distil, distiller=distiller)
         return TrainingPlan(pair, distillation, distillation.prepare)
 
-    def gallery(self, files: Files, config: Detection3DConfig, data: Surroundings) -> Gallery:
+    def gallery(self, files: Files, config: Detection3DConfig, data: MultiCameraData) -> Gallery:
         """Boxes, curves, maps from above, results files and light."""
         return MultiCameraGallery(files, config, data)
 
-    def facts(self, data: Surroundings) -> dict[str, Any]:
+    def facts(self, data: MultiCameraData) -> dict[str, Any]:
         """The classes, the cameras, and how many moments there are."""
         counts = {"train": len(data.train), "test": len(data.test)}
         return {"classes": list(data.classes), "channels": list(data.channels), **counts}
@@ -108,9 +108,9 @@ class Detection3DTask(Task[Detection3DConfig]):
     def predict(
         self, model: nn.Module, config: Detection3DConfig, interface: Interface, request: Prediction
     ) -> dict[str, Any]:
-        """Boxes at moments of a set, see `predict_moments`."""
+        """Boxes at moments of a set, see `predict_samples`."""
         assert isinstance(model, Detector3D)
-        return predict_moments(model, config, interface, request)
+        return predict_samples(model, config, interface, request)
 
 
 def _take_first_weights(student: Detector3D, teacher: Detector3D, start: str) -> None:

@@ -20,6 +20,7 @@ class NextCharacter:
     """
 
     metric: ClassVar[str] = "bits_per_character"
+    higher_is_better: ClassVar[bool] = False
 
     def __init__(self, chunk: int = 256) -> None:
         self.chunk = chunk
@@ -49,12 +50,12 @@ class NextCharacter:
         model.eval()
         nats, right = 0.0, 0
         for inputs, targets in zip(
-            torch.split(windows.images, self.chunk), torch.split(windows.labels, self.chunk), strict=True
+            torch.split(windows.inputs, self.chunk), torch.split(windows.targets, self.chunk), strict=True
         ):
             logits = model(inputs)
             nats += float(self.loss(logits, targets)) * targets.numel()
             right += int((logits.argmax(-1) == targets).sum())
         model.train(was_training)
-        count = windows.labels.numel()
+        count = windows.targets.numel()
         loss = nats / count
         return {"loss": loss, "bits_per_character": loss / math.log(2), "top1": right / count}

@@ -27,6 +27,10 @@ class Text(NamedTuple):
     sha256: str
     """Of the file's bytes, or of the embedded text in UTF-8; 64 hexadecimal digits."""
 
+    def cut(self, limit: int | None) -> Text:
+        """Its first `limit` characters, with the title and the hash of the whole; None leaves it as it is."""
+        return self if limit is None else self._replace(characters=self.characters[:limit])
+
 
 def read_text(name: str) -> Text:
     """The text of a name.

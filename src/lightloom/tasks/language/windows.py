@@ -72,12 +72,12 @@ class TextWindows:
     """Windows of a text, one after the other, and the character that follows each position.
 
     Attributes:
-        images: Numbers of characters, int64 [windows, context].
-        labels: The same one character later, int64 [windows, context].
+        inputs: Numbers of characters, int64 [windows, context].
+        targets: The same one character later, int64 [windows, context].
     """
 
-    images: Tensor
-    labels: Tensor
+    inputs: Tensor
+    targets: Tensor
 
     @classmethod
     def of(cls, numbers: Tensor, context: int) -> TextWindows:
@@ -92,11 +92,11 @@ class TextWindows:
         return cls(inputs.view(count, context), targets.view(count, context))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.inputs)
 
     def to(self, device: torch.device) -> TextWindows:
         """The same windows on a device."""
-        return TextWindows(self.images.to(device), self.labels.to(device))
+        return TextWindows(self.inputs.to(device), self.targets.to(device))
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,10 @@ def turning_angles(chip: MeshChip, at_once: int = 8) -> Tensor:
     """How far each call turns each MZI of one mesh, [calls, n] in rad; 0 where it rests.
 
     More than `at_once` MZIs in a column take two calls or more, in which they share angles in different company.
+
+    Args:
+        chip: The design.
+        at_once: MZIs of a column that one call tells apart.
     """
     columns = mesh.wiring(chip.block_size, chip.layout).columns
     plan: list[Tensor] = []
@@ -58,7 +62,13 @@ def turning_angles(chip: MeshChip, at_once: int = 8) -> Tensor:
 
 
 def start_settings(chip: MeshChip, blocks: int, at_once: int = 8) -> list[BlockSettings]:
-    """The programs of the start: at rest, attenuators at alternating signs, then every column of U and of V turned."""
+    """The programs of the start: at rest, attenuators at alternating signs, then every column of U and of V turned.
+
+    Args:
+        chip: The design.
+        blocks: How many blocks are measured side by side.
+        at_once: MZIs of a column that one call tells apart.
+    """
     turns = turning_angles(chip, at_once)
     rest = torch.full((blocks, turns.shape[1]), _at_rest(chip), dtype=torch.float64)
     ones = torch.ones(blocks, chip.block_size, dtype=torch.float64)

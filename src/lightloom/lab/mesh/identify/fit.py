@@ -61,7 +61,12 @@ def pack(twin: DigitalTwin) -> Tensor:
 
 
 def unpack(packed: Tensor, chip: MeshChip) -> DigitalTwin:
-    """The twin of packed unknowns."""
+    """The twin of packed unknowns.
+
+    Args:
+        packed: [blocks, p], in the order of `pack`.
+        chip: The design.
+    """
     size = chip.block_size
     shifters = (packed.shape[-1] - size - 1) // 4
     return DigitalTwin(chip, *torch.split(packed, [shifters] * 4 + [size, 1], dim=-1))
@@ -73,7 +78,12 @@ def gamma_std(chip: MeshChip) -> float:
 
 
 def production(chip: MeshChip, blocks: int) -> Prior:
-    """What the design says of a device before any measurement of it."""
+    """What the design says of a device before any measurement of it.
+
+    Args:
+        chip: The design.
+        blocks: How many blocks there are.
+    """
     mean = pack(DigitalTwin.nominal(chip, blocks))
     weight = torch.zeros_like(mean)
     shifters = (mean.shape[-1] - chip.block_size - 1) // 4

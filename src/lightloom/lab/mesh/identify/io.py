@@ -23,7 +23,12 @@ _DEVICES = tuple(field.name for field in fields(DigitalTwin) if field.name != "c
 
 
 def save_identified(known: Identified, path: Path) -> None:
-    """Write a known chip whole. Raises `WorkError` where the disk refuses."""
+    """Write a known chip whole. Raises `WorkError` where the disk refuses.
+
+    Args:
+        known: The chip.
+        path: File to write.
+    """
     settings, outputs = known.measurements.stacked()
     tensors = {
         **{f"twin/{name}": getattr(known.twin, name) for name in _DEVICES},

@@ -44,13 +44,25 @@ def block_jacobian(twin: DigitalTwin, u_phases: Tensor, v_phases: Tensor, angles
 
 
 def mesh_jacobian(twin: DigitalTwin, realised: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix [..., k, k] of one mesh and its jacobian [..., n, k, k] in the realised phases [..., n]."""
+    """Matrix [..., k, k] of one mesh and its jacobian [..., n, k, k] in the realised phases [..., n].
+
+    Args:
+        twin: Size, layout and loss.
+        realised: [..., n] in rad.
+    """
     made = _factors(realised, twin)
     return made.matrix, _outer(made.left[1], made.right[0]) - _outer(made.left[0], made.right[1])
 
 
 def drive_block_jacobian(twin: DigitalTwin, u_drive: Tensor, v_drive: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrices of blocks and their Jacobian [..., 2 n + k, k, k] in the drive, whether it is on its levels or not."""
+    """Matrices of blocks and their Jacobian [..., 2 n + k, k, k] in the drive, whether it is on its levels or not.
+
+    Args:
+        twin: The devices.
+        u_drive: [..., blocks, n], nominal phases of U in rad.
+        v_drive: [..., blocks, n], nominal phases of V in rad.
+        angles: [..., blocks, k], nominal angles of the attenuators in rad.
+    """
     realised = (
         twin.realised(u_drive, twin.imperfections("u")),
         twin.realised(v_drive, twin.imperfections("v")),
@@ -82,7 +94,12 @@ def drive_mesh_jacobian(twin: DigitalTwin, driven: Tensor, side: str) -> tuple[T
 
 
 def in_heat(twin: DigitalTwin, jacobian: Tensor) -> Tensor:
-    """Slopes in each heater's own heat, of which its neighbours get a share, from jacobian in phases [..., n, m]."""
+    """Slopes in each heater's own heat, of which its neighbours get a share, from jacobian in phases [..., n, m].
+
+    Args:
+        twin: The devices, for layout and crosstalk.
+        jacobian: [..., n, m], derivatives in the realised phases.
+    """
     chip = twin.chip
     warming = mesh.warming_matrix(chip.block_size, chip.layout, "real")  # a product with it outruns a gather
     return jacobian + twin.coupling.unsqueeze(-1) * (warming.mT @ jacobian)

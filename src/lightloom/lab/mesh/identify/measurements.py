@@ -46,6 +46,10 @@ class Measurements:
     def measure(self, instrument: Instrument, settings: BlockSettings) -> Tensor:
         """Program, measure once, keep.
 
+        Args:
+            instrument: The chip.
+            settings: What it is programmed to.
+
         Raises:
             WorkError: The instrument gave something else than finite matrices; it is not kept.
         """

@@ -147,7 +147,12 @@ class Session:
         )
 
     def fit(self, twin: DigitalTwin, noise: float) -> Identified:
-        """Fit to all measurements as if they had this noise."""
+        """Fit to all measurements as if they had this noise.
+
+        Args:
+            twin: Where the fit starts.
+            noise: Standard deviation of one measured value, relative to full scale.
+        """
         measurements = self.measurements.first(self.taken)
         fitted = fit(twin, measurements, noise, self.prior)
         values = len(measurements) * self.instrument.size**2
@@ -182,7 +187,12 @@ class Session:
         return self.fit_noise(best, noise)
 
     def fit_noise(self, twin: DigitalTwin, noise: float) -> Identified:
-        """Fit to all measurements, and again with the noise that they show."""
+        """Fit to all measurements, and again with the noise that they show.
+
+        Args:
+            twin: Where the fit starts.
+            noise: Standard deviation of one measured value to begin with, relative to full scale.
+        """
         found = self.fit(twin, noise)
         for _ in range(2):
             if 0.8 < found.noise / noise < 1.25:

@@ -70,7 +70,12 @@ class SegmentGraph:
 
 @lru_cache(maxsize=32)
 def segment_graph(size: int, layout: Layout) -> SegmentGraph:
-    """The chain of two meshes of this size and layout. Cached: treat the tensors as constants."""
+    """The chain of two meshes of this size and layout. Cached: treat the tensors as constants.
+
+    Args:
+        size: Waveguides k.
+        layout: Layout of both meshes.
+    """
     wiring = mesh.wiring(size, layout)
     current = list(range(size))
     after, before = [-1] * size, [-1] * size

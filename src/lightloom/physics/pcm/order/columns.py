@@ -28,8 +28,7 @@ def order_columns(
     *,
     scope: Scope = "slot",
     start: Start = "erased",
-    broadcast: bool = False,
-    groups: int = 1,
+    broadcast_groups: int = 0,
     kicks: int = 0,
     seed: int = 0,
 ) -> Schedule:
@@ -44,8 +43,8 @@ def order_columns(
         schedule: A schedule of this matrix whose rows share their columns; its rows are kept.
         scope: Whether a column may change its slot.
         start: What the first turn finds.
-        broadcast: All arrays of a group are fed the same inputs, and so have one order.
-        groups: Of the layer; only `broadcast` asks for it.
+        broadcast_groups: Groups of a layer where all arrays of a group are fed the same inputs, and so have one order;
+            0 is a layer whose arrays have inputs of their own.
         kicks: As in `paths.path`.
         seed: Of the kicks.
 
@@ -54,16 +53,16 @@ def order_columns(
 
     Raises:
         TypeError: The levels are not int8.
-        ValueError: The rows of an array, or with `broadcast` the arrays of a group, do not share their columns, or an
-            option is unknown.
+        ValueError: The rows of an array, or with `broadcast_groups` the arrays of a group, do not share their columns,
+            or an option is unknown.
     """
     _check(schedule, start)
     if scope not in get_args(Scope):
         raise ValueError(f"The scope is one of {', '.join(get_args(Scope))}, not {scope!r}.")
     rows, columns = schedule.rows, schedule.columns[:, 0]
     arrays = len(rows)
-    if broadcast:
-        rows, columns = _joined(rows, columns, groups)
+    if broadcast_groups:
+        rows, columns = _joined(rows, columns, broadcast_groups)
     some = max(1, _HELD // (columns.shape[1] * columns.shape[2]) ** 2)
     made = [
         _order_array(levels, row, column, scope, start, kicks, seed)
@@ -224,7 +223,7 @@ def _joined(rows: Tensor, columns: Tensor, groups: int) -> tuple[Tensor, Tensor]
         raise ValueError(f"{len(rows)} arrays cannot be shared out among {groups} groups.")
     shared = columns.view(groups, -1, *columns.shape[1:])
     if (shared != shared[:, :1]).any():
-        raise ValueError("The arrays of a group have orders of their own; `broadcast` begins with `natural`.")
+        raise ValueError("The arrays of a group have orders of their own; `broadcast_groups` begins with `natural`.")
     return rows.reshape(groups, -1), shared[:, 0]
 
 

@@ -28,7 +28,12 @@ def usable(*tensors: Tensor) -> bool:
 
 
 def distances(points: Tensor, holes: bool) -> Tensor:
-    """As `paths.distances`; `holes` says that a place may be empty in one point and not in another."""
+    """As `paths.distances`; `holes` says that a place may be empty in one point and not in another.
+
+    Args:
+        points: int8 [problems, points, coordinates] on the CPU.
+        holes: Whether a place may be empty in one point and not in another.
+    """
     problems, n, size = points.shape
     width = -(-size // _WIDTH) * _WIDTH
     held = points.new_zeros(problems, n, width, dtype=torch.uint8)
@@ -40,7 +45,15 @@ def distances(points: Tensor, holes: bool) -> Tensor:
 
 
 def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) -> Tensor:
-    """As `paths.path`, for paths with a cost at either end."""
+    """As `paths.path`, for paths with a cost at either end.
+
+    Args:
+        distances: [problems, points, points].
+        first: Cost of each point at the beginning.
+        last: Cost of each point at the end.
+        kicks: As in `paths.path`.
+        seed: Number that the kicks follow from.
+    """
     problems, n, _ = distances.shape
     held = ready(distances), ready(first), ready(last), distances.new_empty(problems, n)
     state = 2 * seed + 1  # never 0, where the generator would stay
@@ -50,7 +63,13 @@ def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) 
 
 
 def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-    """As `bounds.span`."""
+    """As `bounds.span`.
+
+    Args:
+        distances: [problems, points, points].
+        prices: [problems, points]; an edge costs those of both its ends as well.
+        scale: Price units in a unit of distance.
+    """
     problems, n, _ = distances.shape
     totals, degrees = prices.new_empty(problems), distances.new_empty(problems, n)
     held = ready(distances), ready(prices), totals, degrees

@@ -142,7 +142,15 @@ _path = define(
 def length(
     order: Tensor, distances: Tensor, first: Tensor | None = None, last: Tensor | None = None, *, closed: bool = False
 ) -> Tensor:
-    """Levels written along each path: int64 [problems]. Arguments as `path` takes and returns them."""
+    """Levels written along each path: int64 [problems]. Arguments as `path` takes and returns them.
+
+    Args:
+        order: int64 [problems, points].
+        distances: [problems, points, points].
+        first: Cost of each point at the beginning; None is none.
+        last: Cost of each point at the end; None is none.
+        closed: Whether the end is joined to the beginning.
+    """
     index, n = order.long(), distances.shape[-1]
     total = distances.flatten(1).gather(1, index[:, :-1] * n + index[:, 1:]).sum(1)
     if closed and n:
@@ -156,6 +164,12 @@ def length(
 
 def with_ends(distances: Tensor, first: Tensor | None, last: Tensor | None, *, closed: bool) -> Ends:
     """The same problems, with costs at both ends; a cycle loses its node 0.
+
+    Args:
+        distances: [problems, points, points].
+        first: Cost of each point at the beginning; None is none.
+        last: Cost of each point at the end; None is none.
+        closed: Whether the end is joined to the beginning.
 
     Raises:
         ValueError: As `path`.

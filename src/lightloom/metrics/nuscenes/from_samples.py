@@ -9,7 +9,7 @@ import numpy as np
 
 from lightloom.data.nuscenes import CLASSES
 from lightloom.data.nuscenes.boxes import heading
-from lightloom.data.nuscenes.frames import Moment
+from lightloom.data.nuscenes.samples import Sample
 from lightloom.metrics.nuscenes.boxes import Array, Integers, Names, Racks, Results, Truth
 from lightloom.metrics.nuscenes.rules import likely_attributes
 
@@ -25,10 +25,10 @@ class Reference(NamedTuple):
     """Of the samples."""
 
 
-def ground_truth(moments: Sequence[Moment]) -> Reference:
+def ground_truth(samples: Sequence[Sample]) -> Reference:
     """What was there at some moments, in the global frame."""
-    boxes = [moment.boxes for moment in moments]
-    racks = [moment.racks for moment in moments]
+    boxes = [sample.boxes for sample in samples]
+    racks = [sample.racks for sample in samples]
     truth = Truth(
         sample=_places([len(own) for own in boxes]),
         centers=_rows([own.centers for own in boxes], 3),
@@ -45,12 +45,12 @@ def ground_truth(moments: Sequence[Moment]) -> Reference:
         sizes=_rows([own.sizes for own in racks], 3),
         rotations=_rows([own.rotations for own in racks], 4),
     )
-    ego = _rows([moment.ego.translation[None] for moment in moments], 3)
-    return Reference(truth, ego, hidden, tuple(moment.token for moment in moments))
+    ego = _rows([sample.ego.translation[None] for sample in samples], 3)
+    return Reference(truth, ego, hidden, tuple(sample.token for sample in samples))
 
 
 def global_results(
-    moments: Sequence[Moment],
+    samples: Sequence[Sample],
     boxes: Sequence[Array],
     scores: Sequence[Array],
     labels: Sequence[Integers],
@@ -60,7 +60,7 @@ def global_results(
     """What a detector found at some moments, brought from their ego frames to the global one.
 
     Args:
-        moments: In the order of the other arguments.
+        samples: In the order of the other arguments.
         boxes: Of each moment, [n, 9]: x, y, z, width, length, height in m, yaw in rad, vx, vy in m/s.
         scores: Of each moment, [n].
         labels: Of each moment, [n]: places in `classes`.
@@ -70,7 +70,7 @@ def global_results(
     Raises:
         ValueError: The numbers of moments or of boxes differ, or a box is none.
     """
-    in_global = [_to_global(moment, own) for moment, own in zip(moments, boxes, strict=True)]
+    in_global = [_to_global(sample, own) for sample, own in zip(samples, boxes, strict=True)]
     all_boxes = _rows(in_global, 9)
     all_labels = np.concatenate([np.empty(0, dtype=np.int64), *labels]).astype(np.int64)
     if attributes is None:
@@ -89,14 +89,14 @@ def global_results(
     )
 
 
-def _to_global(moment: Moment, boxes: Array) -> Array:
+def _to_global(sample: Sample, boxes: Array) -> Array:
     """Boxes [n, 9] of the moment's ego frame, in the global one: where they point and go, seen from above."""
     values = np.asarray(boxes, dtype=np.float64)
-    turn = moment.ego.rotation
+    turn = sample.ego.rotation
     ahead = np.stack([np.cos(values[:, 6]), np.sin(values[:, 6])], axis=1) @ turn[:2, :2].T
     velocities = values[:, 7:9] @ turn[:2, :2].T
     return np.concatenate(
-        [moment.ego.to_parent(values[:, :3]), values[:, 3:6], heading(ahead)[:, None], velocities], axis=1
+        [sample.ego.to_parent(values[:, :3]), values[:, 3:6], heading(ahead)[:, None], velocities], axis=1
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from lightloom.data.nuscenes import CLASSES
 from lightloom.data.nuscenes.boxes import Boxes3D
-from lightloom.data.nuscenes.frames import Moment
 from lightloom.data.nuscenes.geometry import Pose, rotation_matrix
+from lightloom.data.nuscenes.samples import Sample
 from lightloom.metrics.nuscenes import evaluate, global_results, ground_truth
 
 EGO = Pose(rotation_matrix([0.9, 0.02, -0.01, -0.4]), np.array([600.0, 1600.0, 1.0]))
@@ -32,18 +32,18 @@ def boxes(count: int) -> Boxes3D:
     )
 
 
-def moment(token: str, count: int, racks: int = 0) -> Moment:
-    return Moment(token, "drive", 0, EGO, (), boxes(count), boxes(racks), "", None)
+def moment(token: str, count: int, racks: int = 0) -> Sample:
+    return Sample(token, "drive", 0, EGO, (), boxes(count), boxes(racks), "", None)
 
 
 def test_moments_become_flat_arrays() -> None:
-    moments = (moment("a", 3), moment("b", 0, racks=2), moment("c", 12))
-    truth, ego, racks, tokens = ground_truth(moments)
+    samples = (moment("a", 3), moment("b", 0, racks=2), moment("c", 12))
+    truth, ego, racks, tokens = ground_truth(samples)
     assert tokens == ("a", "b", "c") and truth.sample.tolist() == [0] * 3 + [2] * 12
     assert racks.sample.tolist() == [1, 1] and racks.rotations.shape == (2, 4)
     np.testing.assert_array_equal(ego, np.tile(EGO.translation, (3, 1)))
-    np.testing.assert_array_equal(truth.centers[3:], moments[2].boxes.centers)
-    np.testing.assert_array_equal(truth.yaws[3:], moments[2].boxes.yaws)
+    np.testing.assert_array_equal(truth.centers[3:], samples[2].boxes.centers)
+    np.testing.assert_array_equal(truth.yaws[3:], samples[2].boxes.yaws)
 
 
 def test_no_moments_at_all() -> None:
@@ -52,12 +52,12 @@ def test_no_moments_at_all() -> None:
 
 
 def test_boxes_found_in_ego_frames_are_found() -> None:
-    moments = (moment("a", 12), moment("b", 0), moment("c", 20))
-    seen = [own.boxes.to_frame(own.ego) for own in moments]
+    samples = (moment("a", 12), moment("b", 0), moment("c", 20))
+    seen = [own.boxes.to_frame(own.ego) for own in samples]
     rows = [np.column_stack([own.centers, own.sizes, own.yaws, own.velocities]) for own in seen]
-    labels = [own.boxes.labels for own in moments]
-    found = global_results(moments, rows, [np.linspace(1, 0.5, len(own)) for own in labels], labels)
-    truth, ego, racks, _ = ground_truth(moments)
+    labels = [own.boxes.labels for own in samples]
+    found = global_results(samples, rows, [np.linspace(1, 0.5, len(own)) for own in labels], labels)
+    truth, ego, racks, _ = ground_truth(samples)
     np.testing.assert_allclose(found.centers, truth.centers, atol=1e-9)
     # a vehicle that is not level sees headings and speeds a little differently than a map does
     np.testing.assert_allclose(np.exp(1j * found.yaws), np.exp(1j * truth.yaws), atol=0.01)

@@ -52,7 +52,7 @@ class CameraView:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class Sample:
     """A key frame of all sensors: a sample of nuScenes."""
 
     token: str
@@ -75,9 +75,9 @@ class Moment:
     """File of LiDAR points, where it is there."""
 
 
-def read_moments(
+def read_samples(
     tables: Tables, scenes: Sequence[str], channels: Sequence[str] | None = None, *, sweeps: int = 0
-) -> tuple[Moment, ...]:
+) -> tuple[Sample, ...]:
     """The moments of some scenes, in the order of `scenes` and of time.
 
     Args:
@@ -95,7 +95,7 @@ def read_moments(
     selected = every if channels is None else tuple(channels)
     check_cameras(tables, selected)
     by_name = {str(scene["name"]): scene for scene in tables["scene"].values()}
-    moments: list[Moment] = []
+    samples: list[Sample] = []
     for name in scenes:
         if name not in by_name:
             raise RequestError(f"No scene `{name}` in `{tables.folder}`. {nearest(name, by_name)}")
@@ -105,9 +105,9 @@ def read_moments(
                 expected = f"above that of the sample before it, `{before['token']}`, which is {before['timestamp']}"
                 raise wrong(tables, "sample", sample, "timestamp", expected)
             before = sample
-            moments.append(_moment(tables, name, sample, previous, (every, selected), sweeps))
-            previous = moments[-1].token
-    return tuple(moments)
+            samples.append(_sample(tables, name, sample, previous, (every, selected), sweeps))
+            previous = samples[-1].token
+    return tuple(samples)
 
 
 def _samples(tables: Tables, scene: Record) -> list[Record]:
@@ -126,14 +126,14 @@ def _samples(tables: Tables, scene: Record) -> list[Record]:
     return samples
 
 
-def _moment(
+def _sample(
     tables: Tables,
     scene: str,
     sample: Record,
     previous: str,
     channels: tuple[Sequence[str], Sequence[str]],
     sweeps: int,
-) -> Moment:
+) -> Sample:
     """`channels`: all cameras of the tables, then the chosen ones: which are chosen does not move the ego frame."""
     every, selected = channels
     data: dict[str, Record] = {}
@@ -156,7 +156,7 @@ def _moment(
     ego = checked_pose(tables, "ego_pose", leading["ego_pose_token"])
     boxes, racks = read_boxes(tables, sample["token"])
     points = tables.root / file_name(tables, data[LIDAR]) if LIDAR in data else None
-    return Moment(
+    return Sample(
         token=str(sample["token"]),
         scene=scene,
         timestamp=whole(tables, "sample", sample, "timestamp"),

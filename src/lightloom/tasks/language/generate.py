@@ -13,7 +13,7 @@ from lightloom.tasks.language.windows import Alphabet
 
 
 @torch.no_grad()
-def sample_text(
+def generate_text(
     model: nn.Module,
     alphabet: Alphabet,
     prompt: str,
