@@ -16,8 +16,9 @@ def detect(
     given: Annotated[
         list[str],
         typer.Argument(
-            help="Image files, or folders of them; of a multi-camera run, scenes or tokens of samples.",
-            metavar="IMAGE|SCENE|SAMPLE...",
+            help="Image files, or folders of them; of a multi-camera run, scenes or tokens of samples; of a run that "
+            "learns a text, prompts or text files.",
+            metavar="IMAGE|SCENE|SAMPLE|PROMPT...",
         ),
     ],
     model: Annotated[Path, typer.Option(help="Folder of a run that detects, such as of `hybrid/shapes`.")],
@@ -31,7 +32,7 @@ def detect(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find objects in images or around a vehicle: writes pictures and `detections.json`, else to `detections/`."""
+    """Find objects in images or around a vehicle, or go on with a text: writes to `--out`, else to `detections/`."""
 
     def work() -> dict[str, Any]:
         from lightloom.commands.detect import detect

@@ -169,7 +169,10 @@ def show_bill(result: dict[str, Any]) -> None:
 
 
 def show_detections(result: dict[str, Any]) -> None:
-    """How many objects of each class are in each image, and which images could not be read."""
+    """How many objects of each class are in each image, and which images could not be read; else as it is, in YAML."""
+    if "images" not in result:  # a task that says something else of its samples
+        show_yaml(result)
+        return
     for image in result["images"]:
         names = [found["class"] for found in image["found"]]
         told = ", ".join(f"{names.count(name)} {name}" for name in result["classes"] if name in names)

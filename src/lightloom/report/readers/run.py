@@ -84,6 +84,8 @@ class Run:
     hybrid: HybridFile = field(default_factory=HybridFile)
     detections3d: Detections3D | None = None
     precisions3d: tuple[SpacePrecision, ...] = ()
+    folder: Path = Path()
+    """Where all this was read from, for the files that a task has of its own."""
 
     @property
     def metric(self) -> Metric:
@@ -129,7 +131,12 @@ class Run:
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them."""
+    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them.
+
+    Args:
+        mapping: A mapping of mappings.
+        prefix: What goes before each name.
+    """
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -152,6 +159,7 @@ def read_run(folder: Path) -> Run:
     layers = tuple(read(folder / "layers.json", list[LayerRow], []))
     summary = read(folder / "summary.json", Summary, Summary())
     return Run(
+        folder=folder,
         summary=summary,
         evaluation=read(folder / "evaluation.json", Evaluation, None),
         epochs=_read_epochs(folder / "metrics.jsonl"),
