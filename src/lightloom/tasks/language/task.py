@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
+from lightloom.report import SectionBuilder
 from lightloom.schemas import Metric
 from lightloom.tasks.base import Files, Interface, Prediction, Task
 from lightloom.tasks.language.config import LanguageConfig
@@ -17,6 +19,7 @@ from lightloom.tasks.language.gallery import TextGallery
 from lightloom.tasks.language.model import CharacterTransformer
 from lightloom.tasks.language.objective import NextCharacter
 from lightloom.tasks.language.predict import continue_texts
+from lightloom.tasks.language.section import text_sections
 from lightloom.tasks.language.text import read_text
 from lightloom.tasks.language.windows import TextSplits, split_text
 
@@ -96,6 +99,10 @@ class LanguageTask(Task[LanguageConfig]):
             "alphabet": data.alphabet.characters,
             "unknown": data.unknown,
         }
+
+    def sections(self) -> Sequence[SectionBuilder]:
+        """What each state writes, and what a character costs."""
+        return (text_sections,)
 
     def predict(
         self, model: nn.Module, config: LanguageConfig, interface: Interface, request: Prediction
