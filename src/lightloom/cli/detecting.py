@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.app import AsJson, Device, Out, Seed, verb
 from lightloom.cli.output import answer, show_detections, show_yaml
 
 
-@app.command()
+@verb()
 def detect(
     given: Annotated[
         list[str],
@@ -43,7 +43,7 @@ def detect(
     answer(work, as_json, show_detections)
 
 
-@app.command()
+@verb()
 def tables(
     description: Annotated[Path, typer.Argument(help="YAML or JSON: cameras, calibration, boxes per frame.")],
     out: Out = None,
