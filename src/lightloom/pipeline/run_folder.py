@@ -58,6 +58,10 @@ class RunFolder:
     def create(cls, config: RunConfig, path: Path | None = None) -> RunFolder:
         """Start a run in `path`, or in the next free folder under `runs/`.
 
+        Args:
+            config: Resolved config of the run.
+            path: The folder; None is the next free one under `runs/`.
+
         Raises:
             RequestError: The folder cannot be written to, or holds something already.
         """
@@ -83,6 +87,10 @@ class RunFolder:
     @classmethod
     def resume(cls, config: RunConfig, path: Path) -> RunFolder:
         """Open the run in `path` to go on with it, or start it where nothing was written yet.
+
+        Args:
+            config: Resolved config of the run.
+            path: The folder.
 
         Raises:
             RequestError: The run there has another config; the fields that differ are named. Or what is there is no
@@ -164,7 +172,12 @@ class RunFolder:
         return stages
 
     def finish(self, stage: str, seconds: float) -> None:
-        """Note that a stage is done."""
+        """Note that a stage is done.
+
+        Args:
+            stage: Name of the stage.
+            seconds: What it took, in s.
+        """
         write_json(self.file("stages.json"), {**self.done, stage: round(seconds, 3)})
 
     def forget(self, stages: list[str]) -> None:
