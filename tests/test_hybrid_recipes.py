@@ -285,7 +285,7 @@ def test_a_torn_image_is_left_out_and_named_and_white_is_kept(tmp_path: Path) ->
     with Image.open(tmp_path / "out" / "dim.jpg") as copy:
         assert 20 < np.asarray(copy)[-1].mean() < 45
     with pytest.raises(RequestError, match=torn.name):
-        run(tiny(*mine, "data.flaws=fail", cases=(0,)), tmp_path / "strict")
+        run(tiny(*mine, "data.on_invalid=fail", cases=(0,)), tmp_path / "strict")
 
 
 def test_a_split_without_a_box_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
