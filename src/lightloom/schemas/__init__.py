@@ -34,7 +34,7 @@ from lightloom.schemas.detections3d import (
     SpacePrecision,
 )
 from lightloom.schemas.exploration import DesignRow, Exploration, FailedDesign, LayerDrop, PlacedNetwork, Sensitivity
-from lightloom.schemas.hybrid import HybridCase, HybridConstant, HybridFile, PublishedCost
+from lightloom.schemas.hybrid import HybridCase, HybridFile, PublishedCost
 from lightloom.schemas.layers import LayerRow
 from lightloom.schemas.metric import ACCURACY, Evaluation, Metric, describe
 from lightloom.schemas.summary import BenchStage, EpochRow, LearningTotals, Summary
@@ -63,7 +63,6 @@ __all__ = [
     "FailedDesign",
     "GradientAngle",
     "HybridCase",
-    "HybridConstant",
     "HybridFile",
     "ImagePrecision",
     "LayerCost",
