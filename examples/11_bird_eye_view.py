@@ -23,7 +23,7 @@ with tempfile.TemporaryDirectory() as folder:
     tables = read_tables(make_toytown(Path(folder), ToytownConfig(scenes=(2, 1, 1), frames=2), progress=False), VERSION)
     samples = read_samples(tables, scene_splits(tables)["train"])
     size = detector_size("toy")
-    scenes = letterbox_samples(samples, tables.cameras(), 96, 160, area=size.area, history=size.history)
+    scenes = letterbox_samples(samples, tables.cameras(), (96, 160), area=size.area, history=size.history)
 boxes = (scenes.labels[..., -1] >= 0).sum()
 print(f"{len(scenes)} moments, {len(scenes.channels)} cameras, {boxes} boxes")
 

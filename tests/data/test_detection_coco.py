@@ -10,7 +10,7 @@ import pytest
 from labelled import CORNERS, H, W, picture, text
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection import DetectionSet, load_detection, read_coco
+from lightloom.data.detection import DetectionSet, ReadOptions, load_detection, read_coco
 
 CAT = ({"id": 1, "name": "cat"},)
 
@@ -49,7 +49,7 @@ def test_a_file_name_may_begin_with_folders_in_any_way(tmp_path: Path, place: st
         picture(tmp_path / place / f"{number}.png", (W, H))
     names = {number: f"{prefix}{number}.png" for number in range(1, 6)}
     text(tmp_path / "annotations/instances_train.json", content(names))
-    splits = load_detection(f"coco:{tmp_path}", on_invalid="fail")
+    splits = load_detection(f"coco:{tmp_path}", reading=ReadOptions(on_invalid="fail"))
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [3, 1, 1]
     assert splits.train.box_count == 3
     assert {problem.kind for problem in splits.problems} <= {"moved images"}
@@ -70,7 +70,7 @@ def test_files_of_each_split_are_found(tmp_path: Path, file: str, home: str, yea
         for name in names.values():
             picture(tmp_path / (home.format(split) + year) / name, (W, H))
         text(tmp_path / file.format(split), content(names))
-    splits = load_detection(f"coco:{tmp_path}", on_invalid="fail")
+    splits = load_detection(f"coco:{tmp_path}", reading=ReadOptions(on_invalid="fail"))
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [3, 2, 1]
     assert not splits.problems
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from labelled import ROW, deep_png, picture, text, voc
 from PIL import Image
 
-from lightloom.commands.detect import _record
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.data.detection import Record, load_detection, read_pixels, read_voc, read_yolo
+from lightloom.data.detection import ReadOptions, Record, load_detection, read_pixels, read_voc, read_yolo
 from lightloom.data.detection.pictures import Depth, read_header, shown, white_level
+from lightloom.tasks.detection2d.predict import _record
 
 RAMP = np.linspace(0, 1, 48 * 64).reshape(48, 64)
 
@@ -90,18 +90,18 @@ def test_a_set_has_one_white_and_says_it(tmp_path: Path) -> None:
     text(tmp_path / "labels/train/usual.txt", ROW)
     text(tmp_path / "classes.txt", "cat\n")
     assert {record.white for record in read_yolo(tmp_path, "val").records} == {1023.0}
-    splits = load_detection(f"yolo:{tmp_path}", on_invalid="fail")
+    splits = load_detection(f"yolo:{tmp_path}", reading=ReadOptions(on_invalid="fail"))
     whites = {record.white for part in (splits.train, splits.validation, splits.test) for record in part.records}
     assert whites == {4095.0, None}
     (problem,) = splits.problems
     assert (problem.kind, problem.done) == ("white level", "kept")
     assert "6 images hold more than 8 bits; white is 4095 (12 bits) in all of them" in problem.what
     assert int(read_pixels(splits.test.records[0]).max()) == 40 >> 4
-    given_white = load_detection(f"yolo:{tmp_path}", white=2000)
+    given_white = load_detection(f"yolo:{tmp_path}", reading=ReadOptions(white=2000))
     assert {record.white for record in given_white.test.records} == {2000.0}
     assert "white is 2000 in all of them, as asked for" in given_white.problems[0].what
     with pytest.raises(RequestError, match="`white` is 0"):
-        load_detection(f"yolo:{tmp_path}", white=0)
+        load_detection(f"yolo:{tmp_path}", reading=ReadOptions(white=0))
 
 
 def test_a_record_made_by_hand_is_not_black(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,8 @@ import torch
 from lightloom.common.errors import RequestError
 from lightloom.data.detection import (
     DetectionSplits,
+    ReadOptions,
+    ShapesOptions,
     letterbox,
     load_detection,
     read_voc,
@@ -50,7 +52,7 @@ def test_bccd_has_its_published_images_and_boxes(real_data: Path) -> None:
 def test_coco_tiny_is_read_whole(real_data: Path) -> None:
     if not (real_data / "coco_tiny").is_dir():
         pytest.skip("no folder `coco_tiny` in LIGHTLOOM_DATA")
-    splits = load_detection("coco_tiny", real_data, on_invalid="fail")
+    splits = load_detection("coco_tiny", real_data, reading=ReadOptions(on_invalid="fail"))
     assert (
         len(splits.classes) == 80 and splits.classes[:2] == ("person", "bicycle") and splits.classes[79] == "toothbrush"
     )
@@ -70,14 +72,14 @@ def test_coco_tiny_is_read_whole(real_data: Path) -> None:
 
 
 def test_shapes_have_a_test_split_that_no_seed_changes() -> None:
-    one, two = (load_detection("shapes", seed=seed, count=10, size=40) for seed in (1, 2))
+    one, two = (load_detection("shapes", seed=seed, drawing=ShapesOptions(10, 40)) for seed in (1, 2))
     assert [len(part) for part in (one.train, one.validation, one.test)] == [10, 2, 2]
     assert keys(one)[2] == keys(two)[2] and not keys(one)[0] & keys(two)[0]
     assert not keys(one)[0] & keys(one)[1]
 
 
 def test_a_limit_keeps_what_a_smaller_one_keeps() -> None:
-    sets = [keys(load_detection("shapes", count=12, size=40, limit=limit))[0] for limit in (3, 7, 50)]
+    sets = [keys(load_detection("shapes", drawing=ShapesOptions(12, 40), limit=limit))[0] for limit in (3, 7, 50)]
     assert [len(part) for part in sets] == [3, 7, 12] and sets[0] < sets[1] < sets[2]
     with pytest.raises(RequestError, match="`limit` is 0"):
         load_detection("shapes", limit=0)
@@ -113,7 +115,7 @@ def test_problems_stay_with_the_training_images(tmp_path: Path) -> None:
     splits = load_detection(f"yolo:{tmp_path}", limit=2)
     assert [problem.kind for problem in splits.problems] == ["zero area"]
     with pytest.raises(RequestError, match="zero area"):
-        load_detection(f"yolo:{tmp_path}", on_invalid="fail")
+        load_detection(f"yolo:{tmp_path}", reading=ReadOptions(on_invalid="fail"))
 
 
 def test_nuscenes_in_coco_form_with_relative_and_absolute_names(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_nuscenes_in_coco_form_with_relative_and_absolute_names(tmp_path: Path) 
             entry["file_name"] = str(name) if split == "train" else f"../elsewhere/val/{name.name}"
         folder.mkdir(exist_ok=True)
         (folder / f"{split}.json").write_text(json.dumps(page))
-    splits = load_detection("nuscenes2d", tmp_path, on_invalid="fail")
+    splits = load_detection("nuscenes2d", tmp_path, reading=ReadOptions(on_invalid="fail"))
     assert [len(part) for part in keys(splits)] == [5, 1, 6]
     page = json.loads((folder / "val.json").read_text())
     page["categories"] = [{"id": 4 - one["id"], "name": one["name"]} for one in page["categories"]]

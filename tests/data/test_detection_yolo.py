@@ -11,7 +11,7 @@ from labelled import CORNERS, ROW, H, W, picture, text
 from PIL import Image, ImageOps
 
 from lightloom.common.errors import RequestError
-from lightloom.data.detection import DetectionSet, load_detection, read_pixels, read_yolo
+from lightloom.data.detection import DetectionSet, ReadOptions, load_detection, read_pixels, read_yolo
 
 NAMES = "names: [cat, dog]\n"
 
@@ -177,7 +177,7 @@ def test_the_same_images_in_two_splits_are_said(tmp_path: Path) -> None:
     assert [problem.kind for problem in splits.problems] == ["shared image"]
     assert "3 images of `val` are in `train` too" in splits.problems[0].what
     with pytest.raises(RequestError, match="shared image"):
-        load_detection(f"yolo:{tmp_path}", on_invalid="fail")
+        load_detection(f"yolo:{tmp_path}", reading=ReadOptions(on_invalid="fail"))
 
 
 # class names

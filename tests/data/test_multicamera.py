@@ -59,7 +59,7 @@ def samples(tmp_path: Path):
 
 @pytest.fixture
 def letterboxed(samples) -> MultiCameraSet:
-    return letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=3, least_points=0)
+    return letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), (32, 64), area=AREA, history=3, least_points=0)
 
 
 def test_history_ends_where_a_scene_begins(letterboxed: MultiCameraSet) -> None:
@@ -86,7 +86,7 @@ def test_a_missing_camera_is_gray_and_sees_nothing(letterboxed: MultiCameraSet) 
 
 
 def test_projection_follows_the_frame(samples, letterboxed: MultiCameraSet) -> None:
-    half = letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), 16, 40, area=AREA)
+    half = letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), (16, 40), area=AREA)
     point = torch.tensor([12.0, 1.0, 0.5, 1.0])
     full_pixel, half_pixel = ((part.project[0, 0] @ point) for part in (letterboxed, half))
     u, v, d = (full_pixel[:3] / torch.tensor([full_pixel[2], full_pixel[2], 1.0])).tolist()
@@ -107,16 +107,16 @@ def test_targets_are_in_the_ego_frame_with_unknown_velocities(letterboxed: Multi
 
 
 def test_boxes_without_points_or_outside_are_no_targets(samples) -> None:
-    seen = letterbox_samples(samples, ("CAM_FRONT",), 32, 64, area=AREA, least_points=1)
+    seen = letterbox_samples(samples, ("CAM_FRONT",), (32, 64), area=AREA, least_points=1)
     assert (seen.labels[..., -1] >= 0).sum(1).tolist() == [0, 1, 1, 0, 1]
-    near = letterbox_samples(samples, ("CAM_FRONT",), 32, 64, area=(-5, -5, -5, 5, 5, 5), least_points=0)
+    near = letterbox_samples(samples, ("CAM_FRONT",), (32, 64), area=(-5, -5, -5, 5, 5, 5), least_points=0)
     assert not (near.labels[..., -1] >= 0).any()
 
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_images_in_memory_and_on_disk_are_the_same(samples, lazy: bool) -> None:
     held, read = (
-        letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), 32, 64, area=AREA, history=2, memory=memory)
+        letterbox_samples(samples, ("CAM_FRONT", "CAM_BACK"), (32, 64), area=AREA, history=2, memory=memory)
         for memory in (True, not lazy)
     )
     index = torch.tensor([4, 1, 2])
@@ -158,6 +158,6 @@ def test_a_turned_frame_sees_the_same_pixels(letterboxed: MultiCameraSet) -> Non
 
 def test_no_camera_and_no_frame_are_refused(samples) -> None:
     with pytest.raises(RequestError, match="0 cameras"):
-        letterbox_samples(samples, (), 32, 64, area=AREA)
+        letterbox_samples(samples, (), (32, 64), area=AREA)
     with pytest.raises(RequestError, match="frame is 0"):
-        letterbox_samples(samples, ("CAM_FRONT",), 0, 64, area=AREA)
+        letterbox_samples(samples, ("CAM_FRONT",), (0, 64), area=AREA)

@@ -176,10 +176,10 @@ class Uneven(SimulatedInstrument):
     def _meet(self) -> Tensor:
         if self._matrices is None:
             for number, hidden in enumerate((self._u, self._v)):
-                assert hidden.realised is not None
-                generator = torch.Generator().manual_seed(number)
-                share = torch.randn(hidden.realised.shape, generator=generator, dtype=torch.float64)
-                hidden.realised = hidden.realised + self.spread * share * (2 * hidden.realised).sin()
+                assert hidden.state is not None
+                realised, generator = hidden.state.realised, torch.Generator().manual_seed(number)
+                share = torch.randn(realised.shape, generator=generator, dtype=torch.float64)
+                hidden.state = hidden.state._replace(realised=realised + self.spread * share * (2 * realised).sin())
                 hidden._matrix = None
         return super()._meet()
 
@@ -226,9 +226,10 @@ def test_a_chip_that_drifts_while_it_is_measured_is_refused_or_said(drift: float
         def _meet(self) -> Tensor:
             if self._matrices is None:
                 for hidden in (self._u, self._v):
-                    assert hidden.realised is not None
-                    ways = torch.linspace(-1, 1, hidden.realised.shape[1], dtype=torch.float64)
-                    hidden.realised = hidden.realised + drift * self.calls * ways
+                    assert hidden.state is not None
+                    realised = hidden.state.realised
+                    ways = torch.linspace(-1, 1, realised.shape[1], dtype=torch.float64)
+                    hidden.state = hidden.state._replace(realised=realised + drift * self.calls * ways)
                     hidden._matrix = None
             return super()._meet()
 

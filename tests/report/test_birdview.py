@@ -8,7 +8,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lightloom.report.pictures.bird_view import MOST_BOXES, MOST_QUERIES, bird_plot, bird_view, matches, surest, told
+from lightloom.report.pictures.bird_view import (
+    MOST_BOXES,
+    MOST_QUERIES,
+    bird_plot,
+    bird_view,
+    in_words,
+    matches,
+    surest,
+)
 from lightloom.report.pictures.boxes2d import colour
 from lightloom.report.pictures.ground_maps import ground_map
 from lightloom.report.pictures.sheets import LEVELS
@@ -136,9 +144,9 @@ def test_an_object_is_found_less_than_two_metres_away_and_once() -> None:
 
 
 def test_boxes_are_told_by_score_or_by_number() -> None:
-    assert told([found(0, 0, 0.91, label=2), found(0, 0, 0.4)], CLASSES) == "bus 0.91, car 0.40"
-    assert told([box(0, 0), box(0, 0, label=1), box(1, 1)], CLASSES) == "2 car, 1 truck"
-    assert told([found(0, 0)] * 10, CLASSES).endswith("and 2 more") and told([], CLASSES) == "nothing"
+    assert in_words([found(0, 0, 0.91, label=2), found(0, 0, 0.4)], CLASSES) == "bus 0.91, car 0.40"
+    assert in_words([box(0, 0), box(0, 0, label=1), box(1, 1)], CLASSES) == "2 car, 1 truck"
+    assert in_words([found(0, 0)] * 10, CLASSES).endswith("and 2 more") and in_words([], CLASSES) == "nothing"
 
 
 def test_a_cell_of_the_ground_is_where_it_is_from_above() -> None:

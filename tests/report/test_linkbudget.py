@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lightloom.report import write_report
-from lightloom.report.plots.link_budget import link_plots, told, walk, walks
+from lightloom.report.plots.link_budget import budget_text, link_plots, walk, walks
 from lightloom.schemas import LinkBudget
 
 LOSSES = {"chip coupling": 0.7, "split to 9 inputs": 10 * math.log10(9), "modulator": 1.2, "19 MZIs": 19 * 0.33}
@@ -46,7 +46,9 @@ def test_what_is_left_over_is_the_margin() -> None:
     spare, short = walk(budget(margin=3.0)), walk(budget(margin=-2.5))
     assert spare is not None and spare.margin_db == pytest.approx(3.0)
     assert short is not None and short.margin_db == pytest.approx(-2.5)
-    assert "3.0\u00a0dB above what it needs" in told(spare) and "2.5\u00a0dB below what it needs" in told(short)
+    assert "3.0\u00a0dB above what it needs" in budget_text(spare) and "2.5\u00a0dB below what it needs" in budget_text(
+        short
+    )
 
 
 def test_a_level_that_is_missing_follows_from_the_loss() -> None:

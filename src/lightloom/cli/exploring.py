@@ -129,7 +129,10 @@ def estimate(
 def export(
     run: RunPath,
     formats: Annotated[
-        str, typer.Option(help="`folder`, `onnx`, `netlist`, `phases`, `pcm`, with commas between.")
+        str,
+        typer.Option(
+            help="`folder`, `onnx`, `settings`; of meshes `netlist`, `phases`; of crossbars `pcm`; by commas."
+        ),
     ] = "folder",
     state: Annotated[str, typer.Option(help="As which stage left it, such as `mapped`; the last by default.")] = "",
     out: Out = None,

@@ -243,14 +243,10 @@ class _Builder:
         return [f"`{key}` says nothing at some points: {self._why(key)}." for key in self.idle]
 
     def assumptions(self) -> list[str]:
-        texts = []
-        for technology, fields in self.errors.items():
-            if fields and self.calibrated:
-                named = _list(list(fields))
-                texts.append(f"{named} of {technology} chips is taken as calibrated away, where no axis sets it.")
-            elif fields:
-                texts.append(f"Chips of {technology} keep {_list(list(fields))}: nothing was calibrated.")
-        return texts
+        what = (
+            "is taken as calibrated away, where no axis sets it" if self.calibrated else "stays: nothing was calibrated"
+        )
+        return [f"{_list(list(fields))} of {name} chips {what}." for name, fields in self.errors.items() if fields]
 
     def _why(self, key: str) -> str:
         return " and ".join(f"a {technology} chip" for technology in self.idle[key]) + " has no such field"

@@ -19,5 +19,5 @@ def claim(who: str, misfit: float | None, caveat: str | None) -> dict[str, Any]:
     """
     if caveat is not None:
         _LOG.warning("%s: %s", who, caveat)
-    known = misfit is not None and math.isfinite(misfit)
-    return {"misfit": misfit if known else None, "claim_holds": caveat is None, "caveat": caveat or ""}
+    measured = misfit is not None and math.isfinite(misfit)
+    return {"misfit": misfit if measured else None, "claim_holds": caveat is None, "caveat": caveat or ""}

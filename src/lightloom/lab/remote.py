@@ -218,20 +218,20 @@ def _design(answer: Answer, url: str) -> tuple[MeshChip, int, int]:
     checksum = answer.headers.get(CHECKSUM)
     if checksum is not None and checksum != chip_checksum(answer.body):
         raise ChangedError(f"The description of the chip at `{url}` was changed on the way: its checksum differs.")
-    told = json_object(answer.body)
-    if told.get("api") != API:
+    description = json_object(answer.body)
+    if description.get("api") != API:
         raise RequestError(
-            f"`{url}` speaks version {told.get('api')!r} of the protocol, this client {API} to {LATEST}."
+            f"`{url}` speaks version {description.get('api')!r} of the protocol, this client {API} to {LATEST}."
         )
-    latest = told.get("latest", API)
+    latest = description.get("latest", API)
     if type(latest) is not int or latest < API or (latest > API and checksum is None):
         raise ChangedError(f"`{url}` says that it speaks version {latest!r}, but sent no checksum that fits.")
     if latest == API:
         _LOG.warning("%s sends no checksums: numbers that change on the way are not noticed. Update its server.", url)
-    blocks = told.get("blocks")
+    blocks = description.get("blocks")
     if type(blocks) is not int or not 1 <= blocks <= MAX_BLOCKS:
         raise RequestError(f"`{url}` says that it has {blocks!r} blocks; expected 1 to {MAX_BLOCKS}.")
     try:
-        return MeshChip.model_validate(told.get("chip")), blocks, min(latest, LATEST)
+        return MeshChip.model_validate(description.get("chip")), blocks, min(latest, LATEST)
     except ValidationError as error:
         raise RequestError(f"`{url}` describes no chip that this version knows: {error}") from error

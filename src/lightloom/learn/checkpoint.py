@@ -131,12 +131,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    wanted = model.state_dict()
-    problems = [f"`{name}` is missing" for name in wanted if name not in tensors]
-    problems += [f"`{name}` is not in the model. {nearest(name, wanted)}" for name in tensors if name not in wanted]
+    expected = model.state_dict()
+    problems = [f"`{name}` is missing" for name in expected if name not in tensors]
+    problems += [f"`{name}` is not in the model. {nearest(name, expected)}" for name in tensors if name not in expected]
     problems += [
         f"`{name}` has shape {tuple(tensors[name].shape)}, the model's has {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
+        for name, tensor in expected.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if not problems:

@@ -144,24 +144,24 @@ def gradient_study(
 
 def _layers(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """What trains in each weight layer but the bias."""
-    held = model.model if isinstance(model, AllOptical) else model
-    found = {}
-    for name, module in held.named_modules():
+    network = model.model if isinstance(model, AllOptical) else model
+    layers = {}
+    for name, module in network.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d | OpticalLayer):
             trained = [p for path, p in module.named_parameters() if path != "bias" and p.requires_grad]
-            found.update({name: trained} if trained else {})
-    return found
+            layers.update({name: trained} if trained else {})
+    return layers
 
 
 def _check(kind: str, model: nn.Module) -> None:
-    known = get_args(Gradient)
+    gradients = get_args(Gradient)
     if kind == "light" and not isinstance(model, AllOptical):
         raise RequestError(
             f"The kind `light` is the pass of an `AllOptical` network, got a `{type(model).__name__}`; wrap it, or ask "
             "for `probe`."
         )
-    if kind not in (*known, "light"):
-        raise RequestError(f"`{kind}` is no kind of gradient. {nearest(kind, (*known, 'light'))}")
+    if kind not in (*gradients, "light"):
+        raise RequestError(f"`{kind}` is no kind of gradient. {nearest(kind, (*gradients, 'light'))}")
 
 
 @contextmanager
@@ -198,8 +198,8 @@ def _gradients(
     """Gradient of each layer, and all of them joined under "all"; zero where the error does not reach."""
     parameters = [parameter for trained in layers.values() for parameter in trained]
     with torch.enable_grad():
-        made = torch.autograd.grad(loss(model(inputs), targets), parameters, allow_unused=True, materialize_grads=True)
-    gradients = iter(made)
+        flat = torch.autograd.grad(loss(model(inputs), targets), parameters, allow_unused=True, materialize_grads=True)
+    gradients = iter(flat)
     named = {name: torch.cat([next(gradients).flatten().double() for _ in own]) for name, own in layers.items()}
     return {**named, "all": torch.cat(list(named.values()))}
 

@@ -67,12 +67,12 @@ def _bad_parameter(model: nn.Module) -> str | None:
 
 def _bad_output(model: nn.Module, again: Callable[[], object]) -> str | None:
     """Run forward once more and note the first module whose output is bad; leaves come before what holds them."""
-    found: list[str] = []
+    culprits: list[str] = []
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def look(module: nn.Module, given: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and not found and not torch.isfinite(output).all():
-                found.append(_say(f"the output of `{name}` ({type(module).__name__})", output))
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not culprits and not torch.isfinite(output).all():
+                culprits.append(_say(f"the output of `{name}` ({type(module).__name__})", output))
 
         return look
 
@@ -83,7 +83,7 @@ def _bad_output(model: nn.Module, again: Callable[[], object]) -> str | None:
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else None
+    return culprits[0] if culprits else None
 
 
 def _say(name: str, tensor: Tensor) -> str:

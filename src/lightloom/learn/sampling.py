@@ -140,8 +140,8 @@ def _uncertain(batch: Batch, sparsity: float, teacher: nn.Module | None) -> Batc
     was_training = teacher.training
     logits = teacher.eval()(batch.inputs)
     teacher.train(was_training)
-    kept = masks.uncertain(logits, sparsity)
-    return Batch(batch.inputs[kept], batch.targets[kept], batch.loss_weight)
+    examples = masks.uncertain(logits, sparsity)
+    return Batch(batch.inputs[examples], batch.targets[examples], batch.loss_weight)
 
 
 def _check(name: str, layer: OpticalLayer, settings: LayerSampling, measured: tuple[Tensor, Tensor] | None) -> None:

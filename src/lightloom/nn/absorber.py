@@ -178,12 +178,12 @@ class SaturableAbsorber(nn.Module):
             RequestError: There is NaN or a negative intensity in it, or a probe meets a measured element.
         """
         try:
-            made = self._respond(x, probe)
+            response = self._respond(x, probe)
         except ValueError as problem:
             raise RequestError(f"A saturable absorber refuses its light: {problem}.") from problem
         if self.gradient not in _CONSTANTS:
-            return made
-        return Response(made.output, x.new_full((), _CONSTANTS[self.gradient]).expand_as(x))
+            return response
+        return Response(response.output, x.new_full((), _CONSTANTS[self.gradient]).expand_as(x))
 
     @property
     def half_transmission_field(self) -> float:
@@ -285,6 +285,6 @@ def _shown(number: float | Tensor) -> str:
     return "meta" if isinstance(number, Tensor) and number.is_meta else f"{float(number):g}"
 
 
-def _check_name(what: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        raise ValueError(f"`{name}` is not {what}. {nearest(name, known)}")
+def _check_name(what: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise ValueError(f"`{name}` is not {what}. {nearest(name, names)}")

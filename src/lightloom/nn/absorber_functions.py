@@ -106,5 +106,5 @@ class _Led(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, of_own: Tensor | None, of_factor: Tensor | None, of_x: Tensor) -> Tensor:
-        led: Tensor = ctx.saved_tensors[0] * of_x
-        return led if of_own is None else of_own + led
+        through: Tensor = ctx.saved_tensors[0] * of_x
+        return through if of_own is None else of_own + through

@@ -72,7 +72,7 @@ class Attention(nn.MultiheadAttention):
     def from_electronic(cls, layer: nn.MultiheadAttention) -> Attention:
         """The same attention, with copies of the weights."""
         with torch.device("meta"):
-            made = cls(
+            attention = cls(
                 layer.embed_dim,
                 layer.num_heads,
                 layer.dropout,
@@ -88,12 +88,12 @@ class Attention(nn.MultiheadAttention):
             weights = layer.in_proj_weight.chunk(3)
         biases = (None, None, None) if layer.in_proj_bias is None else layer.in_proj_bias.chunk(3)
         for name, weight, bias in zip(_PROJECTIONS, weights, biases, strict=True):
-            _set(getattr(made, name), weight, bias)
-        _set(made.out_proj, layer.out_proj.weight, layer.out_proj.bias)
+            _set(getattr(attention, name), weight, bias)
+        _set(attention.out_proj, layer.out_proj.weight, layer.out_proj.bias)
         for name in ("bias_k", "bias_v"):
-            made.register_parameter(name, getattr(layer, name))
-        carry_over(layer, made)
-        return made.train(layer.training)
+            attention.register_parameter(name, getattr(layer, name))
+        carry_over(layer, attention)
+        return attention.train(layer.training)
 
     def to_electronic(self) -> nn.MultiheadAttention:
         """A `torch.nn.MultiheadAttention` with the same weights.
@@ -106,7 +106,7 @@ class Attention(nn.MultiheadAttention):
             if not isinstance(layer, nn.Linear):
                 raise TypeError(f"a projection is a {type(layer).__name__}; bring it back to electronics first")
         with torch.device("meta"):
-            made = nn.MultiheadAttention(
+            attention = nn.MultiheadAttention(
                 self.embed_dim,
                 self.num_heads,
                 self.dropout,
@@ -119,16 +119,16 @@ class Attention(nn.MultiheadAttention):
             )
         weights = [layer.weight.detach() for layer in layers[:3]]
         if self._qkv_same_embed_dim:
-            made.in_proj_weight = nn.Parameter(torch.cat(weights))
+            attention.in_proj_weight = nn.Parameter(torch.cat(weights))
         else:
             for name, weight in zip(_PROJECTIONS, weights, strict=True):
-                setattr(made, f"{name}_weight", nn.Parameter(weight.clone()))
+                setattr(attention, f"{name}_weight", nn.Parameter(weight.clone()))
         if layers[0].bias is not None:
-            made.in_proj_bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers[:3]]))
-        _set(made.out_proj, layers[3].weight, layers[3].bias)
-        made.bias_k, made.bias_v = self.bias_k, self.bias_v
-        carry_over(self, made)
-        return made.train(self.training)
+            attention.in_proj_bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers[:3]]))
+        _set(attention.out_proj, layers[3].weight, layers[3].bias)
+        attention.bias_k, attention.bias_v = self.bias_k, self.bias_v
+        carry_over(self, attention)
+        return attention.train(self.training)
 
     # the weights under the names that torch's module has, for code that reads them
 
@@ -160,11 +160,11 @@ class Attention(nn.MultiheadAttention):
     def _joined_projections(self, field: str) -> Tensor:
         layers = [getattr(self, name) for name in _PROJECTIONS]
         optical = [layer for layer in layers if isinstance(layer, OpticalLayer)]
-        read = [
+        parts = [
             layer.effective_weight() if layer in optical and field == "weight" else getattr(layer, field)
             for layer in layers
         ]
-        return hand_out(torch.cat(read), optical)
+        return hand_out(torch.cat(parts), optical)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what the projections hold. Raises `RequestError`."""

@@ -87,18 +87,18 @@ def convert(
     model = model if inplace else copy_of(model)
     layers, opened = decide(model, chip, only=only, skip=skip, places=places, untie=untie)
     names = labels(layer.chip for layer in layers if layer.chip is not None)
-    made: dict[str, OpticalLayer] = {}
+    optical: dict[str, OpticalLayer] = {}
     reports = []
     for layer in layers:
         if layer.chip is None:
             reports.append(_electronic(layer))
             continue
-        made[layer.name] = _converted(layer, layer.chip, made[layer.tied_to].core if layer.tied_to else None)
-        reports.append(_optical(layer, names[layer.chip], made[layer.name]))
+        optical[layer.name] = _converted(layer, layer.chip, optical[layer.tied_to].core if layer.tied_to else None)
+        reports.append(_optical(layer, names[layer.chip], optical[layer.name]))
     model = replace_modules(model, opened)
-    model = replace_modules(model, {layer.module: made[layer.name] for layer in layers if layer.name in made})
+    model = replace_modules(model, {layer.module: optical[layer.name] for layer in layers if layer.name in optical})
     close_shortcuts(model, OpticalLayer)
-    if mode is not None and made:
+    if mode is not None and optical:
         switch(model, mode)
     return Conversion(model, reports)
 
@@ -115,12 +115,12 @@ def to_electronic(model: nn.Module, *, inplace: bool = False) -> nn.Module:
         RequestError: It is no `torch.nn.Module`.
     """
     model = model if inplace else copy_of(model)
-    brought: dict[nn.Module, nn.Module] = {}
+    electronic: dict[nn.Module, nn.Module] = {}
     weights: dict[TensorCore, nn.Parameter] = {}
     for layer in model.modules():
         if isinstance(layer, OpticalLayer):
-            brought[layer] = _brought_back(layer, weights)
-    model = replace_modules(model, brought)
+            electronic[layer] = _brought_back(layer, weights)
+    model = replace_modules(model, electronic)
     model = replace_modules(model, {m: m.to_electronic() for m in model.modules() if isinstance(m, Attention)})
     open_shortcuts(model)
     return model
@@ -139,9 +139,9 @@ def _converted(layer: Planned, chip: Chip, core: TensorCore | None) -> OpticalLa
         raise RequestError(
             f"The weight of layer `{layer.name}` holds NaN or Inf; mend the model before it is converted."
         )
-    made = to_optical(layer.module, chip, layer.name or "root", core)
-    made.register_parameter("bias", layer.module._parameters["bias"])  # the very same, which others may share
-    return made
+    optical = to_optical(layer.module, chip, layer.name or "root", core)
+    optical.register_parameter("bias", layer.module._parameters["bias"])  # the very same, which others may share
+    return optical
 
 
 def _electronic(layer: Planned) -> LayerReport:
@@ -151,8 +151,8 @@ def _electronic(layer: Planned) -> LayerReport:
     return LayerReport(layer.name, type(layer.module).__name__, False, layer.reason, shape)
 
 
-def _optical(layer: Planned, chip: str, made: OpticalLayer) -> LayerReport:
-    core, own = made.core, not layer.tied_to
+def _optical(layer: Planned, chip: str, optical: OpticalLayer) -> LayerReport:
+    core, own = optical.core, not layer.tied_to
     counts = core.counts(1)
     return LayerReport(
         name=layer.name,
@@ -164,7 +164,7 @@ def _optical(layer: Planned, chip: str, made: OpticalLayer) -> LayerReport:
         block_size=core.chip.block_size,
         mzis=counts.mzis if own else 0,
         cells=counts.cells if own else 0,
-        weight_error=_weight_error(layer, made),
+        weight_error=_weight_error(layer, optical),
         chip=chip,
         technology=core.chip.technology,
         tied_to=layer.tied_to,
@@ -172,8 +172,8 @@ def _optical(layer: Planned, chip: str, made: OpticalLayer) -> LayerReport:
 
 
 @torch.no_grad()
-def _weight_error(layer: Planned, made: OpticalLayer) -> float:
-    ideal = made.core.ideal_weight()
-    wanted = matrix_of(layer.module).to(ideal)
-    power, distance = float(wanted.square().sum()), float((ideal - wanted).square().sum())
+def _weight_error(layer: Planned, optical: OpticalLayer) -> float:
+    ideal = optical.core.ideal_weight()
+    weight = matrix_of(layer.module).to(ideal)
+    power, distance = float(weight.square().sum()), float((ideal - weight).square().sum())
     return distance / power if power else distance

@@ -135,10 +135,10 @@ def direct_reads(model: nn.Module) -> list[DirectRead]:
     """
     names = {module: name for name, module in model.named_modules()}
     with _LOCK:
-        seen = [(layer, list(_READERS[layer].items())) for layer in names if layer in _READERS]
+        readings = [(layer, list(_READERS[layer].items())) for layer in names if layer in _READERS]
     return [
         DirectRead(names[layer], names[reader], type(reader).__name__, operation)
-        for layer, readers in seen
+        for layer, readers in readings
         for reader, operation in readers
         if reader in names
     ]
@@ -214,9 +214,9 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _marked(weight: Tensor, layers: tuple[nn.Module, ...], *, whole: bool = False) -> EffectiveWeight:
-    made = weight.as_subclass(EffectiveWeight)
-    made.layers, made.whole = layers, whole
-    return made
+    effective = weight.as_subclass(EffectiveWeight)
+    effective.layers, effective.whole = layers, whole
+    return effective
 
 
 # who reads: reads by others are rare, so the reader is looked for on the stack there, and no pass pays for it

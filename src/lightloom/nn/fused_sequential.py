@@ -209,12 +209,12 @@ class _Convolve(torch.autograd.Function):
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], stages: tuple[Stage, ...], *tensors: Tensor
     ) -> tuple[Tensor, int]:
-        moved = [t if dim is None else t.movedim(dim, 0) for t, dim in zip(tensors, in_dims[1:], strict=True)]
-        x, (kernels, scales, biases) = moved[0], _thirds(moved[1:])
+        batched = [t if dim is None else t.movedim(dim, 0) for t, dim in zip(tensors, in_dims[1:], strict=True)]
+        x, (kernels, scales, biases) = batched[0], _thirds(batched[1:])
         of_x, (of_kernels, _, of_biases) = in_dims[1], _thirds(in_dims[2:])
         size: int = info.batch_size
         if all(dim is None for dim in (*of_kernels, *of_biases)):  # electronic layers: one more batch of images
-            y = _Convolve.forward(stages, x.flatten(0, 1), *moved[1:])
+            y = _Convolve.forward(stages, x.flatten(0, 1), *batched[1:])
             return y.view(size, -1, *y.shape[1:]), 0
         x = x.unsqueeze(0) if of_x is None else x
         return batched_conv.convolve(

@@ -98,12 +98,12 @@ class Sampler(nn.Module):
         """
         weight = self.weight(core)
         inputs, gain = None, 1.0
-        wanted, size = self.settings, core.chip.block_size
-        sparsity = 1 - (1 - wanted.spatial) * (1 - wanted.column)
+        settings, size = self.settings, core.chip.block_size
+        sparsity = 1 - (1 - settings.spatial) * (1 - settings.column)
         if sparsity > 0:
             # a vector has no pixels: each example leaves out slices of k inputs of its own
             inputs = sampling.uniform((x.numel() // x.shape[-1], core.blocks[2]), sparsity)
-            gain = sampling.factor(inputs, wanted.spatial_norm if wanted.spatial else wanted.column_norm)
+            gain = sampling.factor(inputs, settings.spatial_norm if settings.spatial else settings.column_norm)
             inputs = inputs.to(x.device)
         parts = self._parts(core)._replace(inputs=inputs, gain=gain, block_size=size)
         if dense(parts):
@@ -121,10 +121,10 @@ class Sampler(nn.Module):
             geometry: Of the convolution.
         """
         weight = self.weight(core).view(core.groups * core.rows, -1, *geometry.kernel)
-        wanted = self.settings
+        settings = self.settings
         size = (x.shape[2], x.shape[3])
-        columns, column_gain = _drawn(_positions(size, geometry), wanted.column, wanted.column_norm)
-        pixels, pixel_gain = _drawn(size[0] * size[1], wanted.spatial, wanted.spatial_norm)
+        columns, column_gain = _drawn(_positions(size, geometry), settings.column, settings.column_norm)
+        pixels, pixel_gain = _drawn(size[0] * size[1], settings.spatial, settings.spatial_norm)
         parts = self._parts(core)._replace(
             columns=None if columns is None else columns.to(x.device),
             inputs=None if pixels is None else pixels.to(x.device),
@@ -137,36 +137,36 @@ class Sampler(nn.Module):
 
     def weight(self, core: SubspaceCore) -> Tensor:
         """The effective matrix, its gradient to sigma measured through the pseudo-identities and sampled ranks."""
-        wanted = self.settings
+        settings = self.settings
         reached = core.sigma.requires_grad and core.mode == "usv"
-        if not reached or (wanted.rank is None and not wanted.rank_sign and self.identity_u is None):
+        if not reached or (settings.rank is None and not settings.rank_sign and self.identity_u is None):
             return core.weight()
         u, v = core.meshes()
         if self.identity_u is not None and self.identity_v is not None:
             u, v = u @ self.identity_v, self.identity_u @ v
         measured = blocks.assemble(u, self._ranked(core.sigma), v, core.rows, core.columns)
         with torch.no_grad():
-            made = core.weight()
-        return straight_through(made, measured.real if measured.is_complex() else measured)
+            exact = core.weight()
+        return straight_through(exact, measured.real if measured.is_complex() else measured)
 
     def _ranked(self, sigma: Tensor) -> Tensor:
-        wanted = self.settings
+        settings = self.settings
         factors = torch.ones_like(sigma)
-        if wanted.rank is not None:
-            mask = sampling.ranks(sigma.detach(), wanted.rank, wanted.rank_mode)
-            factors = mask.to(sigma.dtype) * sampling.factor(mask, wanted.rank_norm)
-        ranked: Tensor = _Ranked.apply(sigma, factors, wanted.rank_sign)  # type: ignore[no-untyped-call]
+        if settings.rank is not None:
+            mask = sampling.ranks(sigma.detach(), settings.rank, settings.rank_mode)
+            factors = mask.to(sigma.dtype) * sampling.factor(mask, settings.rank_norm)
+        ranked: Tensor = _Ranked.apply(sigma, factors, settings.rank_sign)  # type: ignore[no-untyped-call]
         return ranked
 
     def _parts(self, core: SubspaceCore) -> sparse_backward.Parts:
-        wanted = self.settings
+        settings = self.settings
         parts = sparse_backward.Parts(block_size=core.chip.block_size)
-        if wanted.forward:
-            mask = sampling.blocks(block_norms(core), wanted.forward, wanted.forward_mode, dim=-1)
-            return parts._replace(forward=_factors(mask, wanted.forward_norm, core))
-        if wanted.feedback:
-            mask = sampling.blocks(block_norms(core), wanted.feedback, wanted.feedback_mode)
-            return parts._replace(feedback=_factors(mask, wanted.feedback_norm, core))
+        if settings.forward:
+            mask = sampling.blocks(block_norms(core), settings.forward, settings.forward_mode, dim=-1)
+            return parts._replace(forward=_factors(mask, settings.forward_norm, core))
+        if settings.feedback:
+            mask = sampling.blocks(block_norms(core), settings.feedback, settings.feedback_mode)
+            return parts._replace(feedback=_factors(mask, settings.feedback_norm, core))
         return parts
 
     def extra_repr(self) -> str:

@@ -35,9 +35,9 @@ def install(model: nn.Module, specimen: Specimen | int | None) -> None:
             core.install(specimen)
         return
     seed = seed_number(specimen, "specimen", "It is a seed, a specimen such as `chip.specimen(0)`, or None.")
-    made: dict[Chip, Specimen] = {}
+    specimens: dict[Chip, Specimen] = {}
     for core in cores:
-        core.install(made.setdefault(core.chip, core.chip.specimen(seed)))
+        core.install(specimens.setdefault(core.chip, core.chip.specimen(seed)))
 
 
 @checked

@@ -69,9 +69,9 @@ def unsupported_reason(module: nn.Module) -> str:
     if is_quantised(module):
         return "quantised: its weight is packed integers"
     exact: tuple[type[nn.Module], ...] = (nn.Linear, *_CONVOLUTIONS, nn.MultiheadAttention)
-    for known in exact:
-        if isinstance(module, known):
-            return f"a subclass of {known.__name__} may compute something else"
+    for kind in exact:
+        if isinstance(module, kind):
+            return f"a subclass of {kind.__name__} may compute something else"
     return next((why for kinds, why in _REASONS.items() if isinstance(module, kinds)), "no matrix form for this chip")
 
 
@@ -96,5 +96,5 @@ def to_optical(module: nn.Module, chip: Chip, name: str, core: TensorCore | None
     form = form_of(module)
     if form is None:
         raise TypeError(f"layer `{name}`: {unsupported_reason(module)}")
-    made: OpticalLayer = form.kind.from_electronic(module, chip, name, core)  # type: ignore[attr-defined]
-    return made.train(module.training)
+    optical: OpticalLayer = form.kind.from_electronic(module, chip, name, core)  # type: ignore[attr-defined]
+    return optical.train(module.training)

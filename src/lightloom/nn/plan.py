@@ -94,14 +94,14 @@ def decide(
     owners = _owners(model)
     whole = [module for module in model.modules() if type(module) is nn.MultiheadAttention]
     opened: dict[nn.Module, Attention] = {m: Attention.from_electronic(m) for m in whole if _can_open(m, owners)}
-    sites, known = _sites(model, opened)
-    choice = PlacementPolicy(chip, only, skip, places, known)
-    held = tensors_in_attributes(model)
-    decided = {site.module: _decided(site, choice, opened, held) for site in sites}
+    sites, names = _sites(model, opened)
+    choice = PlacementPolicy(chip, only, skip, places, names)
+    holders = tensors_in_attributes(model)
+    decided = {site.module: _decided(site, choice, opened, holders) for site in sites}
     layers = [_tied(layer, decided, owners, untie) for layer in decided.values()]
     on_chips = {layer.module for layer in layers if layer.chip is not None}
-    used = {module: made for module, made in opened.items() if on_chips.intersection(made.children())}
-    closed = {module: made for module, made in opened.items() if module not in used}
+    used = {module: attention for module, attention in opened.items() if on_chips.intersection(attention.children())}
+    closed = {module: attention for module, attention in opened.items() if module not in used}
     return list(_reported(layers, closed)), used
 
 
@@ -110,14 +110,14 @@ def decide(
 
 def _sites(model: nn.Module, opened: Mapping[nn.Module, Attention]) -> tuple[list[LayerSite], list[str]]:
     """Modules that hold parameters of their own, each once, a core not apart from its layer; and every name."""
-    found: dict[nn.Module, LayerSite] = {}
-    known = []
+    sites: dict[nn.Module, LayerSite] = {}
+    names = []
     for name, module, around in _paths(model, opened, "", ()):
-        known.append(name)
+        names.append(name)
         if _holds_weights(module):
-            site = found.get(module, LayerSite(module, (), ()))
-            found[module] = LayerSite(module, (*site.names, name), (*site.around, *around))
-    return list(found.values()), known
+            site = sites.get(module, LayerSite(module, (), ()))
+            sites[module] = LayerSite(module, (*site.names, name), (*site.around, *around))
+    return list(sites.values()), names
 
 
 def _holds_weights(module: nn.Module) -> bool:
@@ -168,9 +168,9 @@ def _can_open(module: nn.MultiheadAttention, owners: Owners) -> bool:
 
 def _reported(layers: list[Planned], closed: Mapping[nn.Module, Attention]) -> Iterator[Planned]:
     """The layers, where torch's own attention has back what was opened for nothing."""
-    whole = {made.q_proj: module for module, made in closed.items()}
-    outer = {made.out_proj: module.get_submodule("out_proj") for module, made in closed.items()}
-    parts = {part for made in closed.values() for part in made.modules()}
+    whole = {attention.q_proj: module for module, attention in closed.items()}
+    outer = {attention.out_proj: module.get_submodule("out_proj") for module, attention in closed.items()}
+    parts = {part for attention in closed.values() for part in attention.modules()}
     for layer in layers:
         if layer.module in whole:
             yield Planned(layer.name.rpartition(".")[0], whole[layer.module], None, layer.reason)
@@ -184,17 +184,17 @@ def _reported(layers: list[Planned], closed: Mapping[nn.Module, Attention]) -> I
 
 
 def _decided(
-    site: LayerSite, choice: PlacementPolicy, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]
+    site: LayerSite, choice: PlacementPolicy, opened: Mapping[nn.Module, Attention], holders: Mapping[int, str]
 ) -> Planned:
     form = form_of(site.module)
     rows, columns, groups = (0, 0, 0) if form is None else (form.rows, form.columns, form.groups)
-    chip, reason = None, _why_impossible(site, opened, held)
+    chip, reason = None, _why_impossible(site, opened, holders)
     if not reason:
         chip, reason = choice.of(site)
     return Planned(site.name, site.module, chip, reason, rows, columns, groups)
 
 
-def _why_impossible(site: LayerSite, opened: Mapping[nn.Module, Attention], held: Mapping[int, str]) -> str:
+def _why_impossible(site: LayerSite, opened: Mapping[nn.Module, Attention], holders: Mapping[int, str]) -> str:
     """Why a layer cannot be converted, whatever is asked for; empty where it can."""
     module = site.module
     if isinstance(module, OpticalLayer):
@@ -221,8 +221,8 @@ def _why_impossible(site: LayerSite, opened: Mapping[nn.Module, Attention], held
         return f"its weight is no real floating-point tensor in memory ({weight.dtype} on {weight.device.type})"
     if not weight.numel():
         return f"its weight {list(weight.shape)} is empty"
-    if id(weight) in held:
-        return f"its weight is held by `{held[id(weight)]}` too, which is no parameter and would keep the old one"
+    if id(weight) in holders:
+        return f"its weight is held by `{holders[id(weight)]}` too, which is no parameter and would keep the old one"
     return why_left_behind(module, form.kind)
 
 

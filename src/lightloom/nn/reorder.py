@@ -38,4 +38,4 @@ def reorder(core: PCMCore, home: Schedule | None = None, *, move_rows: bool = Tr
         else order_columns(levels, tried, scope=scope, start=chip.start, broadcast_groups=broadcast)
         for tried in plans
     ]
-    return min(ordered, key=lambda made: total(count(sequence(levels, made), chip.start)))
+    return min(ordered, key=lambda schedule: total(count(sequence(levels, schedule), chip.start)))

@@ -65,20 +65,20 @@ class PlacementPolicy:
         only: Layers to convert; None is all.
         skip: Layers to keep electronic; they win over everything else.
         places: See `Placement`.
-        known: Every name in the model, to refuse rules that match none.
+        names: Every name in the model, to refuse rules that match none.
 
     Raises:
         RequestError: A rule given by name matches nothing, and the nearest name is given; or a chip is none.
     """
 
     def __init__(
-        self, chip: Chip | str | None, only: Rules, skip: Rules, places: Placement, known: Iterable[str]
+        self, chip: Chip | str | None, only: Rules, skip: Rules, places: Placement, names: Iterable[str]
     ) -> None:
         self.chip = None if chip is None else core_chip(chip)
         self.only = None if only is None else _listed(only, "only")
         self.skip = _listed(skip, "skip")
         self.places = _placed(places)
-        _check_names((*(self.only or ()), *self.skip, *(rule for rule, _ in self.places)), [n for n in known if n])
+        _check_names((*(self.only or ()), *self.skip, *(rule for rule, _ in self.places)), [n for n in names if n])
 
     def of(self, site: LayerSite) -> tuple[Chip | None, str]:
         """The chip for a layer, or None and the reason."""
@@ -96,24 +96,24 @@ def _placed(places: Placement) -> tuple[tuple[Rule, Chip | None], ...]:
     pairs = places.items() if isinstance(places, Mapping) else places
     if isinstance(pairs, str) or not isinstance(pairs, Iterable):
         raise RequestError(f"`places` is {shown(places)}; give it as `{{'features.*': chip, 'head': None}}`.")
-    made = []
+    rules = []
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise RequestError(f"`places` holds {shown(pair)}; give pairs of a rule and a chip, or a mapping.")
         rule, place = pair
         _check_rule(rule, "places")
         here = f"places[{rule!r}]"
-        made.append((rule, None if place is None or place == ELECTRONICS else core_chip(place, here)))
-    return tuple(made)
+        rules.append((rule, None if place is None or place == ELECTRONICS else core_chip(place, here)))
+    return tuple(rules)
 
 
-def _listed(given: Rules, argument: str) -> tuple[Rule, ...]:
-    if given is None:
+def _listed(selection: Rules, argument: str) -> tuple[Rule, ...]:
+    if selection is None:
         return ()
-    if isinstance(given, str | type) or callable(given) or not isinstance(given, Iterable):
-        _check_rule(given, argument)
-        return (given,)
-    rules = tuple(given)
+    if isinstance(selection, str | type) or callable(selection) or not isinstance(selection, Iterable):
+        _check_rule(selection, argument)
+        return (selection,)
+    rules = tuple(selection)
     for rule in rules:
         _check_rule(rule, argument)
     return rules
@@ -136,7 +136,7 @@ def _outwards(name: str) -> Iterator[str]:
             return
 
 
-def _check_names(rules: Iterable[Rule], known: list[str]) -> None:
+def _check_names(rules: Iterable[Rule], names: list[str]) -> None:
     for rule in rules:
-        if isinstance(rule, str) and not any(fnmatchcase(name, rule) for name in known):
-            raise RequestError(f"No layer is called `{rule}`. {nearest(rule, known)}")
+        if isinstance(rule, str) and not any(fnmatchcase(name, rule) for name in names):
+            raise RequestError(f"No layer is called `{rule}`. {nearest(rule, names)}")

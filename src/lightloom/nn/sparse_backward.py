@@ -127,23 +127,23 @@ class _Conv2d(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, parts: Parts) -> Tensor:
         ctx.geometry, ctx.parts, ctx.shape = geometry, parts, x.shape
         # of an image whose pixels are sampled only those pixels are kept until the backward pass
-        kept = x if parts.inputs is None else _pixels(x, parts.inputs.nonzero().squeeze(1))
-        ctx.save_for_backward(kept, weight)
-        made = scale_blocks(weight, parts.forward, parts.block_size)
-        return F.conv2d(x, made, bias, *geometry[1:])
+        stored = x if parts.inputs is None else _pixels(x, parts.inputs.nonzero().squeeze(1))
+        ctx.save_for_backward(stored, weight)
+        kernel = scale_blocks(weight, parts.forward, parts.block_size)
+        return F.conv2d(x, kernel, bias, *geometry[1:])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        kept, weight = ctx.saved_tensors
+        stored, weight = ctx.saved_tensors
         geometry: Geometry = ctx.geometry
         parts: Parts = ctx.parts
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            made = scale_blocks(weight, _feedback(parts), parts.block_size)
-            grad_x = conv2d_input(ctx.shape, made, grad, *geometry[1:])  # type: ignore[no-untyped-call]
+            kernel = scale_blocks(weight, _feedback(parts), parts.block_size)
+            grad_x = conv2d_input(ctx.shape, kernel, grad, *geometry[1:])  # type: ignore[no-untyped-call]
         if ctx.needs_input_grad[1]:
-            grad_weight = _gained(_conv_weight(kept, grad, weight, ctx.shape, geometry, parts), parts.gain)
+            grad_weight = _gained(_conv_weight(stored, grad, weight, ctx.shape, geometry, parts), parts.gain)
         if ctx.needs_input_grad[2]:
             grad_bias = grad.sum((0, 2, 3))
         return grad_x, grad_weight, grad_bias, None, None
@@ -158,54 +158,54 @@ def _gained(gradient: Tensor, gain: float) -> Tensor:
 
 
 def _conv_weight(
-    kept: Tensor, grad: Tensor, weight: Tensor, shape: torch.Size, geometry: Geometry, parts: Parts
+    pixels: Tensor, grad: Tensor, weight: Tensor, shape: torch.Size, geometry: Geometry, parts: Parts
 ) -> Tensor:
     """The gradient of a convolution's weight over the kept positions and pixels."""
     if parts.inputs is not None:
-        return _by_pixels(kept, grad, weight.shape, shape, geometry, parts)
+        return _by_pixels(pixels, grad, weight.shape, shape, geometry, parts)
     if parts.columns is not None and weight.shape[1] >= _FEWEST_CHANNELS:
-        return _by_columns(kept, grad, weight.shape, geometry, parts.columns)
+        return _by_columns(pixels, grad, weight.shape, geometry, parts.columns)
     if parts.columns is not None:
         grad = grad * parts.columns.view(grad.shape[2:]).to(grad.dtype)
-    dense: Tensor = conv2d_weight(kept, weight.shape, grad, *geometry[1:])  # type: ignore[no-untyped-call]
+    dense: Tensor = conv2d_weight(pixels, weight.shape, grad, *geometry[1:])  # type: ignore[no-untyped-call]
     return dense
 
 
-def _by_columns(x: Tensor, grad: Tensor, wanted: torch.Size, geometry: Geometry, columns: Tensor) -> Tensor:
+def _by_columns(x: Tensor, grad: Tensor, size: torch.Size, geometry: Geometry, columns: Tensor) -> Tensor:
     """Gather what the kernel meets at the kept positions, and multiply once."""
     groups, taps = geometry.groups, geometry.kernel[0] * geometry.kernel[1]
     positions = columns.nonzero().squeeze(1)
-    met = _met(x.shape, geometry, x.device)[:, positions]
+    elements = _met(x.shape, geometry, x.device)[:, positions]
     padded = x.new_zeros(x.shape[0], x[0, 0].numel() + 1, x.shape[1])
     padded[:, :-1] = x.flatten(2).mT
-    seen = padded.index_select(1, met.t().reshape(-1)).view(-1, taps, groups, wanted[1]).transpose(1, 2)
-    errors = _pixels(grad, positions).view(len(seen), groups, -1)
+    patches = padded.index_select(1, elements.t().reshape(-1)).view(-1, taps, groups, size[1]).transpose(1, 2)
+    errors = _pixels(grad, positions).view(len(patches), groups, -1)
     # kernel elements come last in a weight; whichever is smaller is turned round, the inputs or the product
-    if len(seen) < wanted[0] // groups:
-        made = [_product(errors[:, g], seen[:, g].mT.flatten(1)) for g in range(groups)]
+    if len(patches) < size[0] // groups:
+        products = [_product(errors[:, g], patches[:, g].mT.flatten(1)) for g in range(groups)]
     else:
-        made = [_product(errors[:, g], seen[:, g].flatten(1)).view(-1, taps, wanted[1]).mT for g in range(groups)]
-    return (made[0] if groups == 1 else torch.cat(made)).reshape(wanted)
+        products = [_product(errors[:, g], patches[:, g].flatten(1)).view(-1, taps, size[1]).mT for g in range(groups)]
+    return (products[0] if groups == 1 else torch.cat(products)).reshape(size)
 
 
 def _by_pixels(
-    kept: Tensor, grad: Tensor, wanted: torch.Size, shape: torch.Size, geometry: Geometry, parts: Parts
+    stored: Tensor, grad: Tensor, size: torch.Size, shape: torch.Size, geometry: Geometry, parts: Parts
 ) -> Tensor:
     """Each kernel element by itself, over the positions at which it meets a kept pixel; padding is met by none."""
     assert parts.inputs is not None
     groups, absent = geometry.groups, -1
     pixels = parts.inputs.new_full((parts.inputs.numel() + 1,), absent, dtype=torch.long)
-    pixels[:-1][parts.inputs] = torch.arange(kept.shape[1], device=kept.device)
+    pixels[:-1][parts.inputs] = torch.arange(stored.shape[1], device=stored.device)
     positions = torch.arange(grad[0, 0].numel(), device=grad.device)
     positions = positions if parts.columns is None else positions[parts.columns]
     errors = grad.flatten(2).mT.contiguous()
-    made = []
-    for met in pixels[_met(shape, geometry, grad.device)[:, positions]]:
-        used = (met != absent).nonzero().squeeze(1)
-        seen = kept.index_select(1, met[used]).view(-1, groups, wanted[1])
-        error = errors.index_select(1, positions[used]).view(-1, groups, wanted[0] // groups)
-        made.append(torch.cat([_product(error[:, g], seen[:, g]) for g in range(groups)]))
-    return torch.stack(made, -1).view(wanted)
+    products = []
+    for touched in pixels[_met(shape, geometry, grad.device)[:, positions]]:
+        used = (touched != absent).nonzero().squeeze(1)
+        patches = stored.index_select(1, touched[used]).view(-1, groups, size[1])
+        error = errors.index_select(1, positions[used]).view(-1, groups, size[0] // groups)
+        products.append(torch.cat([_product(error[:, g], patches[:, g]) for g in range(groups)]))
+    return torch.stack(products, -1).view(size)
 
 
 def _met(shape: torch.Size, geometry: Geometry, device: torch.device) -> Tensor:
@@ -213,9 +213,9 @@ def _met(shape: torch.Size, geometry: Geometry, device: torch.device) -> Tensor:
     return windows(size, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation).to(device)
 
 
-def _pixels(images: Tensor, chosen: Tensor) -> Tensor:
+def _pixels(images: Tensor, indices: Tensor) -> Tensor:
     """[batch, chosen, channels]: the chosen pixels of [batch, channels, h, w], whole pixels side by side."""
-    return images.contiguous(memory_format=torch.channels_last).flatten(2).mT.index_select(1, chosen)
+    return images.contiguous(memory_format=torch.channels_last).flatten(2).mT.index_select(1, indices)
 
 
 def _product(errors: Tensor, inputs: Tensor) -> Tensor:

@@ -29,11 +29,12 @@ def require_specimen(specimen: object, chip: Chip, core: str) -> None:
     apart = differences(chip, specimen.chip)
     if not apart:
         return
-    told = [f"`{name}` {other!r} instead of {own!r}" for name, (own, other) in list(apart.items())[:_SHOWN]]
+    fields = list(apart.items())[:_SHOWN]
+    changes = [f"`{name}` {other!r} instead of {own!r}" for name, (own, other) in fields]
     more = [f"{len(apart) - _SHOWN} more"] if len(apart) > _SHOWN else []
     raise RequestError(
         f"The specimen is one of `{specimen.chip.name}`, and core `{core}` is on `{chip.name}`, which is other "
-        f"hardware: {', '.join(told + more)}. Install a specimen of the core's own chip, `core.chip.specimen(seed)`; "
-        "`nn.install(model, seed)` takes that of each layer's chip. Or convert the model to the chip that the specimen "
-        "is of."
+        f"hardware: {', '.join(changes + more)}. Install a specimen of the core's own chip, `core.chip.specimen(seed)`;"
+        " `nn.install(model, seed)` takes that of each layer's chip. Or convert the model to the chip that the "
+        "specimen is of."
     )

@@ -163,18 +163,18 @@ class SpecimenEnsemble:
                 raise
             except (RuntimeError, NotImplementedError):
                 self.vectorised = False  # whatever else is wrong is raised by the first specimen's own pass
-        made = [self._one([matrices[number] for matrices in weights], inputs) for number in range(len(self.seeds))]
-        return pytree.tree_map(lambda *parts: torch.stack(parts), *made)
+        outputs = [self._one([matrices[number] for matrices in weights], inputs) for number in range(len(self.seeds))]
+        return pytree.tree_map(lambda *parts: torch.stack(parts), *outputs)
 
     def _one(self, matrices: Sequence[Tensor], inputs: Tensor) -> Any:
         """One specimen's outputs."""
         try:
-            for held, matrix in zip(self._held, matrices, strict=True):
-                held.matrix = matrix
+            for core, matrix in zip(self._held, matrices, strict=True):
+                core.matrix = matrix
             return self._twin(inputs)
         finally:
-            for held in self._held:
-                held.matrix = None
+            for core in self._held:
+                core.matrix = None
 
     def _images_at_once(self, weights: list[Tensor], inputs: Tensor) -> int:
         """How many inputs pass together: as many as the memory that is left holds activations of."""
@@ -190,8 +190,8 @@ class SpecimenEnsemble:
         """Bytes of the largest output of any layer."""
         sizes = [0]
 
-        def look(module: nn.Module, given: Any, made: Any) -> None:
-            sizes.append(sum(leaf.nbytes for leaf in pytree.tree_leaves(made) if isinstance(leaf, Tensor)))
+        def look(module: nn.Module, arguments: Any, output: Any) -> None:
+            sizes.append(sum(leaf.nbytes for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)))
 
         hooks = [module.register_forward_hook(look) for module in self._twin.modules()]
         try:
@@ -204,14 +204,14 @@ class SpecimenEnsemble:
 
 def _twin(model: nn.Module, cores: list[TensorCore]) -> tuple[nn.Module, list[FixedWeightCore]]:
     """The model's own layers around cores that hold what they are given; parameters and buffers are shared with it."""
-    held = [FixedWeightCore(core) for core in cores]
-    memo: dict[int, Any] = {id(core): stand_in for core, stand_in in zip(cores, held, strict=True)}
+    stand_ins = [FixedWeightCore(core) for core in cores]
+    memo: dict[int, Any] = {id(core): stand_in for core, stand_in in zip(cores, stand_ins, strict=True)}
     inside = {id(tensor) for core in cores for tensor in (*core.parameters(), *core.buffers())}
     for tensor in (*model.parameters(), *model.buffers()):
         if id(tensor) not in inside:
             memo[id(tensor)] = tensor
     twin: nn.Module = copy_of(model, memo)
-    return twin.eval(), held
+    return twin.eval(), stand_ins
 
 
 def _bytes(core: TensorCore) -> int:

@@ -103,8 +103,8 @@ class _LargestNorm(nn.Module):
         self.maximum = maximum
 
     def forward(self, weight: Tensor) -> Tensor:
-        found: Tensor = torch.linalg.vector_norm(weight, _ORDERS[self.norm])
-        return weight / (found / self.maximum).clamp_min(1)
+        norm: Tensor = torch.linalg.vector_norm(weight, _ORDERS[self.norm])
+        return weight / (norm / self.maximum).clamp_min(1)
 
     def extra_repr(self) -> str:
         return f"{self.norm}, {self.maximum:g}"

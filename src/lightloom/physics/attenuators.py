@@ -72,8 +72,8 @@ def attenuate(
     exact = values.detach()
     ratio = None if gamma_ratio is None else gamma_ratio.detach().expand_as(values)
     least = None if least_gain is None else least_gain.detach().expand(values.shape[:-1])
-    made = _noisy(exact, ratio, least, bits, noise_std) if noise_std > 0 else _attenuate(exact, ratio, least, bits)
-    return straight_through(made, values)
+    realised = _noisy(exact, ratio, least, bits, noise_std) if noise_std > 0 else _attenuate(exact, ratio, least, bits)
+    return straight_through(realised, values)
 
 
 def _noisy(values: Tensor, ratio: Tensor | None, least: Tensor | None, bits: int | None, noise_std: float) -> Tensor:

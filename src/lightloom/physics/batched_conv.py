@@ -76,8 +76,8 @@ def convolve(
         return _staged(inputs, weights, scales, biases, stages)  # a kernel passes no gradient
     geometry = [number for stage in stages for number in (*stage.stride, *stage.padding, *stage.dilation, stage.groups)]
     bounds = [bound for stage in stages for bound in (stage.low, stage.high)]
-    made: Tensor = _convolve(inputs, list(weights), list(scales), list(biases), geometry, bounds)
-    return made
+    outputs: Tensor = _convolve(inputs, list(weights), list(scales), list(biases), geometry, bounds)
+    return outputs
 
 
 def _staged(
@@ -108,8 +108,8 @@ def _check(
         raise ValueError(f"images of {len(inputs)} specimens meet weights of {specimens}")
     for number, (weight, scale, bias, stage) in enumerate(zip(weights, scales, biases, stages, strict=True)):
         outputs = weight.shape[1]
-        wanted = (specimens, outputs, channels // stage.groups, *weight.shape[3:])
-        if channels % stage.groups or outputs % stage.groups or weight.ndim != 5 or weight.shape != wanted:
+        expected = (specimens, outputs, channels // stage.groups, *weight.shape[3:])
+        if channels % stage.groups or outputs % stage.groups or weight.ndim != 5 or weight.shape != expected:
             raise ValueError(
                 f"stage {number}: weights {tuple(weight.shape)} do not fit {specimens} specimens, {channels} channels "
                 f"and {stage.groups} groups"
@@ -128,7 +128,7 @@ def _by_groups(inputs: Tensor, weights: Tensor, bias: Tensor, stage: Stage) -> T
     common = inputs.shape[0] == 1 and stage.groups == 1
     if not common:
         inputs = inputs.expand(count, *inputs.shape[1:])
-    made = F.conv2d(
+    maps = F.conv2d(
         inputs.transpose(0, 1).flatten(1, 2),
         weights.flatten(0, 1),
         bias.flatten(),
@@ -137,8 +137,8 @@ def _by_groups(inputs: Tensor, weights: Tensor, bias: Tensor, stage: Stage) -> T
         stage.dilation,
         1 if common else count * stage.groups,
     )
-    made = made.clamp(stage.low, stage.high)
-    return made.view(len(made), count, outputs, *made.shape[2:]).transpose(0, 1)
+    maps = maps.clamp(stage.low, stage.high)
+    return maps.view(len(maps), count, outputs, *maps.shape[2:]).transpose(0, 1)
 
 
 def _run(
@@ -180,11 +180,11 @@ _convolve = define(
 
 def _stages(geometry: Sequence[int], bounds: Sequence[float]) -> list[Stage]:
     """Stages again, of what the operator was told."""
-    made = []
+    records = []
     for number, (low, high) in enumerate(zip(bounds[::2], bounds[1::2], strict=True)):
         a, b, c, d, e, f, groups = geometry[7 * number : 7 * number + 7]
-        made.append(Stage((a, b), (c, d), (e, f), groups, low, high))
-    return made
+        records.append(Stage((a, b), (c, d), (e, f), groups, low, high))
+    return records
 
 
 def _sizes(inputs: Tensor, weights: Sequence[Tensor], stages: Sequence[Stage]) -> list[tuple[int, int]]:
@@ -208,18 +208,18 @@ def _compiled(
     specimens, images, count = len(weights[0]), inputs.shape[1], len(stages)
     geometry = (ctypes.c_int64 * (_FIELDS * count))(*_geometry(inputs.shape[2], weights, stages, sizes))
     bounds = (ctypes.c_float * (2 * count))(*(bound for stage in stages for bound in (stage.low, stage.high)))
-    held = [[ready(tensor) for tensor in tensors] for tensors in (weights, scales, biases)]
+    arrays = [[ready(tensor) for tensor in tensors] for tensors in (weights, scales, biases)]
     kind = torch.float32
-    addresses = [(ctypes.c_void_p * count)(*(address(tensor, kind) for tensor in tensors)) for tensors in held]
+    addresses = [(ctypes.c_void_p * count)(*(address(tensor, kind) for tensor in tensors)) for tensors in arrays]
     inputs = ready(inputs)
-    made = inputs.new_empty(specimens, images, weights[-1].shape[1], *sizes[-1])
+    outputs = inputs.new_empty(specimens, images, weights[-1].shape[1], *sizes[-1])
     common = int(len(inputs) == 1)
     threads = torch.get_num_threads()
     tables = (geometry, bounds, *addresses)
     _function(compiled.library())(
-        specimens, images, count, *tables, address(inputs, kind), common, threads, address(made, kind)
+        specimens, images, count, *tables, address(inputs, kind), common, threads, address(outputs, kind)
     )
-    return made
+    return outputs
 
 
 def _geometry(

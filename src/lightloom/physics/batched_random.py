@@ -73,20 +73,20 @@ def _signed(seeds: Sequence[int]) -> list[int]:
 
 
 def _uniform(seeds: Sequence[int], count: int) -> Tensor:
-    made = torch.empty(len(seeds), count, **_KIND)
+    numbers = torch.empty(len(seeds), count, **_KIND)
     function = _function(compiled.library(), "draws_uniform")
-    function(len(seeds), count, _seeds(seeds), torch.get_num_threads(), address(made, torch.float32))
-    return made
+    function(len(seeds), count, _seeds(seeds), torch.get_num_threads(), address(numbers, torch.float32))
+    return numbers
 
 
 def _truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
-    made, certain = torch.empty(len(seeds), count, **_KIND), torch.empty(len(seeds), dtype=torch.uint8, device="cpu")
-    addresses = address(made, torch.float32), address(certain, torch.uint8)
+    numbers, certain = torch.empty(len(seeds), count, **_KIND), torch.empty(len(seeds), dtype=torch.uint8, device="cpu")
+    addresses = address(numbers, torch.float32), address(certain, torch.uint8)
     function = _function(compiled.library(), "draws_truncated")
     function(len(seeds), count, _seeds(seeds), _LIMIT, std, torch.get_num_threads(), *addresses)
     for number in (certain == 0).nonzero().flatten().tolist():
-        made[number] = _torch_truncated(seeds[number : number + 1], count, std)[0]
-    return made
+        numbers[number] = _torch_truncated(seeds[number : number + 1], count, std)[0]
+    return numbers
 
 
 def _torch_uniform(seeds: Sequence[int], count: int) -> Tensor:

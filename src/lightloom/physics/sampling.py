@@ -69,8 +69,8 @@ def topk(norms: Tensor, sparsity: float, dim: int = -2) -> Tensor:
     Returns:
         Bool [groups, p, q].
     """
-    kept = kept_count(norms.shape[dim], sparsity)
-    chosen = norms.topk(kept, dim, sorted=False).indices
+    count = kept_count(norms.shape[dim], sparsity)
+    chosen = norms.topk(count, dim, sorted=False).indices
     return torch.zeros_like(norms, dtype=torch.bool).scatter_(dim, chosen, True)
 
 

@@ -11,7 +11,7 @@ from lightloom.config import SweepConfig
 from lightloom.data.multicamera import ViewAugmentConfig
 from lightloom.data.toytown import ToytownConfig
 from lightloom.learn import TrainConfig
-from lightloom.recipes.bev_cases import STUDENT, Ablation, Technology, cases, made_of
+from lightloom.recipes.bev_cases import DIFFRACTIVE, STUDENT, Ablation, cases, made_of
 from lightloom.tasks.detection3d import detector_size
 from lightloom.tasks.detection3d.config import Detection3DConfig, MultiCameraDataConfig, MultiCameraModelConfig
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
@@ -32,7 +32,7 @@ _PUBLISHED = TrainConfig(
 
 
 def toytown(
-    technology: Technology = "diffractive", ablation: Ablation = "none", seeds: int = 1, quick: bool = False
+    technology: str = DIFFRACTIVE, ablation: Ablation = "none", seeds: int = 1, quick: bool = False
 ) -> Detection3DConfig:
     """A synthetic town seen by six cameras: expert, student, both distillers, and an optical student, in 20 minutes.
 
@@ -68,7 +68,7 @@ def toytown(
 
 def nuscenes_tiny(
     data: str = "nuscenes",
-    technology: Technology = "diffractive",
+    technology: str = DIFFRACTIVE,
     ablation: Ablation = "none",
     pretrained: bool = True,
     quick: bool = False,
@@ -91,7 +91,7 @@ def nuscenes_tiny(
 
 def nuscenes_small(
     data: str = "nuscenes",
-    technology: Technology = "diffractive",
+    technology: str = DIFFRACTIVE,
     ablation: Ablation = "none",
     pretrained: bool = True,
     quick: bool = False,
@@ -130,7 +130,7 @@ def _nuscenes(
     recipe: str,
     data: str,
     student: tuple[str, ...],
-    technology: Technology,
+    technology: str,
     ablation: Ablation,
     pretrained: bool,
     quick: bool,

@@ -9,9 +9,8 @@ from lightloom.config import Case
 from lightloom.recipes.optical_cases import check
 
 Ablation = Literal["none", "parts", "masks", "heatmap", "optical"]
-Technology = str
-"""What computes the optical stages: masks, "diffractive", or one of `chips.TECHNOLOGIES`."""
-_MASKS_IN_LIGHT = "diffractive"
+DIFFRACTIVE = "diffractive"
+"""What masks in free space are called in the place of a technology of tensor cores."""
 
 EXPERT, STUDENT = "expert", "student"
 TAUGHT = (f"distil.teacher={EXPERT}", "start=head")
@@ -60,19 +59,19 @@ def cases(
     )
 
 
-def made_of(technology: Technology, stages: tuple[int, ...] = (3,)) -> tuple[str, ...]:
-    """Changes that have light compute some stages of the student's backbone, on masks, meshes or crossbars.
+def made_of(technology: str, stages: tuple[int, ...] = (3,)) -> tuple[str, ...]:
+    """Changes that have light compute some stages of the student's backbone, on masks or on tensor cores.
 
     Args:
-        technology: "diffractive" replaces the stages as in hybrid detectors; the name of a technology, such as "mesh",
-            puts their convolutions onto tensor cores of its first preset.
+        technology: "diffractive" replaces the stages as in hybrid detectors; the name of a technology, such as "mesh"
+            or "pcm", puts their convolutions onto tensor cores of its first preset.
         stages: Which of the four.
 
     Raises:
         RequestError: There is no such technology.
     """
-    check("technology", technology, (_MASKS_IN_LIGHT, *TECHNOLOGIES))
-    if technology == _MASKS_IN_LIGHT:
+    check("technology", technology, (DIFFRACTIVE, *TECHNOLOGIES))
+    if technology not in TECHNOLOGIES:
         return (f"model.hybrid.stages={list(stages)}",)
     chip = next(iter(TECHNOLOGIES[technology].presets))
     return f"chip={chip}", f"model.converted={[f'stages.{stage}.*' for stage in stages]}"
@@ -83,14 +82,14 @@ def _named(student: tuple[str, ...], taught: tuple[str, ...], variants: dict[str
 
 
 def _optical(student: tuple[str, ...], fd3d: tuple[str, ...]) -> tuple[Case, ...]:
-    made = {
-        "one diffractive stage": made_of("diffractive"),
-        "two diffractive stages": made_of("diffractive", (2, 3)),
+    variants = {
+        "one diffractive stage": made_of(DIFFRACTIVE),
+        "two diffractive stages": made_of(DIFFRACTIVE, (2, 3)),
         "last stage on meshes": made_of("mesh"),
         "last stage on PCM": made_of("pcm"),
     }
-    alone = [Case(name=name, changes=(*student, *light)) for name, light in made.items()]
-    taught = [Case(name=f"{name}, FD3D", changes=(*student, *light, *fd3d)) for name, light in made.items()]
+    alone = [Case(name=name, changes=(*student, *light)) for name, light in variants.items()]
+    taught = [Case(name=f"{name}, FD3D", changes=(*student, *light, *fd3d)) for name, light in variants.items()]
     return *alone, *taught
 
 

@@ -61,7 +61,12 @@ def page(title: str, body: str, kind: str = "report") -> str:
 
 
 def is_page(path: Path, kind: str) -> bool:
-    """Whether a file is a page of this kind that was made here."""
+    """Whether a file is a page of this kind that was made here.
+
+    Args:
+        path: The file.
+        kind: What the page says of itself: `report` or `comparison`.
+    """
     begun = f'<meta name="generator" content="{_generator(kind)}">'.encode()
     with path.open("rb") as stream:
         return begun in stream.read(_HEAD)
@@ -82,7 +87,7 @@ def policy(script: str) -> str:
 
 def headings(body: str) -> list[Heading]:
     """The sections of a body, in order."""
-    return [Heading(found[1], Markup(found[2])) for found in _HEADING.finditer(body)]
+    return [Heading(match[1], Markup(match[2])) for match in _HEADING.finditer(body)]
 
 
 def datum(value: object) -> Markup:
@@ -154,8 +159,8 @@ def _script() -> str:
 def _anchored(body: str) -> str:
     """Every section heading with a link to itself."""
 
-    def link(found: re.Match[str]) -> str:
-        name = escape(f"Link to {Markup(found[2]).striptags()}")
-        return f'<div class="heading">{found[0]}<a href="#{found[1]}" aria-label="{name}">#</a></div>'
+    def link(match: re.Match[str]) -> str:
+        name = escape(f"Link to {Markup(match[2]).striptags()}")
+        return f'<div class="heading">{match[0]}<a href="#{match[1]}" aria-label="{name}">#</a></div>'
 
     return _HEADING.sub(link, body)

@@ -225,8 +225,8 @@ def mark_points(axes: Axes, xs: Sequence[float], ys: Sequence[float], texts: Seq
     """
     places = [place for place in zip(xs, ys, texts, strict=True) if math.isfinite(place[0] + place[1])]
     step = max(1, (len(places) - 1) / (MOST_MARKS - 1))
-    kept = dict.fromkeys(round(index * step) for index in range(min(len(places), MOST_MARKS)))
-    for x, y, text in (places[index] for index in kept):
+    spread = dict.fromkeys(round(index * step) for index in range(min(len(places), MOST_MARKS)))
+    for x, y, text in (places[index] for index in spread):
         # The wide edge is what a finger hits; with no opacity it is there but unseen.
         (point,) = axes.plot([x], [y], "o", color=colour, markersize=5, markeredgewidth=10, alpha=0, scalex=False)
         mark(point, text, "point")
@@ -257,7 +257,12 @@ def to_svg(figure: Figure) -> str:
 
 
 def shown(name: str, length: int = 20) -> str:
-    """A user's name as one printable line; of a long one the end stays, where layer names differ."""
+    """A user's name as one printable line; of a long one the end stays, where layer names differ.
+
+    Args:
+        name: The name, as the user wrote it.
+        length: Most letters of it that are shown.
+    """
     line = _printable(name.replace("\n", "�"))
     return line if len(line) <= length else "…" + line[1 - length :]
 
@@ -272,7 +277,7 @@ def _titled(group: re.Match[str]) -> str:
 
 def _in_tags(svg: str, change: Callable[[str], str]) -> str:
     """`change` applied inside tags only: text is the user's and stays as it is."""
-    return re.sub(r"<[^>]+>", lambda found: change(found[0]), svg)
+    return re.sub(r"<[^>]+>", lambda match: change(match[0]), svg)
 
 
 def _recolour(tag: str, of_role: Callable[[str], str]) -> str:

@@ -18,6 +18,11 @@ def si(value: float | None, unit: str, digits: int = 3) -> str:
     """A quantity with an SI prefix, `digits` significant: `1.234e-9, "J"` gives `1.23 nJ`.
 
     Trailing zeros stay: they say how well it is known. Beyond atto and tera a power of ten is written.
+
+    Args:
+        value: The quantity in units without a prefix; None and what is not finite give a dash.
+        unit: The unit, such as `J`.
+        digits: Significant digits.
     """
     if not _is_finite(value):
         return ABSENT
@@ -30,14 +35,25 @@ def si(value: float | None, unit: str, digits: int = 3) -> str:
 
 
 def amount(value: float | None, unit: str, digits: int = 3) -> str:
-    """A quantity with its unit; an area in mm², for prefixes of a square unit mislead: `2e-6, "m²"` gives `2 mm²`."""
+    """A quantity with its unit; an area in mm², for prefixes of a square unit mislead: `2e-6, "m²"` gives `2 mm²`.
+
+    Args:
+        value: The quantity in units without a prefix.
+        unit: The unit; `m²` is written in mm².
+        digits: Significant digits.
+    """
     if unit != "m²":
         return si(value, unit, digits)
     return f"{rounded(1e6 * value, digits)}{NO_BREAK}mm²" if _is_finite(value) else ABSENT
 
 
 def db(ratio: float | None, digits: int = 2) -> str:
-    """A ratio that is in dB already: `-1.2` gives `−1.20 dB`."""
+    """A ratio that is in dB already: `-1.2` gives `−1.20 dB`.
+
+    Args:
+        ratio: The ratio in dB.
+        digits: Digits behind the point.
+    """
     return f"{_signed(f'{ratio + 0.0:.{digits}f}')}{NO_BREAK}dB" if _is_finite(ratio) else ABSENT
 
 
@@ -47,7 +63,12 @@ def dbm(level: float | None) -> str:
 
 
 def constant(value: float | str | None, unit: str) -> str:
-    """A given constant, up to six digits of it, prefixed where its unit is SI (`J`, `J/sample`, not `dB`)."""
+    """A given constant, up to six digits of it, prefixed where its unit is SI (`J`, `J/sample`, not `dB`).
+
+    Args:
+        value: The number, or a text that stands for it.
+        unit: Its unit, as in `J/sample`.
+    """
     if isinstance(value, str) or not _is_finite(value):
         return f"{value if isinstance(value, str) else ABSENT}{NO_BREAK}{unit}".strip()
     step = 3 * (_exponent(value, 6) // 3)
@@ -58,7 +79,12 @@ def constant(value: float | str | None, unit: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A bare number: plain between 0.001 and a million, else as `1.80 × 10⁻¹³`."""
+    """A bare number: plain between 0.001 and a million, else as `1.80 × 10⁻¹³`.
+
+    Args:
+        value: The number; None and what is not finite give a dash.
+        digits: Significant digits.
+    """
     if not _is_finite(value):
         return ABSENT
     if value == 0:
@@ -75,7 +101,12 @@ def percent(fraction: float | None) -> str:
 
 
 def plus_minus(mean: float, std: float | None) -> str:
-    """A mean and its standard deviation, both fractions, in percent with two decimals: `98.02 ± 0.06 %`."""
+    """A mean and its standard deviation, both fractions, in percent with two decimals: `98.02 ± 0.06 %`.
+
+    Args:
+        mean: The mean, a fraction.
+        std: The standard deviation, a fraction; None leaves it out.
+    """
     spread = f"{NO_BREAK}±{NO_BREAK}{100 * std:.2f}" if _is_finite(std) else ""
     return f"{100 * mean:.2f}{spread}{NO_BREAK}%"
 
@@ -102,6 +133,10 @@ def rounded(value: float | None, digits: int = 3) -> str:
     """A number for a sentence, `digits` significant: `17857.1` gives `17 900`, `28.0` gives `28`.
 
     Trailing zeros go. Powers of ten are written from a thousand million on, and below a thousandth.
+
+    Args:
+        value: The number; None and what is not finite give a dash.
+        digits: Significant digits.
     """
     if not _is_finite(value):
         return ABSENT

@@ -4,7 +4,7 @@ from lightloom.data.detection.augment import Augment, AugmentConfig, augmentatio
 from lightloom.data.detection.coco import read_coco
 from lightloom.data.detection.letterbox import GRAY, LazyImages, LetterboxedSet, letterbox, letterbox_image, read_pixels
 from lightloom.data.detection.records import DetectionSet, DetectionSplits, OnInvalid, Problem, Record
-from lightloom.data.detection.sets import DETECTION_SETS, load_detection
+from lightloom.data.detection.sets import DETECTION_SETS, ReadOptions, ShapesOptions, load_detection
 from lightloom.data.detection.shapes import SHAPES, shapes
 from lightloom.data.detection.voc import read_voc
 from lightloom.data.detection.write import write_coco, write_voc, write_yolo
@@ -22,7 +22,9 @@ __all__ = [
     "LetterboxedSet",
     "OnInvalid",
     "Problem",
+    "ReadOptions",
     "Record",
+    "ShapesOptions",
     "augmentation",
     "colour",
     "compose",

@@ -113,7 +113,7 @@ class Findings:
                 raise RequestError(
                     f"{where} loses {len(lost)} of {len(lost) + remaining} {what} ({kinds}), so something is amiss "
                     f"with all of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take "
-                    "what is left with `on_invalid=any` (`detect.scenes.on_invalid=any` of a run)."
+                    "what is left with `on_invalid=any` (`data.on_invalid=any` of a run)."
                 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -42,17 +42,40 @@ Parts = dict[str, DetectionSet]
 """What a set brings: `train`, and perhaps `val` and `test`."""
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """How images and annotations on disk are read."""
+
+    on_invalid: OnInvalid = "skip"
+    """What to do with flawed images and annotations: drop or mend them and note it, or fail."""
+    decode: bool = False
+    """Decode every image to find torn ones, in the place of looking at headers alone."""
+    white: float | None = None
+    """Value that is white in images of more than 8 bits; None takes the least depth of 8, 10, 12, 14 or 16 bits that
+    holds every value of the set, and says so among the problems."""
+
+
+@dataclass(frozen=True)
+class ShapesOptions:
+    """What is drawn for the set `shapes`."""
+
+    count: int = 1000
+    """Training images; a fifth as many are added for validation and for the test."""
+    size: int | tuple[int, int] = 128
+    """Pixels on each side of an image, or (height, width)."""
+
+
+_READING, _DRAWING = ReadOptions(), ShapesOptions()
+
+
 def load_detection(
     name: str,
     root: Path | None = None,
     *,
     seed: int = 0,
     limit: int | None = None,
-    on_invalid: OnInvalid = "skip",
-    decode: bool = False,
-    count: int = 1000,
-    size: int | tuple[int, int] = 128,
-    white: float | None = None,
+    reading: ReadOptions = _READING,
+    drawing: ShapesOptions = _DRAWING,
 ) -> DetectionSplits:
     """A detection set in three splits.
 
@@ -66,31 +89,27 @@ def load_detection(
         root: Folder that holds the sets' folders (`bccd/`, ...); else `LIGHTLOOM_DATA`.
         seed: Draws what goes to validation and what a `limit` keeps, and the shapes; never the test images.
         limit: Keep at most so many training images; a larger limit keeps those of a smaller one.
-        on_invalid: What to do with flawed images and annotations: drop or mend them and note it, or fail.
-        decode: Decode every image to find torn ones, in the place of looking at headers alone.
-        count: Training images of `shapes`; a fifth as many are added for validation and for the test.
-        size: Of the images of `shapes`: pixels on each side, or (height, width).
-        white: Value that is white in images of more than 8 bits; None takes the least depth of 8, 10, 12, 14 or 16 bits
-            that holds every value of the set, and says so among the problems.
+        reading: How images and annotations on disk are read.
+        drawing: How many images of `shapes` are drawn, and how large.
 
     Raises:
         RequestError: The name is unknown, a number is out of range, or files are missing or unfit.
     """
     if limit is not None and limit < 1:
         raise RequestError(f"`limit` is {limit}; keep at least 1 training image.")
-    if white is not None and not white > 0:
-        raise RequestError(f"`white` is {white}; give the value of the brightest pixel, above 0.")
+    if reading.white is not None and not reading.white > 0:
+        raise RequestError(f"`white` is {reading.white}; give the value of the brightest pixel, above 0.")
     if name == "shapes":
-        parts = _shapes(count, size, seed)
+        parts = _shapes(drawing.count, drawing.size, seed)
     else:
         form, folder = _find(name, root)
-        parts = same_white(_READERS[form](folder, on_invalid, decode), name, white)
+        parts = same_white(_READERS[form](folder, reading.on_invalid, reading.decode), name, reading.white)
         if "train" not in parts:
             raise RequestError(
                 f"`{name}` has no split `train`; it has {', '.join(f'`{part}`' for part in parts) or 'none'}. "
                 f"{contents(folder)}"
             )
-        _check_shared(parts, name, on_invalid)
+        _check_shared(parts, name, reading.on_invalid)
         parts = _with_problems(parts, tuple(_similar(name, parts["train"].classes)))
     return _divided(name, parts, seed, limit)
 

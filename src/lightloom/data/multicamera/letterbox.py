@@ -125,35 +125,34 @@ class Windows:
 def letterbox_samples(
     samples: Sequence[Sample],
     channels: Sequence[str],
-    height: int,
-    width: int,
+    size: tuple[int, int],
     *,
     area: BEVRange,
     history: int = 1,
     least_points: int = 1,
     memory: bool | None = None,
 ) -> MultiCameraSet:
-    """Bring every image into a frame of `height` x `width`, and the boxes into the ego frame.
+    """Bring every image into a frame of one size, and the boxes into the ego frame.
 
     An image keeps its ratio of sides: it is made as large as fits and put into the top left corner; the projection to
     pixels follows.
 
     Args:
         samples: In the order of scenes and time.
-        channels: Cameras that are looked through, in this order; at a moment without one its image is gray.
-        height: Pixels.
-        width: Pixels.
+        channels: Cameras that are looked through, in this order; at a sample without one its image is gray.
+        size: Height and width of the frame in pixels.
         area: Boxes with their centre outside are no targets.
-        history: Moments of each view, the last one included.
+        history: Samples of each view, the last one included.
         least_points: Boxes with fewer points of lidar and radar on them are no targets, as published.
         memory: Hold the images in memory, or decode them when indexed; by default held up to 1.5 GB.
 
     Raises:
-        RequestError: There is no moment or no camera, or a number is out of range.
+        RequestError: There is no sample or no camera, or a number is out of range.
         WorkError: A file cannot be decoded; it is named.
     """
+    height, width = size
     if not samples or not channels:
-        raise RequestError(f"There are {len(samples)} moments and {len(channels)} cameras; give at least one of both.")
+        raise RequestError(f"There are {len(samples)} samples and {len(channels)} cameras; give at least one of both.")
     if min(height, width, history) < 1:
         raise RequestError(f"The frame is {height} x {width}, the history {history}; give at least 1 of each.")
     by_sample = [[next((c for c in sample.cameras if c.channel == channel), None) for channel in channels]

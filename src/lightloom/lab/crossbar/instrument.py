@@ -121,9 +121,11 @@ class SimulatedCrossbar(CrossbarInstrument):
         super().__init__(chip, arrays)
         if not readout_std >= 0:
             raise ValueError(f"`readout_std` is {readout_std}; a standard deviation is at least 0")
-        for name, held in zip(PCMErrors._fields, errors, strict=True):
-            if held is not None and tuple(held.shape) != self.cells:
-                raise ValueError(f"`{name}` has the shape {tuple(held.shape)}; {arrays} arrays have cells {self.cells}")
+        for name, error in zip(PCMErrors._fields, errors, strict=True):
+            if error is not None and tuple(error.shape) != self.cells:
+                raise ValueError(
+                    f"`{name}` has the shape {tuple(error.shape)}; {arrays} arrays have cells {self.cells}"
+                )
         self._absorption = None if errors.absorption is None else errors.absorption.detach().cpu().double()
         self._stuck = None if errors.stuck is None else errors.stuck.cpu()
         self._readout_std = readout_std

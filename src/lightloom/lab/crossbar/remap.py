@@ -89,9 +89,9 @@ def remap(
     """
     _check(levels, chip, surveyed, plan, groups)
     move_rows, move_slots, choose_levels = Freedom() if freedom is None else freedom
-    wanted = signed(pcm.magnitudes(chip.table()))
-    made = look_up(chip.table(), surveyed)
-    choice, error = choose(made, wanted, free=choose_levels)
+    nominal = signed(pcm.magnitudes(chip.table()))
+    outcomes = look_up(chip.table(), surveyed)
+    choice, error = choose(outcomes, nominal, free=choose_levels)
     home = plan
     shared = not (move_slots and chip.sharing == "row_private")
     for _ in range(_ROUNDS if move_rows and move_slots and shared else 1):
@@ -99,14 +99,14 @@ def remap(
             plan = _place_rows(levels, plan, error, groups)
         if move_slots:
             plan = _place_slots(levels, plan, error, groups, chip)
-    asked = _per_weight(levels, plan, choice)
+    commanded = _per_weight(levels, plan, choice)
     if choose_levels:
-        asked = _keep_scale(levels, asked, plan, made, wanted)
-    target = wanted[levels.int() + chip.levels - 1]
+        commanded = _keep_scale(levels, commanded, plan, outcomes, nominal)
+    target = nominal[levels.int() + chip.levels - 1]
     total = float(target.square().sum())
-    now, then = (_per_weight(*where, made) for where in ((levels, home), (asked, plan)))
+    now, then = (_per_weight(*where, outcomes) for where in ((levels, home), (commanded, plan)))
     before, after = (float((weights - target).square().sum()) for weights in (now, then))
-    return Remapped(plan, asked, before / total if total else before, after / total if total else after)
+    return Remapped(plan, commanded, before / total if total else before, after / total if total else after)
 
 
 def look_up(table: Tensor, surveyed: Surveyed) -> Tensor:
@@ -119,37 +119,37 @@ def look_up(table: Tensor, surveyed: Surveyed) -> Tensor:
     table = table.double()
     steps = len(table) - 1
     levels = torch.arange(-steps, steps + 1, dtype=torch.int8)
-    made = []
+    parts = []
     for sign in (0, 1):
         stuck = surveyed.stuck[:, sign].unsqueeze(-1)
-        held = torch.where(stuck == HEALTHY, steps_of(levels, sign, steps), stuck)
-        made.append((table[held.int()] ** surveyed.absorption[:, sign].unsqueeze(-1)).float())
-    return made[0].sub_(made[1]).div_(float(table[0] - table[-1]))
+        positions = torch.where(stuck == HEALTHY, steps_of(levels, sign, steps), stuck)
+        parts.append((table[positions.int()] ** surveyed.absorption[:, sign].unsqueeze(-1)).float())
+    return parts[0].sub_(parts[1]).div_(float(table[0] - table[-1]))
 
 
-def choose(made: Tensor, wanted: Tensor, *, free: bool = True) -> tuple[Tensor, Tensor]:
+def choose(outcomes: Tensor, weights: Tensor, *, free: bool = True) -> tuple[Tensor, Tensor]:
     """The level to ask of each pair where a level is wanted, and the square of what that misses.
 
     Args:
-        made: [A, k, k, 2 L + 1] as `look_up` gives it.
-        wanted: [2 L + 1] weights of perfect pairs.
+        outcomes: [A, k, k, 2 L + 1] as `look_up` gives it.
+        weights: [2 L + 1] weights of perfect pairs.
         free: Whether another level than the wanted one may be asked for. Of those that make the same, it is the one
             nearest to 0, which takes the fewest writes.
 
     Returns:
         int8 and float32, both [A, k, k, 2 L + 1].
     """
-    steps = len(wanted) // 2
+    steps = len(weights) // 2
     levels = torch.arange(-steps, steps + 1, dtype=torch.int8)
-    wanted = wanted.float()
+    weights = weights.float()
     if not free:
-        return levels.expand(made.shape), (made - wanted).square()
-    choice, error = torch.empty(made.shape, dtype=torch.int8), torch.empty(made.shape)
+        return levels.expand(outcomes.shape), (outcomes - weights).square()
+    choice, error = torch.empty(outcomes.shape, dtype=torch.int8), torch.empty(outcomes.shape)
     by_size = levels[levels.abs().argsort(stable=True)].long()  # argmin takes the first of equals
-    chunk = max(1, _CHUNK // len(wanted) ** 2)
-    flat = (made.flatten(0, -2), choice.view(-1, len(wanted)), error.view(-1, len(wanted)))
+    chunk = max(1, _CHUNK // len(weights) ** 2)
+    flat = (outcomes.flatten(0, -2), choice.view(-1, len(weights)), error.view(-1, len(weights)))
     for pairs, chosen, missed in zip(*(torch.split(part, chunk) for part in flat), strict=True):
-        away = (pairs[:, None, by_size + steps] - wanted[:, None]).abs_()
+        away = (pairs[:, None, by_size + steps] - weights[:, None]).abs_()
         least, which = away.min(-1)
         chosen.copy_(by_size[which])
         missed.copy_(least.square_())
@@ -166,8 +166,8 @@ def _place_rows(levels: Tensor, plan: Schedule, error: Tensor, groups: int) -> S
         cost = torch.empty(rows, per * size)
         for array in range(per):
             index = group * per + array
-            held = _count(own, plan.columns[index, 0], choices)
-            cost[:, array * size : (array + 1) * size] = held @ error[index].flatten(1).T
+            counts = _count(own, plan.columns[index, 0], choices)
+            cost[:, array * size : (array + 1) * size] = counts @ error[index].flatten(1).T
         row, place = linear_sum_assignment(cost.numpy())
         placed[group, torch.from_numpy(place)] = (torch.from_numpy(row) + group * rows).int()
     return Schedule(placed.view(arrays, size), plan.columns)
@@ -220,28 +220,28 @@ def _slot_cost(laid: Tensor, error: Tensor, private: bool) -> Tensor:
     return torch.cat(parts) if private else torch.cat(parts).sum(0, keepdim=True)
 
 
-def _per_weight(levels: Tensor, plan: Schedule, held: Tensor) -> Tensor:
+def _per_weight(levels: Tensor, plan: Schedule, values: Tensor) -> Tensor:
     """What the pairs hold [A, k, k, 2 L + 1] at the level of each weight, [groups * rows, columns]."""
     laid = schedule.sequence(levels, plan)
-    index = laid.masked_fill(laid == PAD, 0).long() + held.shape[-1] // 2
+    index = laid.masked_fill(laid == PAD, 0).long() + values.shape[-1] // 2
     # [A, k, slot, turn]: the levels of a pair lie in the last dimension
-    found = held.gather(3, index.transpose(2, 3)).transpose(2, 3)
-    return schedule.matrix(found, plan, *levels.shape)
+    picked = values.gather(3, index.transpose(2, 3)).transpose(2, 3)
+    return schedule.matrix(picked, plan, *levels.shape)
 
 
-def _keep_scale(levels: Tensor, asked: Tensor, plan: Schedule, made: Tensor, wanted: Tensor) -> Tensor:
-    """`asked` with the highest level somewhere, if `levels` have it: a core takes its scale from the largest weight."""
-    steps = len(wanted) // 2
-    if int(levels.abs().max()) < steps or int(asked.abs().max()) == steps:
-        return asked
-    ends = [_per_weight(torch.full_like(levels, level), plan, made) for level in (steps, -steps)]
-    nominal = wanted[levels.int() + steps]
+def _keep_scale(levels: Tensor, commanded: Tensor, plan: Schedule, outcomes: Tensor, weights: Tensor) -> Tensor:
+    """`commanded` with the highest level somewhere, if `levels` have it, since a core takes its scale from it."""
+    steps = len(weights) // 2
+    if int(levels.abs().max()) < steps or int(commanded.abs().max()) == steps:
+        return commanded
+    ends = [_per_weight(torch.full_like(levels, level), plan, outcomes) for level in (steps, -steps)]
+    nominal = weights[levels.int() + steps]
     missed = torch.stack([(end - nominal).square() for end in ends])
-    missed -= (_per_weight(asked, plan, made) - nominal).square()
+    missed -= (_per_weight(commanded, plan, outcomes) - nominal).square()
     sign, place = divmod(int(missed.argmin()), levels.numel())
-    asked = asked.clone()
-    asked.view(-1)[place] = -steps if sign else steps
-    return asked
+    commanded = commanded.clone()
+    commanded.view(-1)[place] = -steps if sign else steps
+    return commanded
 
 
 def _check(levels: Tensor, chip: PCMChip, surveyed: Surveyed, plan: Schedule, groups: int) -> None:

@@ -77,13 +77,13 @@ def patterns(size: int) -> Tensor:
     Signs of Rudin and Shapiro on the vectors keep any slot from being lit always, which would leave it to differences:
     their transform is flat, so all slots share the noise, in a long run sqrt(5 / run) to sqrt(6 / run) of a reading's.
     """
-    made, first = torch.zeros(size, size, dtype=torch.float64), 0
+    masks, first = torch.zeros(size, size, dtype=torch.float64), 0
     while first < size:
         run = 1 << ((size - first).bit_length() - 1)
         signs = torch.tensor([1 - 2 * ((i & i >> 1).bit_count() % 2) for i in range(run)])
-        made[first : first + run, first : first + run] = (1 + torch.from_numpy(hadamard(run)) * signs) / 2
+        masks[first : first + run, first : first + run] = (1 + torch.from_numpy(hadamard(run)) * signs) / 2
         first += run
-    return made
+    return masks
 
 
 class _Survey:
@@ -114,18 +114,18 @@ class _Survey:
             self._program(state)
             outputs.append(torch.stack([self._read() for _ in range(times)]).mean(0))
         weights = torch.stack(outputs) @ self.solve
-        found = self._judge(weights, readout / math.sqrt(times) * self.spread)
-        self._check_light(found)
-        values, left, std = self._fit(weights, found)
+        surveyed = self._judge(weights, readout / math.sqrt(times) * self.spread)
+        self._check_light(surveyed)
+        values, left, std = self._fit(weights, surveyed)
         noise = readout / math.sqrt(times) * self.spread
-        absorption, stuck = self._describe(values, found)
+        absorption, stuck = self._describe(values, surveyed)
         return Surveyed(
             absorption=absorption,
             stuck=stuck,
             absorption_std=std,
             readout=readout,
             suspects=self._suspects(left, noise),
-            misfit=self._misfit(left, found, noise),
+            misfit=self._misfit(left, surveyed, noise),
             calls=self.instrument.calls - self.calls,
             writes=self.instrument.writes - self.writes,
         )
@@ -150,8 +150,8 @@ class _Survey:
                 f"The noise of a reading, {readout:.3g} of full scale, takes {len(_STATES) * math.ceil(needed)} calls "
                 f"to tell stuck cells from others; the budget is {budget}. Raise `budget`, or read more quietly."
             )
-        wanted = (noise / (self.slope * accuracy)) ** 2
-        return max(1, min(affordable, math.ceil(max(needed, wanted))))
+        repeats = (noise / (self.slope * accuracy)) ** 2
+        return max(1, min(affordable, math.ceil(max(needed, repeats))))
 
     def _judge(self, weights: Tensor, noise: Tensor) -> Tensor:
         """Which cells do not switch, bool [A, 2, k, k]: those whose swing is nothing but noise."""
@@ -222,11 +222,11 @@ class _Survey:
         """What the values leave over, [A, k, k, states], and the slopes [A, k, k, 2, states] of the prediction."""
         nominal = self.table[self.plan.T]  # [2, states]
         shape = (1, 2, 1, 1, len(_STATES))
-        base, held = nominal.view(shape), stuck.unsqueeze(-1)
+        base, fixed = nominal.view(shape), stuck.unsqueeze(-1)
         powers = base ** values.unsqueeze(-1)
-        made = torch.where(held, values.unsqueeze(-1), powers)
-        slopes = torch.where(held, 1.0, powers * base.log())
-        left = measured - (made[:, 0] - made[:, 1])
+        basis = torch.where(fixed, values.unsqueeze(-1), powers)
+        slopes = torch.where(fixed, 1.0, powers * base.log())
+        left = measured - (basis[:, 0] - basis[:, 1])
         return left, torch.stack([slopes[:, 0], -slopes[:, 1]], -2)
 
     def _describe(self, values: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,9 +234,9 @@ class _Survey:
         away = (values.unsqueeze(-1) - self.table).abs()
         nearest = away.argmin(-1)
         logs = self.table.log()[nearest]
-        held = torch.where(logs < 0, values.log() / logs.clamp(max=-1e-12), 1.0)
+        ratio = torch.where(logs < 0, values.log() / logs.clamp(max=-1e-12), 1.0)
         stuck = torch.where(found, nearest.to(torch.int8), HEALTHY)
-        return torch.where(found, held.clamp(_LEAST, _MOST), values), stuck
+        return torch.where(found, ratio.clamp(_LEAST, _MOST), values), stuck
 
     def _suspects(self, left: Tensor, noise: Tensor) -> tuple[Suspect, ...]:
         """Pairs that leave much more than the noise and the others do."""
@@ -253,8 +253,8 @@ class _Survey:
 def _shrink(values: Tensor, variances: Tensor, chosen: Tensor) -> Tensor:
     """Values drawn towards their median by what noise has spread them; outliers are left as they are."""
     middle = values[chosen].median()
-    seen = (1.4826 * (values[chosen] - middle).abs().median()).square()
-    spread = (seen - variances[chosen].median()).clamp(min=0)
+    variance = (1.4826 * (values[chosen] - middle).abs().median()).square()
+    spread = (variance - variances[chosen].median()).clamp(min=0)
     share = spread / (spread + variances).clamp(min=1e-30)
     ordinary = (values - middle).square() < 25 * (spread + variances)
     return torch.where(ordinary, middle + share * (values - middle), values)

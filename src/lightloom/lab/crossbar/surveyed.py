@@ -92,10 +92,10 @@ class Surveyed:
 
         try:
             with safe_open(path, framework="pt") as opened:
-                held = {name: opened.get_tensor(name) for name in ("absorption", "stuck", "writes")}
+                tensors = {name: opened.get_tensor(name) for name in ("absorption", "stuck", "writes")}
                 notes = opened.metadata() or {}
             return Surveyed(
-                **held,
+                **tensors,
                 absorption_std=float(notes["absorption_std"]),
                 readout=float(notes["readout"]),
                 calls=int(notes["calls"]),

@@ -75,15 +75,15 @@ def identity_calibration(
     before = 0 if after is None else after.calls
     first_call = instrument.calls
 
-    def calibrated(found: SearchResult) -> Calibrated:
-        settings = BlockSettings(*(part.contiguous() for part in objective.settings(found.phases)))
+    def calibrated(result: SearchResult) -> Calibrated:
+        settings = BlockSettings(*(part.contiguous() for part in objective.settings(result.phases)))
         calls = before + instrument.calls - first_call
-        return Calibrated(settings, found.loss, found.epochs, calls, found.history)
+        return Calibrated(settings, result.loss, result.epochs, calls, result.history)
 
     start = torch.zeros(instrument.blocks, 2 * instrument.shifters, dtype=torch.float64)
     if after is not None:
         start = torch.cat([after.settings.u_phases, after.settings.v_phases], dim=1)
-    found = minimise(
+    result = minimise(
         objective,
         start,
         plan,
@@ -91,7 +91,7 @@ def identity_calibration(
         first_epoch=0 if after is None else after.epochs,
         each_epoch=None if each_epoch is None else lambda so_far: each_epoch(calibrated(so_far)),
     )
-    return calibrated(found)
+    return calibrated(result)
 
 
 def calibrate_all(instruments: Iterable[Instrument], plan: SearchPlan | None = None) -> list[Calibrated]:

@@ -27,7 +27,9 @@ class MappingResult:
     """Looks at the mapped blocks; those that made the chip known are in `known.calls` as well."""
 
 
-def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, verify_calls: int = 2) -> MappingResult:
+def map_targets(
+    instrument: Instrument, identified: Identified, targets: Tensor, *, verify_calls: int = 2
+) -> MappingResult:
     """Program every block to its target and correct it `verify_calls` times, one call each.
 
     A look is fitted together with everything measured before. So where reading is noisy, it is weighed by what it is
@@ -35,7 +37,7 @@ def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, v
 
     Args:
         instrument: The chip; it is left programmed to the settings that are returned.
-        known: What is known of it.
+        identified: What is known of it.
         targets: [blocks, k, k], real, any scale.
         verify_calls: Calls to spend.
 
@@ -48,11 +50,11 @@ def map_targets(instrument: Instrument, known: Identified, targets: Tensor, *, v
             f"Targets of shape {tuple(targets.shape)}; this instrument maps finite ones of shape {expected}."
         )
     targets = targets.double()
-    settings, gain = settings_for_targets(known.twin, targets)
+    settings, gain = settings_for_targets(identified.twin, targets)
     for _ in range(verify_calls):
-        known = refine(instrument, known, settings)
-        settings, gain = settings_for_targets(known.twin, targets, near=settings)
+        identified = refine(instrument, identified, settings)
+        settings, gain = settings_for_targets(identified.twin, targets, near=settings)
     instrument.program(settings)
     power = targets.square().sum((-2, -1))
-    missed = (gain.view(-1, 1, 1) * known.twin.matrices(settings) - targets).square().sum((-2, -1))
-    return MappingResult(settings, gain, torch.where(power > 0, missed / power, 0.0), known, verify_calls)
+    missed = (gain.view(-1, 1, 1) * identified.twin.matrices(settings) - targets).square().sum((-2, -1))
+    return MappingResult(settings, gain, torch.where(power > 0, missed / power, 0.0), identified, verify_calls)

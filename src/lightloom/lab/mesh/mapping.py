@@ -168,7 +168,7 @@ def map_all(
         targets: [blocks, k, k] for each of them.
         plan: How to search; None is the published way.
     """
-    return [parallel_mapping(bench, wanted, plan) for bench, wanted in zip(instruments, targets, strict=True)]
+    return [parallel_mapping(bench, matrices, plan) for bench, matrices in zip(instruments, targets, strict=True)]
 
 
 class MappingLoss:
@@ -221,10 +221,10 @@ def project_sigma(
     instrument.program(mapped.settings._replace(sigma=sigma))
     distance = objective.of(read_matrices(instrument)) / objective.norm
     better = distance < mapped.distance
-    kept = torch.where(better.unsqueeze(-1), sigma, mapped.settings.sigma)
+    best = torch.where(better.unsqueeze(-1), sigma, mapped.settings.sigma)
     return replace(
         mapped,
-        settings=mapped.settings._replace(sigma=kept),
+        settings=mapped.settings._replace(sigma=best),
         gain=torch.where(better, gain, mapped.gain),
         distance=torch.where(better, distance, mapped.distance),
         calls=mapped.calls + instrument.calls - first_call,

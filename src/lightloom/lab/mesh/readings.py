@@ -54,5 +54,5 @@ def _transmission(chip: MeshChip) -> float:
     if not chip.insertion_loss_db:
         return 1.0
     straight = torch.zeros(mesh.phase_count(chip.block_size, chip.layout, chip.field), dtype=torch.float64)
-    made = mesh.build(straight, chip.block_size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db)
-    return float(made.abs().square().sum() / chip.block_size) ** 2
+    matrix = mesh.build(straight, chip.block_size, layout=chip.layout, field=chip.field, loss_db=chip.insertion_loss_db)
+    return float(matrix.abs().square().sum() / chip.block_size) ** 2

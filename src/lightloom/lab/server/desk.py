@@ -179,14 +179,14 @@ class Desk:
             outputs = checked(instrument.measure(inputs), expected, is_complex=instrument.chip.field == "complex")
         return Reply(to_bytes(outputs), 200, shape_text(expected), self._number())
 
-    def _input_shape(self, given: str) -> tuple[int, ...]:
+    def _input_shape(self, header: str) -> tuple[int, ...]:
         blocks, size = self._instrument.blocks, self._instrument.size
-        numbers = given.split(",") if len(given) < 64 else []
+        numbers = header.split(",") if len(header) < 64 else []
         shape = tuple(int(number) for number in numbers if number.isascii() and number.isdigit())
         fits = shape[:-1] in ((size,), (blocks, size)) and len(shape) == len(numbers) and shape[-1] >= 1
         if not fits or 16 * blocks * size * shape[-1] > MAX_BODY:
             raise Refusal(
-                422, f"inputs have shape {given[:64]!r}; expected {blocks},{size},m or {size},m, m not too large"
+                422, f"inputs have shape {header[:64]!r}; expected {blocks},{size},m or {size},m, m not too large"
             )
         return shape
 

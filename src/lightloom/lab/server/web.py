@@ -53,8 +53,8 @@ def app(instrument: Instrument, token: str | None = None, *, hold: float = HOLD)
     desk = Desk(instrument, hold)
 
     def admit(request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        header = request.headers.get("authorization", "")
+        if token is not None and not hmac.compare_digest(header.encode(), f"Bearer {token}".encode()):
             raise HTTPException(401, "This instrument needs its token: send `Authorization: Bearer TOKEN`.")
         # a web page whose name is made to resolve to this machine must not get through
         if token is None and not is_loopback(_host_name(request)):
@@ -66,8 +66,14 @@ def app(instrument: Instrument, token: str | None = None, *, hold: float = HOLD)
     @served.get("/v1/chip")
     def chip() -> Response:
         design = instrument.chip.model_dump(mode="json")
-        told = {"api": API, "latest": LATEST, "blocks": instrument.blocks, "chip": design, "calls": instrument.calls}
-        body = json.dumps(told).encode()
+        description = {
+            "api": API,
+            "latest": LATEST,
+            "blocks": instrument.blocks,
+            "chip": design,
+            "calls": instrument.calls,
+        }
+        body = json.dumps(description).encode()
         return Response(body, media_type=_JSON, headers={CHECKSUM: chip_checksum(body)})
 
     @served.post("/v1/program")

@@ -172,10 +172,10 @@ class _Search:
     def _mixedtrn(self, batch: Batch, draws: int, first: float, epoch: int, generator: torch.Generator) -> None:
         """Try one step up, then down, on each chosen setting; keep what lowers the loss."""
         best = first
-        for setting, kept, scale in zip(self.settings, self.kept, self._scales(), strict=True):
+        for setting, free, scale in zip(self.settings, self.kept, self._scales(), strict=True):
             flat, steps = setting.view(-1), (self.config.step * scale.expand_as(setting)).reshape(-1)
-            chosen = kept & (torch.rand(kept.shape, generator=generator) >= self.config.skipped)
-            for index in chosen.nonzero().squeeze(1).tolist():
+            tries = free & (torch.rand(free.shape, generator=generator) >= self.config.skipped)
+            for index in tries.nonzero().squeeze(1).tolist():
                 here = flat[index].clone()
                 for step in (steps[index], -steps[index]):
                     flat[index] = here + step

@@ -134,12 +134,12 @@ class WriteAwareObjective:
 
     def _penalty(self, core: PCMCore, home: Schedule) -> Penalty:
         config = self.config
-        asked = Penalty(core.chip.block_size, core.groups, config.reference, config.norm, core.chip.start)
+        penalty = Penalty(core.chip.block_size, core.groups, config.reference, config.norm, core.chip.start)
         if config.reference != "previous":
-            return asked
+            return penalty
         core.place(reorder(core, home))
         plan = core.schedule
-        return asked._replace(rows=plan.rows, columns=plan.columns)
+        return penalty._replace(rows=plan.rows, columns=plan.columns)
 
 
 def levels_written(core: PCMCore) -> int:

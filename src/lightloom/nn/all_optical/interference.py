@@ -47,15 +47,15 @@ def variance(
         saturation: Saturation intensity that `light` is given in.
     """
     ones = torch.ones_like(signals), torch.ones_like(backward_field)
-    made = torch.zeros((), device=backward_field.device, dtype=backward_field.dtype)
+    total = torch.zeros((), device=backward_field.device, dtype=backward_field.dtype)
     if light.photons is not None:
         powers = step.weight_gradient(signals.square(), ones[1]) + step.weight_gradient(
             ones[0], backward_field.square()
         )
-        made = powers.mul_(saturation / (8 * light.photons))
+        total = powers.mul_(saturation / (8 * light.photons))
     if light.detector_std > 0:
-        made = made + step.weight_gradient(*ones) * ((light.detector_std * saturation) ** 2 / 8)
-    return made
+        total = total + step.weight_gradient(*ones) * ((light.detector_std * saturation) ** 2 / 8)
+    return total
 
 
 def read(field: Tensor, light: OpticalPass, saturation: float) -> Tensor:

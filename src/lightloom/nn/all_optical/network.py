@@ -103,10 +103,10 @@ class _Light(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, optics: Optics, places: OperandRanges, *operands: Any) -> Tensor:
-        shown = _show(optics, places, operands)
-        field, kept = passes.propagate_forward(x, shown)
-        ctx.optics, ctx.places, ctx.modulated = optics, places, tuple(shown.weights)
-        ctx.save_for_backward(x, *kept, *shown.weights.values())
+        modulated = _show(optics, places, operands)
+        field, stored = passes.propagate_forward(x, modulated)
+        ctx.optics, ctx.places, ctx.modulated = optics, places, tuple(modulated.weights)
+        ctx.save_for_backward(x, *stored, *modulated.weights.values())
         return field
 
     @staticmethod
@@ -118,30 +118,30 @@ class _Light(torch.autograd.Function):
             )
         places: OperandRanges = ctx.places
         x, *saved = ctx.saved_tensors
-        kept, weights = saved[: len(ctx.optics.steps)], saved[len(ctx.optics.steps) :]
+        stored, weights = saved[: len(ctx.optics.steps)], saved[len(ctx.optics.steps) :]
         optics: Optics = ctx.optics._replace(weights=dict(zip(ctx.modulated, weights, strict=True)))
         to_input, _, _, *needs = ctx.needs_input_grad
-        wanted = [index for index, own in places.items() if any(needs[place] for place in own)]
+        trained = [index for index, own in places.items() if any(needs[place] for place in own)]
         back: Tensor | None = None
         grads: list[Tensor | None] = [None] * len(needs)
         backward_field, scale = passes.inject_error(error, optics)
-        kept = passes.solve_counterpropagation(x, backward_field, optics, kept)
-        for index, field in passes.propagate_backward(backward_field, optics, kept, -1 if to_input else min(wanted)):
+        stored = passes.solve_counterpropagation(x, backward_field, optics, stored)
+        for index, field in passes.propagate_backward(backward_field, optics, stored, -1 if to_input else min(trained)):
             if index == -1:
                 back = _divide(field, scale)
-            elif index in wanted:
-                measured = _measure(optics.steps[index], kept[index], field, optics)
+            elif index in trained:
+                measured = _measure(optics.steps[index], stored[index], field, optics)
                 for place, value in zip(places[index], measured, strict=True):
                     grads[place] = _divide(value, scale) if needs[place] else None
         return back, None, None, *grads
 
 
-def _measure(step: Step, kept: Tensor, backward_field: Tensor, optics: Optics) -> tuple[Tensor, ...]:
+def _measure(step: Step, stored: Tensor, backward_field: Tensor, optics: Optics) -> tuple[Tensor, ...]:
     """What both beams say about a step's operands, in units of the error field."""
     if isinstance(step, WeightStep):
-        return (interference.measure(step, kept, backward_field, optics.light, optics.saturation),)
+        return (interference.measure(step, stored, backward_field, optics.light, optics.saturation),)
     assert isinstance(step, AbsorberStep)
-    return step.slopes(kept, backward_field)
+    return step.slopes(stored, backward_field)
 
 
 def _gather(steps: tuple[Step, ...]) -> tuple[OperandRanges, list[Tensor | float]]:
@@ -159,8 +159,8 @@ def _gather(steps: tuple[Step, ...]) -> tuple[OperandRanges, list[Tensor | float
 def _show(optics: Optics, places: OperandRanges, operands: Sequence[Any]) -> Optics:
     """The same with the weights on the modulators."""
     bits = optics.light.weight_bits
-    given = {i: operands[own[0]] for i, own in places.items() if isinstance(optics.steps[i], WeightStep)}
-    return optics._replace(weights=given if bits is None else {i: quantise(w, bits) for i, w in given.items()})
+    weights = {i: operands[own[0]] for i, own in places.items() if isinstance(optics.steps[i], WeightStep)}
+    return optics._replace(weights=weights if bits is None else {i: quantise(w, bits) for i, w in weights.items()})
 
 
 def _divide(value: Tensor, scale: Tensor | None) -> Tensor:

@@ -42,22 +42,22 @@ def propagate_forward(
         do to a weak beam, or the field that entered where that is not all; masks of dropout; of other operations a
         dark field of the shape that entered, which takes no memory.
     """
-    field, kept = x, []
+    field, stored = x, []
     for index, step in enumerate(optics.steps):
         if isinstance(step, WeightStep):
-            kept.append(step.modulate(field))
-            field = step.detect(_lose(step.multiply(kept[-1], optics.weights[index]), optics.light))
+            stored.append(step.modulate(field))
+            field = step.detect(_lose(step.multiply(stored[-1], optics.weights[index]), optics.light))
         elif isinstance(step, AbsorberStep):
             output, factor = step.layer.respond(field, 0.0 if probes is None else probes.get(index, 0.0))
-            kept.append(field if step.keeps_field else factor)
+            stored.append(field if step.keeps_field else factor)
             field = output
         elif isinstance(step, DropoutStep):
-            kept.append(step.mask(field) if before is None else before[index])
-            field = field * kept[-1]
+            stored.append(step.mask(field) if before is None else before[index])
+            field = field * stored[-1]
         else:
-            kept.append(field.new_zeros(()).expand(field.shape))
+            stored.append(field.new_zeros(()).expand(field.shape))
             field = step.layer(field)
-    return field, kept
+    return field, stored
 
 
 def inject_error(error: Tensor, optics: Optics) -> tuple[Tensor, Tensor | None]:
@@ -86,14 +86,14 @@ def quantise(values: Tensor, bits: int | None) -> Tensor:
 
 
 def propagate_backward(
-    backward_field: Tensor, optics: Optics, kept: Sequence[Tensor], last: int
+    backward_field: Tensor, optics: Optics, stored: Sequence[Tensor], last: int
 ) -> Iterator[tuple[int, Tensor]]:
     """The error light on its way back, as it meets step after step from behind.
 
     Args:
         backward_field: Field that enters at the end.
         optics: What it meets.
-        kept: What the forward light left, see `propagate_forward`.
+        stored: What the forward light left, see `propagate_forward`.
         last: Where to stop, a step or -1 for the entrance of the network.
 
     Yields:
@@ -102,13 +102,13 @@ def propagate_backward(
     steps = optics.steps
     for index in range(len(steps) - 1, last - 1, -1):
         if index + 1 < len(steps):
-            backward_field = _through(index + 1, backward_field, optics, kept[index + 1])
+            backward_field = _through(index + 1, backward_field, optics, stored[index + 1])
         if index >= 0 and isinstance(steps[index], WeightStep):
             backward_field = _lose(backward_field, optics.light)
         yield index, backward_field
 
 
-def solve_counterpropagation(x: Tensor, backward_field: Tensor, optics: Optics, kept: list[Tensor]) -> list[Tensor]:
+def solve_counterpropagation(x: Tensor, backward_field: Tensor, optics: Optics, stored: list[Tensor]) -> list[Tensor]:
     """Let forward and backward light come to agree where both saturate the absorbers.
 
     In every round the forward light meets the error light of the round before.
@@ -117,7 +117,7 @@ def solve_counterpropagation(x: Tensor, backward_field: Tensor, optics: Optics, 
         x: Field that enters the network [batch, ...].
         backward_field: Error field that enters at the end.
         optics: What both meet.
-        kept: What the forward light left, see `propagate_forward`.
+        stored: What the forward light left, see `propagate_forward`.
 
     Returns:
         What the last forward light leaves.
@@ -125,22 +125,22 @@ def solve_counterpropagation(x: Tensor, backward_field: Tensor, optics: Optics, 
     crossed = [index for index, step in enumerate(optics.steps) if isinstance(step, AbsorberStep) and step.crossed]
     if crossed:
         for _ in range(optics.light.sweeps - 1):
-            met = propagate_backward(backward_field, optics, kept, crossed[0])
-            probes = {index: field.square() for index, field in met if index in crossed}
-            _, kept = propagate_forward(x, optics, probes, kept)
-    return kept
+            fields = propagate_backward(backward_field, optics, stored, crossed[0])
+            probes = {index: field.square() for index, field in fields if index in crossed}
+            _, stored = propagate_forward(x, optics, probes, stored)
+    return stored
 
 
-def _through(index: int, backward_field: Tensor, optics: Optics, kept: Tensor) -> Tensor:
+def _through(index: int, backward_field: Tensor, optics: Optics, stored: Tensor) -> Tensor:
     """The backward field in front of a step, of the one behind it."""
     step = optics.steps[index]
     if isinstance(step, WeightStep):
-        return step.transposed(backward_field, optics.weights[index], kept)
+        return step.transposed(backward_field, optics.weights[index], stored)
     if isinstance(step, AbsorberStep):
         return backward_field * (
-            step.layer.respond(kept, step.probe(backward_field)).factor if step.keeps_field else kept
+            step.layer.respond(stored, step.probe(backward_field)).factor if step.keeps_field else stored
         )
-    return transpose(step.layer, kept, backward_field) if isinstance(step, FieldStep) else backward_field * kept
+    return transpose(step.layer, stored, backward_field) if isinstance(step, FieldStep) else backward_field * stored
 
 
 def _lose(field: Tensor, light: OpticalPass) -> Tensor:

@@ -121,8 +121,8 @@ class ConvolutionStep(WeightStep):
             backward_field: Error field from the other side [batch, outputs, h', w'].
         """
         shape = (backward_field.shape[1], signals.shape[1] // self.geometry.groups, *self.geometry.kernel)
-        met: Tensor = conv2d_weight(self.pad(signals), shape, backward_field, *self.geometry[1:])  # type: ignore[no-untyped-call]
-        return met
+        gradient: Tensor = conv2d_weight(self.pad(signals), shape, backward_field, *self.geometry[1:])  # type: ignore[no-untyped-call]
+        return gradient
 
 
 class AbsorberStep:

@@ -53,10 +53,10 @@ class Backbone(nn.Module):
         """
         if not 0 <= stages <= len(self.stages):
             raise RequestError(f"Cannot freeze {stages} stages of {len(self.stages)}; give 0 to {len(self.stages)}.")
-        held = [self.stem, *list(self.stages)[:stages]]
-        for module in held:
+        parts = [self.stem, *list(self.stages)[:stages]]
+        for module in parts:
             module.requires_grad_(False)
-        self._frozen = held + (list(_batch_norms(self)) if norms else [])
+        self._frozen = parts + (list(_batch_norms(self)) if norms else [])
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:

@@ -114,8 +114,8 @@ class OpticalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, h, w] -> [B, outputs, h / stride, w / stride]."""
-        made: Tensor = self.relu(self.path(x) + self.shortcut(x))
-        return made
+        output: Tensor = self.relu(self.path(x) + self.shortcut(x))
+        return output
 
 
 class OpticalStage(nn.Sequential):

@@ -78,16 +78,16 @@ def _asked(
     if family not in KINDS:
         raise RequestError(f"There is no backbone `{name}`. {nearest(name, [*SIZES, *KINDS])}")
     kind = KINDS[family]
-    for key, given in ((kind.widths, widths), (kind.depths, depths)):
-        if given is not None:
-            options[key] = _one(given, family) if kind.model_type == "vitdet" else list(given)
+    for key, sizes in ((kind.widths, widths), (kind.depths, depths)):
+        if sizes is not None:
+            options[key] = _one(sizes, family) if kind.model_type == "vitdet" else list(sizes)
     return kind, {**options, **kind.fixed}
 
 
-def _one(given: Sequence[int], family: str) -> int:
-    if len(given) != 1:
-        raise RequestError(f"A `{family}` has one width and one depth, and {list(given)} are given; give one number.")
-    return int(given[0])
+def _one(sizes: Sequence[int], family: str) -> int:
+    if len(sizes) != 1:
+        raise RequestError(f"A `{family}` has one width and one depth, and {list(sizes)} are given; give one number.")
+    return int(sizes[0])
 
 
 def _from_config(kind: Kind, options: dict[str, Any]) -> Any:
@@ -98,11 +98,11 @@ def _from_config(kind: Kind, options: dict[str, Any]) -> Any:
     if isinstance(widths, list) and len(widths) != len(depths):
         raise RequestError(f"{len(widths)} `widths` and {len(depths)} `depths` are given; give as many.")
     config_class = getattr(library, kind.config)
-    known = config_class().to_dict()
+    keys = config_class().to_dict()
     for key in options:
-        if key not in known:
-            raise RequestError(f"The config of `{kind.model_type}` has no key `{key}`. {nearest(key, known)}")
-    if "num_stages" in known:
+        if key not in keys:
+            raise RequestError(f"The config of `{kind.model_type}` has no key `{key}`. {nearest(key, keys)}")
+    if "num_stages" in keys:
         options = {**options, "num_stages": len(depths)}
     return getattr(library, kind.model)(config_class(**options))
 
@@ -140,7 +140,7 @@ def _from_plain(kind: Kind, options: dict[str, Any], config: Any, pretrained: st
 
 def _compare(config: Any, options: dict[str, Any], pretrained: str) -> None:
     for key, value in options.items():
-        held = getattr(config, key, None)
-        held = list(held) if isinstance(held, tuple) else held
-        if held != value:
-            raise RequestError(f"`{pretrained}` has `{key}` {held}, not {value}; leave it out, or name that size.")
+        own = getattr(config, key, None)
+        own = list(own) if isinstance(own, tuple) else own
+        if own != value:
+            raise RequestError(f"`{pretrained}` has `{key}` {own}, not {value}; leave it out, or name that size.")

@@ -31,20 +31,20 @@ def load_electronic(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
         for stage, part in stages.named_children()
         if any(isinstance(inner, DiffractiveConv2d) for inner in part.modules())
     )
-    kept = {key: value for key, value in state.items() if not key.startswith(prefixes) and not _gone(key, lists)}
+    weights = {key: value for key, value in state.items() if not key.startswith(prefixes) and not _gone(key, lists)}
     own = {key: value for key, value in model.state_dict().items() if not key.startswith(prefixes)}
-    wrong = [key for key in own if key not in kept or kept[key].shape != own[key].shape]
-    wrong += [key for key in kept if key not in own]
+    wrong = [key for key in own if key not in weights or weights[key].shape != own[key].shape]
+    wrong += [key for key in weights if key not in own]
     if wrong:
         raise RequestError(
             f"{len(wrong)} weights are not those of this model, such as `{wrong[0]}`; give the weights of the same "
             "model before its stages were replaced."
         )
-    model.load_state_dict(kept, strict=False)
-    return [key for key in state if key not in kept]
+    model.load_state_dict(weights, strict=False)
+    return [key for key in state if key not in weights]
 
 
 def _gone(key: str, lists: Mapping[str, nn.Module]) -> bool:
     """Whether a weight belongs to a stage that is not there any more: one optical block stands for several."""
-    found = re.match(r"(.*?\bstages)\.(\d+)\.", key)
-    return found is not None and found[1] in lists and int(found[2]) >= len(list(lists[found[1]].children()))
+    match = re.match(r"(.*?\bstages)\.(\d+)\.", key)
+    return match is not None and match[1] in lists and int(match[2]) >= len(list(lists[match[1]].children()))

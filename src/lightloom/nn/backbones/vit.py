@@ -35,8 +35,8 @@ class VisionTransformer(Backbone):
         x = self.stem(images)
         for block in self.stages:
             x = block(x)
-        made: tuple[Tensor, ...] = self.pyramid(x)
-        return made
+        maps: tuple[Tensor, ...] = self.pyramid(x)
+        return maps
 
 
 class ViTBlock(nn.Module):
@@ -52,8 +52,8 @@ class ViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, width, h, w] -> the same shape."""
-        made: Tensor = self.layer(x)[0]
-        return made
+        output: Tensor = self.layer(x)[0]
+        return output
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -104,14 +104,14 @@ def plain_weights(state: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]
     Raises:
         RequestError: A weight is missing.
     """
-    made = {"embeddings.position_embeddings": "embeddings.position_embeddings"}
+    names = {"embeddings.position_embeddings": "embeddings.position_embeddings"}
     for end in ("weight", "bias"):
-        made[f"embeddings.projection.{end}"] = f"embeddings.patch_embeddings.projection.{end}"
+        names[f"embeddings.projection.{end}"] = f"embeddings.patch_embeddings.projection.{end}"
         for block in range(blocks):
             for own, other in _BLOCK.items():
-                made[f"encoder.layer.{block}.{own}.{end}"] = f"layers.{block}.{other}.{end}"
+                names[f"encoder.layer.{block}.{own}.{end}"] = f"layers.{block}.{other}.{end}"
     try:
-        weights = {own: state[other] for own, other in made.items()}
+        weights = {own: state[other] for own, other in names.items()}
         for block in range(blocks):
             for end in ("weight", "bias"):
                 parts = [state[f"layers.{block}.attention.{name}_proj.{end}"] for name in "qkv"]

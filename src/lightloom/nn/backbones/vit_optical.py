@@ -65,15 +65,15 @@ class OpticalViTBlock(nn.Module):
         x = self.down(x)
         x = x + self._drop(self.optics(self.norm1(x)))
         x = x + self._drop(self.mlp(self.norm2(x)))
-        made: Tensor = self.up(x)
-        return made
+        output: Tensor = self.up(x)
+        return output
 
     def _drop(self, x: Tensor) -> Tensor:
         """Stochastic depth: whole images pass by, the others count for them."""
         if not self.training or self.drop_path == 0:
             return x
-        kept = torch.rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) >= self.drop_path
-        return x * kept / (1 - self.drop_path)
+        passing = torch.rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) >= self.drop_path
+        return x * passing / (1 - self.drop_path)
 
 
 def replace_blocks(
@@ -118,8 +118,8 @@ def replace_blocks(
     width, inner = model.channels[0], _WIDTH if hybrid.channels is None else hybrid.channels[0]
     optical = []
     number = 1 if merge else len(blocks)
-    for left in reversed(range(number)):
-        back = width if keep_width or left else None
+    for remaining in reversed(range(number)):
+        back = width if keep_width or remaining else None
         optical.append(OpticalViTBlock(width, inner, back, chip, hybrid, drop_path))
     _swap(model, blocks[0], optical, None if keep_width else inner, feature_noise(hybrid))
 

@@ -108,18 +108,18 @@ class PCMCore(TensorCore):
         return stored
 
     def _build_weight(self) -> Tensor:
-        asked = self.penalty if self.training and torch.is_grad_enabled() else None
-        if asked is None:
-            made, levels = quantise.quantise(self.own("matrix"), self.magnitudes, self.own("gain"))
+        aim = self.penalty if self.training and torch.is_grad_enabled() else None
+        if aim is None:
+            weight, levels = quantise.quantise(self.own("matrix"), self.magnitudes, self.own("gain"))
         else:
-            made, levels, self.paid = penalty.write(self.own("matrix"), self.magnitudes, asked, self.own("gain"))
+            weight, levels, self.paid = penalty.write(self.own("matrix"), self.magnitudes, aim, self.own("gain"))
         if self.perfect:
-            return made
+            return weight
         plan = self.schedule
         cells = PCMErrors(self.own("absorption"), self.own("stuck"))
         sequence = schedule.sequence(levels, plan)
-        realised = errors.realise(sequence, self.table, cells, self.chip.noise(), dtype=made.dtype)
-        return straight_through(schedule.matrix(realised, plan, *self.own("matrix").shape) * self.scale(), made)
+        realised = errors.realise(sequence, self.table, cells, self.chip.noise(), dtype=weight.dtype)
+        return straight_through(schedule.matrix(realised, plan, *self.own("matrix").shape) * self.scale(), weight)
 
     @checked
     @torch.no_grad()
@@ -254,9 +254,9 @@ class PCMCore(TensorCore):
         self.check_mode(mode)
         if mode == self.mode:
             return
-        made = self.weight().detach().clone()
+        weight = self.weight().detach().clone()
         self.mode = mode
-        self.program(made)
+        self.program(weight)
 
     def state(self) -> dict[str, Tensor]:
         """Signed levels (int8), their scale, and the row that each array row works for."""

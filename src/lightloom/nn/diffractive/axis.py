@@ -35,11 +35,11 @@ class OpticalAxis:
         self.chip = chip
         self.sampling, self._said = check, _check_grid(chip, check, farthest)
         self.offsets: Offsets = ((0.0, 0.0),) * chip.layers
-        self._kept: tuple[tuple[object, ...], Tensor] | None = None
+        self._cache: tuple[tuple[object, ...], Tensor] | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """All but what can be computed again, for a copy."""
-        return {**self.__dict__, "_kept": None}
+        return {**self.__dict__, "_cache": None}
 
     @property
     def distances(self) -> tuple[float, ...]:
@@ -158,28 +158,28 @@ class OpticalAxis:
         size, amplitude = self.chip.grid, math.sqrt(self.chip.transmission)
         first, *between = (way.to(x.device) for way in self._transfers(log_stretch))
         field = diffraction.pad(x, size, size)
-        seen = [field.square()]
+        planes = [field.square()]
         field = diffraction.propagate(field, first)
-        seen.append(diffraction.detect(field))
+        planes.append(diffraction.detect(field))
         for phases, (dy, dx), way in zip(turns.unbind(1), self.offsets, between, strict=True):
             loss = diffraction.amplitude_mask(torch.full_like(phases, amplitude), size, size)
             mask = diffraction.phase_mask(phases, size, size) * loss
             field = diffraction.shift(diffraction.shift(field, -dy, -dx) * mask, dy, dx)
             field = diffraction.propagate(field, way)
-            seen.append(diffraction.detect(field))
-        return torch.stack(seen)
+            planes.append(diffraction.detect(field))
+        return torch.stack(planes)
 
     def _ways(self, x: Tensor, log_stretch: Tensor | None) -> Tensor:
         """Transfer functions of `Optics`, between windows at the first sample of each plane, for maps as x."""
         if log_stretch is not None or not eager():
             return self._built(x, log_stretch)
         key = (*x.shape[2:], x.dtype, x.device, self.offsets)
-        kept = self._kept
-        if kept is None or kept[0] != key:
-            with torch.inference_mode(False):  # what is kept may take part in training later
-                kept = key, self._built(x, None)
-            self._kept = kept
-        return kept[1]
+        cached = self._cache
+        if cached is None or cached[0] != key:
+            with torch.inference_mode(False):  # what is cached may take part in training later
+                cached = key, self._built(x, None)
+            self._cache = cached
+        return cached[1]
 
     def _built(self, x: Tensor, log_stretch: Tensor | None) -> Tensor:
         # the same as masks out of place by the distance of the windows' corners

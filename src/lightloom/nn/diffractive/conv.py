@@ -152,12 +152,14 @@ class DiffractiveConv2d(nn.Module):
         turns = self._axis.realise(self.turns, noisy)
         if self._per_input:
             turns = turns.reshape(1, -1, *turns.shape[-3:])
-            seen = self._detect(x, turns, None, noisy, self.memory_mb).squeeze(1)
-            return F.conv2d(seen, self.weight[:, :, None, None], None if self.bias is None else self.weight @ self.bias)
+            intensity = self._detect(x, turns, None, noisy, self.memory_mb).squeeze(1)
+            return F.conv2d(
+                intensity, self.weight[:, :, None, None], None if self.bias is None else self.weight @ self.bias
+            )
         memory_mb = self.memory_mb / self.groups  # each may keep light for the way back
         cut = zip(x.chunk(self.groups, 1), turns.chunk(self.groups), self.weight.chunk(self.groups), strict=True)
-        seen = torch.cat([self._detect(*group, noisy, memory_mb) for group in cut], 1)
-        return seen if self.bias is None else seen + (self.bias * self.weight.sum(1))[:, None, None]
+        intensity = torch.cat([self._detect(*group, noisy, memory_mb) for group in cut], 1)
+        return intensity if self.bias is None else intensity + (self.bias * self.weight.sum(1))[:, None, None]
 
     @torch.no_grad()
     def fields(self, x: Tensor, paths: int = 4) -> Tensor:

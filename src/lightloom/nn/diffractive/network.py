@@ -118,10 +118,10 @@ class DiffractiveNetwork(nn.Module):
         noisy = self._axis.noisy(self.training)
         turns = self._axis.realise(self.turns, noisy)[None, None]
         both = light.new_ones(1, self.shape[0])
-        seen = self._axis.detect(
+        intensity = self._axis.detect(
             light, turns, both, noisy=noisy, memory_mb=self.memory_mb, log_stretch=self.log_stretch
         )
-        return torch.einsum("bhw,chw->bc", seen.squeeze(1), self.regions.to(seen.dtype))
+        return torch.einsum("bhw,chw->bc", intensity.squeeze(1), self.regions.to(intensity.dtype))
 
     @torch.no_grad()
     def fields(self, x: Tensor) -> Tensor:

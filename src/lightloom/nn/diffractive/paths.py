@@ -117,8 +117,8 @@ def detected(x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics, pl
     """
     if optics.ways.requires_grad or not eager() or forward_mode():
         return _at_once(x, turns, weight, optics)
-    made: Tensor = _Detected.apply(x, turns, weight, optics, plan)  # type: ignore[no-untyped-call]
-    return made
+    output: Tensor = _Detected.apply(x, turns, weight, optics, plan)  # type: ignore[no-untyped-call]
+    return output
 
 
 class _Detected(torch.autograd.Function):
@@ -128,29 +128,29 @@ class _Detected(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics, plan: Plan) -> Tensor:
         sizes = (len(x), len(turns)) if weight is not None else (len(x), len(turns), x.shape[1])
         out = x.new_zeros(*sizes, *optics.view)
-        kept: list[Tensor] = []
+        stored: list[Tensor] = []
         keep = plan.keep and any(ctx.needs_input_grad)
         for block, light in _lit(x, optics, plan):
             fields = _pass(light, _masks(turns, block, optics), optics)
-            seen = _see(fields[-1], optics, block)
+            intensity = _see(fields[-1], optics, block)
             if weight is None:
-                out[:, block.outputs, block.inputs] = seen
+                out[:, block.outputs, block.inputs] = intensity
             else:
-                out[:, block.outputs] += (seen * _of(weight, block)).sum(2)
-            kept += fields if keep else ()
-        ctx.save_for_backward(x, turns, weight, *kept)
+                out[:, block.outputs] += (intensity * _of(weight, block)).sum(2)
+            stored += fields if keep else ()
+        ctx.save_for_backward(x, turns, weight, *stored)
         ctx.optics, ctx.plan = optics, plan
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, turns, weight, *kept = ctx.saved_tensors
+        x, turns, weight, *stored = ctx.saved_tensors
         optics: Optics = ctx.optics
         if torch.is_grad_enabled() or not eager() or is_batch(grad):
             return *_gradients(grad, (x, turns, weight), ctx.needs_input_grad[:3], optics), None, None
         by_x, by_turns = torch.zeros_like(x), torch.zeros_like(turns)
         by_weight = None if weight is None else torch.zeros_like(weight)
-        for block, masks, fields in _again(x, turns, kept, optics, ctx.plan):
+        for block, masks, fields in _again(x, turns, stored, optics, ctx.plan):
             beam, slopes = _sent_back(grad, fields[-1], weight, optics, block)
             if by_weight is not None and slopes is not None:
                 by_weight[block.outputs, block.inputs] = slopes
@@ -169,10 +169,10 @@ def _at_once(x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics) ->
     for k, mask in enumerate(masks.unbind()):
         spectrum = (_spread((mask - 1) * field, optics) + spectrum) * optics.ways[k + 1]
         field = _window(spectrum, optics.view if k == len(masks) - 1 else optics.mask)
-    seen = detect(field, optics.detector)
+    intensity = detect(field, optics.detector)
     if optics.photons is not None:
-        seen = shot_noise(seen, optics.photons, optics.detector)
-    return seen if weight is None else (seen * weight[:, :, None, None]).sum(2)
+        intensity = shot_noise(intensity, optics.photons, optics.detector)
+    return intensity if weight is None else (intensity * weight[:, :, None, None]).sum(2)
 
 
 def _gradients(
@@ -188,10 +188,10 @@ def _gradients(
     with torch.enable_grad():
         # views stand apart from each other, even where one input was computed from another
         views = [None if x is None else x.view_as(x) if again else x.detach().requires_grad_() for x in inputs]
-        asked = [view for view, need in zip(views, needs, strict=True) if need and view is not None]
+        sources = [view for view, need in zip(views, needs, strict=True) if need and view is not None]
         x, turns, weight = views
         assert x is not None and turns is not None
-        slopes = iter(torch.autograd.grad(_at_once(x, turns, weight, optics), asked, grad, create_graph=again))
+        slopes = iter(torch.autograd.grad(_at_once(x, turns, weight, optics), sources, grad, create_graph=again))
     return [next(slopes) if need else None for need in needs]
 
 
@@ -207,13 +207,13 @@ def _lit(x: Tensor, optics: Optics, plan: Plan) -> Iterator[tuple[Block, Light]]
 
 
 def _again(
-    x: Tensor, turns: Tensor, kept: list[Tensor], optics: Optics, plan: Plan
+    x: Tensor, turns: Tensor, stored: list[Tensor], optics: Optics, plan: Plan
 ) -> Iterator[tuple[Block, Tensor, list[Tensor]]]:
     """Each block with its masks and fields, which were kept or are computed again."""
     planes = len(optics.ways)
-    if kept:
+    if stored:
         for index, block in enumerate(plan.blocks):
-            yield block, _masks(turns, block, optics), kept[index * planes : (index + 1) * planes]
+            yield block, _masks(turns, block, optics), stored[index * planes : (index + 1) * planes]
     else:
         for block, light in _lit(x, optics, plan):
             masks = _masks(turns, block, optics)
@@ -236,10 +236,10 @@ def _return(beam: Tensor, fields: list[Tensor], masks: Tensor, optics: Optics) -
     for k in reversed(range(len(masks))):
         spread = _spread(beam, optics)
         spectrum = (spread if spectrum is None else spread.add_(spectrum)).mul_(optics.ways[k + 1].conj())
-        met = _window(spectrum, optics.mask)
-        through = met * masks[k].conj()
+        field = _window(spectrum, optics.mask)
+        through = field * masks[k].conj()
         slopes.append((fields[k].real * through.imag - fields[k].imag * through.real).sum(0))
-        beam = through.sub_(met)
+        beam = through.sub_(field)
     assert spectrum is not None  # there is at least one mask
     entered = (spectrum.sum(1) + _spread(beam.sum(1), optics)).mul_(optics.ways[0].conj())
     return _window(entered, optics.view).real, torch.stack(slopes[::-1], 2).mul_(2 * math.pi)
@@ -251,22 +251,22 @@ def _sent_back(
     """Gradients by the field at the detectors, and by the weights of a block."""
     with torch.enable_grad():
         field = field.detach().requires_grad_()
-        seen = _see(field, optics, block)
+        intensity = _see(field, optics, block)
     if weight is None:
-        (beam,) = torch.autograd.grad(seen, field, grad[:, block.outputs, block.inputs])
+        (beam,) = torch.autograd.grad(intensity, field, grad[:, block.outputs, block.inputs])
         return beam, None
     grad = grad[:, block.outputs].unsqueeze(2)
-    (beam,) = torch.autograd.grad(seen, field, grad * _of(weight, block))
-    return beam, (seen.detach() * grad).sum((0, 3, 4))
+    (beam,) = torch.autograd.grad(intensity, field, grad * _of(weight, block))
+    return beam, (intensity.detach() * grad).sum((0, 3, 4))
 
 
 def _see(field: Tensor, optics: Optics, block: Block) -> Tensor:
-    seen = detect(field, optics.detector)
+    intensity = detect(field, optics.detector)
     if optics.photons is None:
-        return seen
+        return intensity
     # drawn again alike on the way back
     generator = torch.Generator(field.device).manual_seed(block.seed) if has_numbers(field) else None
-    return shot_noise(seen, optics.photons, optics.detector, generator)
+    return shot_noise(intensity, optics.photons, optics.detector, generator)
 
 
 def _masks(turns: Tensor, block: Block, optics: Optics) -> Tensor:

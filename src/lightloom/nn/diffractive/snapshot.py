@@ -51,14 +51,14 @@ def look(case: str, model: nn.Module, image: Any) -> Seen:
 
 
 def _watch(key: str, seen: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any], None]:
-    def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Any) -> None:
+    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         if isinstance(layer, DiffractiveNetwork):
-            light, mixing, paths = layer.fields(given[0])[:, 0, 0], "network", layer.shape[0]
+            light, mixing, paths = layer.fields(inputs[0])[:, 0, 0], "network", layer.shape[0]
             size, turns, detector = (layer.chip.mask, layer.chip.mask), layer.turns[None], "intensity"
         else:
             assert isinstance(layer, DiffractiveConv2d)
-            light, mixing, paths = _brightest(layer, given[0]), layer.mixing, layer.optical_paths
-            size = (given[0].shape[-2], given[0].shape[-1])
+            light, mixing, paths = _brightest(layer, inputs[0]), layer.mixing, layer.optical_paths
+            size = (inputs[0].shape[-2], inputs[0].shape[-1])
             turns, detector = layer.turns, layer.chip.detector
         seen.tensors[f"{key}|light"] = light
         if detector != "field":  # which has a sign that intensities have not

@@ -196,13 +196,13 @@ def fit_double_exponential(x: ArrayLike, y: ArrayLike) -> DoubleExponential:
     def miss(log_rates: NDArray[np.float64]) -> NDArray[np.float64]:
         return _amplitudes(log_rates, u, v)[1]
 
-    tried = [
+    fits = [
         least_squares(miss, np.log(start), bounds=(-_RATES, _RATES), xtol=1e-14, ftol=1e-14, gtol=1e-14)
         for start in ((3.0, 0.3), (10.0, 1.0), (30.0, 3.0), (100.0, 1.0))
     ]
-    found = min(tried, key=lambda result: float(result.cost)).x
-    found = np.sort(found)[::-1]
-    (a, c), (b, d) = _amplitudes(found, u, v)[0] * scale * SCALE, np.exp(found) / largest
+    best = min(fits, key=lambda result: float(result.cost)).x
+    best = np.sort(best)[::-1]
+    (a, c), (b, d) = _amplitudes(best, u, v)[0] * scale * SCALE, np.exp(best) / largest
     return DoubleExponential(float(a), float(b), float(c), float(d))
 
 

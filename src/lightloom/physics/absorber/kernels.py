@@ -47,7 +47,7 @@ def respond(
     depth, saturation = (float(value) for value in medium[:2])
     sizes = x.numel(), torch.get_num_threads(), _form(medium), steps(depth, medium.residual)
     numbers = depth, 1 / saturation, medium.residual, 0.0 if isinstance(probe, Tensor) else probe
-    found = _function(compiled.library(), x.dtype)(
+    flags = _function(compiled.library(), x.dtype)(
         *sizes,
         medium.broadening == "inhomogeneous",
         amplitude,
@@ -55,7 +55,7 @@ def respond(
         *numbers,
         *(address(tensor, x.dtype, dense=False) for tensor in (x, probes, output, factor)),
     )
-    return output, factor, (bool(found & 1), bool(found & 2))
+    return output, factor, (bool(flags & 1), bool(flags & 2))
 
 
 def _form(medium: Medium) -> int:

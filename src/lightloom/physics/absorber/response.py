@@ -100,11 +100,11 @@ def respond(
     if depth is None or saturation is None:
         _check_light(wide, encoding)
         with torch.no_grad():
-            made = _respond(wide, medium, encoding, slope, probe)
+            response = _respond(wide, medium, encoding, slope, probe)
     else:
         beams = (probe.detach().expand(wide.shape), 0.0) if isinstance(probe, Tensor) else (None, probe)
-        made = Response(*_operator(wide, *beams, depth, saturation, *medium[2:], encoding, slope))
-    return made if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in made))
+        response = Response(*_operator(wide, *beams, depth, saturation, *medium[2:], encoding, slope))
+    return response if wide.dtype == x.dtype else Response(*(_narrowed(value, wide, x.dtype) for value in response))
 
 
 def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tuple[Tensor, Tensor]:
@@ -131,11 +131,11 @@ def transmit(x: Tensor, medium: Medium, encoding: Encoding = "amplitude") -> tup
     bright = wide.isinf()
     finite = torch.where(bright, 1, wide)
     own = ((finite.square() if encoding == "amplitude" else finite) / saturation).clamp(max=BRIGHTEST)
-    kept = ((0.5 if encoding == "amplitude" else 1.0) * log_share(own, depth, medium)).exp()
-    output = torch.where(bright, wide, finite * kept)
+    share = ((0.5 if encoding == "amplitude" else 1.0) * log_share(own, depth, medium)).exp()
+    output = torch.where(bright, wide, finite * share)
     if wide.dtype != x.dtype:
-        return _narrowed(output, wide, x.dtype), _narrowed(kept, wide, x.dtype)
-    return output, kept
+        return _narrowed(output, wide, x.dtype), _narrowed(share, wide, x.dtype)
+    return output, share
 
 
 def _number(value: Tensor | float) -> float | None:
@@ -207,9 +207,9 @@ def parameter_slopes(
 
 def _respond(x: Tensor, medium: Medium, encoding: Encoding, slope: Slope, probe: Tensor | float) -> Response:
     power, share, passed = _meet(x, medium, encoding, probe)
-    kept = (power * passed.log_share).exp()
-    output = torch.where(x.isinf(), x, x * kept)  # infinity times what underflowed would be NaN
-    return Response(output, kept * (1 + share * passed.rise) if slope == "exact" else kept)
+    factor = (power * passed.log_share).exp()
+    output = torch.where(x.isinf(), x, x * factor)  # infinity times what underflowed would be NaN
+    return Response(output, factor * (1 + share * passed.rise) if slope == "exact" else factor)
 
 
 def _meet(

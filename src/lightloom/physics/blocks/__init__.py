@@ -73,9 +73,9 @@ def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int, *, re
     Raises:
         ValueError: The shapes do not fit each other, or the blocks do not cover the matrix.
     """
-    made = sigma if realised is None else realised
-    _check(u, sigma, v, made, rows, columns)
-    matrix: Tensor = _assemble(u, sigma, v, made.detach(), rows, columns)
+    effective = sigma if realised is None else realised
+    _check(u, sigma, v, effective, rows, columns)
+    matrix: Tensor = _assemble(u, sigma, v, effective.detach(), rows, columns)
     return matrix
 
 
@@ -98,12 +98,12 @@ def subspace_gradient(grad_output: Tensor, inputs: Tensor, u: Tensor, v: Tensor)
     return (backward * forward).sum(0)
 
 
-def _check(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> None:
+def _check(u: Tensor, sigma: Tensor, v: Tensor, effective: Tensor, rows: int, columns: int) -> None:
     square = u.ndim == 5 and u.shape[3] == u.shape[4]
-    if not square or v.shape != u.shape or sigma.shape != u.shape[:4] or made.shape != u.shape[:4]:
+    if not square or v.shape != u.shape or sigma.shape != u.shape[:4] or effective.shape != u.shape[:4]:
         raise ValueError(
             f"blocks are U and V [groups, p, q, k, k] and sigma [groups, p, q, k], got {list(u.shape)}, "
-            f"{list(v.shape)} and {list(sigma.shape)}, realised as {list(made.shape)}"
+            f"{list(v.shape)} and {list(sigma.shape)}, realised as {list(effective.shape)}"
         )
     if not (rows <= u.shape[1] * u.shape[3] and columns <= u.shape[2] * u.shape[3]):
         raise ValueError(
@@ -112,26 +112,26 @@ def _check(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns
         )
 
 
-def _plain(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
-    passing = made.detach() + (sigma - sigma.detach()).to(made.dtype)
+def _plain(u: Tensor, sigma: Tensor, v: Tensor, effective: Tensor, rows: int, columns: int) -> Tensor:
+    passing = effective.detach() + (sigma - sigma.detach()).to(effective.dtype)
     return from_blocks((u * passing.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns)
 
 
-def _run(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
-    if kernels.usable(u, v, made):
-        return kernels.assemble(u, made, v, rows, columns)
-    return from_blocks((u * made.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns).contiguous()
+def _run(u: Tensor, sigma: Tensor, v: Tensor, effective: Tensor, rows: int, columns: int) -> Tensor:
+    if kernels.usable(u, v, effective):
+        return kernels.assemble(u, effective, v, rows, columns)
+    return from_blocks((u * effective.unsqueeze(-2)) @ v, rows, columns).reshape(-1, columns).contiguous()
 
 
-def _fake(u: Tensor, sigma: Tensor, v: Tensor, made: Tensor, rows: int, columns: int) -> Tensor:
-    dtype = torch.promote_types(torch.promote_types(u.dtype, made.dtype), v.dtype)
+def _fake(u: Tensor, sigma: Tensor, v: Tensor, effective: Tensor, rows: int, columns: int) -> Tensor:
+    dtype = torch.promote_types(torch.promote_types(u.dtype, effective.dtype), v.dtype)
     return u.new_empty(u.shape[0] * rows, columns, dtype=dtype)
 
 
 def _pull(
     inputs: tuple[Any, ...], _: tuple[Tensor, ...] | None, grads: tuple[Tensor | None, ...], needs: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
-    u, sigma, v, made, rows, columns = inputs
+    u, sigma, v, effective, rows, columns = inputs
     needs_u, needs_sigma, needs_v = needs[:3]
     if grads[0] is None:
         return None, None, None
@@ -142,8 +142,8 @@ def _pull(
     through_v = blocks @ v.mH
     # no tensor here is larger than the weight: U^T dW V^T itself is never formed, only its diagonal
     grad_sigma = (through_v * u.conj()).sum(-2).real.to(sigma.dtype) if needs_sigma else None
-    grad_u = through_v * made.unsqueeze(-2) if needs_u else None
-    grad_v = made.unsqueeze(-1) * (u.mH @ blocks) if needs_v else None
+    grad_u = through_v * effective.unsqueeze(-2) if needs_u else None
+    grad_v = effective.unsqueeze(-1) * (u.mH @ blocks) if needs_v else None
     return grad_u, grad_sigma, grad_v
 
 

@@ -53,11 +53,11 @@ def sigma_slope(u: Tensor, v: Tensor, upstream: Tensor) -> Tensor:
 
 
 def _call(kernel: str, rows: int, columns: int, *tensors: Tensor) -> None:
-    held = [ready(tensor) for tensor in tensors]  # a copy made here must live until the call is over
-    dtype = held[0].dtype
+    arrays = [ready(tensor) for tensor in tensors]  # a copy made here must live until the call is over
+    dtype = arrays[0].dtype
     function = _function(compiled.library(), f"blocks_{kernel}_{_DTYPES[dtype]}")
-    groups, p, q, size = held[0].shape[:4]
-    addresses = (address(tensor, dtype) for tensor in held)
+    groups, p, q, size = arrays[0].shape[:4]
+    addresses = (address(tensor, dtype) for tensor in arrays)
     function(groups, p, q, size, rows, columns, torch.get_num_threads(), *addresses)
 
 

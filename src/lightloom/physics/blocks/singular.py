@@ -51,9 +51,9 @@ def svd(matrices: Tensor) -> Factors:
 
 def _run(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if 0 < matrices.shape[-1] <= _LARGEST and serves(matrices):
-        found = _compiled(ready(matrices))
-        if found is not None:
-            return found
+        factors = _compiled(ready(matrices))
+        if factors is not None:
+            return factors
     if not matrices.isfinite().all():
         raise ValueError("the matrices to decompose hold NaN or infinity")
     u, sigma, v = torch.linalg.svd(matrices)
@@ -72,10 +72,10 @@ _svd = define("blocks_svd(Tensor matrices) -> (Tensor u, Tensor sigma, Tensor v)
 def _compiled(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
     """None where the rotations do not converge, as they never do with NaN."""
     size = matrices.shape[-1]
-    found = torch.empty_like(matrices), matrices.new_empty(matrices.shape[:-1]), torch.empty_like(matrices)
-    pointers = (address(tensor, torch.float64) for tensor in (matrices, *found))
+    factors = torch.empty_like(matrices), matrices.new_empty(matrices.shape[:-1]), torch.empty_like(matrices)
+    pointers = (address(tensor, torch.float64) for tensor in (matrices, *factors))
     unfinished = _function(compiled.library())(matrices.numel() // size**2, size, *pointers, torch.get_num_threads())
-    return None if unfinished else found
+    return None if unfinished else factors
 
 
 @lru_cache(maxsize=2)

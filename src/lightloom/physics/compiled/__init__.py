@@ -166,7 +166,7 @@ def _sources(*suffixes: str) -> list[Path]:
 
 def _compiler() -> str | None:
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
+    return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 @lru_cache(maxsize=4)
@@ -179,8 +179,8 @@ def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return f"{platform.machine()} {platform.processor()}"
-    wanted = ("model name", "flags", "Features", "CPU part", "cpu family", "model\t")
-    lines = {line for line in cpuinfo.read_text(encoding="utf-8").splitlines() if line.startswith(wanted)}
+    fields = ("model name", "flags", "Features", "CPU part", "cpu family", "model\t")
+    lines = {line for line in cpuinfo.read_text(encoding="utf-8").splitlines() if line.startswith(fields)}
     return "\n".join(sorted(lines))
 
 

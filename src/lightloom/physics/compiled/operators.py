@@ -117,8 +117,8 @@ def address(tensor: Tensor | None, dtype: torch.dtype, *, dense: bool = True) ->
         return None
     fit = type(tensor) in _REAL and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype is dtype
     if fit and (tensor.is_contiguous() or not dense) and not tensor.is_conj() and not tensor.is_neg():
-        pointer, held = tensor.data_ptr(), tensor.untyped_storage().nbytes()
-        if held >= (tensor.storage_offset() + tensor.numel()) * tensor.element_size() and (pointer or not held):
+        pointer, size = tensor.data_ptr(), tensor.untyped_storage().nbytes()
+        if size >= (tensor.storage_offset() + tensor.numel()) * tensor.element_size() and (pointer or not size):
             return pointer
     raise ValueError(
         f"a compiled kernel takes contiguous numbers of {dtype} in the memory of this machine, got a "
@@ -144,10 +144,10 @@ def folded(operator: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
 
     def rule(info: Any, dimensions: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
         whole = (_lead(v, d, info.batch_size) for v, d in zip(arguments, dimensions, strict=True))
-        made = operator(*(value.flatten(0, 1) if isinstance(value, Tensor) else value for value in whole))
-        outputs = made if isinstance(made, tuple) else (made,)
+        results = operator(*(value.flatten(0, 1) if isinstance(value, Tensor) else value for value in whole))
+        outputs = results if isinstance(results, tuple) else (results,)
         apart = tuple(output.unflatten(0, (info.batch_size, -1)) for output in outputs)
-        return (apart, (0,) * len(apart)) if isinstance(made, tuple) else (apart[0], 0)
+        return (apart, (0,) * len(apart)) if isinstance(results, tuple) else (apart[0], 0)
 
     return rule
 
@@ -156,8 +156,8 @@ def leading(operator: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     """The rule of operators that take any leading dimensions, the same of all tensors: examples are one more."""
 
     def rule(info: Any, dimensions: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
-        made = operator(*(_lead(v, d, info.batch_size) for v, d in zip(arguments, dimensions, strict=True)))
-        return made, (0,) * len(made) if isinstance(made, tuple) else 0
+        outputs = operator(*(_lead(v, d, info.batch_size) for v, d in zip(arguments, dimensions, strict=True)))
+        return outputs, (0,) * len(outputs) if isinstance(outputs, tuple) else 0
 
     return rule
 
@@ -172,13 +172,13 @@ def one_by_one(operator: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
         return value if dimension is None else value.select(dimension, number)
 
     def rule(info: Any, dimensions: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
-        made = [
+        results = [
             operator(*(pick(value, place, number) for value, place in zip(arguments, dimensions, strict=True)))
             for number in range(info.batch_size)
         ]
-        if not isinstance(made[0], tuple):
-            return torch.stack(made), 0
-        columns = tuple(torch.stack(column) for column in zip(*made, strict=True))
+        if not isinstance(results[0], tuple):
+            return torch.stack(results), 0
+        columns = tuple(torch.stack(column) for column in zip(*results, strict=True))
         return columns, (0,) * len(columns)
 
     return rule
@@ -262,9 +262,9 @@ def _pull_plainly(
     places = [number for number, needed in enumerate(needs) if needed]
 
     def of(*values: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(places, values, strict=True))
-        made = plain(*(given.get(number, value) for number, value in enumerate(inputs)))
-        return tuple(output for output in (made if isinstance(made, tuple) else (made,)) if _differs(output))
+        replaced = dict(zip(places, values, strict=True))
+        results = plain(*(replaced.get(number, value) for number, value in enumerate(inputs)))
+        return tuple(output for output in (results if isinstance(results, tuple) else (results,)) if _differs(output))
 
     transposed: Any = torch.func.vjp(of, *(inputs[place] for place in places))
     outputs, pull = transposed

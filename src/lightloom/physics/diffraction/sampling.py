@@ -74,9 +74,9 @@ def sampling(field: Tensor, grid: Grid, distance: Length, method: Method = "angu
     coarse, paraxial = of_waves(spectrum, reach)
     wide = grid._replace(rows=2 * grid.rows, columns=2 * grid.columns)
     there = propagate(pad(field, *wide[:2]), transfer(wide, distance, method, check="ignore").to(field.device))
-    kept = power(crop(there, *grid[:2])) / power(there)
+    arrived = power(crop(there, *grid[:2])) / power(there)
     samples = samples_for(spectrum, reach, max(grid[:2]))
-    return Sampling(coarse, samples, paraxial, edge_growth(field, behind), float(1 - kept))
+    return Sampling(coarse, samples, paraxial, edge_growth(field, behind), float(1 - arrived))
 
 
 def reaches(grid: Grid, distance: Length, method: Method, device: torch.device) -> Reach:
@@ -153,33 +153,33 @@ def power(field: Tensor) -> Tensor:
     return _powers(field).sum()
 
 
-def problems(found: Sampling, grid: Grid, distance: float, method: Method) -> list[str]:
+def problems(light: Sampling, grid: Grid, distance: float, method: Method) -> list[str]:
     """What is wrong with light for which this was measured, in sentences; NaN is nothing to speak of.
 
     Args:
-        found: What was measured of the light.
+        light: What was measured of the light.
         grid: Samples and their spacing.
         distance: Length of the way in m.
         method: How light is propagated.
     """
     said = []
     side, way = max(grid[:2]), metres(distance)
-    if found.coarse > COARSE:
+    if light.coarse > COARSE:
         said.append(
-            f"{percent(found.coarse)} of the light moves sideways by more than half the side of the grid of "
+            f"{percent(light.coarse)} of the light moves sideways by more than half the side of the grid of "
             f"{grid.rows} x {grid.columns} samples on its way of {way}, and comes back in where it is not; expected "
-            f"{percent(COARSE)} at most: pad the field to {found.samples} samples or more (`diffraction.pad`), or take "
+            f"{percent(COARSE)} at most: pad the field to {light.samples} samples or more (`diffraction.pad`), or take "
             '`method="band_limited"`, which leaves this light out.'
         )
-    elif found.edge > EDGE:
+    elif light.edge > EDGE:
         said.append(
-            f"{percent(found.edge)} of the light has come to the edge of the grid of {grid.rows} x {grid.columns} "
+            f"{percent(light.edge)} of the light has come to the edge of the grid of {grid.rows} x {grid.columns} "
             f"samples on its way of {way}, from where it comes back in at the other side; expected {percent(EDGE)} at "
             f"most: pad the field to {2 * side} samples or more (`diffraction.pad`)."
         )
-    if found.paraxial > PARAXIAL:
+    if light.paraxial > PARAXIAL:
         said.append(
-            f"The paraxial form is {percent(found.paraxial)} of the field away from the exact one on a way of {way}; "
+            f"The paraxial form is {percent(light.paraxial)} of the field away from the exact one on a way of {way}; "
             f'expected {percent(PARAXIAL)} at most: take `method="angular_spectrum"`, or light of smaller angles.'
         )
     return said
@@ -192,6 +192,6 @@ def _powers(field: Tensor) -> Tensor:
 
 
 def _positive(values: Tensor) -> Tensor:
-    made = root(values)
-    assert isinstance(made, Tensor)
-    return torch.where(made > 0, made, 1)
+    roots = root(values)
+    assert isinstance(roots, Tensor)
+    return torch.where(roots > 0, roots, 1)

@@ -91,12 +91,12 @@ def transfer(
     check_name(check)
     lengths = (distance, grid.pixel, grid.wavelength)
     if any(isinstance(length, Tensor) for length in lengths) or not eager():
-        made = _transfer(grid, distance, method, evanescent)
+        function = _transfer(grid, distance, method, evanescent)
     else:
         plain = Grid(grid.rows, grid.columns, float(grid.pixel), float(grid.wavelength))
         with torch.inference_mode(False):
-            made = _kept(plain, float(distance), method, evanescent).clone()
-    return _known(made, grid, distance, method, check) if eager() else made
+            function = _kept(plain, float(distance), method, evanescent).clone()
+    return _known(function, grid, distance, method, check) if eager() else function
 
 
 def displacement(rows: int, columns: int, dy: float | Tensor, dx: float | Tensor) -> Tensor:
@@ -185,9 +185,9 @@ def _transfer(grid: Grid, distance: Length, method: Method, evanescent: Evanesce
 
 
 def _root(values: Tensor) -> Tensor:
-    made = root(values)
-    assert isinstance(made, Tensor)
-    return made
+    roots = root(values)
+    assert isinstance(roots, Tensor)
+    return roots
 
 
 def _wave(turns: Tensor) -> Tensor:

@@ -73,9 +73,9 @@ def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> MeshPhases:
 def _run(blocks: Tensor, layout: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     layout = cast(Layout, layout)
     null = kernels.null if serves(blocks) else nulling.null
-    found = null(ready(blocks), layout, dtype)
-    _check(blocks, found.deviation)
-    return found.phases, found.deviation.new_empty(0) if found.signs is None else found.signs
+    nulled = null(ready(blocks), layout, dtype)
+    _check(blocks, nulled.deviation)
+    return nulled.phases, nulled.deviation.new_empty(0) if nulled.signs is None else nulled.signs
 
 
 def _fake(blocks: Tensor, layout: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

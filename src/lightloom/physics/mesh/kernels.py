@@ -71,7 +71,7 @@ def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
     signs = matrices.new_empty(blocks, size, dtype=real) if field == "real" else None
     deviation = matrices.new_empty(blocks, dtype=real)
     order, steps = _steps(size, layout)
-    arrays = address(matrices, matrices.dtype), *(address(made, real) for made in (phases, signs, deviation))
+    arrays = address(matrices, matrices.dtype), *(address(tensor, real) for tensor in (phases, signs, deviation))
     function = _function(compiled.library(), "decompose", f"mesh_decompose_{field}")
     function(blocks, size, len(order), steps, *arrays, full_turn(dtype), torch.get_num_threads())
     return Nulled(phases.to(dtype), signs, deviation)
@@ -82,7 +82,7 @@ def _propagate(kernel: str, phases: Tensor, signs: Tensor | None, mesh: Mesh, *m
     dtype = phases.dtype
     name = f"mesh_{kernel}_{mesh.field}_{'float64' if dtype == torch.float64 else 'float32'}"
     wires, upper, lower = _wires(mesh.size, mesh.layout)
-    made = dtype if mesh.field == "real" else dtype.to_complex()
+    kind = dtype if mesh.field == "real" else dtype.to_complex()
     _function(compiled.library(), kernel, name)(
         len(phases),
         mesh.size,
@@ -93,7 +93,7 @@ def _propagate(kernel: str, phases: Tensor, signs: Tensor | None, mesh: Mesh, *m
         address(signs, dtype),
         mesh.transmission,
         torch.get_num_threads(),
-        *(address(matrix, made if matrix.ndim == 3 else dtype) for matrix in matrices),
+        *(address(matrix, kind if matrix.ndim == 3 else dtype) for matrix in matrices),
     )
 
 

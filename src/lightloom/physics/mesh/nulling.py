@@ -208,16 +208,16 @@ def _rotation(first: Tensor, second: Tensor, left: bool) -> tuple[Tensor, Tensor
         squared = first.square() + second.square()
         length = squared.sqrt()
         zero = squared < VANISHING
-        kept, nulled = (first, -second) if left else (second, first)
+        pivot, nulled = (first, -second) if left else (second, first)
         sine = torch.where(zero, 0.0, nulled / length)
-        cosine = torch.where(zero, 1.0, kept / length)
+        cosine = torch.where(zero, 1.0, pivot / length)
         return cosine, sine, None
     first_modulus, first_direction = _polar(first)
     second_modulus, second_direction = _polar(second)
     length = torch.hypot(first_modulus, second_modulus)
-    kept, nulled = (first_modulus, second_modulus) if left else (second_modulus, first_modulus)
+    pivot, nulled = (first_modulus, second_modulus) if left else (second_modulus, first_modulus)
     sine = torch.where(length == 0, 0.0, nulled / length)
-    cosine = torch.where(length == 0, 1.0, kept / length)
+    cosine = torch.where(length == 0, 1.0, pivot / length)
     phasor = first_direction * second_direction.conj()
     # Next to a zero any phi does; 0 needs no heater, and rounds to itself.
     both = (first_modulus > 0) & (second_modulus > 0)

@@ -85,24 +85,24 @@ def unwritten(crystallised: Tensor, empty: Tensor) -> Tensor:
     Returns:
         bool [A, k, Q, k]; at its first turn a cell is written in any case.
     """
-    kept = empty.clone()
-    kept[:, :, 0] = False
+    idle = empty.clone()
+    idle[:, :, 0] = False
     state = crystallised[:, :, 0]
     for turn in range(1, crystallised.shape[2]):
         state_then, state = state, torch.where(empty[:, :, turn], state, crystallised[:, :, turn])
-        kept[:, :, turn] = state == state_then
-    return kept
+        idle[:, :, turn] = state == state_then
+    return idle
 
 
-def hold(drawn: Tensor, kept: Tensor) -> Tensor:
+def hold(drawn: Tensor, idle: Tensor) -> Tensor:
     """Keep in `drawn` [A, k, Q, k] what belongs to the last write of each cell; changes it and returns it.
 
     Args:
         drawn: [A, k, Q, k], changed in place.
-        kept: bool [A, k, Q, k], where a cell is not written, as `unwritten` gives it.
+        idle: bool [A, k, Q, k], where a cell is not written, as `unwritten` gives it.
     """
     for turn in range(1, drawn.shape[2]):
-        drawn[:, :, turn] = torch.where(kept[:, :, turn], drawn[:, :, turn - 1], drawn[:, :, turn])
+        drawn[:, :, turn] = torch.where(idle[:, :, turn], drawn[:, :, turn - 1], drawn[:, :, turn])
     return drawn
 
 
@@ -222,12 +222,12 @@ def realise(
     for sign in (0, 1):
         crystallised = stick(steps_of(levels, sign, len(table) - 1), None if stuck is None else stuck[:, sign])
         cells = absorb(table[crystallised.int()], None if absorption is None else absorption[:, sign].to(dtype))
-        kept = unwritten(crystallised, empty) if noise.electronic or noise.programming_std else None
-        if noise.electronic and kept is not None:
+        idle = unwritten(crystallised, empty) if noise.electronic or noise.programming_std else None
+        if noise.electronic and idle is not None:
             targets = ((cells - table[-1]) / full_scale).clamp_(0, 1)
-            conductances.append(_electronic(targets, kept, noise.drift_time, generator))
+            conductances.append(_electronic(targets, idle, noise.drift_time, generator))
             continue
-        drawn = None if kept is None else hold(drift.normal(cells, generator), kept)
+        drawn = None if idle is None else hold(drift.normal(cells, generator), idle)
         cells = misprogram(cells, noise.programming_std * full_scale, drawn)
         cells = drift.power_law(cells, noise.drift_nu, noise.drift_time)
         if noise.read_noise_std:
@@ -238,10 +238,10 @@ def realise(
     return transmissions[0].sub_(transmissions[1]).div_(full_scale).masked_fill_(empty, 0)
 
 
-def _electronic(targets: Tensor, kept: Tensor, time: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _electronic(targets: Tensor, idle: Tensor, time: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Conductances [A, k, Q, k] as written and as read after `time` seconds, one error and exponent for each write."""
-    programmed = drift.program(targets, hold(drift.normal(targets, generator), kept))
-    exponents = drift.exponents(targets, hold(drift.normal(targets, generator), kept))
+    programmed = drift.program(targets, hold(drift.normal(targets, generator), idle))
+    exponents = drift.exponents(targets, hold(drift.normal(targets, generator), idle))
     return programmed, drift.read(programmed, exponents, time, generator)
 
 

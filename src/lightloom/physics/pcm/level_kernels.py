@@ -118,9 +118,9 @@ def cost(layout: Layout, terms: Terms, dtype: torch.dtype) -> tuple[Tensor, int]
         terms: What the terms are made of.
         dtype: Type in which a term is computed.
     """
-    found = layout.rows.new_empty(layout.rows.numel(), 2, dtype=torch.float64)
-    _call("cost", dtype, *_layout(layout), *_terms(terms, dtype), address(found, torch.float64))
-    total, weights = found.sum(0)
+    parts = layout.rows.new_empty(layout.rows.numel(), 2, dtype=torch.float64)
+    _call("cost", dtype, *_layout(layout), *_terms(terms, dtype), address(parts, torch.float64))
+    total, weights = parts.sum(0)
     return total, int(weights)
 
 

@@ -155,8 +155,8 @@ def place(values: Tensor, limits: Tensor) -> Tensor:
         values: Any shape.
         limits: [L], rising, float64.
     """
-    found: Tensor = _place(values.detach(), limits.detach())
-    return found
+    levels: Tensor = _place(values.detach(), limits.detach())
+    return levels
 
 
 def _run(values: Tensor, limits: Tensor) -> Tensor:

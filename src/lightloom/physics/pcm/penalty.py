@@ -56,11 +56,11 @@ def write(matrix: Tensor, magnitudes: Tensor, aim: Penalty, gain: Tensor | None 
         ValueError: The penalty is none of those known, or its order does not fit the matrix.
     """
     layout = _layout(matrix, aim)
-    found, tangents = scale(matrix, magnitudes, gain), slopes(magnitudes.to(matrix.device))
+    scaling, tangents = scale(matrix, magnitudes, gain), slopes(magnitudes.to(matrix.device))
     if level_kernels.usable(matrix):
         order = layout.rows, layout.columns, layout.natural
-        return Written(*terms.write(matrix, *found, tangents, *order, aim.reference, aim.norm, aim.start))
-    return Written(*terms.written(matrix, found, tangents, aim, layout))
+        return Written(*terms.write(matrix, *scaling, tangents, *order, aim.reference, aim.norm, aim.start))
+    return Written(*terms.written(matrix, scaling, tangents, aim, layout))
 
 
 def penalty(matrix: Tensor, magnitudes: Tensor, aim: Penalty, gain: Tensor | None = None) -> Tensor:
@@ -114,13 +114,13 @@ def _layout(matrix: Tensor, aim: Penalty) -> Layout:
 
 
 def _check(matrix: Tensor, aim: Penalty) -> None:
-    for name, given, known in (
+    for name, option, choices in (
         ("reference", aim.reference, get_args(Reference)),
         ("norm", aim.norm, get_args(Norm)),
         ("start", aim.start, STARTS),
     ):
-        if given not in known:
-            raise ValueError(f"the {name} of a write-aware penalty is one of {', '.join(known)}, not {given!r}")
+        if option not in choices:
+            raise ValueError(f"the {name} of a write-aware penalty is one of {', '.join(choices)}, not {option!r}")
     if matrix.ndim != 2 or aim.size < 1 or aim.groups < 1 or matrix.shape[0] % aim.groups:
         raise ValueError(
             f"a penalty needs a matrix [groups * rows, columns] and blocks of 1 or more, got the shape "

@@ -66,10 +66,10 @@ def levels_of(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None = None) ->
     Raises:
         ValueError: There is NaN in the matrix.
     """
-    found = scale(matrix, magnitudes, gain)
-    if has_numbers(matrix) and found.largest.isnan():
+    scaling = scale(matrix, magnitudes, gain)
+    if has_numbers(matrix) and scaling.largest.isnan():
         raise ValueError("a matrix with NaN in it has no levels; look for the training step that diverged")
-    return place(matrix.detach(), found.limits)
+    return place(matrix.detach(), scaling.limits)
 
 
 def scale(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None) -> Scale:
@@ -90,27 +90,27 @@ def scale(matrix: Tensor, magnitudes: Tensor, gain: Tensor | None) -> Scale:
     return Scale(gain, largest, limits, (largest * exact).to(matrix.dtype))
 
 
-def apply_scale(matrix: Tensor, found: Scale) -> Quantised:
+def apply_scale(matrix: Tensor, scaling: Scale) -> Quantised:
     """`quantise` with a scale found before.
 
     Args:
         matrix: [groups * rows, columns].
-        found: The scale, as `scale` gives it.
+        scaling: The scale, as `scale` gives it.
     """
-    return Quantised(*_quantise(matrix, *found))
+    return Quantised(*_quantise(matrix, *scaling))
 
 
-def place_and_weigh(matrix: Tensor, found: Scale) -> tuple[Tensor, Tensor]:
+def place_and_weigh(matrix: Tensor, scaling: Scale) -> tuple[Tensor, Tensor]:
     """Levels and weights, without a gradient.
 
     Args:
         matrix: [groups * rows, columns].
-        found: The scale, as `scale` gives it.
+        scaling: The scale, as `scale` gives it.
     """
     if level_kernels.usable(matrix):
-        return level_kernels.place_and_weigh(matrix, rounded_down(found.limits, matrix.dtype), found.weights)
-    levels = place(matrix, found.limits)
-    return levels, signed(found.weights)[levels.int() + len(found.limits)]
+        return level_kernels.place_and_weigh(matrix, rounded_down(scaling.limits, matrix.dtype), scaling.weights)
+    levels = place(matrix, scaling.limits)
+    return levels, signed(scaling.weights)[levels.int() + len(scaling.limits)]
 
 
 def bounded(matrix: Tensor, gain: Tensor) -> Tensor:

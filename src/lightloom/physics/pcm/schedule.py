@@ -69,8 +69,8 @@ def sequence(levels: Tensor, schedule: Schedule, *, empty: int = PAD) -> Tensor:
         ValueError: The schedule names a row or column that the matrix does not have.
     """
     if empty == PAD and levels.dtype == torch.int8:
-        held: Tensor = _sequence(levels, *schedule)
-        return held
+        cells: Tensor = _sequence(levels, *schedule)
+        return cells
     return _laid_out(levels, schedule, empty)
 
 
@@ -83,8 +83,8 @@ def _laid_out(levels: Tensor, schedule: Schedule, empty: int) -> Tensor:
 def _run(levels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     schedule = Schedule(rows, columns)
     _check_rows(schedule, len(levels))
-    held = kernels.ordered("sequence", levels, *schedule) if kernels.usable(levels) else None
-    return _laid_out(levels, schedule, PAD) if held is None else held
+    cells = kernels.ordered("sequence", levels, *schedule) if kernels.usable(levels) else None
+    return _laid_out(levels, schedule, PAD) if cells is None else cells
 
 
 def _fake(levels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -114,8 +114,8 @@ def matrix(sequence: Tensor, schedule: Schedule, rows: int, columns: int) -> Ten
     index, real = places(schedule, columns)
     # what sits nowhere goes to one place more, which is cut off: no size then hangs on a value
     to = torch.where(real, index, rows * columns).flatten()
-    made = sequence.new_zeros(rows * columns + 1).index_copy(0, to, sequence.flatten())
-    return made[:-1].view(rows, columns)
+    weights = sequence.new_zeros(rows * columns + 1).index_copy(0, to, sequence.flatten())
+    return weights[:-1].view(rows, columns)
 
 
 def multiply(weights: Tensor, schedule: Schedule, x: Tensor, groups: int) -> Tensor:
@@ -147,16 +147,16 @@ def multiply(weights: Tensor, schedule: Schedule, x: Tensor, groups: int) -> Ten
     if columns != (named := int(schedule.columns.max()) + 1):
         raise ValueError(f"The schedule has {named} columns for each group, and there are inputs for {columns}.")
     _, real = places(schedule, columns)
-    x, held = x.to(kind), torch.where(real, weights, 0).to(kind)
+    x, cells = x.to(kind), torch.where(real, weights, 0).to(kind)
     first = torch.arange(arrays, device=x.device) // (arrays // groups) * columns
     fed = schedule.columns.clamp(min=0).long() + first[:, None, None, None]
     sums = x.new_zeros(len(x), arrays, size)
     for turn in range(turns):
         inputs = x[:, fed[:, :, turn]]  # [batch, A, 1 or k, k]
-        sums += (inputs * held[:, :, turn]).sum(-1)
+        sums += (inputs * cells[:, :, turn]).sum(-1)
     works = schedule.rows >= 0
-    made = x.new_zeros(len(x), int(schedule.rows.max()) + 1)
-    return made.index_add_(1, schedule.rows[works].long(), sums[:, works])
+    products = x.new_zeros(len(x), int(schedule.rows.max()) + 1)
+    return products.index_add_(1, schedule.rows[works].long(), sums[:, works])
 
 
 def check(schedule: Schedule, groups: int, rows: int, columns: int) -> None:

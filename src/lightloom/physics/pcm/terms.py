@@ -40,38 +40,38 @@ class Penalty(NamedTuple):
 
 
 def written(
-    matrix: Tensor, found: Scale, tangents: Tensor, aim: Penalty, layout: Layout
+    matrix: Tensor, scaling: Scale, tangents: Tensor, aim: Penalty, layout: Layout
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Weight, levels and penalty, in torch.
 
     Args:
         matrix: [groups * rows, columns] behind the levels.
-        found: How the matrix is quantised.
+        scaling: How the matrix is quantised.
         tangents: [2, L + 1], value and slope of the straight lines between levels.
         aim: The reference, and how the difference is counted.
         layout: Where each weight is in the order of writing.
     """
-    weight, levels = apply_scale(matrix, found)
-    smooth = straight_through(levels.to(matrix.dtype), _smooth(matrix, levels, found, tangents))
-    return weight, levels, _mean(smooth, aim, layout) / _unit(len(found.limits), aim)
+    weight, levels = apply_scale(matrix, scaling)
+    smooth = straight_through(levels.to(matrix.dtype), _smooth(matrix, levels, scaling, tangents))
+    return weight, levels, _mean(smooth, aim, layout) / _unit(len(scaling.limits), aim)
 
 
-def _smooth(matrix: Tensor, levels: Tensor, found: Scale, tangents: Tensor) -> Tensor:
+def _smooth(matrix: Tensor, levels: Tensor, scaling: Scale, tangents: Tensor) -> Tensor:
     """What grows as the smooth level does around each level, where it is 0: the integral of d u / (offset + growth u).
 
     The tangent is that of the level that was found, which is constant to the gradient.
     """
-    u, signs = bounded(matrix, found.gain), torch.where(matrix.detach() < 0, -1, 1).to(matrix.dtype)
-    offset, growth = _tangents(found, tangents, matrix.dtype)[:, levels.abs().int()]
+    u, signs = bounded(matrix, scaling.gain), torch.where(matrix.detach() < 0, -1, 1).to(matrix.dtype)
+    offset, growth = _tangents(scaling, tangents, matrix.dtype)[:, levels.abs().int()]
     size = signs * u
     tangent, straight = offset + growth * size, growth == 0
     bent = torch.log(tangent / tangent.detach()) / torch.where(straight, 1, growth)
     return signs * torch.where(straight, (size - size.detach()) / torch.where(straight, offset, 1), bent)
 
 
-def _tangents(found: Scale, tangents: Tensor, dtype: torch.dtype) -> Tensor:
+def _tangents(scaling: Scale, tangents: Tensor, dtype: torch.dtype) -> Tensor:
     """`slopes` as d |u| / d level = offset + growth |u|; of a matrix of zeros, any finite ones."""
-    largest = torch.where(found.largest > 0, found.largest, 1)
+    largest = torch.where(scaling.largest > 0, scaling.largest, 1)
     factors = torch.stack((largest, torch.ones_like(largest)))
     return (tangents * factors[:, None]).to(dtype)
 
@@ -81,10 +81,10 @@ def _unit(steps: int, aim: Penalty) -> int:
     return steps**2 if aim.norm == "l2" else steps
 
 
-def _check_found(found: int, matrix: Tensor) -> None:
-    if found != matrix.numel():
+def _check_found(count: int, matrix: Tensor) -> None:
+    if count != matrix.numel():
         raise ValueError(
-            f"an order has each of the {matrix.numel()} weights of its matrix once, got {found}; "
+            f"an order has each of the {matrix.numel()} weights of its matrix once, got {count}; "
             "its `columns` name each column once per row, and -1 where a slot holds nothing"
         )
 
@@ -117,8 +117,8 @@ def _previous(cells: Tensor, real: Tensor, start: Start) -> Tensor:
     before = torch.cat((torch.full_like(last[:, :, :1], -1), last[:, :, :-1]), 2)
     if start == "repeat":
         before = torch.where(before >= 0, before, last[:, :, -1:])
-    held = cells.gather(2, before.clamp(min=0))
-    return torch.where(before >= 0, held, torch.zeros_like(cells) if start == "erased" else cells)
+    levels = cells.gather(2, before.clamp(min=0))
+    return torch.where(before >= 0, levels, torch.zeros_like(cells) if start == "erased" else cells)
 
 
 _Outputs = tuple[Tensor, Tensor, Tensor]
@@ -133,12 +133,12 @@ def _run(
     tangents: Tensor,
     *order: Any,
 ) -> _Outputs:
-    found, (aim, layout) = Scale(gain, largest, limits, weights), _asked(matrix, *order)
+    scaling, (aim, layout) = Scale(gain, largest, limits, weights), _asked(matrix, *order)
     if not level_kernels.usable(matrix):
-        return written(matrix, found, tangents, aim, layout)
-    levels, weight = place_and_weigh(matrix, found)
-    total, seen = level_kernels.cost(layout, _terms(levels, aim, layout, matrix), matrix.dtype)
-    _check_found(seen, matrix)
+        return written(matrix, scaling, tangents, aim, layout)
+    levels, weight = place_and_weigh(matrix, scaling)
+    total, count = level_kernels.cost(layout, _terms(levels, aim, layout, matrix), matrix.dtype)
+    _check_found(count, matrix)
     share = 1 / (_unit(len(limits), aim) * matrix.numel())
     return weight, levels, (total * share).to(matrix.dtype)
 
@@ -152,8 +152,8 @@ def _plain(
     tangents: Tensor,
     *order: Any,
 ) -> _Outputs:
-    found, (aim, layout) = Scale(gain, largest, limits, weights), _asked(matrix, *order)
-    return written(matrix, found, tangents, aim, layout)
+    scaling, (aim, layout) = Scale(gain, largest, limits, weights), _asked(matrix, *order)
+    return written(matrix, scaling, tangents, aim, layout)
 
 
 def _fake(matrix: Tensor, *_: Any) -> _Outputs:

@@ -46,12 +46,12 @@ def ordered(kernel: Ordered, levels: Tensor, rows: Tensor, columns: Tensor) -> T
     (arrays, size), turns = rows.shape, columns.shape[2]
     shared = int(columns.shape[1] == 1)
     held = ready(levels), ready(rows.int()), ready(columns.int())  # must live until the call is over
-    made = levels.new_empty(arrays, size, turns, size, dtype=torch.int8 if kernel == "sequence" else torch.int32)
-    types = torch.int8, torch.int32, torch.int32, made.dtype
+    cells = levels.new_empty(arrays, size, turns, size, dtype=torch.int8 if kernel == "sequence" else torch.int32)
+    types = torch.int8, torch.int32, torch.int32, cells.dtype
     sound = _function(compiled.library(), f"pcm_{kernel}")(
-        arrays, size, turns, levels.shape[1], shared, torch.get_num_threads(), *map(address, (*held, made), types)
+        arrays, size, turns, levels.shape[1], shared, torch.get_num_threads(), *map(address, (*held, cells), types)
     )
-    return made if sound else None
+    return cells if sound else None
 
 
 def count(sequence: Tensor, start: str) -> tuple[Tensor, Tensor] | None:
@@ -65,10 +65,10 @@ def count(sequence: Tensor, start: str) -> tuple[Tensor, Tensor] | None:
         int32 [5, A, 2, k, k] of the cells and int32 [2, Q or 2 Q] of the turns, or None where a level is out of range.
     """
     arrays, size, turns, _ = sequence.shape
-    held = ready(sequence)
-    tallies = held.new_empty(5, arrays, 2, size, size, dtype=torch.int32)
-    highest = held.new_zeros(2, turns * (2 if start == "alternate" else 1), dtype=torch.int32)
-    addresses = address(held, torch.int8), address(tallies, torch.int32), address(highest, torch.int32)
+    cells = ready(sequence)
+    tallies = cells.new_empty(5, arrays, 2, size, size, dtype=torch.int32)
+    highest = cells.new_zeros(2, turns * (2 if start == "alternate" else 1), dtype=torch.int32)
+    addresses = address(cells, torch.int8), address(tallies, torch.int32), address(highest, torch.int32)
     sound = _function(compiled.library(), "pcm_count")(
         arrays, size, turns, _STARTS.index(start), torch.get_num_threads(), *addresses
     )

@@ -121,10 +121,10 @@ def _count(sequence: Tensor, start: Start) -> tuple[Tensor, Tensor] | None:
     highest = []
     for now in chain(*passes):
         now = torch.where(now == PAD, state, now)
-        held = _cells(now)
-        change = held - _cells(state)
+        cells = _cells(now)
+        change = cells - _cells(state)
         up, down = change.clamp(min=0), -change.clamp(max=0)
-        for tally, written in zip(tallies, (up, down, up > 0, down > 0, (down > 0) & (held == 0)), strict=True):
+        for tally, written in zip(tallies, (up, down, up > 0, down > 0, (down > 0) & (cells == 0)), strict=True):
             tally += written
         highest.append(torch.stack([up.max(), down.max()]))
         state = now

@@ -38,22 +38,32 @@ class Side:
 def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
     """The whole page as HTML.
 
+    Args:
+        one: Run A.
+        other: Run B.
+        folders: The folders of both.
+
     Raises:
         RequestError: The two runs have nothing in common that could be compared.
     """
-    found = sections(one, other)
-    if not _shared(found):
+    shown = sections(one, other)
+    if not _shared(shown):
         raise RequestError(
             f"`{folders[0]}` and `{folders[1]}` have no figure in common: no metric, cost, layer or training of one "
             "is in the other. Compare runs of recipes that share at least one."
         )
     sides = [_side(name, run, path) for name, run, path in zip("AB", (one, other), folders, strict=True)]
-    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=found)
+    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=shown)
     return page(f"{sides[0].folder} and {sides[1].folder}", body, "comparison")
 
 
 def sections(one: Run, other: Run) -> list[Section]:
-    """The sections that there is something to show in, in order."""
+    """The sections that there is something to show in, in order.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     drawn = [
         Section(
             "h-settings",
@@ -92,15 +102,20 @@ def sections(one: Run, other: Run) -> list[Section]:
         ),
         Section("h-versions", "Versions and hardware", "", (), (tables.versions(one, other),)),
     ]
-    kept = (
+    filled = (
         Section(each.id, each.heading, each.lead, each.plots, tuple(table for table in each.tables if table.rows))
         for each in drawn
     )
-    return [section for section in kept if section.plots or section.tables]
+    return [section for section in filled if section.plots or section.tables]
 
 
 def story(one: Run, other: Run) -> str:
-    """The comparison in a sentence or two."""
+    """The comparison in a sentence or two.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     sentences = []
     metric, (left, right) = one.metric, tables.metric_values(one, other)
     if shared := [name for name in left if name in right]:
@@ -119,9 +134,9 @@ def story(one: Run, other: Run) -> str:
     return " ".join(sentences)
 
 
-def _shared(found: list[Section]) -> bool:
+def _shared(shown: list[Section]) -> bool:
     """Whether a figure of one run stands beside one of the other; settings and versions alone are no result."""
-    results = (section for section in found if section.id not in ("h-settings", "h-versions"))
+    results = (section for section in shown if section.id not in ("h-settings", "h-versions"))
     return any(
         section.plots
         or any(units.ABSENT not in (row.one.text, row.other.text) for table in section.tables for row in table.rows)

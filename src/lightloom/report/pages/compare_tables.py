@@ -45,7 +45,12 @@ class Table:
 
 
 def settings(one: Run, other: Run) -> Table:
-    """Every field of config, chip and specimen that both have and that is not the same."""
+    """Every field of config, chip and specimen that both have and that is not the same.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     left, right = _fields(one), _fields(other)
     rows = (
         Row(name, Cell(left[name]), Cell(right[name])) for name in left if left[name] != right.get(name, left[name])
@@ -54,7 +59,12 @@ def settings(one: Run, other: Run) -> Table:
 
 
 def own_settings(one: Run, other: Run) -> Table:
-    """Every field of config, chip and specimen that one of the two alone has."""
+    """Every field of config, chip and specimen that one of the two alone has.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     left, right = _fields(one), _fields(other)
     names = [name for name in union(left, right) if (name in left) != (name in right)]
     rows = (Row(name, Cell(left.get(name, units.ABSENT)), Cell(right.get(name, units.ABSENT))) for name in names)
@@ -99,7 +109,12 @@ def _metric_values(run: Run) -> dict[str, float]:
 
 
 def totals(one: Run, other: Run) -> Table:
-    """Chip calls, energy, latency and every count of the cost."""
+    """Chip calls, energy, latency and every count of the cost.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     calls = {"chip calls": one.summary.chip_calls}, {"chip calls": other.summary.chip_calls}
     counts = _known(one.cost.counts), _known(other.cost.counts)
     learning = {"chip calls spent on learning": one.summary.learning.chip_calls}
@@ -113,7 +128,12 @@ def totals(one: Run, other: Run) -> Table:
 
 
 def energies(one: Run, other: Run) -> Table:
-    """Energy of one inference within each boundary."""
+    """Energy of one inference within each boundary.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     rows = _ratios(by_boundary(one), by_boundary(other), lambda value: units.si(value, "J"))
     return Table("Energy by boundary", "B / A", tuple(rows))
 
@@ -124,20 +144,35 @@ def by_boundary(run: Run) -> dict[str, float]:
 
 
 def latencies(one: Run, other: Run) -> Table:
-    """Latency of one inference within each boundary."""
+    """Latency of one inference within each boundary.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     left, right = ({boundary.name: boundary.latency_s for boundary in run.cost.boundaries} for run in (one, other))
     rows = _ratios(left, right, lambda value: units.si(value, "s"))
     return Table("Latency by boundary", "B / A", tuple(rows))
 
 
 def parts(one: Run, other: Run) -> Table:
-    """Energy of one inference by what spends it."""
+    """Energy of one inference by what spends it.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     rows = _ratios(one.cost.parts, other.cost.parts, lambda value: units.si(value, "J"))
     return Table("Energy by part", "B / A", tuple(rows))
 
 
 def places(one: Run, other: Run) -> Table:
-    """Where each layer runs, in what blocks."""
+    """Where each layer runs, in what blocks.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     left, right = ({layer.name: _place(layer) for layer in run.layers} for run in (one, other))
     rows = (
         Row(name, Cell(left.get(name, units.ABSENT)), Cell(right.get(name, units.ABSENT)))
@@ -147,14 +182,24 @@ def places(one: Run, other: Run) -> Table:
 
 
 def layer_energies(one: Run, other: Run) -> Table:
-    """Energy of one inference in each layer."""
+    """Energy of one inference in each layer.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     left, right = ({layer.name: layer.energy_j for layer in run.cost.layers} for run in (one, other))
     rows = _ratios(left, right, lambda value: units.si(value, "J"))
     return Table("Energy by layer", "B / A", tuple(rows))
 
 
 def layer_errors(one: Run, other: Run) -> Table:
-    """Relative error of the weights of each layer, after the last stage that both measured."""
+    """Relative error of the weights of each layer, after the last stage that both measured.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     shared = [stage for stage in one.stages if stage in other.stages and _measured(one, stage)]
     shared = [stage for stage in shared if _measured(other, stage)]
     if not shared:
@@ -165,7 +210,12 @@ def layer_errors(one: Run, other: Run) -> Table:
 
 
 def versions(one: Run, other: Run) -> Table:
-    """Software and hardware of both."""
+    """Software and hardware of both.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     left, right = ({name: setting(value) for name, value in run.versions.items()} for run in (one, other))
     rows = (
         Row(
@@ -180,14 +230,24 @@ def versions(one: Run, other: Run) -> Table:
 
 
 def ratio(one: float | None, other: float | None) -> Cell:
-    """How many times as much the other is."""
+    """How many times as much the other is.
+
+    Args:
+        one: The number in run A.
+        other: The number in run B.
+    """
     if one is None or other is None or one <= 0:
         return Cell(units.ABSENT)
     return Cell(f"{units.rounded(other / one)}{units.NO_BREAK}×", other / one)
 
 
 def union(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The names of both, in the order of the first, then of the second."""
+    """The names of both, in the order of the first, then of the second.
+
+    Args:
+        one: The first mapping.
+        other: The second mapping.
+    """
     return list(dict.fromkeys([*one, *other]))
 
 

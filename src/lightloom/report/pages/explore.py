@@ -42,9 +42,9 @@ def write_explore_report(folder: Path) -> Path:
     """
     from lightloom.common.files import make_folder, write_text
 
-    found, scan = read_exploration(folder), read_sensitivity(folder)
-    drawn = draw(found, scan)
-    html = render(found, scan, drawn)
+    exploration, scan = read_exploration(folder), read_sensitivity(folder)
+    drawn = draw(exploration, scan)
+    html = render(exploration, scan, drawn)
     if drawn:
         make_folder(folder / "plots")
     for plot in drawn.values():
@@ -53,35 +53,46 @@ def write_explore_report(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def draw(found: Exploration, scan: Sensitivity) -> dict[str, Plot]:
-    """Every plot that there are figures for, by name, in the order of the page."""
+def draw(exploration: Exploration, scan: Sensitivity) -> dict[str, Plot]:
+    """Every plot that there are figures for, by name, in the order of the page.
+
+    Args:
+        exploration: The exploration.
+        scan: The scan of layers.
+    """
     drawn = [
-        *pareto.trade_plots(found),
-        explore_plots.spread_plot(found),
-        *explore_plots.effect_plots(found),
+        *pareto.trade_plots(exploration),
+        explore_plots.spread_plot(exploration),
+        *explore_plots.effect_plots(exploration),
         layer_scan.sensitivity_plot(scan),
     ]
     return {plot.name: plot for plot in drawn if plot is not None}
 
 
-def render(found: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) -> str:
-    """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped."""
+def render(exploration: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) -> str:
+    """The whole page as HTML: nothing outside it is loaded, and every text of the user is escaped.
+
+    Args:
+        exploration: The exploration.
+        scan: The scan of layers.
+        drawn: Every plot by name.
+    """
     from lightloom.report.html_page import environment, page
 
-    title = found.source or scan.source or found.network or "An exploration"
-    alone = not found.points and bool(scan.rows)
-    varied = [axis for axis in found.axes if len(explore_plots.values_of(axis, found.points)) > 1]
+    title = exploration.source or scan.source or exploration.network or "An exploration"
+    alone = not exploration.points and bool(scan.rows)
+    varied = [axis for axis in exploration.axes if len(explore_plots.values_of(axis, exploration.points)) > 1]
     body = (
         environment()
         .get_template("explore.html.j2")
         .render(
-            found=found,
+            exploration=exploration,
             scan=scan,
             title=title,
-            story=layer_scan.story(scan) if alone else story(found),
-            cards=layer_scan.cards(scan) if alone else cards(found),
+            story=layer_scan.story(scan) if alone else story(exploration),
+            cards=layer_scan.cards(scan) if alone else cards(exploration),
             objectives=layer_scan.listed(
-                [_OBJECTIVES.get(name, name) for name in found.objectives] or ["every objective"]
+                [_OBJECTIVES.get(name, name) for name in exploration.objectives] or ["every objective"]
             ),
             trades=[plot for name, plot in drawn.items() if name.startswith("trade-")],
             spread=drawn.get("specimens"),
@@ -89,68 +100,76 @@ def render(found: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) -> str
             sensitivity=drawn.get("sensitivity"),
             layers=layer_scan,
             alone=alone,
-            points=pareto.ranked(found),
-            numbers=pareto.numbers(found),
-            numbered=0 < len(found.front) <= pareto.MOST_NUMBERED,
-            technologies=len({point.technology for point in found.points}) > 1,
+            points=pareto.ranked(exploration),
+            numbers=pareto.numbers(exploration),
+            numbered=0 < len(exploration.front) <= pareto.MOST_NUMBERED,
+            technologies=len({point.technology for point in exploration.points}) > 1,
             axes=varied,
             spread_of=spread_of,
-            notes=list(dict.fromkeys([*found.notes, *found.assumptions, *scan.assumptions])),
+            notes=list(dict.fromkeys([*exploration.notes, *exploration.assumptions, *scan.assumptions])),
         )
     )
     return page(title, body)
 
 
-def most_accurate(found: Exploration) -> DesignRow | None:
+def most_accurate(exploration: Exploration) -> DesignRow | None:
     """The design with the greatest mean accuracy; of equal ones that with the least energy."""
-    known = [point for point in found.points if point.accuracy is not None]
+    known = [point for point in exploration.points if point.accuracy is not None]
     return max(known, key=lambda point: (point.accuracy or 0.0, -(point.energy_j or float("inf"))), default=None)
 
 
-def frugal(found: Exploration) -> DesignRow | None:
+def frugal(exploration: Exploration) -> DesignRow | None:
     """The design with the least energy of those whose specimens are good in `ENOUGH` of all cases."""
-    known = [point for point in found.points if (point.good or 0.0) >= ENOUGH and point.energy_j is not None]
+    known = [point for point in exploration.points if (point.good or 0.0) >= ENOUGH and point.energy_j is not None]
     return min(known, key=lambda point: (point.energy_j or 0.0, -(point.accuracy or 0.0)), default=None)
 
 
-def story(found: Exploration) -> str:
+def story(exploration: Exploration) -> str:
     """What was looked at, which design is best, which is the least that works, and what the front is."""
-    if not found.points:
-        return "No design could be measured." if found.failed else ""
-    each = f", {found.specimens} specimens each" if found.specimens else ""
-    of = f" of {found.network}" if found.network else ""
-    told = [f"{_counted(len(found.points), 'design')}{of}{each}."]
-    best, least = most_accurate(found), frugal(found)
+    if not exploration.points:
+        return "No design could be measured." if exploration.failed else ""
+    each = f", {exploration.specimens} specimens each" if exploration.specimens else ""
+    of = f" of {exploration.network}" if exploration.network else ""
+    sentences = [f"{_counted(len(exploration.points), 'design')}{of}{each}."]
+    best, least = most_accurate(exploration), frugal(exploration)
     if best is not None and best.accuracy is not None:
-        beside = f"; electronics reaches {units.percent(found.electronic)}" if found.electronic is not None else ""
-        told.append(f"The most accurate, {best.name}, reaches {spread_of(best)}{_at(best)}{beside}.")
+        beside = (
+            f"; electronics reaches {units.percent(exploration.electronic)}"
+            if exploration.electronic is not None
+            else ""
+        )
+        sentences.append(f"The most accurate, {best.name}, reaches {spread_of(best)}{_at(best)}{beside}.")
     if least is not None and least is not best:
-        told.append(f"{least.name} takes the least energy{_at(least)} of those that {_works(found)}.")
-    elif least is None and found.threshold is not None:
-        told.append(f"None has nine of ten specimens reach {units.percent(found.threshold)}.")
-    if front := found.front:
+        sentences.append(f"{least.name} takes the least energy{_at(least)} of those that {_works(exploration)}.")
+    elif least is None and exploration.threshold is not None:
+        sentences.append(f"None has nine of ten specimens reach {units.percent(exploration.threshold)}.")
+    if front := exploration.front:
         what = "is" if len(front) == 1 else "are"
-        told.append(
+        sentences.append(
             f"{_counted(len(front), 'design')} {what} on the front, beaten by no other in everything that counts."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
-def cards(found: Exploration) -> list[Card]:
+def cards(exploration: Exploration) -> list[Card]:
     """The key figures: best accuracy, least energy that works, best yield, size of the front."""
     shown: list[Card] = []
-    best, least = most_accurate(found), frugal(found)
+    best, least = most_accurate(exploration), frugal(exploration)
     if best is not None:
         shown.append(Card("Best accuracy", units.percent(best.accuracy), best.name))
     if least is not None:
         note = f"{least.name}; yield {units.percent(least.good)}"
         shown.append(Card("Least energy that works", units.si(least.energy_j, "J"), note))
-    goods = [point for point in found.points if point.good is not None]
-    if goods and found.threshold is not None:
+    goods = [point for point in exploration.points if point.good is not None]
+    if goods and exploration.threshold is not None:
         top = max(goods, key=lambda point: point.good or 0.0)
-        shown.append(Card("Best yield", units.percent(top.good), f"specimens from {units.percent(found.threshold)} on"))
-    if found.points:
-        shown.append(Card("On the front", str(len(found.front)), f"of {_counted(len(found.points), 'design')}"))
+        shown.append(
+            Card("Best yield", units.percent(top.good), f"specimens from {units.percent(exploration.threshold)} on")
+        )
+    if exploration.points:
+        shown.append(
+            Card("On the front", str(len(exploration.front)), f"of {_counted(len(exploration.points), 'design')}")
+        )
     return shown
 
 
@@ -163,8 +182,8 @@ def _at(point: DesignRow) -> str:
     return f" at {units.si(point.energy_j, 'J')}" if point.energy_j is not None else ""
 
 
-def _works(found: Exploration) -> str:
-    return f"have nine of ten specimens reach {units.percent(found.threshold)}"
+def _works(exploration: Exploration) -> str:
+    return f"have nine of ten specimens reach {units.percent(exploration.threshold)}"
 
 
 def _counted(number: int, what: str) -> str:

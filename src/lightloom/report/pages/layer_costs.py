@@ -74,17 +74,17 @@ def _memory(cost: CostFile) -> Table:
     memory = cost.memory
     rows = []
     for name in dict.fromkeys((*memory.bytes, *memory.energy_j)):
-        told = (units.si(memory.bytes.get(name), "B"), units.si(memory.energy_j.get(name), "J"))
-        rows.append((units.capital(name), ", ".join(text for text in told if text != units.ABSENT) or units.ABSENT))
+        texts = (units.si(memory.bytes.get(name), "B"), units.si(memory.energy_j.get(name), "J"))
+        rows.append((units.capital(name), ", ".join(text for text in texts if text != units.ABSENT) or units.ABSENT))
     rows += [(f"of it {name}", units.si(value, "B")) for name, value in _known(memory.contents)]
     return Table("Memory traffic", "Of one inference.", tuple(rows))
 
 
-def _reconfiguration(found: Reconfiguration) -> Table:
+def _reconfiguration(reconfiguration: Reconfiguration) -> Table:
     rows = (
-        ("Tiles set", units.rounded(found.times)),
-        ("Time", units.si(found.time_s, "s")),
-        ("Energy", units.si(found.energy_j, "J")),
+        ("Tiles set", units.rounded(reconfiguration.times)),
+        ("Time", units.si(reconfiguration.time_s, "s")),
+        ("Energy", units.si(reconfiguration.energy_j, "J")),
     )
     note = "Writing weights onto the chip, for one inference."
     return Table("Reconfiguration", note, tuple(row for row in rows if row[1] != units.ABSENT))
@@ -96,14 +96,14 @@ def _converters(cost: CostFile) -> Table:
 
 
 def _electronics(cost: CostFile) -> Table:
-    found = cost.electronics
+    electronics = cost.electronics
     rows = (
-        ("Multiply-accumulates", units.rounded(found.macs)),
-        ("Energy", units.si(found.energy_j, "J")),
-        ("Energy of its memory", units.si(found.memory_j, "J")),
-        ("Latency", units.si(found.latency_s, "s")),
+        ("Multiply-accumulates", units.rounded(electronics.macs)),
+        ("Energy", units.si(electronics.energy_j, "J")),
+        ("Energy of its memory", units.si(electronics.memory_j, "J")),
+        ("Latency", units.si(electronics.latency_s, "s")),
     )
-    note = f"What is on no chip, on: {found.profile}." if found.profile else "What is on no chip."
+    note = f"What is on no chip, on: {electronics.profile}." if electronics.profile else "What is on no chip."
     return Table("Electronics beside the chip", note, tuple(row for row in rows if row[1] != units.ABSENT))
 
 

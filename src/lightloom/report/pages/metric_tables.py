@@ -129,7 +129,12 @@ def _cell(spread: Spread, metric: Metric) -> Cell:
 
 
 def roles(sweep: Sweep, case: Case) -> tuple[str, ...]:
-    """What a case is to the others, in words: the baseline, a teacher, or taught by one."""
+    """What a case is to the others, in words: the baseline, a teacher, or taught by one.
+
+    Args:
+        sweep: The comparison.
+        case: The case.
+    """
     names = [BASELINE] if case in sweep.baselines else []
     names += ["teacher"] if any(other.teacher == case.name for other in sweep.cases) else []
     names += [f"taught by {case.teacher}"] if case.teacher else []
@@ -137,13 +142,23 @@ def roles(sweep: Sweep, case: Case) -> tuple[str, ...]:
 
 
 def share(sweep: Sweep, case: Case) -> str:
-    """The metric of a case over that of the baseline, in percent."""
+    """The metric of a case over that of the baseline, in percent.
+
+    Args:
+        sweep: The comparison.
+        case: The case.
+    """
     baseline = sweep.baseline if sweep.metric.percent else None
     return part_of(case.mean, None if baseline is None else baseline.mean)
 
 
 def share_of_teacher(sweep: Sweep, case: Case) -> str:
-    """The metric of a case over that of its teacher, in percent; over that of the only teacher where it has none."""
+    """The metric of a case over that of its teacher, in percent; over that of the only teacher where it has none.
+
+    Args:
+        sweep: The comparison.
+        case: The case.
+    """
     if not sweep.metric.percent:
         return units.ABSENT
     teachers = _beside(sweep)

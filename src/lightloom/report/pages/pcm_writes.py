@@ -43,10 +43,15 @@ def story(writes: WritesFile) -> str:
 
 
 def notes(writes: WritesFile, chip: Mapping[str, Any]) -> list[str]:
-    """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from."""
+    """Whether the chip keeps up with its rate, what its hardware shares, and where an inference starts from.
+
+    Args:
+        writes: What writing takes.
+        chip: Description of the chip.
+    """
     hardware = (_SHARING.get(str(chip.get("sharing"))), _START.get(str(chip.get("start"))))
-    told = (_pace(writes), " ".join(sentence for sentence in hardware if sentence))
-    return [note for note in told if note]
+    texts = (_pace(writes), " ".join(sentence for sentence in hardware if sentence))
+    return [note for note in texts if note]
 
 
 def cards(writes: WritesFile) -> list[Card]:
@@ -58,7 +63,7 @@ def cards(writes: WritesFile) -> list[Card]:
     def earlier(value: str) -> str:
         return f"{value} before" if compared else ""
 
-    found = [
+    figures = [
         Card("Levels written per inference", units.count(last.levels), earlier(units.count(first.levels)))
         if factor is None or factor < 1
         else Card(
@@ -75,8 +80,8 @@ def cards(writes: WritesFile) -> list[Card]:
     ]
     if writes.rate_hz is not None:
         rate = units.constant(writes.rate_hz, "Hz")
-        found.append(Card(f"First failure at {rate}", _time(writes, last), earlier(_time(writes, first))))
-    return found
+        figures.append(Card(f"First failure at {rate}", _time(writes, last), earlier(_time(writes, first))))
+    return figures
 
 
 def rows(writes: WritesFile) -> list[Row]:
@@ -86,7 +91,12 @@ def rows(writes: WritesFile) -> list[Row]:
 
 
 def reduction(before: float, after: float) -> float | None:
-    """How many times fewer; None where nothing is left to divide by."""
+    """How many times fewer; None where nothing is left to divide by.
+
+    Args:
+        before: The number before.
+        after: The number after.
+    """
     return before / after if after else None
 
 
@@ -121,8 +131,8 @@ def failures(writes: WritesFile, cells: float | None) -> Iterator[tuple[str, str
     for case in writes.cases:
         failed, first = case.cells_failed, life(case.first_failure)
         if failed:
-            told = f"{units.count(failed)} of {units.count(cells)} cells have" if cells else _cells_have(failed)
-            yield case.name, f"{told} failed, the first after {first} inferences."
+            words = f"{units.count(failed)} of {units.count(cells)} cells have" if cells else _cells_have(failed)
+            yield case.name, f"{words} failed, the first after {first} inferences."
         elif failed is not None:
             rest = "none ever does" if case.first_failure is None else f"the first does after {first} inferences"
             yield case.name, f"no cell has failed; {rest}."
@@ -188,13 +198,13 @@ def _pace(writes: WritesFile) -> str:
     last, rate = writes.last, writes.rate_hz
     if rate is None or not last.latency_s or rate * last.latency_s <= 1:
         return ""
-    told = (
+    words = (
         f"Writing alone takes {units.si(last.latency_s, 's')}, so one chip serves at most "
         f"{units.si(1 / last.latency_s, 'Hz')}, not {units.constant(rate, 'Hz')}"
     )
     if last.first_failure is None:
-        return f"{told}."
-    return f"{told}; at that pace its first cell fails after {units.span(last.first_failure * last.latency_s)}."
+        return f"{words}."
+    return f"{words}; at that pace its first cell fails after {units.span(last.first_failure * last.latency_s)}."
 
 
 def _time(writes: WritesFile, case: WritesCase) -> str:

@@ -43,7 +43,7 @@ def bird_plot(
     title: str,
     area: Area,
     classes: Sequence[str],
-    found: Sequence[Box3D],
+    detections: Sequence[Box3D],
     truth: Sequence[Box3D] = (),
     queries: Sequence[tuple[float, float, float]] = (),
 ) -> Plot:
@@ -54,33 +54,37 @@ def bird_plot(
         title: What it shows, in a few words.
         area: x0, y0, z0, x1, y1, z1 in the ego frame in m; what is outside is cut off.
         classes: Names of the classes.
-        found: Boxes that are filled; of found ones the surest `MOST_BOXES`.
+        detections: Boxes that are filled; of found ones the surest `MOST_BOXES`.
         truth: Boxes that are there, dashed.
         queries: x, y and score of what a decoder looked at last; the `MOST_QUERIES` of greatest score are dots.
     """
-    kept = surest(found)
+    drawn_boxes = surest(detections)
     place = _Place(area)
     parts = [
         _ground(place, area),
-        _filled(place, kept, classes),
+        _filled(place, drawn_boxes, classes),
         _dashed(place, truth),
-        _fronts(place, kept),
+        _fronts(place, drawn_boxes),
         _dots(place, queries),
         f'<path d="{place.line(_EGO)}Z" fill="{COLOURS["accent"]}" stroke="{COLOURS["surface"]}"/>',
     ]
     box = f"0 0 {_WIDE:g} {place.height:g}"
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="{_WIDE:g}" height="{place.height:g}">'
     source = f"{opening}{''.join(parts)}</svg>\n"
-    return Plot(name, title, "", f"From above, {title}: {told(kept, classes)}.", source)
+    return Plot(name, title, "", f"From above, {title}: {in_words(drawn_boxes, classes)}.", source)
 
 
 def bird_view(
-    found: Sequence[Mapping[str, Any]], area: Area, classes: Sequence[str], *, truth: Sequence[Mapping[str, Any]] = ()
+    detections: Sequence[Mapping[str, Any]],
+    area: Area,
+    classes: Sequence[str],
+    *,
+    truth: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """A sample from above as a file of its own, from plain values.
 
     Args:
-        found: Boxes as `detections3d.json` has them: `center`, `size`, `yaw`, `velocity`, `label`, `score`.
+        detections: Boxes as `detections3d.json` has them: `center`, `size`, `yaw`, `velocity`, `label`, `score`.
         area: x0, y0, z0, x1, y1, z1 in the ego frame in m; what is outside is cut off.
         classes: Names of the classes.
         truth: Boxes that are there, without a score; drawn dashed.
@@ -91,7 +95,7 @@ def bird_view(
     Raises:
         ValueError: A box lacks a part, or one is not what it should be.
     """
-    boxes, there = [ScoredBox3D.model_validate(row) for row in found], [Box3D.model_validate(row) for row in truth]
+    boxes, there = [ScoredBox3D.model_validate(row) for row in detections], [Box3D.model_validate(row) for row in truth]
     return bird_plot("above", "what is found", area, classes, boxes, there).standalone()
 
 
@@ -112,24 +116,28 @@ def bird_plots(
         if case in sample.cases:
             title = f"sample {place + 1}, {case}"
             queries = sample.queries.get(case, [])
-            found = sample.cases[case]
-            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, found, sample.truth, queries))
+            detections = sample.cases[case]
+            plots.append(bird_plot(f"bird-{place}-{number}", title, area, classes, detections, sample.truth, queries))
     return plots
 
 
 def surest(boxes: Sequence[Box3D]) -> list[Box3D]:
     """Those of what was found that are drawn, the surest first; all of what is there."""
-    found = [box for box in boxes if isinstance(box, ScoredBox3D)]
-    return [*sorted(found, key=lambda box: -box.score)[:MOST_BOXES]] if found else list(boxes)
+    detections = [box for box in boxes if isinstance(box, ScoredBox3D)]
+    return [*sorted(detections, key=lambda box: -box.score)[:MOST_BOXES]] if detections else list(boxes)
 
 
-def matches(truth: Sequence[Box3D], found: Sequence[ScoredBox3D]) -> int:
+def matches(truth: Sequence[Box3D], detections: Sequence[ScoredBox3D]) -> int:
     """How many objects are found, as nuScenes counts it: less than `REACH` apart on the ground.
 
     From the surest box on, each takes the nearest object of its class that is still free.
+
+    Args:
+        truth: Objects that are there.
+        detections: Detections of one case.
     """
     free = list(truth)
-    for box in sorted(found, key=lambda box: -box.score):
+    for box in sorted(detections, key=lambda box: -box.score):
         same = [other for other in free if other.label == box.label]
         nearest = min(same, key=lambda other: _apart(box, other), default=None)
         if nearest is not None and _apart(box, nearest) < REACH:
@@ -142,14 +150,19 @@ def as_rows(boxes: Sequence[Box3D]) -> Array:
     return np.array([(*box.center, *box.size, box.yaw) for box in boxes], dtype=np.float64).reshape(-1, 7)
 
 
-def told(boxes: Sequence[Box3D], classes: Sequence[str]) -> str:
-    """Boxes in words: each with its score, the surest first, or how many of each class are there."""
+def in_words(boxes: Sequence[Box3D], classes: Sequence[str]) -> str:
+    """Boxes in words: each with its score, the surest first, or how many of each class are there.
+
+    Args:
+        boxes: Objects or detections.
+        classes: Names of the classes.
+    """
     sure = sorted((box for box in boxes if isinstance(box, ScoredBox3D)), key=lambda box: -box.score)
-    found = [f"{classes[box.label]} {box.score:.2f}" for box in sure]
-    more = f" and {len(found) - _SPOKEN} more" if len(found) > _SPOKEN else ""
+    detections = [f"{classes[box.label]} {box.score:.2f}" for box in sure]
+    more = f" and {len(detections) - _SPOKEN} more" if len(detections) > _SPOKEN else ""
     names = [classes[box.label] for box in boxes]
     counts = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
-    return f"{', '.join(found[:_SPOKEN])}{more}" if found else counts or "nothing"
+    return f"{', '.join(detections[:_SPOKEN])}{more}" if detections else counts or "nothing"
 
 
 class _Place:

@@ -95,16 +95,16 @@ def annotate(
     picture = _as_picture(image)
     scale = 1.0 if width is None else width / picture.width
     picture = picture.resize((round(scale * picture.width), max(1, round(scale * picture.height))))
-    found = sorted(_boxes(boxes, labels, scores, scale, picture), key=lambda box: box.score or 0.0)
+    marks = sorted(_boxes(boxes, labels, scores, scale, picture), key=lambda box: box.score or 0.0)
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 200))
     for box in _boxes(*truth, None, scale, picture) if truth is not None else ():
         _dashed(draw, box.at, _DARK, line + 2)
         _dashed(draw, box.at, colour(box.label), line)
-    for box in found:
+    for box in marks:
         _outline(draw, box.at, colour(box.label), line)
     letters = min(max(11, max(picture.size) / 26), 22)
-    write_names(draw, found[::-1], classes, picture.size, letters=letters)
+    write_names(draw, marks[::-1], classes, picture.size, letters=letters)
     return picture
 
 
@@ -140,8 +140,8 @@ def _boxes(
     """The boxes on a picture that is so much larger than what they were found in."""
     places = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     if len(labels) != len(places) or (scores is not None and len(scores) != len(places)):
-        told = f" and {len(scores)} scores" if scores is not None else ""
-        raise ValueError(f"there are {len(places)} boxes, {len(labels)} labels{told}; give one of each for every box")
+        words = f" and {len(scores)} scores" if scores is not None else ""
+        raise ValueError(f"there are {len(places)} boxes, {len(labels)} labels{words}; give one of each for every box")
     if not np.isfinite(places).all():
         raise ValueError("a box is not finite; leave it out")
     most = np.array([picture.width - 1, picture.height - 1] * 2)
@@ -170,7 +170,7 @@ def _dashed(draw: ImageDraw, at: _Rectangle, tint: str, line: int) -> None:
 
 def write_names(
     draw: ImageDraw,
-    found: Sequence[Marked],
+    marks: Sequence[Marked],
     classes: Sequence[str],
     size: tuple[int, int],
     *,
@@ -181,25 +181,27 @@ def write_names(
 
     Args:
         draw: The picture.
-        found: The boxes; names of the first go first.
+        marks: The boxes; names of the first go first.
         classes: Names of the classes.
         size: Width and height of the picture in px.
         letters: Size of the letters in px.
         cover: Part of the picture that names may hide at most.
     """
     written = font(letters)
-    taken: list[_Rectangle] = []
+    occupied: list[_Rectangle] = []
     room = cover * size[0] * size[1]
-    for box in found:
+    for box in marks:
         text = _said(box, classes)
         _, top, right, bottom = written.getbbox(text)
         wide, high = right + 6, bottom - top + 6
-        free = (place for place in _places(box.at, wide, high, size) if not any(_touch(place, near) for near in taken))
+        free = (
+            place for place in _places(box.at, wide, high, size) if not any(_touch(place, near) for near in occupied)
+        )
         place = next(free, None)
         if place is None or wide * high > room:
             continue
         room -= wide * high
-        taken.append(place)
+        occupied.append(place)
         draw.rectangle(place, fill=colour(box.label), outline=_DARK)
         draw.text((place[0] + 3, place[1] + 3 - top), text, fill=ink(colour(box.label)), font=written)
 

@@ -59,19 +59,19 @@ def corners(boxes: ArrayLike) -> Array:
     Raises:
         ValueError: A box has less than seven numbers, or one that is not finite, or a size below 0.
     """
-    given = np.asarray(boxes, dtype=np.float64)
-    given = given.reshape(0, 7) if not given.size else given
-    if given.ndim != 2 or given.shape[1] < 7:
-        raise ValueError(f"boxes are [n, 7 or more]: x, y, z, w, l, h, yaw; got the shape {list(given.shape)}")
-    given = given[:, :7]
-    if not np.isfinite(given).all():
+    rows = np.asarray(boxes, dtype=np.float64)
+    rows = rows.reshape(0, 7) if not rows.size else rows
+    if rows.ndim != 2 or rows.shape[1] < 7:
+        raise ValueError(f"boxes are [n, 7 or more]: x, y, z, w, l, h, yaw; got the shape {list(rows.shape)}")
+    rows = rows[:, :7]
+    if not np.isfinite(rows).all():
         raise ValueError("a box is not finite; leave it out")
-    if (given[:, 3:6] < 0).any():
+    if (rows[:, 3:6] < 0).any():
         raise ValueError("a box has a size below 0; give width, length and height in m")
-    local = _SIGNS * given[:, None, [4, 3, 5]]
-    cos, sin = np.cos(given[:, 6, None]), np.sin(given[:, 6, None])
+    local = _SIGNS * rows[:, None, [4, 3, 5]]
+    cos, sin = np.cos(rows[:, 6, None]), np.sin(rows[:, 6, None])
     turned = (cos * local[..., 0] - sin * local[..., 1], sin * local[..., 0] + cos * local[..., 1], local[..., 2])
-    return np.asarray(given[:, None, :3] + np.stack(turned, axis=-1))
+    return np.asarray(rows[:, None, :3] + np.stack(turned, axis=-1))
 
 
 def wires(boxes: ArrayLike, project: ArrayLike, size: tuple[int, int]) -> list[Wire | None]:
@@ -92,14 +92,14 @@ def wires(boxes: ArrayLike, project: ArrayLike, size: tuple[int, int]) -> list[W
     matrix, points = _as_projection(project), corners(boxes)
     seen = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1) @ matrix.T
     bounds = _bounds(size)
-    ends, kept = _cut(seen[:, _EDGES], bounds)
+    ends, visible = _cut(seen[:, _EDGES], bounds)
     return [
         Wire(
-            _pixels(ends[index][kept[index]]),
+            _pixels(ends[index][visible[index]]),
             _pixels(_cut_face(seen[index, :4], bounds)),
             float(seen[index, :, 2].mean()),
         )
-        if kept[index].any()
+        if visible[index].any()
         else None
         for index in range(len(points))
     ]
@@ -143,16 +143,18 @@ def annotate3d(
     picture = picture.resize((round(scale * picture.width), max(1, round(scale * picture.height))))
     size = picture.size
     scaled = np.diag([scale, scale, 1.0, 1.0]) @ _as_projection(project)
-    found = wires(boxes, scaled, size)
-    if len(labels) != len(found) or (scores is not None and len(scores) != len(found)):
-        told = f" and {len(scores)} scores" if scores is not None else ""
-        raise ValueError(f"there are {len(found)} boxes, {len(labels)} labels{told}; give one of each for every box")
+    all_wires = wires(boxes, scaled, size)
+    if len(labels) != len(all_wires) or (scores is not None and len(scores) != len(all_wires)):
+        words = f" and {len(scores)} scores" if scores is not None else ""
+        raise ValueError(
+            f"there are {len(all_wires)} boxes, {len(labels)} labels{words}; give one of each for every box"
+        )
     draw = ImageDraw.Draw(picture, "RGBA")
     line = max(2, round(max(size) / 400))
     for wire in wires(truth, scaled, size) if truth is not None else ():
         if wire is not None:
             _strokes(draw, _dashes(wire.edges, line), _TRUTH, line)
-    seen = [(wire, index) for index, wire in enumerate(found) if wire is not None]
+    seen = [(wire, index) for index, wire in enumerate(all_wires) if wire is not None]
     for wire, index in sorted(seen, key=lambda pair: -pair[0].depth):
         tint = colour(labels[index])
         if len(wire.front) > 2:
@@ -197,23 +199,23 @@ def _cut(ends: Array, bounds: Array) -> tuple[Array, NDArray[np.bool_]]:
     crossing = first / change
     enter = np.where((first < 0) & (last >= 0), crossing, 0.0).max(-1, keepdims=True)
     leave = np.where((last < 0) & (first >= 0), crossing, 1.0).min(-1, keepdims=True)
-    kept = ~((first < 0) & (last < 0)).any(-1) & (enter < leave)[..., 0]
+    visible = ~((first < 0) & (last < 0)).any(-1) & (enter < leave)[..., 0]
     along = ends[..., 1, :] - ends[..., 0, :]
-    return np.stack([ends[..., 0, :] + enter * along, ends[..., 0, :] + leave * along], axis=-2), kept
+    return np.stack([ends[..., 0, :] + enter * along, ends[..., 0, :] + leave * along], axis=-2), visible
 
 
 def _cut_face(face: Array, bounds: Array) -> Array:
     """The part of a convex face [k, 4] within the bounds (Sutherland and Hodgman, 1974)."""
     for bound in bounds:
         sides = face @ bound
-        kept: list[Array] = []
+        visible: list[Array] = []
         for index, side in enumerate(sides):
             before = sides[index - 1]
             if (side < 0) != (before < 0):
-                kept.append(face[index - 1] + before / (before - side) * (face[index] - face[index - 1]))
+                visible.append(face[index - 1] + before / (before - side) * (face[index] - face[index - 1]))
             if side >= 0:
-                kept.append(face[index])
-        face = np.array(kept).reshape(-1, 4)
+                visible.append(face[index])
+        face = np.array(visible).reshape(-1, 4)
     return face
 
 

@@ -56,17 +56,21 @@ def swatches(run: Run) -> list[Swatch]:
     listed = run.detections.listed
     images = listed.images[:MOST_IMAGES]
     labels = {box.label for image in images for box in image.truth}
-    labels |= {box.label for image in images for found in image.cases.values() for box in found}
+    labels |= {box.label for image in images for detections in image.cases.values() for box in detections}
     return [Swatch(listed.classes[label], colour(label), ink(colour(label))) for label in sorted(labels)]
 
 
-def matches(truth: Sequence[Box], found: Sequence[ScoredBox]) -> int:
+def matches(truth: Sequence[Box], detections: Sequence[ScoredBox]) -> int:
     """How many objects are found: from the surest box on, each takes the object of its class that it overlaps most.
 
     An overlap is the area that two boxes share over the area that they cover; it counts from 0.5 on.
+
+    Args:
+        truth: Objects that are there.
+        detections: Detections of one case.
     """
     free = list(truth)
-    for box in sorted(found, key=lambda box: -box.score):
+    for box in sorted(detections, key=lambda box: -box.score):
         same = [other for other in free if other.label == box.label]
         nearest = max(same, key=lambda other: overlap(box, other), default=None)
         if nearest is not None and overlap(box, nearest) >= _OVERLAP:
@@ -75,7 +79,12 @@ def matches(truth: Sequence[Box], found: Sequence[ScoredBox]) -> int:
 
 
 def overlap(one: Box, other: Box) -> float:
-    """The area that two boxes share over the area that they cover; 0 where neither covers any."""
+    """The area that two boxes share over the area that they cover; 0 where neither covers any.
+
+    Args:
+        one: A box `x0, y0, x1, y1`.
+        other: Another box.
+    """
     (a0, b0, a1, b1), (c0, d0, c1, d1) = one.box, other.box
     shared = max(min(a1, c1) - max(a0, c0), 0.0) * max(min(b1, d1) - max(b0, d0), 0.0)
     covered = (a1 - a0) * (b1 - b0) + (c1 - c0) * (d1 - d0) - shared
@@ -105,10 +114,10 @@ def _drawn(
     drawn = [("truth", annotate(picture, boxes, labels, None, classes, width=width))]
     for case in cases:
         if case in image.cases:
-            found = image.cases[case]
-            scores = [box.score for box in found]
+            detections = image.cases[case]
+            scores = [box.score for box in detections]
             there = (boxes, labels)
-            drawn.append((case, annotate(picture, *_arrays(found), scores, classes, truth=there, width=width)))
+            drawn.append((case, annotate(picture, *_arrays(detections), scores, classes, truth=there, width=width)))
     return drawn
 
 
@@ -127,17 +136,17 @@ def _sheet(number: int, image: DetectedImage, pictures: Sequence[tuple[str, Imag
 def _truth(image: DetectedImage, picture: Image, classes: Sequence[str]) -> Tile:
     names = [classes[box.label] for box in image.truth]
     note = _some(len(names), "object")
-    told = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
-    return Tile("truth", note, f"What is there: {told or 'nothing'}.", uri(jpeg(picture), "jpeg"), crisp=False)
+    words = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+    return Tile("truth", note, f"What is there: {words or 'nothing'}.", uri(jpeg(picture), "jpeg"), crisp=False)
 
 
 def _tile(case: str, image: DetectedImage, picture: Image, classes: Sequence[str]) -> Tile:
-    found = sorted(image.cases[case], key=lambda box: -box.score)
-    right = matches(image.truth, found)
-    note = f"{right} of {len(image.truth)} found, {_some(len(found) - right, 'false box', 'false boxes')}"
-    told = ", ".join(f"{classes[box.label]} {box.score:.2f}" for box in found[:_SPOKEN])
-    more = f" and {len(found) - _SPOKEN} more" if len(found) > _SPOKEN else ""
-    alt = f"Boxes of {case}: {told or 'none'}{more}. {note}."
+    boxes = sorted(image.cases[case], key=lambda box: -box.score)
+    right = matches(image.truth, boxes)
+    note = f"{right} of {len(image.truth)} found, {_some(len(boxes) - right, 'false box', 'false boxes')}"
+    words = ", ".join(f"{classes[box.label]} {box.score:.2f}" for box in boxes[:_SPOKEN])
+    more = f" and {len(boxes) - _SPOKEN} more" if len(boxes) > _SPOKEN else ""
+    alt = f"Boxes of {case}: {words or 'none'}{more}. {note}."
     return Tile(case, note, alt, uri(jpeg(picture), "jpeg"), crisp=False)
 
 

@@ -67,15 +67,15 @@ def ground_map(values: Array, area: Area, boxes: Array, queries: Sequence[tuple[
     return picture
 
 
-def ground_sheet(found: Detections3D, place: int, cases: Sequence[str]) -> Sheet | None:
+def ground_sheet(detections: Detections3D, place: int, cases: Sequence[str]) -> Sheet | None:
     """The maps of one sample, None where it has none.
 
     Args:
-        found: What a run left.
+        detections: What a run left.
         place: Of the sample, from 0.
         cases: Names of the cases, in order.
     """
-    sample, ground, area = found.shown[place], found.ground[place], found.listed.area
+    sample, ground, area = detections.shown[place], detections.ground[place], detections.listed.area
     boxes = as_rows(sample.truth)
     tiles, pictures = [], []
     if ground.heatmap is not None:

@@ -117,16 +117,16 @@ def _masks(place: int, layer: OpticalLayer, masks: NDArray[np.float64]) -> Sheet
 def _of_masks(layer: OpticalLayer, masks: NDArray[np.float64], paths: int) -> str:
     """How large the masks are and which of them are shown."""
     rows, columns = masks.shape[2:]
-    told = [f"{_grid((rows, columns))} pixels"]
+    words = [f"{_grid((rows, columns))} pixels"]
     if layer.geometry is not None:
-        told[0] += f" of {si(layer.geometry.pixel, 'm')}, for light of {si(layer.geometry.wavelength, 'm')}"
+        words[0] += f" of {si(layer.geometry.pixel, 'm')}, for light of {si(layer.geometry.wavelength, 'm')}"
         if layer.geometry.mixing:
-            told.append(f"mixing: {layer.geometry.mixing}")
+            words.append(f"mixing: {layer.geometry.mixing}")
         if layer.geometry.paths is not None and layer.geometry.paths > paths:
-            told.append(f"{paths} of {count(layer.geometry.paths)} paths")
+            words.append(f"{paths} of {count(layer.geometry.paths)} paths")
     if _step(masks[0, 0]) > 1:
-        told.append(f"every {_ordinal(_step(masks[0, 0]))} pixel is shown")
-    return f"{'; '.join(told)}."
+        words.append(f"every {_ordinal(_step(masks[0, 0]))} pixel is shown")
+    return f"{'; '.join(words)}."
 
 
 def _light(place: int, layer: OpticalLayer, light: NDArray[np.float64]) -> Sheet:
@@ -164,19 +164,19 @@ def _notes(layer: OpticalLayer, light: NDArray[np.float64]) -> list[str]:
     """How far behind the input each plane lies, and how much of the light is there."""
     depths = layer.geometry.depths(len(light)) if layer.geometry is not None else []
     whole = float(light[0].sum())
-    told = []
+    words = []
     for index, plane in enumerate(light):
         depth = [f"after {si(depths[index], 'm')}"] if depths and index else []
         left = [f"{percent(float(plane.sum()) / whole)} of the light"] if whole > 0 and index else []
-        told.append(", ".join((*depth, *left)))
-    return told
+        words.append(", ".join((*depth, *left)))
+    return words
 
 
 def _of_light(layer: OpticalLayer, light: NDArray[np.float64]) -> str:
-    told = f"One path, on a grid of {_grid(light.shape[1:])} points"
+    words = f"One path, on a grid of {_grid(light.shape[1:])} points"
     if layer.geometry is not None:
-        told += f", {si(light.shape[1] * layer.geometry.pixel, 'm')} high"
-    return f"{told}. Each plane goes up to its own most; brightness is the square root of intensity."
+        words += f", {si(light.shape[1] * layer.geometry.pixel, 'm')} high"
+    return f"{words}. Each plane goes up to its own most; brightness is the square root of intensity."
 
 
 def _frame(picture: Image, text: str) -> Image:

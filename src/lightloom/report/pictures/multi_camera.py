@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from lightloom.report.pictures.bird_view import TRUTH, as_rows, bird_plots, matches, surest, told
+from lightloom.report.pictures.bird_view import TRUTH, as_rows, bird_plots, in_words, matches, surest
 from lightloom.report.pictures.boxes2d import colour, ink
 from lightloom.report.pictures.boxes3d import Wire, annotate3d, wires
 from lightloom.report.pictures.detection_gallery import Swatch
@@ -111,19 +111,19 @@ class Surround:
 
 def surround(run: Run) -> Surround | None:
     """The section on detection in space, None where a run shows none."""
-    found = run.detections3d
-    if found is None or not found.shown:
+    detections = run.detections3d
+    if detections is None or not detections.shown:
         return None
-    cases = ranked(run.sweep, found.cases)[:MOST_CASES]
-    side = _side(found)
+    cases = ranked(run.sweep, detections.cases)[:MOST_CASES]
+    side = _side(detections)
     return Surround(
         (TRUTH, *cases),
         _chosen(run, cases),
-        tuple(_swatches(found)),
-        found.listed.threshold,
+        tuple(_swatches(detections)),
+        detections.listed.threshold,
         _UNITS,
-        tuple(_sample_page(found, place, cases, side) for place in range(len(found.shown))),
-        tuple(_files(found, cases)),
+        tuple(_sample_page(detections, place, cases, side) for place in range(len(detections.shown))),
+        tuple(_files(detections, cases)),
     )
 
 
@@ -144,16 +144,16 @@ def _chosen(run: Run, cases: Sequence[str]) -> int:
     return 1 + (cases.index(best) if best in cases else 0) if cases else 0
 
 
-def _swatches(found: Detections3D) -> Iterator[Swatch]:
+def _swatches(detections: Detections3D) -> Iterator[Swatch]:
     """The classes that are in sight, in their order."""
-    boxes = chain.from_iterable((*sample.truth, *chain(*sample.cases.values())) for sample in found.shown)
+    boxes = chain.from_iterable((*sample.truth, *chain(*sample.cases.values())) for sample in detections.shown)
     for label in sorted({box.label for box in boxes}):
-        yield Swatch(found.listed.classes[label], colour(label), ink(colour(label)))
+        yield Swatch(detections.listed.classes[label], colour(label), ink(colour(label)))
 
 
-def _side(found: Detections3D) -> int:
+def _side(detections: Detections3D) -> int:
     """The most px that pictures may have across, so that all of them fit into the page."""
-    pictures = [picture for sample in found.pictures for picture in sample]
+    pictures = [picture for sample in detections.pictures for picture in sample]
     for side in _SIDES[:-1]:
         if sum(len(jpeg(_reduced(picture, side))) for picture in pictures) <= _ROOM:
             return side
@@ -167,18 +167,18 @@ def _reduced(picture: Image, side: int) -> Image:
     return picture.resize((side, max(1, round(picture.height * side / picture.width))))
 
 
-def _sample_page(found: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
-    sample, listed = found.shown[place], found.listed
+def _sample_page(detections: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
+    sample, listed = detections.shown[place], detections.listed
     looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in sample.cases)]
     views = tuple(
-        _view(sample, camera, found.pictures[place][camera], listed.classes, looked, side)
+        _view(sample, camera, detections.pictures[place][camera], listed.classes, looked, side)
         for camera in around(sample.cameras)
     )
     plots = bird_plots(sample, place, listed.area, listed.classes, cases)
     above = tuple(Above(plot, case, _note(sample, case)) for plot, (_, case) in zip(plots, looked, strict=True))
     title = f"Sample {place + 1}" + (f": {sample.scene}" if sample.scene else "")
-    note = f"{told(sample.truth, listed.classes)}."
-    return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(found, place, cases))
+    note = f"{in_words(sample.truth, listed.classes)}."
+    return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(detections, place, cases))
 
 
 def _view(
@@ -196,17 +196,17 @@ def _view(
     project = [[scale * part for part in row] for row in camera.project[:2]] + [list(row) for row in camera.project[2:]]
 
     def seen(boxes: Sequence[Box3D]) -> list[tuple[Box3D, Wire]]:
-        found = zip(boxes, wires(as_rows(boxes), project, (_UNITS, height)), strict=True)
-        return sorted(((box, wire) for box, wire in found if wire is not None), key=lambda pair: -pair[1].depth)
+        detections = zip(boxes, wires(as_rows(boxes), project, (_UNITS, height)), strict=True)
+        return sorted(((box, wire) for box, wire in detections if wire is not None), key=lambda pair: -pair[1].depth)
 
     there = seen(sample.truth)
     layers = []
     for place, case in looked:
         inside = seen(surest(sample.cases[case])) if place else there
-        said = told([box for box, _ in inside], classes)
+        said = in_words([box for box, _ in inside], classes)
         marks = tuple(_mark(box, wire, classes) for box, wire in inside)
         layers.append(Layer(place, f"{case} in {camera.channel}: {said}.", marks))
-    alt = f"What {camera.channel} sees: {told([box for box, _ in there], classes)}."
+    alt = f"What {camera.channel} sees: {in_words([box for box, _ in there], classes)}."
     outlines = "".join(_path(wire) for _, wire in there)
     return View(camera.channel, uri(jpeg(_reduced(picture, side)), "jpeg"), alt, height, outlines, tuple(layers))
 
@@ -226,15 +226,15 @@ def _note(sample: DetectedSample, case: str) -> str:
     total = len(sample.truth)
     if case not in sample.cases:
         return f"{total or 'no'} {'object' if total == 1 else 'objects'}"
-    found = sample.cases[case]
-    right = matches(sample.truth, found)
-    false = len(found) - right
+    detections = sample.cases[case]
+    right = matches(sample.truth, detections)
+    false = len(detections) - right
     return f"{right} of {total} found, {false or 'no'} false {'box' if false == 1 else 'boxes'}"
 
 
-def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _files(detections: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """All cameras of each sample with what is there, and with what each case finds: `cameras-MOMENT-CASE.jpg`."""
-    for place, sample in enumerate(found.shown):
+    for place, sample in enumerate(detections.shown):
         truth = as_rows(sample.truth)
         for number, case in enumerate((TRUTH, *cases)):
             if not sample.cameras or (number and case not in sample.cases):
@@ -245,12 +245,12 @@ def _files(found: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str, byt
             for index in around(sample.cameras):
                 camera = sample.cameras[index]
                 picture = annotate3d(
-                    found.pictures[place][index],
+                    detections.pictures[place][index],
                     camera.project,
                     as_rows(boxes),
                     labels,
                     scores if number else None,
-                    found.listed.classes,
+                    detections.listed.classes,
                     truth=truth if number else None,
                     width=_FILE,
                 )

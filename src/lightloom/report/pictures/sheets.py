@@ -65,7 +65,12 @@ class Sheet:
 
 
 def coloured(values: NDArray[np.float64], colours: str) -> Image:
-    """A picture of values [h, w] in 0 ... 1 in a colour map of matplotlib, in `LEVELS` steps."""
+    """A picture of values [h, w] in 0 ... 1 in a colour map of matplotlib, in `LEVELS` steps.
+
+    Args:
+        values: Values [h, w] from 0 to 1.
+        colours: Name of the colour map in matplotlib.
+    """
     from PIL import Image as pil
 
     steps = np.clip(np.floor(values * LEVELS), 0, LEVELS - 1).astype(np.uint8)
@@ -81,34 +86,55 @@ def spanned(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def scale(colours: str, least: str, most: str) -> Scale:
-    """The bar of a colour map."""
+    """The bar of a colour map.
+
+    Args:
+        colours: Name of the colour map in matplotlib.
+        least: What the first colour stands for.
+        most: What the last colour stands for.
+    """
     bar = coloured(np.linspace(0, 1, 4 * LEVELS)[None, :], colours)
     return Scale(uri(png(bar), "png"), least, most)
 
 
 def uri(content: bytes, kind: str) -> str:
-    """A `data:` address of a picture; `kind` is `png`, `jpeg` or `gif`."""
+    """A `data:` address of a picture; `kind` is `png`, `jpeg` or `gif`.
+
+    Args:
+        content: The bytes of the picture.
+        kind: Its format: `png`, `jpeg` or `gif`.
+    """
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def png(picture: Image) -> bytes:
-    """As a PNG file."""
+    """The picture as the bytes of a PNG file."""
     return _saved(picture, format="PNG", optimize=True)
 
 
 def jpeg(picture: Image, quality: int = 80) -> bytes:
-    """As a JPEG file."""
+    """The picture as the bytes of a JPEG file.
+
+    Args:
+        picture: The picture.
+        quality: Quality of the compression, 1 ... 95.
+    """
     return _saved(picture, format="JPEG", quality=quality, optimize=True, progressive=True)
 
 
 def gif(pictures: Sequence[Image]) -> bytes:
-    """One picture after the other, without end."""
+    """The pictures one after the other, without end, as the bytes of a GIF file."""
     first, *others = pictures
     return _saved(first, format="GIF", save_all=True, append_images=others, duration=_FRAME, loop=0)
 
 
 def enlarged(picture: Image, side: int) -> Image:
-    """At least `side` px on its longer side, every pixel a square of whole px."""
+    """The picture with at least `side` px on its longer side, every pixel a square of whole px.
+
+    Args:
+        picture: The picture.
+        side: Least px of its longer side.
+    """
     from PIL import Image as pil
 
     factor = max(1, -(-side // max(picture.size)))
@@ -116,7 +142,13 @@ def enlarged(picture: Image, side: int) -> Image:
 
 
 def montage(title: str, pictures: Sequence[tuple[str, Image]], columns: int) -> Image:
-    """Pictures in rows, each below its name, on the light surface of a page."""
+    """One picture of several in rows, each below its name, on the light surface of a page.
+
+    Args:
+        title: Text above the pictures.
+        pictures: Each picture with its name.
+        columns: Pictures in a row.
+    """
     from PIL import Image as pil
     from PIL import ImageDraw
 

@@ -76,12 +76,12 @@ def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
         below.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
         for axes in (above, below):
             axes.tick_params(length=0)
-    told = "; ".join(
+    words = "; ".join(
         f"{curve.name}: {percent(_transmission(curve)[1][-1])} passes at {rounded(curve.x[-1])}" for curve in curves
     )
     caption = f"Dashed: as if there were no absorber.{left_out}"
     label = f"Lines of the {quantity} that leaves an absorber and of its transmission over the {quantity} that enters."
-    return canvas.plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {told}.")
+    return canvas.plot(f"response-{curves[0].encoding}", "Response", caption.strip(), f"{label} {words}.")
 
 
 def _height(curves: Sequence[ResponseCurve]) -> float:
@@ -110,7 +110,7 @@ def _gradients(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
             axes.set_visible(False)
         legend(canvas.figure, lines)
         axes_labels(canvas.figure, f"{quantity} that enters", "derivative")
-    told = "; ".join(f"{curve.name} {rounded(mismatch(curve))}" for curve in curves)
+    words = "; ".join(f"{curve.name} {rounded(mismatch(curve))}" for curve in curves)
     caption = (
         "A weak beam on its way back sees the transmission, not the slope of the response. "
         f"Given is slope over transmission where they differ most.{left_out}"
@@ -120,7 +120,7 @@ def _gradients(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
         f"gradients-{curves[0].encoding}",
         "Derivative: exact, and as a probe sees it",
         caption.strip(),
-        f"{label} Exact over probe where they differ most: {told}.",
+        f"{label} Exact over probe where they differ most: {words}.",
     )
 
 

@@ -99,8 +99,8 @@ def watched(run: Run) -> list[Watched]:
 
 def angle_plots(run: Run) -> list[Plot]:
     """Angle along what is varied, and by epoch for a few cases."""
-    found = watched(run)
-    plots = [_along(run, found), _by_epoch(found)]
+    cases = watched(run)
+    plots = [_along(run, cases), _by_epoch(cases)]
     return [plot for plot in plots if plot is not None]
 
 
@@ -148,9 +148,9 @@ def _panel(axes: Axes, case: Watched, layers: Mapping[str, Stroke]) -> dict[str,
     return lines
 
 
-def _along(run: Run, found: Sequence[Watched]) -> Plot | None:
+def _along(run: Run, cases: Sequence[Watched]) -> Plot | None:
     """Angle over x when last measured, and below it the length of the gradient."""
-    placed = sorted((case for case in found if case.x is not None), key=lambda case: case.x or 0.0)
+    placed = sorted((case for case in cases if case.x is not None), key=lambda case: case.x or 0.0)
     places = sorted({case.x for case in placed if case.x is not None})
     if len(places) < 2:
         return None
@@ -167,10 +167,10 @@ def _along(run: Run, found: Sequence[Watched]) -> Plot | None:
         below.set(xlabel=name, ylabel="length / exact")
         for axes in (above, below):
             _from_zero(axes)
-    told = "; ".join(f"{title}: {', '.join(map(str, points))}" for title, points in lines.items())
+    words = "; ".join(f"{title}: {', '.join(map(str, points))}" for title, points in lines.items())
     caption = "When last measured, mean over the seeds. At 0° light finds the exact direction, at 90° it finds nothing."
     label = f"Lines of the angle between measured and exact gradient, and of its length over the exact one, by {name}."
-    return canvas.plot("angle", f"Angle by {name}", caption, f"{label} {told}.")
+    return canvas.plot("angle", f"Angle by {name}", caption, f"{label} {words}.")
 
 
 def _both(above: Axes, below: Axes, points: Sequence[Point], stroke: Stroke) -> Line2D:

@@ -33,13 +33,23 @@ def metric_bars(one: Run, other: Run) -> Plot | None:
 
 
 def energy_bars(one: Run, other: Run) -> Plot | None:
-    """Energy within each boundary, side by side; None where the two share none."""
+    """Energy within each boundary, side by side; None where the two share none.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     values = (by_boundary(one), by_boundary(other))
     return _bars("compare-energy", "Energy side by side", values, lambda value: si(value, "J"))
 
 
 def curves(one: Run, other: Run) -> list[Plot]:
-    """Loss and primary metric of every stage that both trained, one over the other."""
+    """Loss and primary metric of every stage that both trained, one over the other.
+
+    Args:
+        one: Run A.
+        other: Run B.
+    """
     trained = [stage for stage in _stages(one) if stage in _stages(other)][:MOST_STAGES]
     plots = [
         _curve(f"compare-{kind}-{index}", stage, metric, (_stages(one)[stage], _stages(other)[stage]))
@@ -87,10 +97,10 @@ def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable
         axes.grid(visible=False)
         handles = [Patch(color=colour, label=called) for called, colour in zip(NAMES, colours, strict=True)]
         canvas.figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
-    told = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
+    words = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
     notes = ["On a logarithmic scale."] * wide
     notes += [f"The first {len(rows)} of {len(union(*values))}."] * (len(rows) < len(union(*values)))
-    return canvas.plot(name, title, " ".join(notes), f"Bars of both runs. {told}.")
+    return canvas.plot(name, title, " ".join(notes), f"Bars of both runs. {words}.")
 
 
 def _said(values: tuple[_Values, _Values], row: str, said: Callable[[float | None], str]) -> list[str]:
@@ -128,7 +138,7 @@ def _curve(
         if metric is not None and metric.percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
     ends = [list(line.values()) for line in lines]
-    told = ", ".join(
+    words = ", ".join(
         f"{called} from {said(line[0])} to {said(line[-1])}" for called, line in zip(NAMES, ends, strict=True)
     )
-    return canvas.plot(name, f"{capital(quantity)} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {told}.")
+    return canvas.plot(name, f"{capital(quantity)} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {words}.")

@@ -54,7 +54,7 @@ def costs(run: Run) -> Costs | None:
         names,
         baseline.case if baseline is not None else "",
         tuple(dict.fromkeys(case.published.note for case in cases if case.published.note)),
-        tuple(dict.fromkeys(told for case in cases for told in case.assumptions)),
+        tuple(dict.fromkeys(words for case in cases for words in case.assumptions)),
         tuple(dict.fromkeys(part for case in cases for part in case.parts)),
     )
 
@@ -111,12 +111,12 @@ def _published(cases: Sequence[HybridCase], baseline: HybridCase | None) -> Plot
         axes.set_xlim(0, (max(macs.values()) or 1.0) * 2.2)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-    told = ", ".join(f"{name} {text}" for name, text in zip(macs, texts, strict=True))
+    words = ", ".join(f"{name} {text}" for name, text in zip(macs, texts, strict=True))
     return canvas.plot(
         "cost-published",
         "As published: what electronics is left",
         "Multiply-accumulates of the remaining electronic stages of the backbone. Light counts as nothing.",
-        f"Bars of multiply-accumulates for one image by case, electronic stages alone: {told}.",
+        f"Bars of multiply-accumulates for one image by case, electronic stages alone: {words}.",
     )
 
 
@@ -153,7 +153,7 @@ def _whole(
                     mark(marks[name], f"{case}, {name}: {units.si(value, unit)}")
         legend(canvas.figure, {name: marks[name] for name in looks})
         _dress(axes, rows, unit)
-    told = "; ".join(
+    words = "; ".join(
         f"{case}: " + ", ".join(f"{name} {units.si(value, unit)}" for name, value in values.items())
         for case, values in rows.items()
     )
@@ -161,7 +161,7 @@ def _whole(
         f"cost-{quantity}",
         f"Whole: {quantity} of one image",
         "Within each boundary, on a logarithmic scale; one that takes nothing has no mark.",
-        f"Marks of {quantity} for one image by case and boundary: {told}.",
+        f"Marks of {quantity} for one image by case and boundary: {words}.",
     )
 
 

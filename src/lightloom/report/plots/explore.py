@@ -20,47 +20,52 @@ _TURN = 0.6180339887  # of the golden angle: neighbours in order land far apart 
 BROAD = 8.4  # inch
 
 
-def spread_plot(found: Exploration) -> Plot | None:
+def spread_plot(exploration: Exploration) -> Plot | None:
     """A row a design, a dot a specimen, with the levels of electronics and of what counts as good."""
-    points = [point for point in ranked(found) if point.specimens][:MOST_DESIGNS]
+    points = [point for point in ranked(exploration) if point.specimens][:MOST_DESIGNS]
     if not points:
         return None
 
     points.sort(key=lambda point: -(point.accuracy or 0.0))
     with sketch(1.1 + 0.34 * len(points), BROAD) as canvas:
         axes = canvas.axes
-        looks, called = technologies(found), numbers(found)
+        looks, called = technologies(exploration), numbers(exploration)
         for row, point in enumerate(points):
             _specimens(axes, row, point, looks.get(technology(point)))
-        seen = [value for point in points for value in point.specimens]
-        seen += [value for value in (found.electronic, found.threshold) if value is not None]
-        metric_axis(axes, "x", seen, describe(ACCURACY))
-        _levels(axes, found)
+        values = [value for point in points for value in point.specimens]
+        values += [value for value in (exploration.electronic, exploration.threshold) if value is not None]
+        metric_axis(axes, "x", values, describe(ACCURACY))
+        _levels(axes, exploration)
         names = [_called(point, called) for point in points]
         axes.set_yticks(range(len(points)), names, color=COLOURS["ink"])
         axes.set_ylim(len(points) - 0.4, -0.6)
         axes.tick_params(length=0, which="both")
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("accuracy of one specimen / %")
-    told = "; ".join(_told(point) for point in points)
-    some = "" if len(points) == len(found.points) else f" {len(points)} of {len(found.points)} designs."
+    words = "; ".join(_told(point) for point in points)
+    some = "" if len(points) == len(exploration.points) else f" {len(points)} of {len(exploration.points)} designs."
     caption = (
         f"A dot is one manufactured chip, the bar their middle half, the tick their mean; beside it the yield.{some}"
     )
-    return canvas.plot("specimens", "How specimens spread", caption, f"Dots of accuracy by design: {told}.")
+    return canvas.plot("specimens", "How specimens spread", caption, f"Dots of accuracy by design: {words}.")
 
 
-def effect_plots(found: Exploration) -> list[Plot]:
+def effect_plots(exploration: Exploration) -> list[Plot]:
     """For every axis that was varied: accuracy and energy at each of its values."""
-    drawn = (_effect(f"effect-{index}", axis, found) for index, axis in enumerate(found.axes))
+    drawn = (_effect(f"effect-{index}", axis, exploration) for index, axis in enumerate(exploration.axes))
     return [plot for plot in drawn if plot is not None]
 
 
 def values_of(axis: str, points: Sequence[DesignRow]) -> list[Any]:
-    """Settings of an axis, numbers in order of size before all else as it comes."""
-    seen = {_key(point.settings[axis]): point.settings[axis] for point in points if axis in point.settings}
-    plain = [value for value in seen.values() if isinstance(value, int | float) and not isinstance(value, bool)]
-    return [*sorted(plain), *(value for value in seen.values() if value not in plain)]
+    """Settings of an axis, numbers in order of size before all else as it comes.
+
+    Args:
+        axis: Name of the axis.
+        points: The designs.
+    """
+    values = {_key(point.settings[axis]): point.settings[axis] for point in points if axis in point.settings}
+    plain = [value for value in values.values() if isinstance(value, int | float) and not isinstance(value, bool)]
+    return [*sorted(plain), *(value for value in values.values() if value not in plain)]
 
 
 def setting(value: object) -> str:
@@ -105,8 +110,8 @@ def _specimens(axes: Axes, row: int, point: DesignRow, look: Stroke | None) -> N
         axes.text(1.01, row, f"{100 * point.good:.0f}{units.NO_BREAK}%", size=9, color=COLOURS["ink"], **place)
 
 
-def _levels(axes: Axes, found: Exploration) -> None:
-    known = ((found.electronic, "electronic", "electronic"), (found.threshold, "programmed", "good"))
+def _levels(axes: Axes, exploration: Exploration) -> None:
+    known = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
     for value, role, name in known:
         if value is not None:
             axes.axvline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
@@ -116,22 +121,22 @@ def _levels(axes: Axes, found: Exploration) -> None:
                 "ha": "right" if role == "programmed" else "left",
             }
             axes.text(value, 1.0, name, size=8.5, color=COLOURS[role], **place)
-    if any(point.good is not None for point in found.points):
+    if any(point.good is not None for point in exploration.points):
         axes.text(1.01, 1.0, "yield", transform=axes.transAxes, va="bottom", size=8.5, color=COLOURS["muted"])
 
 
-def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
+def _effect(name: str, axis: str, exploration: Exploration) -> Plot | None:
     """Accuracy above energy at each value of one axis: dots are designs, the line is their mean."""
-    values = values_of(axis, found.points)
+    values = values_of(axis, exploration.points)
     if len(values) < 2:
         return None
 
     places = {_key(value): index for index, value in enumerate(values)}
     groups: list[list[DesignRow]] = [[] for _ in values]
-    for point in found.points:
+    for point in exploration.points:
         if axis in point.settings:
             groups[places[_key(point.settings[axis])]].append(point)
-    looks = technologies(found)
+    looks = technologies(exploration)
     with sketch(3.9) as canvas:
         upper, lower = canvas.figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         means = _panel(upper, groups, "accuracy", looks)
@@ -149,11 +154,11 @@ def _effect(name: str, axis: str, found: Exploration) -> Plot | None:
         for axes in (upper, lower):
             axes.tick_params(length=0, which="both")
         lower.set_xlabel(shown(axis, 40))
-    told = "; ".join(
+    words = "; ".join(
         f"{setting(value)}: {units.percent(mean)}, {units.si(energy, 'J')}"
         for value, mean, energy in zip(values, means, joules, strict=True)
     )
-    return canvas.plot(name, axis, "", f"Mean accuracy and energy by {axis}: {told}.")
+    return canvas.plot(name, axis, "", f"Mean accuracy and energy by {axis}: {words}.")
 
 
 def _panel(

@@ -96,12 +96,12 @@ def arrange(
         labels: list[Label] = []
         for group in groups:
             own = [marks[number] for number in group]
-            taken = {label.box: label.numbers for label in labels}
-            taken |= {marks[number]: other for other in groups if other != group for number in other}
+            occupied = {label.box: label.numbers for label in labels}
+            occupied |= {marks[number]: other for other in groups if other != group for number in other}
             boxes = _boxes(runs(group), own, left, right)
-            box = min(boxes, key=lambda box: (box.hits(taken), box.hits(own) + box.hits(unnumbered)))
-            if box.hits(taken):
-                near = next(other for what, other in taken.items() if box.meets(what))
+            box = min(boxes, key=lambda box: (box.hits(occupied), box.hits(own) + box.hits(unnumbered)))
+            if box.hits(occupied):
+                near = next(other for what, other in occupied.items() if box.meets(what))
                 groups = [*(one for one in groups if one not in (group, near)), tuple(sorted((*group, *near)))]
                 break
             labels.append(Label(group, box))

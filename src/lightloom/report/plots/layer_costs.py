@@ -36,8 +36,8 @@ def _area(area: Mapping[str, float | None]) -> Plot | None:
         axes.set_xlim(0, max(known.values()) * 1.4)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-    told = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
-    return canvas.plot("bill-area", "Area by part", "", f"Bars of chip area by part: {told}.")
+    words = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
+    return canvas.plot("bill-area", "Area by part", "", f"Bars of chip area by part: {words}.")
 
 
 def _schedules(cost: CostFile) -> Plot | None:
@@ -70,12 +70,12 @@ def _pairs(name: str, title: str, caption: str, rows: Mapping[str, tuple[float |
         grid = canvas.figure.subplots(len(known), 1, squeeze=False)[:, 0]
         for axes, index, (quantity, unit) in zip(grid, known, quantities, strict=True):
             _panel(axes, {case: pair[index] for case, pair in rows.items()}, quantity, unit)
-    told = "; ".join(
+    words = "; ".join(
         f"{case}: " + ", ".join(amount(pair[index], list(_QUANTITIES.values())[index][1]) for index in known)
         for case, pair in rows.items()
     )
     what = " and ".join(quantity for quantity, _ in quantities)
-    return canvas.plot(name, title, caption, f"Marks of {what} of one inference: {told}.")
+    return canvas.plot(name, title, caption, f"Marks of {what} of one inference: {words}.")
 
 
 def _panel(axes: Axes, values: Mapping[str, float | None], quantity: str, unit: str) -> None:

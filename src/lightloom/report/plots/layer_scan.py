@@ -17,17 +17,32 @@ MOST_LAYERS = 32
 
 
 def lost(value: float | None, scan: Sensitivity) -> str:
-    """What is lost, in points of accuracy or as the score has it."""
+    """What is lost, in points of accuracy or as the score has it.
+
+    Args:
+        value: The drop; None gives a dash.
+        scan: The scan, which says what the score is.
+    """
     return units.points(value) if scan.of_accuracy else units.number(value)
 
 
 def spread(value: float | None, scan: Sensitivity) -> str:
-    """A standard deviation of it."""
+    """A standard deviation of what is lost.
+
+    Args:
+        value: The standard deviation; None gives a dash.
+        scan: The scan, which says what the score is.
+    """
     return lost(value, scan).removeprefix("+")
 
 
 def reached(value: float | None, scan: Sensitivity) -> str:
-    """An accuracy in percent, or a score as it is."""
+    """An accuracy in percent, or a score as it is.
+
+    Args:
+        value: The score; None gives a dash.
+        scan: The scan, which says what the score is.
+    """
     return units.percent(value) if scan.of_accuracy else units.number(value)
 
 
@@ -38,18 +53,18 @@ def heading(scan: Sensitivity) -> str:
 
 def story(scan: Sensitivity) -> str:
     """What the scan says, in words."""
-    told = ["Each layer alone on the chip, all others electronic."]
+    sentences = ["Each layer alone on the chip, all others electronic."]
     if scan.whole.score is not None:
-        told.append(f"With every layer on it, {_level(scan.whole, scan)}.")
+        sentences.append(f"With every layer on it, {_level(scan.whole, scan)}.")
     if scan.proposal:
         dear = [row.share for row in scan.rows if row.name in scan.proposal and row.share is not None]
         share = f", {units.percent(sum(dear))} of the multiply-accumulates" if dear else ""
-        told.append(f"Better left electronic: {listed(scan.proposal)}{share}.")
+        sentences.append(f"Better left electronic: {listed(scan.proposal)}{share}.")
         if scan.proposed.score is not None:
-            told.append(f"Without them on the chip, {_level(scan.proposed, scan)}.")
+            sentences.append(f"Without them on the chip, {_level(scan.proposed, scan)}.")
     elif scan.rows:
-        told.append("No layer need stay electronic.")
-    return " ".join(told)
+        sentences.append("No layer need stay electronic.")
+    return " ".join(sentences)
 
 
 def cards(scan: Sensitivity) -> list[Card]:
@@ -65,8 +80,8 @@ def cards(scan: Sensitivity) -> list[Card]:
 def sensitivity_plot(scan: Sensitivity) -> Plot | None:
     """Bars of what each layer alone costs; those that should stay electronic in another colour, and named so."""
     rows = [row for row in scan.rows if row.drop is not None]
-    kept = set(sorted(range(len(rows)), key=lambda index: -(rows[index].drop or 0.0))[:MOST_LAYERS])
-    rows = [row for index, row in enumerate(rows) if index in kept]
+    worst = set(sorted(range(len(rows)), key=lambda index: -(rows[index].drop or 0.0))[:MOST_LAYERS])
+    rows = [row for index, row in enumerate(rows) if index in worst]
     if not rows:
         return None
     from matplotlib.ticker import MaxNLocator
@@ -88,10 +103,10 @@ def sensitivity_plot(scan: Sensitivity) -> Plot | None:
         axes.tick_params(length=0)
         unit = " / points" if scan.of_accuracy else ""
         axes.set_xlabel(f"{shown(scan.measure)} lost with this layer alone on the chip{unit}")
-    told = "; ".join(f"{row.name} {lost(row.drop, scan)}" for row in rows)
+    words = "; ".join(f"{row.name} {lost(row.drop, scan)}" for row in rows)
     some = f"The {len(rows)} layers that lose most. " if len(rows) < len(scan.rows) else ""
     caption = f"{some}Thin lines are one standard deviation over specimens."
-    return canvas.plot("sensitivity", "Layer by layer", caption, f"Bars of {scan.measure} lost by layer: {told}.")
+    return canvas.plot("sensitivity", "Layer by layer", caption, f"Bars of {scan.measure} lost by layer: {words}.")
 
 
 def listed(names: list[str]) -> str:

@@ -56,7 +56,15 @@ class Stroke:
     def draw(
         self, axes: Axes, x: ArrayLike, y: ArrayLike, *, every: int | None = 1, said: Sequence[str] = ()
     ) -> Line2D:
-        """The line, with a marker on every so many points; none for None. `said` are the texts of its points."""
+        """The line, with a marker on every so many points; none for None. `said` are the texts of its points.
+
+        Args:
+            axes: The axes.
+            x: Places of the points.
+            y: Heights of the points.
+            every: A marker stands on every so many points; none for None.
+            said: What each point says when pointed at; nothing where empty.
+        """
         (line,) = axes.plot(
             x,
             y,
@@ -80,7 +88,12 @@ def strokes(names: Iterable[str]) -> dict[str, Stroke]:
 
 
 def legend(figure: Figure, lines: Mapping[str, Line2D]) -> None:
-    """The names of lines above the axes, in as many columns as fit."""
+    """The names of lines above the axes, in as many columns as fit.
+
+    Args:
+        figure: The figure.
+        lines: The line of each name.
+    """
     figure.legend(
         list(lines.values()),
         [shown(name, _LONGEST) for name in lines],
@@ -109,7 +122,13 @@ def panels(number: int) -> tuple[int, int]:
 
 
 def axes_labels(figure: Figure, x: str, y: str) -> None:
-    """One label for the x axes of all panels, and one for the y axes."""
+    """One label for the x axes of all panels, and one for the y axes.
+
+    Args:
+        figure: The figure.
+        x: Label of all x axes.
+        y: Label of all y axes.
+    """
     figure.supxlabel(x, size=10, color=COLOURS["muted"])
     figure.supylabel(y, size=10, color=COLOURS["muted"])
 
@@ -150,7 +169,13 @@ def metric_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float], m
 
 
 def x_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
-    """Label the places where something was measured, as many as fit; logarithmic where every one is above 0."""
+    """Label the places where something was measured, as many as fit; logarithmic where every one is above 0.
+
+    Args:
+        axes: The axes.
+        places: Where something was measured, ascending.
+        logarithmic: Whether the axis is logarithmic where every place is above 0.
+    """
     from matplotlib.ticker import NullLocator
 
     if logarithmic and min(places) > 0:
@@ -159,13 +184,13 @@ def x_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
     else:
         spread = list(places)
     span = (max(spread) - min(spread)) or 1.0
-    kept: list[int] = []
+    labelled: list[int] = []
     for index in range(len(places)):
-        if not kept or spread[index] - spread[kept[-1]] >= _APART * span:
-            kept.append(index)
-    if kept[-1] != len(places) - 1:
-        kept[-1] = len(places) - 1
-    axes.set_xticks([places[index] for index in kept], [rounded(places[index]) for index in kept])
+        if not labelled or spread[index] - spread[labelled[-1]] >= _APART * span:
+            labelled.append(index)
+    if labelled[-1] != len(places) - 1:
+        labelled[-1] = len(places) - 1
+    axes.set_xticks([places[index] for index in labelled], [rounded(places[index]) for index in labelled])
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -190,7 +215,12 @@ def _fraction(decades: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def spread_out(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many of the items, the first and the last among them, the others evenly between."""
+    """At most so many of the items, the first and the last among them, the others evenly between.
+
+    Args:
+        items: The items, in order.
+        most: The most that are returned.
+    """
     if len(items) <= most:
         return list(items)
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]

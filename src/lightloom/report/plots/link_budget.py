@@ -62,8 +62,8 @@ class Walk:
 
 def walks(budgets: Sequence[LinkBudget]) -> list[Walk]:
     """The walk of every chip whose levels are known."""
-    found = (walk(budget) for budget in budgets)
-    return [one for one in found if one is not None]
+    steps = (walk(budget) for budget in budgets)
+    return [one for one in steps if one is not None]
 
 
 def walk(budget: LinkBudget) -> Walk | None:
@@ -94,7 +94,7 @@ def link_plots(budgets: Sequence[LinkBudget]) -> list[Plot]:
     return [_waterfall(f"link-{index}", one) for index, one in enumerate(walks(budgets))]
 
 
-def told(one: Walk) -> str:
+def budget_text(one: Walk) -> str:
     """The walk in words."""
     first, last, largest = one.stops[0], one.stops[-1], one.largest
     margin = f"{db(one.margin_db, 1)} above" if one.margin_db > 0 else "just"
@@ -140,7 +140,9 @@ def _waterfall(name: str, one: Walk) -> Plot:
         axes.set_xlabel("level of one channel / dBm")
     steps = "; ".join(f"{stop.what} {dbm(stop.level_dbm)} after {db(stop.loss_db)}" for stop in stops)
     title = f"From laser to detector: {chip}" if chip else "From laser to detector"
-    return canvas.plot(name, title, told(one), f"Waterfall of the level of one channel: {steps}. {told(one)}")
+    return canvas.plot(
+        name, title, budget_text(one), f"Waterfall of the level of one channel: {steps}. {budget_text(one)}"
+    )
 
 
 def _label(what: str) -> str:
@@ -153,8 +155,8 @@ def _row(axes: Axes, row: int, stop: Stop, before: float) -> None:
     figures = (
         db(-stop.loss_db) if stop.loss_db > 0 else f"+{db(-stop.loss_db)}" if stop.loss_db else dbm(stop.level_dbm)
     )
-    told = f"{figures}: {dbm(stop.level_dbm)}" if stop.loss_db else figures
-    text = f"{stop.what}\n{told}, {si(stop.power_w, 'W')}"
+    words = f"{figures}: {dbm(stop.level_dbm)}" if stop.loss_db else figures
+    text = f"{stop.what}\n{words}, {si(stop.power_w, 'W')}"
     if stop.loss_db:
         (bar,) = axes.barh([row], [before - stop.level_dbm], 0.56, left=stop.level_dbm, color=COLOURS["accent-soft"])
         mark(bar, text)

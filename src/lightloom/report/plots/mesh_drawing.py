@@ -80,16 +80,22 @@ def mesh_plots(run: Run) -> list[Plot]:
 
 
 def mesh_plot(name: str, block: Block, mesh: Schematic) -> Plot:
-    """The drawing of one block."""
+    """The drawing of one block.
+
+    Args:
+        name: Name of the plot, unique on the page.
+        block: The block with its phases.
+        mesh: Where its MZIs and attenuators stand.
+    """
     meshes = [side for side in ("u", "v") if any(side == stored for stored, _ in block.tensors)]
-    told = f"{_held(block)} {phase_maps.difference(block.tensors, meshes)}".strip()
+    words = f"{_held(block)} {phase_maps.difference(block.tensors, meshes)}".strip()
     count = sum(shifter.kind == "θ" for shifter in mesh.shifters)
     waveguides = round(mesh.height / PITCH)
     label = (
         f"Meshes V and U of the first block of {block.layer}, {waveguides} waveguides and {count} MZIs each, "
-        f"with {waveguides} attenuators between them. {told}"
+        f"with {waveguides} attenuators between them. {words}"
     )
-    return Plot(name, f"Layer {block.layer}", told, label, _drawing(block, mesh))
+    return Plot(name, f"Layer {block.layer}", words, label, _drawing(block, mesh))
 
 
 def _block(layer: str, phases: Phases, run: Run) -> Block:
@@ -158,9 +164,9 @@ def _mesh(side: str, block: Block, mesh: Schematic, x: float, y: float) -> str:
         _strokes(mesh.paths),
     ]
     for index, shifter in enumerate(mesh.shifters):
-        told, made = (None if tensor is None else float(tensor[index]) for tensor in (commanded, realised))
-        where = f"{_TITLES[side]}: {shifter.told}"
-        found.append(_mark((shifter.x, shifter.y), where, told, made, block.shifter_power))
+        words, made = (None if tensor is None else float(tensor[index]) for tensor in (commanded, realised))
+        where = f"{_TITLES[side]}: {shifter.name}"
+        found.append(_mark((shifter.x, shifter.y), where, words, made, block.shifter_power))
     return "".join(found) + "</g>"
 
 
@@ -207,9 +213,9 @@ def _mark(
         if commanded is not None and realised is not None:
             arc = f"M{x:g} {y - radius:.2f}a{radius:.2f} {radius:.2f} 0 0 1 0 {2 * radius:.2f}z"
             body += f'<path d="{arc}" fill="{_colour(realised)}"/>'
-    told = escape("\n".join([where, *_values(commanded, realised, shifter_power)]))
+    words = escape("\n".join([where, *_values(commanded, realised, shifter_power)]))
     finger = f'<circle cx="{x:g}" cy="{y:g}" r="12" fill="none" pointer-events="all"/>'
-    return f'<g class="mark whole"><title>{told}</title>{body}{finger}</g>'
+    return f'<g class="mark whole"><title>{words}</title>{body}{finger}</g>'
 
 
 def _values(commanded: float | None, realised: float | None, shifter_power: float | None) -> list[str]:

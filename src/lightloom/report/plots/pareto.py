@@ -28,36 +28,36 @@ COSTS = {"energy_j": ("energy", "J"), "latency_s": ("latency", "s"), "area_m2": 
 _AXES = {"accuracy": "accuracy / %", "good": "good specimens / %"}
 
 
-def trade_plots(found: Exploration) -> list[Plot]:
+def trade_plots(exploration: Exploration) -> list[Plot]:
     """Accuracy against energy, latency and area; then the share of good specimens against energy."""
-    drawn = [_trade(found, cost, "accuracy") for cost in COSTS]
-    if found.threshold is not None:
-        drawn.append(_trade(found, "energy_j", "good"))
+    drawn = [_trade(exploration, cost, "accuracy") for cost in COSTS]
+    if exploration.threshold is not None:
+        drawn.append(_trade(exploration, "energy_j", "good"))
     return [plot for plot in drawn if plot is not None]
 
 
-def ranked(found: Exploration) -> list[DesignRow]:
+def ranked(exploration: Exploration) -> list[DesignRow]:
     """The front first, then the others, each the most accurate first."""
-    return sorted(found.points, key=lambda point: (not point.pareto, -(point.accuracy or 0.0), point.id))
+    return sorted(exploration.points, key=lambda point: (not point.pareto, -(point.accuracy or 0.0), point.id))
 
 
-def numbers(found: Exploration) -> dict[str, int]:
+def numbers(exploration: Exploration) -> dict[str, int]:
     """What a design of the front is called in the plots, by id."""
-    return {point.id: number for number, point in enumerate(filter(lambda point: point.pareto, ranked(found)), 1)}
+    return {point.id: number for number, point in enumerate(filter(lambda point: point.pareto, ranked(exploration)), 1)}
 
 
 def plane_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Of (cost, gain) pairs, those that no other one beats: less or equal cost, and more gain, from the cheapest on."""
-    kept: list[tuple[float, float]] = []
+    corners: list[tuple[float, float]] = []
     for cost, gain in sorted(points, key=lambda pair: (pair[0], -pair[1])):
-        if not kept or gain > kept[-1][1]:
-            kept.append((cost, gain))
-    return kept
+        if not corners or gain > corners[-1][1]:
+            corners.append((cost, gain))
+    return corners
 
 
-def technologies(found: Exploration) -> dict[str, Stroke]:
+def technologies(exploration: Exploration) -> dict[str, Stroke]:
     """The look of each technology, the same in every plot of the page."""
-    return strokes(technology(point) for point in found.points)
+    return strokes(technology(point) for point in exploration.points)
 
 
 def described(point: DesignRow) -> str:
@@ -79,16 +79,21 @@ def technology(point: DesignRow) -> str:
 
 
 def cost_of(point: DesignRow, key: str) -> float | None:
-    """One of `COSTS`."""
+    """What one inference takes on a design, by one of `COSTS`.
+
+    Args:
+        point: The design.
+        key: One of `COSTS`, such as `energy_j`.
+    """
     value: float | None = getattr(point, key)
     return value
 
 
-def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
+def _trade(exploration: Exploration, cost: str, gain: str) -> Plot | None:
     """One mark a design, a line through those that no other one beats in these two figures."""
     places = [
         (point, x, y)
-        for point in found.points
+        for point in exploration.points
         if (x := cost_of(point, cost)) is not None and x > 0 and (y := getattr(point, gain)) is not None
     ]
     if not places:
@@ -96,26 +101,26 @@ def _trade(found: Exploration, cost: str, gain: str) -> Plot | None:
 
     name, unit = COSTS[cost]
     here = {technology(point) for point, *_ in places}
-    looks = {kind: look for kind, look in technologies(found).items() if kind in here}
+    looks = {kind: look for kind, look in technologies(exploration).items() if kind in here}
     front = plane_front([(x, y) for _, x, y in places])
     with sketch(3.3 + legend_height(looks)) as canvas:
         axes = canvas.axes
-        levels = _levels(axes, found) if gain == "accuracy" else []
+        levels = _levels(axes, exploration) if gain == "accuracy" else []
         _dress(axes, [x for _, x, _ in places], [*(y for *_, y in places), *levels], unit, gain)
         steps = [*front, (axes.get_xlim()[1], front[-1][1])]
         axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["muted"], linewidth=1.4, zorder=1)
         _designs(axes, places, looks)
         axes.set(xlabel="area" if unit == "m²" else f"{name} of one inference", ylabel=_AXES[gain])
         legend(canvas.figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
-        called = numbers(found)
+        called = numbers(exploration)
         if len(called) <= MOST_NUMBERED:
             numbered = [(called[point.id], x, y) for point, x, y in places if point.pareto]
             number_marks(axes, numbered, [(x, y) for point, x, y in places if not point.pareto])
     what = "accuracy" if gain == "accuracy" else "share of good specimens"
-    told = "; ".join(
+    words = "; ".join(
         f"{p.name}: {units.percent(y)} at {units.amount(x, unit)}" for p, x, y in places if (x, y) in front
     )
-    label = f"Marks of {what} over {name} of {len(places)} designs. Best here: {told}."
+    label = f"Marks of {what} over {name} of {len(places)} designs. Best here: {words}."
     return canvas.plot(
         f"trade-{name}" if gain == "accuracy" else "trade-yield",
         f"{what.capitalize()} against {name}",
@@ -142,9 +147,9 @@ def _designs(axes: Axes, places: Sequence[tuple[DesignRow, float, float]], looks
         mark(dot, described(point))
 
 
-def _levels(axes: Axes, found: Exploration) -> list[float]:
+def _levels(axes: Axes, exploration: Exploration) -> list[float]:
     """Lines for what electronics reaches, and for what a specimen must; their accuracies, from the least on."""
-    known = ((found.electronic, "electronic", "electronic"), (found.threshold, "programmed", "good"))
+    known = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
     drawn = sorted((value, role, name) for value, role, name in known if value is not None)
     for place, (value, role, name) in enumerate(drawn):
         axes.axhline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)

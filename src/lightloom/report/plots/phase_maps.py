@@ -41,7 +41,12 @@ def phase_plots(run: Run) -> list[Plot]:
 
 
 def phase_error(commanded: NDArray[np.float64], realised: NDArray[np.float64]) -> float:
-    """Root mean square of the difference of two phases [n] in rad, taken around the circle (at most pi)."""
+    """Root mean square of the difference of two phases [n] in rad, taken around the circle (at most pi).
+
+    Args:
+        commanded: Phases that the chip is told, in rad.
+        realised: Phases that it makes of them, in rad.
+    """
     difference = np.angle(np.exp(1j * (realised - commanded)))
     return float(np.sqrt(np.mean(difference**2)))
 
@@ -103,6 +108,12 @@ def _positions(phases: Phases) -> NDArray[np.int64]:
 def check_count(name: str, tensor: NDArray[np.float64], expected: int, phases: Phases) -> None:
     """Refuse a tensor that is not one block of phases.
 
+    Args:
+        name: Name of the layer and its mesh.
+        tensor: Phases of one mesh.
+        expected: Phases that such a mesh has.
+        phases: All phases of the run.
+
     Raises:
         RequestError: It has another shape.
     """
@@ -134,7 +145,12 @@ def _phase_map(name: str, layer: str, phases: Phases, positions: NDArray[np.int6
 
 
 def difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: list[str]) -> str:
-    """How far realised is from commanded in each of these meshes (`u`, `v`), in words."""
+    """How far realised is from commanded in each of these meshes (`u`, `v`), in words.
+
+    Args:
+        tensors: Commanded and realised phases in rad, by mesh and kind.
+        meshes: Names of the meshes, `u` or `v`.
+    """
     pairs = {
         mesh: phase_error(tensors[mesh, "commanded"], tensors[mesh, "realised"])
         for mesh in meshes
@@ -142,8 +158,8 @@ def difference(tensors: Mapping[tuple[str, str], NDArray[np.float64]], meshes: l
     }
     if not pairs:
         return "One of commanded and realised is not stored."
-    told = " and ".join(f"{error:.2f} rad in {mesh.upper()}" for mesh, error in pairs.items())
-    return f"Realised is off by {told} (root mean square)."
+    words = " and ".join(f"{error:.2f} rad in {mesh.upper()}" for mesh, error in pairs.items())
+    return f"Realised is off by {words} (root mean square)."
 
 
 def _panel(axes: Axes, phases: NDArray[np.float64] | None, positions: NDArray[np.int64], which: str) -> None:

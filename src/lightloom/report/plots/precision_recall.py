@@ -64,7 +64,7 @@ def precision3d_plots(run: Run) -> list[Plot]:
             "Precision over recall, by distance",
             "Mean over the classes. A box counts as found where its centre is closer than this to one of its class.",
             "Lines of precision over recall, mean over the classes, a panel a distance between centres",
-            {f"{rounded(distance)} m": _means(found) for distance, found in lines.items()},
+            {f"{rounded(distance)} m": _means(curves) for distance, curves in lines.items()},
             high=2.4,
         )
     ]
@@ -88,10 +88,10 @@ def _means(lines: Sequence[_Line]) -> list[_Line]:
     means = []
     for case in dict.fromkeys(line.case for line in lines):
         own = [line for line in lines if line.case == case]
-        given = [line for line in own if line.of == _ALL] or own
-        alike = [line for line in given if line.recall == given[0].recall]
+        whole = [line for line in own if line.of == _ALL] or own
+        alike = [line for line in whole if line.recall == whole[0].recall]
         precision = [fmean(values) for values in zip(*(line.precision for line in alike), strict=True)]
-        means.append(_Line(case, _ALL, given[0].recall, precision, fmean(line.area for line in alike)))
+        means.append(_Line(case, _ALL, whole[0].recall, precision, fmean(line.area for line in alike)))
     return means
 
 
@@ -102,10 +102,10 @@ def _over_all(number: int, overlap: float, lines: Sequence[_Line]) -> Plot:
         axes = canvas.axes
         legend(canvas.figure, _draw(axes, lines))
         axes.set(xlabel="recall / %", ylabel="precision / %")
-    told = "; ".join(f"{line.case} {percent(line.area)}" for line in lines)
+    words = "; ".join(f"{line.case} {percent(line.area)}" for line in lines)
     left_out = f"The first {len(drawn)} of {len(lines)} cases." if len(drawn) < len(lines) else ""
     caption = f"Mean over the classes. The area below a line is the average precision. {left_out}".strip()
-    label = f"Lines of precision over recall at an overlap of {overlap:.2f}. Areas: {told}."
+    label = f"Lines of precision over recall at an overlap of {overlap:.2f}. Areas: {words}."
     return canvas.plot(f"precision-{number}", f"Precision over recall, overlap {overlap:.2f}", caption, label)
 
 
@@ -126,21 +126,21 @@ def _panelled(
     with sketch(0.6 + high * rows + legend_height(drawn)) as canvas:
         grid = canvas.figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         lines: dict[str, Line2D] = {}
-        for axes, (group, found) in zip(grid.flat, groups.items(), strict=False):
-            lines |= _draw(axes, found, drawn)
+        for axes, (group, curves) in zip(grid.flat, groups.items(), strict=False):
+            lines |= _draw(axes, curves, drawn)
             axes.set_title(shown(group, 24), size=10, color=COLOURS["ink"])
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
         legend(canvas.figure, {case: lines[case] for case in drawn if case in lines})
         axes_labels(canvas.figure, "recall / %", "precision / %")
-    told = "; ".join(f"{group}: {_areas(found)}" for group, found in groups.items())
-    return canvas.plot(name, title, caption, f"{label}. Areas: {told}.")
+    words = "; ".join(f"{group}: {_areas(curves)}" for group, curves in groups.items())
+    return canvas.plot(name, title, caption, f"{label}. Areas: {words}.")
 
 
 def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict[str, Line2D]:
     """A line a case, where there is a stroke left for it; none once precision has fallen to 0."""
     looks = strokes(drawn or [line.case for line in lines])
-    made = {}
+    handles = {}
     for line in lines:
         if line.case in looks:
             precision = [value or float("nan") for value in line.precision]
@@ -148,12 +148,12 @@ def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict
                 f"{line.case}: precision {percent(value)} at recall {percent(at)}"
                 for at, value in zip(line.recall, line.precision, strict=True)
             ]
-            made[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=said)
+            handles[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=said)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.04))
     axes.set_xticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.tick_params(length=0)
-    return made
+    return handles
 
 
 def _areas(lines: Iterable[_Line]) -> str:

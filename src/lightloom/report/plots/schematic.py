@@ -29,7 +29,7 @@ class Shifter:
     y: float
 
     @property
-    def told(self) -> str:
+    def name(self) -> str:
         """What and where it is, in words; people count from 1."""
         if self.mzi is None or self.column is None:
             return f"output shifter on waveguide {self.waveguides[0] + 1}"
@@ -53,6 +53,11 @@ def schematic(size: int, layout: str, field: str) -> Schematic:
     """Lay out a mesh on `size` waveguides.
 
     The waveguides of an MZI run side by side: those of a butterfly are first led across one another.
+
+    Args:
+        size: Waveguides of the mesh.
+        layout: Arrangement of its MZIs: `rectangle` or `triangle`, for one.
+        field: `real` or `complex`.
 
     Raises:
         ValueError: There is no such mesh.

@@ -128,13 +128,13 @@ def error_plot(run: Run) -> Plot | None:
         axes = canvas.axes
         _grouped(axes, layers, {stage: COLOURS[roles[stage]] for stage in stages})
         canvas.figure.legend(loc="outside upper left", ncols=3, handlelength=1, columnspacing=1.2, borderpad=0)
-    told = "; ".join(
+    words = "; ".join(
         f"{layer.name}: " + ", ".join(f"{stage} {number(value)}" for stage, value in layer.errors.items())
         for layer in layers
     )
-    kept = f" The first {len(layers)} layers on the chip." if layers != measured else ""
-    caption = f"‖realised − target‖² / ‖target‖², on a logarithmic scale.{kept}"
-    label = f"Bars of relative weight error by layer and stage: {told}."
+    note = f" The first {len(layers)} layers on the chip." if layers != measured else ""
+    caption = f"‖realised − target‖² / ‖target‖², on a logarithmic scale.{note}"
+    label = f"Bars of relative weight error by layer and stage: {words}."
     return canvas.plot("errors", "Relative error of each layer", caption, label)
 
 
@@ -172,12 +172,19 @@ def _energies(name: str, energies: Mapping[str, float | None], colour: str, titl
         axes.set_xlim(0, (max(known.values()) or 1.0) * 1.35)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-    told = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
-    return canvas.plot(name, title, "", f"{label}: {told}.")
+    words = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
+    return canvas.plot(name, title, "", f"{label}: {words}.")
 
 
 def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours: Sequence[str]) -> None:
-    """Horizontal bars, first on top, each with its value at its end."""
+    """Horizontal bars, first on top, each with its value at its end.
+
+    Args:
+        axes: The axes.
+        values: Length of each bar by name.
+        texts: What stands at the end of each bar.
+        colours: The colour of each bar.
+    """
     drawn = axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
     for bar, name, text in zip(drawn, values, texts, strict=True):
         mark(bar, f"{name}: {text}")
@@ -255,8 +262,8 @@ def _curves(
             axes.yaxis.set_major_formatter(lambda value, _: ticks(value))
         if len(known) > 1:
             axes.legend(loc="best")
-    told = ", ".join(_from_to(title, values, quantity.text) for title, values in known.items())
-    label = f"Line of {quantity.name} over {len(epochs)} epochs of {stage}: {told}."
+    words = ", ".join(_from_to(title, values, quantity.text) for title, values in known.items())
+    label = f"Line of {quantity.name} over {len(epochs)} epochs of {stage}: {words}."
     return canvas.plot(name, f"{capital(quantity.name)} by epoch: {stage}", "", label)
 
 

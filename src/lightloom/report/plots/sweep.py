@@ -38,26 +38,26 @@ def _along(sweep: Sweep) -> Plot:
     """A line a series over x, with a band from the worst to the best seed; cases without x lie across."""
     series = by_series(sweep.along)
     drawn = strokes(series)
-    kept = [case for name in drawn for case in series[name]]
+    cases_drawn = [case for name in drawn for case in series[name]]
     name, metric = sweep.asked.x or "x", sweep.metric
     with sketch(3.4 + legend_height(drawn)) as canvas:
         axes = canvas.axes
         legend(canvas.figure, {name: _band(axes, series[name], stroke, metric) for name, stroke in drawn.items()})
         x_axis(axes, sweep.places, logarithmic=sweep.asked.scale == "log")
-        shown_values = [value for case in kept for value in case.values] + [case.mean for case in sweep.levels]
+        shown_values = [value for case in cases_drawn for value in case.values] + [case.mean for case in sweep.levels]
         stretched = metric_axis(axes, "y", shown_values, metric)
         _across(axes, sweep.levels, [series[title] for title in drawn], metric)
         axes.set(xlabel=name, ylabel=metric_text.axis_label(metric))
         axes.tick_params(length=0, which="both")
-    told = "; ".join(f"{title}: {_listed(cases, name, metric)}" for title, cases in series.items())
+    words = "; ".join(f"{title}: {_listed(cases, name, metric)}" for title, cases in series.items())
     across = "".join(f" Dashed across: {case.name}, {metric_text.value(case.mean, metric)}." for case in sweep.levels)
     left_out = f"The first {len(drawn)} of {len(series)} series." if len(drawn) < len(series) else ""
-    notes = (_seeds(kept), _STRETCHED if stretched else "", left_out)
+    notes = (_seeds(cases_drawn), _STRETCHED if stretched else "", left_out)
     return canvas.plot(
         "sweep",
         f"{metric_text.heading(metric)} by {name}",
         " ".join(note for note in notes if note),
-        f"Lines of {metric.words} by {name}. {told}.{across}",
+        f"Lines of {metric.words} by {name}. {words}.{across}",
     )
 
 
@@ -119,13 +119,13 @@ def _rows(sweep: Sweep) -> Plot:
         axes.grid(visible=False)
         axes.tick_params(length=0, which="both")
         axes.spines["left"].set_visible(False)
-    told = ", ".join(f"{case.name} {metric_text.spread(case.mean, case.std, metric)}" for case in cases)
+    words = ", ".join(f"{case.name} {metric_text.spread(case.mean, case.std, metric)}" for case in cases)
     against = f"The dotted mark is the mean of {sweep.baseline.name}." if sweep.baseline is not None else ""
     left_out = f"The first {len(cases)} of {len(sweep.cases)} cases." if len(cases) < len(sweep.cases) else ""
     spread = "Dots: single seeds; tick: their mean; bar: one standard deviation either way."
     notes = (spread if any(case.std for case in cases) else "", against, _STRETCHED if stretched else "", left_out)
     heading = metric_text.heading(metric)
-    caption, label = " ".join(filter(None, notes)), f"{heading} by case: {told}. {against}"
+    caption, label = " ".join(filter(None, notes)), f"{heading} by case: {words}. {against}"
     return canvas.plot("sweep", f"{heading} of each case", caption, label)
 
 
@@ -187,7 +187,7 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
         axes.set(xlabel="epoch", ylabel=metric_text.axis_label(metric, "validation"))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0, which="both")
-    told = ", ".join(
+    words = ", ".join(
         f"{case} from {metric_text.value(next(iter(line.values())), metric)} to "
         f"{metric_text.value(list(line.values())[-1], metric)}"
         for case, line in learnt.items()
@@ -195,21 +195,21 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
     means = any(len(case.trainings) > 1 for case in sweep.cases)
     caption = " ".join(("Mean over the seeds of each case.",) * means + (_STRETCHED,) * stretched)
     title = f"Validation {metric.words} by epoch"
-    return canvas.plot("sweep-learning", title, caption, f"Lines of validation {metric.words} by epoch: {told}.")
+    return canvas.plot("sweep-learning", title, caption, f"Lines of validation {metric.words} by epoch: {words}.")
 
 
 def _validations(run: Run, sweep: Sweep) -> dict[str, dict[int, float]]:
     """The metric on validation data of each case by epoch, mean over the seeds that were trained for so long."""
     stages = {training.stage: case.name for case in sweep.cases for training in case.trainings}
-    found: dict[str, dict[int, list[float]]] = {}
+    values_by_case: dict[str, dict[int, list[float]]] = {}
     for epoch in run.epochs:
         value = epoch.primary(sweep.metric.name)
         if epoch.stage in stages and value is not None:
-            by_epoch = found.setdefault(stages[epoch.stage], {})
+            by_epoch = values_by_case.setdefault(stages[epoch.stage], {})
             by_epoch.setdefault(epoch.epoch, []).append(value)
     return {
         case: {epoch: statistics.fmean(values) for epoch, values in sorted(by_epoch.items())}
-        for case, by_epoch in found.items()
+        for case, by_epoch in values_by_case.items()
     }
 
 

@@ -47,9 +47,9 @@ def levels_plot(run: Run) -> Plot | None:
             axes.set_xlim(0, (max(values.values()) or 1.0) * 1.35)
             axes.xaxis.set_visible(False)
             axes.spines["bottom"].set_visible(False)
-    told = "; ".join(f"{name} {text}" for name, text in zip(values, texts, strict=True))
+    words = "; ".join(f"{name} {text}" for name, text in zip(values, texts, strict=True))
     caption = "Per inference, on a logarithmic scale." if wide else "Per inference."
-    return canvas.plot("writes", "Levels written", caption, f"Bars of levels written per inference by case: {told}.")
+    return canvas.plot("writes", "Levels written", caption, f"Bars of levels written per inference by case: {words}.")
 
 
 def wear_plots(run: Run) -> list[Plot]:
@@ -77,15 +77,15 @@ def _maps(run: Run) -> tuple[str, _Maps] | None:
     if run.writes is None:
         return None
     cases = [run.writes.first] if len(run.writes.cases) == 1 else [run.writes.first, run.writes.last]
-    kept = {
+    shown_maps = {
         layer: [(case, maps[case.state, case.order]) for case in cases]
         for layer, maps in run.wear.items()
         if all((case.state, case.order) in maps for case in cases)
     }
-    if not kept:
+    if not shown_maps:
         return None
-    layer = max(sorted(kept), key=lambda name: kept[name][0][1].max())
-    return layer, kept[layer]
+    layer = max(sorted(shown_maps), key=lambda name: shown_maps[name][0][1].max())
+    return layer, shown_maps[layer]
 
 
 def _wear_map(layer: str, maps: _Maps) -> Plot:
@@ -100,9 +100,9 @@ def _wear_map(layer: str, maps: _Maps) -> Plot:
         for sign, axes in enumerate(grid[:, 0]):
             axes.set_ylabel(_SIGNS[sign], color=COLOURS["ink"], size=10)
         _colour_bar(canvas.figure, grid, most)
-    told = "; ".join(f"{case.name}: {_spread(wear)}" for case, wear in maps)
+    words = "; ".join(f"{case.name}: {_spread(wear)}" for case, wear in maps)
     caption = "The array with the most written cell, one tile a cell. Where a tile is missing nothing is ever written."
-    label = f"Heat maps of pulses per inference on the cells of one array of {layer}, on one scale. {told}."
+    label = f"Heat maps of pulses per inference on the cells of one array of {layer}, on one scale. {words}."
     return canvas.plot("wear", f"Wear of the cells of layer {layer}", caption, label)
 
 
@@ -164,9 +164,9 @@ def _wear_curve(layer: str, maps: _Maps) -> Plot:
         axes.set(xlabel="cells, most written first", ylabel="pulses per inference", ylim=(0, None), xlim=(0, None))
         axes.tick_params(length=0)
         axes.legend(loc="best")
-    told = "; ".join(f"{case.name}: {_quarters(wear)}" for case, wear in maps)
+    words = "; ".join(f"{case.name}: {_quarters(wear)}" for case, wear in maps)
     caption = "The same array, its cells in order. The lower and flatter, the longer all of them live."
-    label = f"Line of pulses per inference over the cells of one array of {layer}, most written first. {told}."
+    label = f"Line of pulses per inference over the cells of one array of {layer}, most written first. {words}."
     return canvas.plot("wear-curve", f"Pulses per cell of layer {layer}", caption, label)
 
 

@@ -71,8 +71,8 @@ def read_picture(path: Path, name: str, stated: tuple[int, int]) -> Image:
                 return opened.convert("RGB")
             size = opened.size
     except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
-        told = " ".join(str(error).split())
-        raise RequestError(f"`{file}`, which `{path.name}` names, is no picture that can be read: {told}.") from None
+        reason = " ".join(str(error).split())
+        raise RequestError(f"`{file}`, which `{path.name}` names, is no picture that can be read: {reason}.") from None
     raise RequestError(
         f"`{file}` is {size[0]} x {size[1]} px; `{path.name}` says {stated[0]} x {stated[1]}, "
         "so its boxes would lie elsewhere."

@@ -105,8 +105,8 @@ def _read_ground(path: Path, samples: list[DetectedSample]) -> tuple[Ground, ...
             cases[places[sample]][case] = tensor
         else:
             heatmaps[places[sample]] = tensor
-    return tuple(Ground(found, heatmaps.get(place)) for place, found in enumerate(cases[:MOST_SAMPLES]))
+    return tuple(Ground(maps, heatmaps.get(place)) for place, maps in enumerate(cases[:MOST_SAMPLES]))
 
 
-def _wrong(path: Path, name: str, told: str) -> RequestError:
-    return RequestError(f"`{path}` holds a tensor `{name}`: {told}. Make the file again, or remove it.")
+def _wrong(path: Path, name: str, problem: str) -> RequestError:
+    return RequestError(f"`{path}` holds a tensor `{name}`: {problem}. Make the file again, or remove it.")

@@ -93,8 +93,8 @@ def read_optics(path: Path) -> Optics:
             layers.setdefault((case, middle), {})[last] = tensor
     return Optics(
         tuple(
-            OpticalLayer(case, layer, **found, geometry=_geometry(path, metadata.get(f"{case}|{layer}"), case, layer))
-            for (case, layer), found in layers.items()
+            OpticalLayer(case, layer, **tensors, geometry=_geometry(path, metadata.get(f"{case}|{layer}"), case, layer))
+            for (case, layer), tensors in layers.items()
         ),
         features,
     )
@@ -129,8 +129,8 @@ def _check(path: Path, name: str, tensor: NDArray[np.float64], kind: str) -> Non
         raise _wrong(path, name, "it holds intensities below 0")
 
 
-def _wrong(path: Path, name: str, told: str) -> RequestError:
-    return RequestError(f"`{path}` holds a tensor `{name}`: {told}. Make the file again, or remove it.")
+def _wrong(path: Path, name: str, problem: str) -> RequestError:
+    return RequestError(f"`{path}` holds a tensor `{name}`: {problem}. Make the file again, or remove it.")
 
 
 def _geometry(path: Path, text: str | None, case: str, layer: str) -> Geometry | None:

@@ -42,6 +42,10 @@ class Phases:
 def read_phases(path: Path, order: Iterable[str]) -> Phases | None:
     """The phases of a run, layers in the order of the network; None where there is no such file.
 
+    Args:
+        path: The file; it need not be there.
+        order: Names of the layers in the order of the network.
+
     Raises:
         RequestError: It is no such file, or lacks what it should say.
     """
@@ -67,13 +71,13 @@ def _grouped(path: Path, flat: Mapping[str, Array], rank: Mapping[str, int], mes
     tensors: dict[str, dict[tuple[str, str], Array]] = {}
     middles: dict[str, dict[str, Array]] = {}
     names = {name: _NAME.fullmatch(name) for name in flat}
-    for name, found in names.items():
-        if found is None:
+    for name, match in names.items():
+        if match is None:
             raise RequestError(f"`{path}` holds a tensor `{name}`; expected names like `LAYER/u/commanded`.")
-        if found["middle"]:
-            middles.setdefault(found["layer"], {})[found["middle"]] = _middle(path, name, flat[name], mesh[0])
+        if match["middle"]:
+            middles.setdefault(match["layer"], {})[match["middle"]] = _middle(path, name, flat[name], mesh[0])
         else:
-            tensors.setdefault(found["layer"], {})[found["mesh"], found["kind"]] = flat[name]
+            tensors.setdefault(match["layer"], {})[match["mesh"], match["kind"]] = flat[name]
     layers = sorted(tensors, key=lambda layer: (rank.get(layer, len(rank)), layer))
     return Phases(*mesh, {layer: tensors[layer] for layer in layers}, middles)
 

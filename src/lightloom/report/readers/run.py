@@ -129,7 +129,12 @@ class Run:
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them."""
+    """The leaves of a nested mapping under dotted names, as `key=value` on the command line reaches them.
+
+    Args:
+        mapping: A mapping of mappings.
+        prefix: What goes before each name.
+    """
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")

@@ -201,7 +201,12 @@ def by_series(cases: Iterable[Case]) -> dict[str, list[Case]]:
 
 
 def ranked(sweep: Sweep | None, names: Iterable[str]) -> list[str]:
-    """Names of cases in the order of the comparison; those that it does not have come last, in their own order."""
+    """Names of cases in the order of the comparison; those that it does not have come last, in their own order.
+
+    Args:
+        sweep: The comparison, None where there is none.
+        names: Names of cases.
+    """
     ranks = {case.name: rank for rank, case in enumerate(sweep.cases)} if sweep else {}
     return sorted(dict.fromkeys(names), key=lambda name: ranks.get(name, len(ranks)))
 

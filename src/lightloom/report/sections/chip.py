@@ -40,7 +40,7 @@ def writes(run: Run) -> Iterator[Section]:
         return
     drawn = [wear.levels_plot(run), *states.writes_plots(run), *wear.wear_plots(run)]
     plots = tuple(plot for plot in drawn if plot is not None)
-    told = {
+    texts = {
         "notes": pcm_writes.notes(run.writes, run.chip),
         "cards": pcm_writes.cards(run.writes),
         "storage": pcm_writes.storage(run.writes),
@@ -52,7 +52,7 @@ def writes(run: Run) -> Iterator[Section]:
     shown = dict.fromkeys([*run.stages, *(case.state for case in run.writes.cases)])
     body = fill_file(
         "sections/writes.html.j2",
-        writes=told,
+        writes=texts,
         first=run.writes.first,
         last=run.writes.last,
         cases=run.writes.cases,

@@ -9,7 +9,7 @@ import torch
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.data.detection import LetterboxedSet, Problem, letterbox, load_detection
+from lightloom.data.detection import LetterboxedSet, Problem, ReadOptions, ShapesOptions, letterbox, load_detection
 from lightloom.nn import misalign
 from lightloom.nn.backbones import SIZES, build_backbone
 from lightloom.tasks.detection2d.config import Detection2DConfig, DetectionDataConfig
@@ -45,17 +45,13 @@ def read_detection_data(wanted: DetectionDataConfig, seed: int) -> DetectionData
         wanted: Which, and the frame.
         seed: Divides training from validation where a set does not itself.
     """
-    size = (wanted.height, wanted.width)
     splits = load_detection(
         wanted.name,
         wanted.root,
         seed=seed,
         limit=wanted.limit,
-        on_invalid=wanted.on_invalid,
-        decode=wanted.decode,
-        count=wanted.count,
-        size=size,
-        white=wanted.white,
+        reading=ReadOptions(wanted.on_invalid, wanted.decode, wanted.white),
+        drawing=ShapesOptions(wanted.count, (wanted.height, wanted.width)),
     )
     train, validation, test = (
         letterbox(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)

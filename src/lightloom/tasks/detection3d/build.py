@@ -34,14 +34,14 @@ class MultiCameraData(NamedTuple):
     """What was wrong with the set, and what became of it."""
 
 
-@lru_cache(maxsize=1)  # the moments of a training stay for the next one, which mostly has the same
+@lru_cache(maxsize=1)  # the samples of a training stay for the next one, which mostly has the same
 def read_multicamera_data(wanted: MultiCameraDataConfig, area: BEVRange, history: int, seed: int) -> MultiCameraData:
     """Read, check and frame a multi-camera set.
 
     Args:
         wanted: Which, and the frame.
         area: Boxes with their centre outside are no targets.
-        history: Moments of each view.
+        history: Samples of each view.
         seed: Draws the scenes that validate where a set does not say which.
 
     Raises:
@@ -63,15 +63,14 @@ def read_multicamera_data(wanted: MultiCameraDataConfig, area: BEVRange, history
         part = letterbox_samples(
             samples,
             splits.channels,
-            wanted.height,
-            wanted.width,
+            (wanted.height, wanted.width),
             area=area,
             history=history,
             least_points=wanted.least_points,
         )
         if not (part.labels[..., -1] >= 0).any():
             raise RequestError(
-                f"No moment of the split `{split}` of `{wanted.name}` has a box within {area}, so there is nothing to "
+                f"No sample of the split `{split}` of `{wanted.name}` has a box within {area}, so there is nothing to "
                 "learn or to measure; widen `model.detector.area`, or mend its annotations."
             )
         return part

@@ -91,8 +91,14 @@ def _asked(
         cameras=trained.channels,
         town=wanted.town,
     )
-    letterboxed = letterbox_samples(  # a moment needs few of the images of its scene
-        kept, channels, wanted.height, wanted.width, area=size.area, history=size.history, least_points=0, memory=False
+    letterboxed = letterbox_samples(  # a sample needs few of the images of its scene
+        kept,
+        channels,
+        (wanted.height, wanted.width),
+        area=size.area,
+        history=size.history,
+        least_points=0,
+        memory=False,
     )
     chosen = [place for place, sample in enumerate(kept) if sample.token in given or sample.scene in given]
     return letterboxed, chosen

@@ -122,12 +122,12 @@ def fit(
         if count % _REUSED == 0:
             curvature[busy] = _curvature(packed[busy], chip, _of(settings, busy), noise, prior.of(busy))
         trial = packed[busy] - _solve(curvature[busy], gradient[busy], damping[busy])
-        seen = _cost(trial, chip, _of(settings, busy), outputs[:, busy], noise, prior.of(busy))
-        better = seen.cost < cost[busy]
-        done = (better & (cost[busy] - seen.cost < tolerance * cost[busy])) | (damping[busy] > 1e6)
+        after = _cost(trial, chip, _of(settings, busy), outputs[:, busy], noise, prior.of(busy))
+        better = after.cost < cost[busy]
+        done = (better & (cost[busy] - after.cost < tolerance * cost[busy])) | (damping[busy] > 1e6)
         index = busy.nonzero().flatten()
         gained = index[better]
-        packed[gained], cost[gained], gradient[gained] = trial[better], seen.cost[better], seen.gradient[better]
+        packed[gained], cost[gained], gradient[gained] = trial[better], after.cost[better], after.gradient[better]
         damping[index] *= torch.where(better, 0.1, 10.0)
         damping.clamp_(min=1e-9)
         busy[index[done]] = False

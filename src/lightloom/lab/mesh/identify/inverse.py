@@ -57,28 +57,28 @@ def settings_for_targets(
         near: Settings to improve, from an earlier call with the same targets; None starts afresh.
     """
     largest = torch.linalg.matrix_norm(targets.double(), 2)
-    wanted = targets / torch.where(largest > 0, largest * _MARGIN, 1.0).view(-1, 1, 1)
+    scaled = targets / torch.where(largest > 0, largest * _MARGIN, 1.0).view(-1, 1, 1)
     model, levels = partial(_block_model, twin), partial(_block_levels, twin)
     if near is None:
-        tried = [_solve(model, wanted, start, levels) for start in _starts(twin, wanted)]
+        candidates = [_solve(model, scaled, start, levels) for start in _starts(twin, scaled)]
     else:
         start = torch.cat([near.u_phases, near.v_phases, near.sigma.acos()], dim=-1)
-        tried = [_refine_levels(model, wanted, levels(start), levels), _solve(model, wanted, start, levels)]
-    best, misfit = tried[0], torch.full_like(largest, math.inf)
-    for drives in tried:
-        seen = (model(drives)[0] - wanted).square().sum((-2, -1))
-        best = torch.where((seen < misfit).unsqueeze(-1), drives, best)
-        misfit = torch.minimum(seen, misfit)
+        candidates = [_refine_levels(model, scaled, levels(start), levels), _solve(model, scaled, start, levels)]
+    best, misfit = candidates[0], torch.full_like(largest, math.inf)
+    for drives in candidates:
+        squares = (model(drives)[0] - scaled).square().sum((-2, -1))
+        best = torch.where((squares < misfit).unsqueeze(-1), drives, best)
+        misfit = torch.minimum(squares, misfit)
     u_drive, v_drive, angle = _split(twin, best)
     settings = BlockSettings(u_drive.clamp(max=_TOP), v_drive.clamp(max=_TOP), angle.cos())
-    made = twin.matrices(settings)
-    power = made.square().sum((-2, -1))
-    return settings, torch.where(power > 0, (made * targets).sum((-2, -1)) / power, 0.0)
+    matrices = twin.matrices(settings)
+    power = matrices.square().sum((-2, -1))
+    return settings, torch.where(power > 0, (matrices * targets).sum((-2, -1)) / power, 0.0)
 
 
-def _starts(twin: DigitalTwin, wanted: Tensor) -> list[Tensor]:
+def _starts(twin: DigitalTwin, scaled: Tensor) -> list[Tensor]:
     """Drives [blocks, 2 n + k] from singular value decompositions, modes in several orders and signs."""
-    u, sigma, v = torch.linalg.svd(wanted)
+    u, sigma, v = torch.linalg.svd(scaled)
     generator = named_generator(0, "modes")
     starts = []
     for attempt in range(_ATTEMPTS):
@@ -119,49 +119,49 @@ def _mesh_levels(twin: DigitalTwin, drives: Tensor) -> Tensor:
 def _straight(twin: DigitalTwin, side: str) -> Tensor:
     """Drives [blocks, n] of one mesh for a signed identity."""
     gamma, bias = getattr(twin, f"{side}_gamma"), getattr(twin, f"{side}_bias")
-    wanted = _turned_back(torch.zeros_like(bias), gamma, bias, twin)
-    start = _inverted(wanted, gamma, bias, twin, turn=math.pi)
+    realised = _turned_back(torch.zeros_like(bias), gamma, bias, twin)
+    start = _inverted(realised, gamma, bias, twin, turn=math.pi)
 
     def model(drives: Tensor) -> tuple[Tensor, Tensor]:
         return drive_mesh_jacobian(twin, drives, side)
 
-    made = model(start)[0]
-    diagonal = made.diagonal(dim1=-2, dim2=-1)
-    scale = made.square().mean((-2, -1)).mul(made.shape[-1]).sqrt()  # what loss leaves of 1
-    signs = torch.where(diagonal < 0, -1.0, 1.0).to(made) * scale.unsqueeze(-1)
+    matrices = model(start)[0]
+    diagonal = matrices.diagonal(dim1=-2, dim2=-1)
+    scale = matrices.square().mean((-2, -1)).mul(matrices.shape[-1]).sqrt()  # what loss leaves of 1
+    signs = torch.where(diagonal < 0, -1.0, 1.0).to(matrices) * scale.unsqueeze(-1)
     return _solve(model, signs.diag_embed(), start, partial(_mesh_levels, twin)).clamp(max=_TOP)
 
 
-def _turned_back(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin) -> Tensor:
+def _turned_back(realised: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin) -> Tensor:
     """The wanted phases, with those of MZIs that do not move taken back by the next movable one of the same pair."""
     still = gamma.abs() < 0.5
     if not still.any():
-        return wanted
+        return realised
     wiring = mesh.wiring(twin.chip.block_size, twin.chip.layout)
-    wanted = wanted.clone()
+    realised = realised.clone()
     for block, mzi in still.nonzero().tolist():
         pair = (wiring.upper == wiring.upper[mzi]) & (wiring.lower == wiring.lower[mzi]) & ~still[block]
         partners = pair.nonzero().flatten()
         if len(partners):
             nearest = partners[(wiring.column[partners] - wiring.column[mzi]).abs().argmin()]
-            wanted[block, nearest] -= bias[block, mzi]
-    return wanted
+            realised[block, nearest] -= bias[block, mzi]
+    return realised
 
 
 def _signs_to_middle(u: Tensor, twin: DigitalTwin) -> tuple[Tensor, Tensor]:
     """Phases of U and the signs at its inputs, next to the attenuators: a sign passes an MZI and turns its phase."""
-    wanted, signs = mesh.decompose(u, layout=twin.chip.layout)
+    realised, signs = mesh.decompose(u, layout=twin.chip.layout)
     assert signs is not None  # a real mesh has them
     wiring = mesh.wiring(u.shape[-1], twin.chip.layout)
-    return wanted * signs[:, wiring.upper.long()] * signs[:, wiring.lower.long()], signs
+    return realised * signs[:, wiring.upper.long()] * signs[:, wiring.lower.long()], signs
 
 
-def _inverted(wanted: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin, *, turn: float) -> Tensor:
-    """Drives that realise `wanted` modulo `turn`, as far as heaters reach; crosstalk by fixed-point iteration."""
-    heat = phases.wrap(wanted - bias)
+def _inverted(realised: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin, *, turn: float) -> Tensor:
+    """Drives that realise `realised` modulo `turn`, as far as heaters reach; crosstalk by fixed-point iteration."""
+    heat = phases.wrap(realised - bias)
     slack = 0.1 if turn < 2 * math.pi else 0.0  # a drive just above 0 must not be pushed below it
     for _ in range(10):
-        exact = wanted - bias - twin.coupling * twin.neighbour_heat(heat)
+        exact = realised - bias - twin.coupling * twin.neighbour_heat(heat)
         heat = torch.remainder(exact - slack, turn) + slack
     return (heat / torch.where(gamma.abs() < 0.5, 1.0, gamma)).clamp(0, 2 * math.pi)
 

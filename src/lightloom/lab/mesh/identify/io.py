@@ -22,27 +22,27 @@ from lightloom.lab.mesh.twin import DigitalTwin
 _DEVICES = tuple(field.name for field in fields(DigitalTwin) if field.name != "chip")
 
 
-def save_identified(known: Identified, path: Path) -> None:
+def save_identified(identified: Identified, path: Path) -> None:
     """Write a known chip whole. Raises `WorkError` where the disk refuses.
 
     Args:
-        known: The chip.
+        identified: The chip.
         path: File to write.
     """
-    settings, outputs = known.measurements.stacked()
+    settings, outputs = identified.measurements.stacked()
     tensors = {
-        **{f"twin/{name}": getattr(known.twin, name) for name in _DEVICES},
-        **{f"std/{name}": getattr(known.std, name) for name in _DEVICES},
-        **{f"prior/{name}": tensor for name, tensor in known.prior._asdict().items()},
+        **{f"twin/{name}": getattr(identified.twin, name) for name in _DEVICES},
+        **{f"std/{name}": getattr(identified.std, name) for name in _DEVICES},
+        **{f"prior/{name}": tensor for name, tensor in identified.prior._asdict().items()},
         **{f"records/{name}": tensor for name, tensor in settings._asdict().items()},
         "records/outputs": outputs,
-        "chi2": known.chi2,
+        "chi2": identified.chi2,
     }
     notes = {
-        "readout": repr(known.readout),
-        "noise": repr(known.noise),
-        "repeatability": json.dumps(known.repeatability),
-        "suspects": json.dumps([suspect._asdict() for suspect in known.suspects]),
+        "readout": repr(identified.readout),
+        "noise": repr(identified.noise),
+        "repeatability": json.dumps(identified.repeatability),
+        "suspects": json.dumps([suspect._asdict() for suspect in identified.suspects]),
     }
     write_bytes(path, save({name: t.contiguous() for name, t in sorted(tensors.items())}, metadata=notes))
 
@@ -59,22 +59,22 @@ def load_identified(path: Path, chip: MeshChip) -> Identified:
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            held = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
             notes = opened.metadata() or {}
         repeated = json.loads(notes.get("repeatability", "null"))  # files of earlier versions have none
-        settings = [torch.unbind(held[f"records/{name}"]) for name in BlockSettings._fields]
+        settings = [torch.unbind(tensors[f"records/{name}"]) for name in BlockSettings._fields]
         return Identified(
-            twin=DigitalTwin(chip, *(held[f"twin/{name}"] for name in _DEVICES)),
-            std=DigitalTwin(chip, *(held[f"std/{name}"] for name in _DEVICES)),
-            prior=Prior(*(held[f"prior/{name}"] for name in Prior._fields)),
+            twin=DigitalTwin(chip, *(tensors[f"twin/{name}"] for name in _DEVICES)),
+            std=DigitalTwin(chip, *(tensors[f"std/{name}"] for name in _DEVICES)),
+            prior=Prior(*(tensors[f"prior/{name}"] for name in Prior._fields)),
             readout=float(notes["readout"]),
             noise=float(notes["noise"]),
             repeatability=None if repeated is None else Repeatability(float(repeated[0]), int(repeated[1])),
-            chi2=held["chi2"],
+            chi2=tensors["chi2"],
             suspects=tuple(Suspect(**suspect) for suspect in json.loads(notes["suspects"])),
             measurements=Measurements(
                 [BlockSettings(*parts) for parts in zip(*settings, strict=True)],
-                list(torch.unbind(held["records/outputs"])),
+                list(torch.unbind(tensors["records/outputs"])),
             ),
         )
     except (OSError, SafetensorError, KeyError, IndexError, ValueError, TypeError) as error:

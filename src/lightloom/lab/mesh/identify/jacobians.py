@@ -50,8 +50,8 @@ def mesh_jacobian(twin: DigitalTwin, realised: Tensor) -> tuple[Tensor, Tensor]:
         twin: Size, layout and loss.
         realised: [..., n] in rad.
     """
-    made = _factors(realised, twin)
-    return made.matrix, _outer(made.left[1], made.right[0]) - _outer(made.left[0], made.right[1])
+    factors = _factors(realised, twin)
+    return factors.matrix, _outer(factors.left[1], factors.right[0]) - _outer(factors.left[0], factors.right[1])
 
 
 def drive_block_jacobian(twin: DigitalTwin, u_drive: Tensor, v_drive: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:

@@ -102,11 +102,11 @@ class Measurements:
         from safetensors.torch import load
 
         try:
-            held = load(path.read_bytes())
-            settings, outputs = [held[name] for name in BlockSettings._fields], held["outputs"]
+            tensors = load(path.read_bytes())
+            settings, outputs = [tensors[name] for name in BlockSettings._fields], tensors["outputs"]
         except (OSError, SafetensorError, KeyError) as error:
             raise RequestError(f"`{path}` holds no measurements of a chip: {error}.") from None
-        for name, tensor in held.items():
+        for name, tensor in tensors.items():
             kind = torch.float64 if name != "outputs" or not tensor.is_complex() else torch.complex128
             if tensor.dtype != kind or not bool(torch.isfinite(tensor).all()) or len(tensor) != len(outputs):
                 raise RequestError(

@@ -72,22 +72,22 @@ def identify(
         )
     budget -= 1  # for the repetition
     session.taken = 0  # the first program is the one just measured
-    found = _begin(session, programs, at_once, budget)
-    while (more := _wanted(found, len(programs), accuracy, budget)) > 0:
+    identified = _begin(session, programs, at_once, budget)
+    while (more := _wanted(identified, len(programs), accuracy, budget)) > 0:
         for _ in range(more):
             session.take(session.random())
-        found = session.settle(session.fit_noise(found.twin, found.noise))
-    return session.repeat(found)
+        identified = session.settle(session.fit_noise(identified.twin, identified.noise))
+    return session.repeat(identified)
 
 
 def recalibrate(
-    instrument: Instrument, known: Identified, *, calls: int = 6, drift: float = 0.1, seed: int = 1
+    instrument: Instrument, identified: Identified, *, calls: int = 6, drift: float = 0.1, seed: int = 1
 ) -> Identified:
     """Know a chip again after its biases have drifted, from a handful of calls.
 
     Args:
         instrument: The chip.
-        known: What was known of it.
+        identified: What was known of it.
         calls: Random settings to measure.
         drift: How far a bias may have moved, standard deviation in rad.
         seed: Of the settings.
@@ -96,27 +96,31 @@ def recalibrate(
     for _ in range(calls):
         settings = session.random()
         check_light(instrument.chip, session.take(settings), settings.sigma)
-    mean, spread = pack(known.twin), pack(known.std)
-    shifters = known.twin.u_bias.shape[-1]
+    mean, spread = pack(identified.twin), pack(identified.std)
+    shifters = identified.twin.u_bias.shape[-1]
     spread[:, : 2 * shifters] += drift
-    session.readout, session.repeatability = known.readout, known.repeatability
+    session.readout, session.repeatability = identified.readout, identified.repeatability
     session.prior = Prior(mean, spread.clamp_min(1e-6).square().reciprocal())
-    return session.fit_noise(known.twin, known.noise)
+    return session.fit_noise(identified.twin, identified.noise)
 
 
-def refine(instrument: Instrument, known: Identified, settings: BlockSettings) -> Identified:
+def refine(instrument: Instrument, identified: Identified, settings: BlockSettings) -> Identified:
     """Look at the chip at `settings`, one call, and fit that with everything measured before.
 
     Args:
         instrument: The chip.
-        known: What was known of it; its measurements are left as they are.
+        identified: What was known of it; its measurements are left as they are.
         settings: Where to look.
     """
-    session = Session(instrument, known.measurements.first(known.calls), 0, lambda done, text: None)
+    session = Session(instrument, identified.measurements.first(identified.calls), 0, lambda done, text: None)
     session.taken = len(session.measurements)
     check_light(instrument.chip, session.take(settings), settings.sigma)
-    session.readout, session.prior, session.repeatability = known.readout, known.prior, known.repeatability
-    return session.fit(known.twin, known.noise)
+    session.readout, session.prior, session.repeatability = (
+        identified.readout,
+        identified.prior,
+        identified.repeatability,
+    )
+    return session.fit(identified.twin, identified.noise)
 
 
 def _supported(instrument: Instrument) -> Instrument:
@@ -139,10 +143,10 @@ def _begin(session: Session, programs: list[BlockSettings], at_once: int, budget
         mean = torch.stack(rounds).mean(0)
         twin = start(chip, mean, at_once=at_once)
         session.prior = _beliefs(twin)
-        found = session.fit(twin, max(session.readout, INITIAL_NOISE))
-        session.mirrored = start(chip, mean, at_once=at_once, mirrored=True) if found.suspects else None
-        found = session.settle(found)
-        bad = ~(found.chi2 <= (1.5 + 5 * INITIAL_NOISE / session.readout) ** 2)  # what is not a number is bad as well
+        identified = session.fit(twin, max(session.readout, INITIAL_NOISE))
+        session.mirrored = start(chip, mean, at_once=at_once, mirrored=True) if identified.suspects else None
+        identified = session.settle(identified)
+        bad = ~(identified.chi2 <= (1.5 + 5 * INITIAL_NOISE / session.readout) ** 2)  # NaN is bad as well
         if not bad.any() or len(rounds) == _ROUNDS or session.taken + len(programs) + _BATCH > budget:
             break
     if bad.float().mean() > 0.5:
@@ -150,7 +154,7 @@ def _begin(session: Session, programs: list[BlockSettings], at_once: int, budget
             f"{int(bad.sum())} of {len(bad)} blocks fit no chip of this design: {chip.layout} of {chip.block_size} "
             "waveguides. Check that the instrument's size, layout and drive are those of its design."
         )
-    return found
+    return identified
 
 
 def _beliefs(twin: DigitalTwin) -> Prior:
@@ -163,13 +167,13 @@ def _beliefs(twin: DigitalTwin) -> Prior:
     return Prior(torch.where(faulty, begun, mean), torch.where(faulty, 0.05**-2, weight))
 
 
-def _wanted(found: Identified, start_calls: int, accuracy: float, budget: int) -> int:
+def _wanted(identified: Identified, start_calls: int, accuracy: float, budget: int) -> int:
     """How many more random settings to measure: errors fall with the square root of their number."""
-    so_far = found.calls - start_calls
-    left = budget - found.calls
+    so_far = identified.calls - start_calls
+    left = budget - identified.calls
     if so_far < _BATCH:
         return min(_BATCH, left)
-    if found.phase_std <= accuracy:
+    if identified.phase_std <= accuracy:
         return 0
-    needed = math.ceil(so_far * (found.phase_std / accuracy) ** 2) - so_far
+    needed = math.ceil(so_far * (identified.phase_std / accuracy) ** 2) - so_far
     return min(max(needed, 1), 2 * so_far, left)

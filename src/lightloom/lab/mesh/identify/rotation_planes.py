@@ -28,15 +28,15 @@ class Planes(NamedTuple):
     """bool [blocks, mzis]: turns too little to show a sense."""
 
 
-def find_planes(seen: Tensor, angles: Tensor) -> Planes:
+def find_planes(rotations: Tensor, angles: Tensor) -> Planes:
     """The plane of every MZI, for whichever turned as told; the others have a gamma of 0 and a plane that is wrong.
 
     Args:
-        seen: [blocks, calls, k, k], A' A^T of each call of turned MZIs.
+        rotations: [blocks, calls, k, k], A' A^T of each call of turned MZIs.
         angles: [calls, mzis], by how much each was turned, rad.
     """
-    symmetric, skew = (seen + seen.mT) / 2, (seen - seen.mT) / 2
-    eye = torch.eye(seen.shape[-1], dtype=seen.dtype)
+    symmetric, skew = (rotations + rotations.mT) / 2, (rotations - rotations.mT) / 2
+    eye = torch.eye(rotations.shape[-1], dtype=rotations.dtype)
     projectors, senses, gammas = [], [], []
     for mzi in range(angles.shape[1]):
         calls = angles[:, mzi].nonzero().flatten()
@@ -46,29 +46,29 @@ def find_planes(seen: Tensor, angles: Tensor) -> Planes:
         projectors.append(vectors[..., :2] @ vectors[..., :2].mT)
         senses.append((skew[:, calls] * angle.sin().sign()).sum(1))
         gammas.append(torch.where(values[:, :2].mean(-1) > len(calls) * _MISFIT**2, 0.0, 1.0))
-    gamma = torch.stack(gammas, 1).to(seen)
+    gamma = torch.stack(gammas, 1).to(rotations)
     return Planes(torch.stack(projectors, 1), torch.stack(senses, 1), gamma, gamma.eq(0))
 
 
-def mend_planes(planes: Planes, vectors: Tensor, seen: Tensor, angles: Tensor, structure: SegmentGraph) -> Planes:
+def mend_planes(planes: Planes, vectors: Tensor, rotations: Tensor, angles: Tensor, structure: SegmentGraph) -> Planes:
     """The same with the planes of faulty MZIs: what the rest of their column leaves over, and how much that turned.
 
     Args:
         planes: From `find_planes`.
         vectors: [blocks, segments, k], light in every segment as far as sound planes tell.
-        seen: As `find_planes`.
+        rotations: As `find_planes`.
         angles: As `find_planes`.
         structure: The chain.
     """
     projectors, gamma, still = planes.projectors.clone(), planes.gamma.clone(), planes.still.clone()
-    eye = torch.eye(seen.shape[-1], dtype=seen.dtype)
+    eye = torch.eye(rotations.shape[-1], dtype=rotations.dtype)
     for block, mzi in still.nonzero().tolist():
         straight = vectors[block, list(structure.beside[mzi])]
-        taken = planes.projectors[block, list(structure.mates[mzi])].sum(0) + straight.mT @ straight
-        plane = torch.linalg.eigh(eye - taken)[1][:, -2:]
+        excluded = planes.projectors[block, list(structure.mates[mzi])].sum(0) + straight.mT @ straight
+        plane = torch.linalg.eigh(eye - excluded)[1][:, -2:]
         projectors[block, mzi] = plane @ plane.mT
         call = int(angles[:, mzi].abs().argmax())
-        inside = plane.mT @ seen[block, call] @ plane
+        inside = plane.mT @ rotations[block, call] @ plane
         turned = torch.atan2((inside[0, 1] - inside[1, 0]).abs(), inside.trace())
         gamma[block, mzi] = turned / angles[call, mzi].abs()
         still[block, mzi] = turned.sin() < _STILL

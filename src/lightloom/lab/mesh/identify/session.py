@@ -170,20 +170,20 @@ class Session:
             repeatability=measurements.repeatability() or self.repeatability,
         )
 
-    def repeat(self, found: Identified) -> Identified:
+    def repeat(self, identified: Identified) -> Identified:
         """Measure the last settings once more: what differs is noise, whatever the chip is. It is not fitted."""
         self.take(self.measurements.settings[self.taken - 1])
         measurements = self.measurements.first(self.taken)
-        return replace(found, measurements=measurements, repeatability=measurements.repeatability())
+        return replace(identified, measurements=measurements, repeatability=measurements.repeatability())
 
-    def settle(self, found: Identified) -> Identified:
+    def settle(self, identified: Identified) -> Identified:
         """Where a device stands still, also try the mirrored start, and keep of each block what explains more."""
         if self.mirrored is None:
-            return found
-        noise = max(found.noise, self.readout, INITIAL_NOISE)
+            return identified
+        noise = max(identified.noise, self.readout, INITIAL_NOISE)
         other = self.fit(self.mirrored, noise)
-        nearer = (other.chi2 < found.chi2).unsqueeze(-1)
-        best = unpack(torch.where(nearer, pack(other.twin), pack(found.twin)), self.instrument.chip)
+        nearer = (other.chi2 < identified.chi2).unsqueeze(-1)
+        best = unpack(torch.where(nearer, pack(other.twin), pack(identified.twin)), self.instrument.chip)
         return self.fit_noise(best, noise)
 
     def fit_noise(self, twin: DigitalTwin, noise: float) -> Identified:
@@ -193,13 +193,13 @@ class Session:
             twin: Where the fit starts.
             noise: Standard deviation of one measured value to begin with, relative to full scale.
         """
-        found = self.fit(twin, noise)
+        fitted = self.fit(twin, noise)
         for _ in range(2):
-            if 0.8 < found.noise / noise < 1.25:
+            if 0.8 < fitted.noise / noise < 1.25:
                 break
-            noise = found.noise
-            found = self.fit(found.twin, noise)
-        return found
+            noise = fitted.noise
+            fitted = self.fit(fitted.twin, noise)
+        return fitted
 
 
 def _suspects(twin: DigitalTwin, std: DigitalTwin) -> tuple[Suspect, ...]:

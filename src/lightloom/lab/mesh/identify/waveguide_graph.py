@@ -123,17 +123,17 @@ def _relations(chain: SegmentGraph, excluded: frozenset[int]) -> tuple[Relation,
                 continue
             edges[upper].append(Relation(upper, lower, upper, lower, mzi))
             edges[lower].append(Relation(lower, upper, upper, lower, mzi))
-    found: list[Relation] = []
-    seen = set(ends)
+    relations: list[Relation] = []
+    reached = set(ends)
     waiting = deque(ends)
     for root in range(segments + 1):
         while waiting:
             for relation in edges[waiting.popleft()]:
-                if relation.found not in seen:
-                    seen.add(relation.found)
-                    found.append(relation)
+                if relation.found not in reached:
+                    reached.add(relation.found)
+                    relations.append(relation)
                     waiting.append(relation.found)
-        if root < segments and root not in seen:
-            seen.add(root)
+        if root < segments and root not in reached:
+            reached.add(root)
             waiting.append(root)
-    return tuple(found)
+    return tuple(relations)

@@ -64,11 +64,11 @@ def order_columns(
     if broadcast_groups:
         rows, columns = _joined(rows, columns, broadcast_groups)
     some = max(1, _HELD // (columns.shape[1] * columns.shape[2]) ** 2)
-    made = [
+    orders = [
         _order_array(levels, row, column, scope, start, kicks, seed)
         for row, column in zip(torch.split(rows, some), torch.split(columns, some), strict=True)
     ]
-    ordered = torch.cat(made).repeat_interleave(arrays // len(rows), 0)
+    ordered = torch.cat(orders).repeat_interleave(arrays // len(rows), 0)
     return Schedule(schedule.rows, ordered[:, None])
 
 
@@ -114,13 +114,13 @@ def _order_array(
     levels: Tensor, rows: Tensor, columns: Tensor, scope: Scope, start: Start, kicks: int, seed: int
 ) -> Tensor:
     """Columns [U, Q, k] in a better order, for the rows [U, d] that share them."""
-    held = torch.where(rows[:, :, None] >= 0, levels[rows.clamp(min=0).long()], PAD)
-    points = held.transpose(1, 2)  # [U, columns, d]
-    kept, lengths = _order_slots(points, columns, start, kicks, seed)
+    cells = torch.where(rows[:, :, None] >= 0, levels[rows.clamp(min=0).long()], PAD)
+    points = cells.transpose(1, 2)  # [U, columns, d]
+    present, lengths = _order_slots(points, columns, start, kicks, seed)
     if scope == "slot" or columns.shape[1] * columns.shape[2] == 1:
-        return kept
+        return present
     moved, others = _order_slots(points, _cut(points, columns, kicks, seed), start, kicks, seed)
-    return torch.where((others < lengths)[:, None, None], moved, kept)
+    return torch.where((others < lengths)[:, None, None], moved, present)
 
 
 def _order_slots(points: Tensor, columns: Tensor, start: Start, kicks: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -157,10 +157,10 @@ def _cut(points: Tensor, columns: Tensor, kicks: int, seed: int) -> Tensor:
     for used, stop in zip((counts > 0).unbind(1), counts.cumsum(1).unbind(1), strict=True):
         saved += edges.gather(1, (every + stop[:, None] - 1) % n) * used[:, None]
     begun = (every + saved.argmax(1)[:, None]) % n
-    made = torch.full_like(slots, -1)
+    runs = torch.full_like(slots, -1)
     filled = torch.arange(turns, device=columns.device) < counts[:, :, None]
-    made[filled] = nodes.gather(1, tour.gather(1, begun)).flatten()
-    return made.transpose(1, 2)
+    runs[filled] = nodes.gather(1, tour.gather(1, begun)).flatten()
+    return runs.transpose(1, 2)
 
 
 def _ordered(vectors: Tensor, start: Start, kicks: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -195,10 +195,10 @@ def _order_ragged(blocks: Tensor, start: Start, kicks: int, seed: int) -> Tensor
     extra = _insertion(blocks, order, start)
     place = extra.argmin(1, keepdim=True)
     later = natural > place  # these move on by a turn
-    made = order.gather(1, (natural.long() - later.long()).clamp(max=turns - 2))
-    made = torch.where(natural == place, turns - 1, made)
+    ordered = order.gather(1, (natural.long() - later.long()).clamp(max=turns - 2))
+    ordered = torch.where(natural == place, turns - 1, ordered)
     before = _length(natural[:, :-1], full, start) + _insertion(blocks, natural[:, :-1], start)[:, -1]
-    return torch.where((total + extra.amin(1) < before)[:, None], made, natural)
+    return torch.where((total + extra.amin(1) < before)[:, None], ordered, natural)
 
 
 def _insertion(blocks: Tensor, order: Tensor, start: Start) -> Tensor:

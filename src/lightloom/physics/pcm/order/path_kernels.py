@@ -36,12 +36,12 @@ def distances(points: Tensor, holes: bool) -> Tensor:
     """
     problems, n, size = points.shape
     width = -(-size // _WIDTH) * _WIDTH
-    held = points.new_zeros(problems, n, width, dtype=torch.uint8)
-    held[..., :size] = points.view(torch.uint8) ^ 128  # the order of levels, with PAD at 0
-    made = points.new_empty(problems, n, n, dtype=torch.int32)
-    addresses = address(held, torch.uint8), address(made, torch.int32)
+    padded = points.new_zeros(problems, n, width, dtype=torch.uint8)
+    padded[..., :size] = points.view(torch.uint8) ^ 128  # the order of levels, with PAD at 0
+    table = points.new_empty(problems, n, n, dtype=torch.int32)
+    addresses = address(padded, torch.uint8), address(table, torch.int32)
     _call("distances", problems, n, width, holes, torch.get_num_threads(), *addresses)
-    return made
+    return table
 
 
 def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) -> Tensor:
@@ -55,11 +55,11 @@ def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) 
         seed: Number that the kicks follow from.
     """
     problems, n, _ = distances.shape
-    held = ready(distances), ready(first), ready(last), distances.new_empty(problems, n)
+    arrays = ready(distances), ready(first), ready(last), distances.new_empty(problems, n)
     state = 2 * seed + 1  # never 0, where the generator would stay
-    addresses = (address(tensor, torch.int32) for tensor in held)
+    addresses = (address(tensor, torch.int32) for tensor in arrays)
     _call("path", problems, n, kicks, state, torch.get_num_threads(), *addresses)
-    return held[-1]
+    return arrays[-1]
 
 
 def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]:
@@ -72,9 +72,9 @@ def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]
     """
     problems, n, _ = distances.shape
     totals, degrees = prices.new_empty(problems), distances.new_empty(problems, n)
-    held = ready(distances), ready(prices), totals, degrees
+    arrays = ready(distances), ready(prices), totals, degrees
     types = torch.int32, torch.int64, torch.int64, torch.int32
-    _call("span", problems, n, scale, torch.get_num_threads(), *map(address, held, types))
+    _call("span", problems, n, scale, torch.get_num_threads(), *map(address, arrays, types))
     return totals, degrees
 
 

@@ -50,8 +50,8 @@ def distances(points: Tensor) -> Tensor:
         raise TypeError(f"Points are levels, int8, not {points.dtype}: make them with `levels.to_levels`.")
     if points.dim() != 3:
         raise ValueError(f"Points are [problems, n, d], not {tuple(points.shape)}.")
-    made: Tensor = _distances(points)
-    return made
+    table: Tensor = _distances(points)
+    return table
 
 
 def _run_distances(points: Tensor) -> Tensor:
@@ -59,16 +59,16 @@ def _run_distances(points: Tensor) -> Tensor:
     holes = bool((empty.any(1) != empty.all(1)).any()) if points.numel() else False
     if kernels.usable(points):
         return kernels.distances(points, holes)
-    made = points.new_empty(len(points), points.shape[1], points.shape[1], dtype=torch.int32)
-    for values, missing, out in zip(points, empty, made, strict=True):
-        held = values.float().masked_fill(missing, 0)  # sums of such integers are exact up to 2^24
-        for start in range(0, len(held), max(1, _HELD // max(1, len(held)))):
-            part = slice(start, start + max(1, _HELD // max(1, len(held))))
-            sums = torch.cdist(held[part], held, p=1)
+    table = points.new_empty(len(points), points.shape[1], points.shape[1], dtype=torch.int32)
+    for values, missing, out in zip(points, empty, table, strict=True):
+        numbers = values.float().masked_fill(missing, 0)  # sums of such integers are exact up to 2^24
+        for start in range(0, len(numbers), max(1, _HELD // max(1, len(numbers)))):
+            part = slice(start, start + max(1, _HELD // max(1, len(numbers))))
+            sums = torch.cdist(numbers[part], numbers, p=1)
             if holes:
-                sums -= held[part].abs() @ missing.T.float() + missing[part].float() @ held.T.abs()
+                sums -= numbers[part].abs() @ missing.T.float() + missing[part].float() @ numbers.T.abs()
             out[part] = sums.int()
-    return made
+    return table
 
 
 def _fake_distances(points: Tensor) -> Tensor:

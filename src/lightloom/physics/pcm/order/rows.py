@@ -45,8 +45,10 @@ def group_rows(levels: Tensor, schedule: Schedule, *, groups: int = 1, samples: 
     arrays, size = schedule.rows.shape
     if arrays % groups:
         raise ValueError(f"{arrays} arrays cannot be shared out among {groups} groups.")
-    made = [_regroup(rows, covariance(levels, rows, samples, seed), size) for rows in schedule.rows.view(groups, -1)]
-    return Schedule(torch.cat(made).view(arrays, size), schedule.columns)
+    groups_of_rows = [
+        _regroup(rows, covariance(levels, rows, samples, seed), size) for rows in schedule.rows.view(groups, -1)
+    ]
+    return Schedule(torch.cat(groups_of_rows).view(arrays, size), schedule.columns)
 
 
 def covariance(levels: Tensor, rows: Tensor, samples: int, seed: int) -> Tensor:
@@ -65,8 +67,8 @@ def covariance(levels: Tensor, rows: Tensor, samples: int, seed: int) -> Tensor:
     draw = torch.Generator().manual_seed(seed)
     one = torch.randint(columns, (samples,), generator=draw)
     other = (one + 1 + torch.randint(max(1, columns - 1), (samples,), generator=draw)) % columns
-    held = torch.where(rows[:, None] >= 0, levels[rows.clamp(min=0).long()], 0).float()
-    apart = (held[:, one.to(held.device)] - held[:, other.to(held.device)]).abs()
+    cells = torch.where(rows[:, None] >= 0, levels[rows.clamp(min=0).long()], 0).float()
+    apart = (cells[:, one.to(cells.device)] - cells[:, other.to(cells.device)]).abs()
     apart -= apart.mean(1, keepdim=True)
     return (apart @ apart.T).double() / samples
 
@@ -92,8 +94,8 @@ def _regroup(rows: Tensor, covariance: Tensor, size: int) -> Tensor:
     tour = path(((unlike + unlike.T) // 2)[None])[0].long()
     cut = torch.empty_like(home).scatter(0, tour, home)
     natural = spread(covariance, home)
-    found = [_exchange(covariance, begun) for begun in (home, cut)]
-    best = max(found, key=lambda arrays: spread(covariance, arrays))
+    candidates = [_exchange(covariance, begun) for begun in (home, cut)]
+    best = max(candidates, key=lambda arrays: spread(covariance, arrays))
     if spread(covariance, best) <= natural:
         return rows
     last = torch.where(rows >= 0, rows, rows.max() + 1)

@@ -57,13 +57,13 @@ def sort_cells(
         TypeError: The levels are not int8.
         ValueError: A level is out of range, the schedule does not fit the matrix, or an option is unknown.
     """
-    for name, given, known in (
+    for name, option, choices in (
         ("direction", direction, Direction),
         ("scope", scope, Scope),
         ("start", start, Start),
     ):
-        if given not in get_args(known):
-            raise ValueError(f"The {name} is one of {', '.join(get_args(known))}, not {given!r}.")
+        if option not in get_args(choices):
+            raise ValueError(f"The {name} is one of {', '.join(get_args(choices))}, not {option!r}.")
     _check(levels)
     if scope == "any":
         schedule = _cut(levels, schedule)
@@ -85,19 +85,19 @@ def _run(levels: Tensor, rows: Tensor, columns: Tensor, kernel: str) -> Tensor:
     schedule, kind = Schedule(rows, columns), cast(kernels.Ordered, kernel)
     if kernels.usable(levels):
         first, last = (int(bound) for bound in rows.aminmax())
-        made = kernels.ordered(kind, levels, *schedule) if first >= -1 and last < len(levels) else None
-        if made is not None:
-            return made
-    held, columns = _laid_out(levels, schedule)
+        ordered = kernels.ordered(kind, levels, *schedule) if first >= -1 and last < len(levels) else None
+        if ordered is not None:
+            return ordered
+    cells, columns = _laid_out(levels, schedule)
     if kind == "cut":
-        order = torch.where(held == PAD, 1, 2 * held).flatten(2).argsort(dim=2, stable=True)
-        arrays, size, turns, _ = held.shape
+        order = torch.where(cells == PAD, 1, 2 * cells).flatten(2).argsort(dim=2, stable=True)
+        arrays, size, turns, _ = cells.shape
         return columns.flatten(2).gather(2, order).view(arrays, size, size, turns).transpose(2, 3).contiguous()
-    keys = held
+    keys = cells
     if kind == "sort_cheapest":
-        least = torch.where(held == PAD, _LAST, held).amin(2, keepdim=True)
-        keys = torch.where(least.abs() > held.amax(2, keepdim=True).abs(), -held, held)
-    return columns.gather(2, torch.where(held == PAD, _LAST, keys).argsort(dim=2, stable=True))
+        least = torch.where(cells == PAD, _LAST, cells).amin(2, keepdim=True)
+        keys = torch.where(least.abs() > cells.amax(2, keepdim=True).abs(), -cells, cells)
+    return columns.gather(2, torch.where(cells == PAD, _LAST, keys).argsort(dim=2, stable=True))
 
 
 def _fake(levels: Tensor, rows: Tensor, columns: Tensor, kernel: str) -> Tensor:
@@ -112,8 +112,8 @@ _ordered = define(
 
 def _laid_out(levels: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor]:
     """Levels and columns of every place, both [A, k, Q, k], with PAD and -1 where nothing sits."""
-    held = sequence(levels, schedule)
-    return held, torch.where(held == PAD, -1, schedule.columns)
+    cells = sequence(levels, schedule)
+    return cells, torch.where(cells == PAD, -1, schedule.columns)
 
 
 def _check(levels: Tensor) -> None:
