@@ -71,3 +71,12 @@ def small_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(info, train_and_validation=LEARNING, test=TEST, validation=10)
 
     monkeypatch.setattr(dataset_info, "_INFOS", tuple(small(describe(name)) for name in dataset_info.DATASETS))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real sets, where there is one."""
+    root = os.environ.get("LIGHTLOOM_DATA")
+    if not root:
+        pytest.skip("LIGHTLOOM_DATA is not set: no real data sets here")
+    return Path(root)

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 
 __version__ = version("lightloom")
+logging.getLogger("lightloom").addHandler(logging.NullHandler())  # programs decide what is shown
 
 _ROOMS = (
     "bench",

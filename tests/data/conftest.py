@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -36,12 +35,3 @@ def small_set(idx_bytes: IdxBytes) -> dict[str, bytes]:
         files[f"{images}.gz"] = gzip.compress(idx_bytes(8, (count, 3, 2), pixels))
         files[f"{labels}.gz"] = gzip.compress(idx_bytes(8, (count,), bytes(i % 4 for i in range(count))))
     return files
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The folder of real sets, where there is one."""
-    root = os.environ.get("LIGHTLOOM_DATA")
-    if not root:
-        pytest.skip("LIGHTLOOM_DATA is not set: no real data sets here")
-    return Path(root)

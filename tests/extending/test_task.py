@@ -29,6 +29,8 @@ def test_a_task_of_another_package_runs_to_report_and_export(installed: Install,
     assert set(evaluation["states"]["electronic"]) == {"loss", "MSE", "R2"}
     page = (run / "report.html").read_text()
     assert "R2" in page
+    assert 'id="h-squared-errors"' in page
+    assert "electronic &lt;" in page
     assert "accuracy" not in page.lower().replace("bench.accuracy", ""), "nobody calls R2 so"
     assert lightloom("export", run, "--formats", "folder,onnx,netlist", "--out", tmp_path / "out")["state"] == "learned"
     assert lightloom("evaluate", run)["values"] == values

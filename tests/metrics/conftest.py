@@ -50,12 +50,3 @@ def judge() -> Judge:
         return json.loads(run.stdout)
 
     return judged
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The folder of real sets, where there is one."""
-    root = os.environ.get("LIGHTLOOM_DATA")
-    if not root:
-        pytest.skip("LIGHTLOOM_DATA is not set: no real data sets here")
-    return Path(root)

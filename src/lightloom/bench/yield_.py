@@ -60,8 +60,8 @@ def yield_(
         config = context.config
         model, test = context.network(context.latest_state()), context.chip_data.test
         model = model if optical_layers(model) else context.convert(model).model
-        chosen = range(config.specimen, config.specimen + specimens)
-        results[config.recipe] = _compare(model, chosen, test, rounds, images) | {"data": config.data.name}
+        seeds = range(config.specimen, config.specimen + specimens)
+        results[config.recipe] = _compare(model, seeds, test, rounds, images) | {"data": config.data.name}
     return {
         "speedup": min(result["speedup"] for result in results.values()),
         **results,
@@ -97,13 +97,13 @@ def _random(shape: Sequence[int], seed: int) -> ImageSet:
 
 def _compare(model: nn.Module, seeds: Sequence[int], test: ImageSet, rounds: int, images: int | None) -> dict[str, Any]:
     test = ImageSet(test.images[:images], test.labels[:images])
-    found = {}
+    results = {}
 
     def apart() -> None:
-        found["apart"] = sequential(model, seeds, test)
+        results["apart"] = sequential(model, seeds, test)
 
     def together() -> None:
-        found["together"] = accuracies(model, seeds, test, progress=False)
+        results["together"] = accuracies(model, seeds, test, progress=False)
 
     seconds = medians({"one_by_one": apart, "together": together}, rounds)
     return {
@@ -111,7 +111,7 @@ def _compare(model: nn.Module, seeds: Sequence[int], test: ImageSet, rounds: int
         "one_by_one_s": round(seconds["one_by_one"], 4),
         "together_s": round(seconds["together"], 4),
         "images": len(test),
-        "accuracy": round(float(found["together"].mean()), 5),
-        "accuracy_std": round(float(found["together"].std()), 5) if len(seeds) > 1 else 0.0,
-        "difference": float((found["together"] - found["apart"]).abs().max()),
+        "accuracy": round(float(results["together"].mean()), 5),
+        "accuracy_std": round(float(results["together"].std()), 5) if len(seeds) > 1 else 0.0,
+        "difference": float((results["together"] - results["apart"]).abs().max()),
     }

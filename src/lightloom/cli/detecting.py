@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.app import AsJson, Device, Out, Seed, verb
 from lightloom.cli.output import answer, show_detections, show_yaml
 
 
-@app.command()
+@verb()
 def detect(
     given: Annotated[
         list[str],
         typer.Argument(
-            help="Image files, or folders of them; of a multi-camera run, scenes or tokens of samples.",
-            metavar="IMAGE|SCENE|SAMPLE...",
+            help="Image files, or folders of them; of a multi-camera run, scenes or tokens of samples; of a run that "
+            "learns a text, prompts or text files.",
+            metavar="IMAGE|SCENE|SAMPLE|PROMPT...",
         ),
     ],
     model: Annotated[Path, typer.Option(help="Folder of a run that detects, such as of `hybrid/shapes`.")],
@@ -31,7 +32,7 @@ def detect(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find objects in images or around a vehicle: writes pictures and `detections.json`, else to `detections/`."""
+    """Find objects in images or around a vehicle, or go on with a text: writes to `--out`, else to `detections/`."""
 
     def work() -> dict[str, Any]:
         from lightloom.commands.detect import detect
@@ -42,7 +43,7 @@ def detect(
     answer(work, as_json, show_detections)
 
 
-@app.command()
+@verb()
 def tables(
     description: Annotated[Path, typer.Argument(help="YAML or JSON: cameras, calibration, boxes per frame.")],
     out: Out = None,

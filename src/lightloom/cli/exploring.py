@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, Source, app, common
+from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, Source, common, verb
 from lightloom.cli.output import answer, show_bill, show_sweep, show_yaml
 
 Images = Annotated[int | None, typer.Option(help="How many of the test images are looked at; all by default.")]
@@ -16,7 +16,7 @@ Biased = Annotated[
 ]
 
 
-@app.command()
+@verb()
 def explore(
     source: Source,
     changes: Changes = None,
@@ -71,7 +71,7 @@ def explore(
     answer(work, as_json, show_sweep)
 
 
-@app.command()
+@verb()
 def sensitivity(
     source: Source,
     changes: Changes = None,
@@ -97,7 +97,7 @@ def sensitivity(
     answer(work, as_json, lambda result: typer.echo(f"{result['text']}\nreport       {result['report']}"))
 
 
-@app.command()
+@verb()
 def estimate(
     network: Annotated[
         str,
@@ -125,7 +125,7 @@ def estimate(
     answer(work, as_json, show_bill)
 
 
-@app.command()
+@verb()
 def export(
     run: RunPath,
     formats: Annotated[
@@ -150,7 +150,7 @@ def export(
     answer(work, as_json, show_yaml)
 
 
-@app.command()
+@verb()
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")],
     second: Annotated[Path, typer.Argument(help="Folder of another.", metavar="RUN")],

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.app import AsJson, Device, Out, Seed, verb
 from lightloom.cli.output import answer, show_yaml, table
 
 
-@app.command()
+@verb()
 def recipes(out: Out = None, seed: Seed = None, device: Device = None, as_json: AsJson = False) -> None:
     """List the recipes."""
 
@@ -22,7 +22,7 @@ def recipes(out: Out = None, seed: Seed = None, device: Device = None, as_json: 
     answer(work, as_json, lambda result: table(result["recipes"], ("name", "what", "switches")), out)
 
 
-@app.command()
+@verb()
 def chips(
     name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
     out: Out = None,
@@ -57,7 +57,7 @@ def chips(
     answer(work, as_json, show, out)
 
 
-@app.command()
+@verb()
 def doctor(
     build_kernels: Annotated[bool, typer.Option(help="Compile the fast mesh kernels; needs a C++ compiler.")] = False,
     out: Out = None,

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.cli.app import AsJson, Device, Out, Seed, app
+from lightloom.cli.app import AsJson, Device, Out, Seed, verb
 from lightloom.cli.output import answer, show_yaml
 
 
-@app.command()
+@verb()
 def bench(
     name: Annotated[
         str,
@@ -44,7 +44,7 @@ def bench(
     answer(work, as_json, show_yaml, out)
 
 
-@app.command()
+@verb()
 def serve(
     chip: Annotated[str, typer.Argument(help="A preset, see `lightloom chips`.")] = "l2ight",
     blocks: Annotated[int, typer.Option(help="Blocks measured side by side.")] = 16,

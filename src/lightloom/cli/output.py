@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ def answer(
     show: Callable[[dict[str, Any]], None],
     out: Path | None = None,
 ) -> None:
-    """Do the work, print its result, and turn failures into exit codes: 1 it failed, 2 the request was wrong."""
+    """Do the work, print its result, and turn failures into exit codes: 1 it failed, 2 the request was wrong.
+
+    Args:
+        work: Gives the result.
+        as_json: Print the result, or the failure, as one JSON object in the last line of stdout.
+        show: Prints the result in words.
+        out: Folder to write the result to as `result.json`; None writes none.
+    """
     result: dict[str, Any] = {}
     try:
         if out is not None:
@@ -37,14 +44,20 @@ def answer(
 
             write_json(out / "result.json", result)
     except LightloomError as error:
-        _fail(str(error), error.exit_code, as_json)
+        _fail(str(error), error.exit_code, as_json, getattr(error, "__notes__", ()))
     except (MemoryError, RuntimeError) as error:
         if not _ran_out_of_memory(error):
             raise
-        _fail(f"The memory of this machine is not enough: {str(error) or 'it is full'}. {_SMALLER}", 1, as_json)
-    except KeyboardInterrupt:
+        _fail(
+            f"The memory of this machine is not enough: {str(error) or 'it is full'}. {_SMALLER}",
+            1,
+            as_json,
+            getattr(error, "__notes__", ()),
+        )
+    except KeyboardInterrupt as error:
+        notes = getattr(error, "__notes__", ())
         kept = "What was finished is kept; go on with `--out FOLDER`, to which `run` wants `--resume` added."
-        _fail(f"Stopped. {kept}", 130, as_json)
+        _fail(f"Stopped. {kept}", 130, as_json, notes)
     if not is_main():
         return
     if as_json:
@@ -58,8 +71,9 @@ def _ran_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in _FULL)
 
 
-def _fail(message: str, code: int, as_json: bool) -> None:
-    typer.echo(f"error: {message}", err=True)
+def _fail(message: str, code: int, as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Say what went wrong, then what goes on from there, and end."""
+    typer.echo("\n".join([f"error: {message}", *notes]), err=True)
     if as_json:
         typer.echo(json.dumps({"error": message, "exit_code": code}))
     sys.exit(code)
@@ -82,6 +96,33 @@ def show_summary(result: dict[str, Any]) -> None:
     report = Path(result["run"]) / "report.html"
     if report.exists():
         typer.echo(f"{'report':{width}} {report}")
+    if result.get("opened") is False:
+        typer.echo(f"There is no browser here to open it in; open `{report}` in one of yours.", err=True)
+    if "next" in result:
+        typer.echo(f"{'next':{width}} {result['next']}")
+
+
+def show_runs(result: dict[str, Any]) -> None:
+    """One line a run; what is wrong with a damaged one goes to stderr."""
+    rows = [
+        {
+            "run": row["run"],
+            "recipe": row["recipe"] or "?",
+            "date": row["date"][:16].replace("T", " ") or "?",
+            "metric": f"{_value(row['metric']['value'], row['metric']).strip()} ({row['metric']['of']})"
+            if row["metric"]
+            else "-",
+            "state": f"{row['state']}, process {row['process']}" if row["process"] else row["state"],
+        }
+        for row in result["runs"]
+    ]
+    if rows:
+        table(rows, ("run", "recipe", "date", "metric", "state"))
+    else:
+        typer.echo("There is no run here yet; `lightloom run onchip/digits` makes one.")
+    for row in result["runs"]:
+        if row["problem"]:
+            typer.echo(f"{row['run']}: {row['problem']}", err=True)
 
 
 def _value(value: float | None, metric: dict[str, Any]) -> str:
@@ -128,7 +169,10 @@ def show_bill(result: dict[str, Any]) -> None:
 
 
 def show_detections(result: dict[str, Any]) -> None:
-    """How many objects of each class are in each image, and which images could not be read."""
+    """How many objects of each class are in each image, and which images could not be read; else as it is, in YAML."""
+    if "images" not in result:  # a task that says something else of its samples
+        show_yaml(result)
+        return
     for image in result["images"]:
         names = [found["class"] for found in image["found"]]
         told = ", ".join(f"{names.count(name)} {name}" for name in result["classes"] if name in names)
@@ -147,7 +191,12 @@ def show_yaml(result: dict[str, Any]) -> None:
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """Rows of a result under the names of their columns."""
+    """Print rows of a result under the names of their columns.
+
+    Args:
+        rows: Value by column, for each row.
+        columns: Names of the columns that are shown, in order.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

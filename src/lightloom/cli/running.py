@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, app, common
-from lightloom.cli.output import answer, show_summary, table
+from lightloom.cli.app import AsJson, Changes, Device, Out, RunPath, Seed, common, verb
+from lightloom.cli.output import answer, show_runs, show_summary, table
 
 
-@app.command()
+@verb()
 def run(
     recipe: Annotated[str, typer.Argument(help="See `lightloom recipes`.")],
     changes: Changes = None,
@@ -35,7 +35,7 @@ def run(
         if print_config:
             typer.echo(to_yaml(config), nl=False)
             return {}
-        return run_recipe(config, out, resume=resume)
+        return _with_next(run_recipe(config, out, resume=resume), "run")
 
     answer(work, as_json, show_summary)
 
@@ -43,7 +43,7 @@ def run(
 def _stage_verb(stage: str, help_text: str) -> None:
     """Add a verb that repeats one stage of a run."""
 
-    def verb(
+    def work_on(
         run: RunPath,
         changes: Changes = None,
         out: Out = None,
@@ -54,11 +54,11 @@ def _stage_verb(stage: str, help_text: str) -> None:
         def work() -> dict[str, Any]:
             from lightloom.pipeline.run import repeat
 
-            return repeat(run, stage, [*(changes or []), *common(seed, device)], out=out)
+            return _with_next(repeat(run, stage, [*(changes or []), *common(seed, device)], out=out), stage)
 
         answer(work, as_json, show_summary)
 
-    app.command(stage, help=f"{help_text} Works on a run folder, or with `--out` on a copy of it.")(verb)
+    verb(stage, help=f"{help_text} Works on a run folder, or with `--out` on a copy of it.")(work_on)
 
 
 _stage_verb("train", "Train the electronic network again.")
@@ -70,10 +70,57 @@ _stage_verb("reorder", "Find the order in which PCM cells are written least, and
 _stage_verb("sweep", "Train every case of a comparison again.")
 _stage_verb("evaluate", "Measure every state of the network on the test images.")
 _stage_verb("cost", "Count cores, calls, energy and time of one inference.")
-_stage_verb("report", "Write the report.")
 
 
-@app.command()
+@verb()
+def report(
+    run: RunPath,
+    changes: Changes = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser of this machine.")] = False,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report. Works on a run folder, or with `--out` on a copy of it."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.commands.browser import open_in_browser
+        from lightloom.pipeline.run import repeat
+
+        result = repeat(run, "report", [*(changes or []), *common(seed, device)], out=out)
+        opened = {"opened": open_in_browser(Path(result["run"]) / "report.html")} if open_page else {}
+        return _with_next(result | opened, "report")
+
+    answer(work, as_json, show_summary)
+
+
+@verb()
+def runs(
+    folder: Annotated[Path | None, typer.Argument(help="Folder that holds run folders; `runs` by default.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs: recipe, date, metric of the last state, and how far each came."""
+
+    def work() -> dict[str, Any]:
+        from lightloom.commands.runs import list_runs
+
+        return {"runs": list_runs(folder)}
+
+    answer(work, as_json, show_runs, out)
+
+
+def _with_next(result: dict[str, Any], verb: str) -> dict[str, Any]:
+    """The summary of a run, and what comes next; another process than the first has neither."""
+    from lightloom.commands.next_step import next_step
+
+    return {**result, "next": next_step(Path(result["run"]), verb)} if result else result
+
+
+@verb()
 def convert(
     source: Annotated[str, typer.Argument(help="A recipe, or the folder of a run.", metavar="RECIPE|RUN")],
     changes: Changes = None,

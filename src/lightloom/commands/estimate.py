@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from lightloom.common.errors import LightloomError, RequestError, nearest
 from lightloom.common.files import read_json
 from lightloom.common.marks import claim
-from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
 from lightloom.cost import estimate as estimate_cost
 from lightloom.nn.backbones.checkpoints import transformers as library
@@ -29,6 +29,7 @@ NETWORKS = {
 }
 """Networks by name, and the class of `transformers` whose defaults describe each."""
 
+_LOG = logging.getLogger("lightloom")
 _LARGEST = 65536  # side of an image
 
 TOKENS = 128
@@ -55,7 +56,7 @@ def estimate(
     """
     config = override(RunConfig(recipe="estimate"), changes)
     model, sample = known_network(source, tokens=tokens)
-    console().print(f"estimate  {type(model).__name__} on {config.chip.name}")
+    _LOG.info("estimate  %s on %s", type(model).__name__, config.chip.name)
     try:
         bill = estimate_cost(
             model,

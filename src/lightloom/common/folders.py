@@ -104,6 +104,24 @@ def _part_names(path: Path) -> Iterator[Path]:
 # whole folders
 
 
+def absent_folders(path: Path) -> list[Path]:
+    """Those of a folder and the ones above it that are not there yet, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+
+
+def discard(path: Path, parents: Iterable[Path] = ()) -> None:
+    """Remove a folder that is ours as a whole, such as one made for a request that was then refused.
+
+    Args:
+        path: The folder; it stays where anything lies in it that its mark does not list.
+        parents: Folders around it, the innermost first; they go where they are empty.
+    """
+    _remove_folder(path)
+    for folder in parents:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 @contextmanager
 def hidden_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path` to fill; what is not moved to its place by `put_folder` is removed in the end.
@@ -167,7 +185,7 @@ def settle(path: Path) -> None:
     left = sorted(path.parent.glob(f".{_escape(path.name)}.*")) if path.parent.is_dir() else []
     for folder in left:
         shape = re.fullmatch(r"\.(?P<pid>\d+)(?:-\d+)?\.(?P<kind>part|old)", folder.name[len(path.name) + 1 :])
-        if shape is None or _alive(int(shape["pid"])):
+        if shape is None or is_alive(int(shape["pid"])):
             continue
         if shape["kind"] == "old" and not os.path.lexists(path) and mark_of(folder) is not None:
             folder.replace(path)  # killed between the two renames
@@ -224,7 +242,8 @@ def _escape(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this number lives on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -240,13 +240,13 @@ def _stream(url: str, output_file: str, pooch: object) -> None:
     """
     from rich.progress import Progress
 
-    from lightloom.common.progress import console
+    from lightloom.common.progress import console, is_quiet
 
     screen = console()
     with (
         _answer(url) as response,
         Path(output_file).open("wb") as stream,
-        Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress,
+        Progress(console=screen, transient=True, disable=is_quiet() or not screen.is_terminal) as progress,
     ):
         length = response.headers.get("Content-Length")
         bar = progress.add_task(url.rsplit("/", 1)[1], total=int(length) if length else None)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lightloom.common.errors import RequestError, WorkError
-from lightloom.common.progress import console
 from lightloom.explore.point import Group, Job, Outcome, explain, measure
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+_LOG = logging.getLogger("lightloom")
 _LOOPBACK = "127.0.0.1:0"
 _DIED = "its process died each time that it was tried, as when memory runs out"
 _PATIENCE = 15.0  # seconds to reach a scheduler
@@ -144,5 +145,5 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
         ) from None
     with client:
         if not client.scheduler_info(n_workers=-1)["workers"]:
-            console().print(f"The cluster at {scheduler} has no workers yet; waiting for one.")
+            _LOG.warning("The cluster at %s has no workers yet; waiting for one.", scheduler)
         yield client

@@ -111,18 +111,18 @@ def _measure(job: Job, points: Sequence[Point], store: Store, engine: Engine) ->
     ids = [point.id for point in points]
     store.read(ids)
     errors: dict[str, str] = {}
-    done = len(store.finished(ids))
+    finished = len(store.finished(ids))
     with follow("explore", len(ids), shown=engine.progress and is_main()) as report:
         for broken in store.broken:
-            report(done, f"{broken} It is measured again.")
+            report(finished, f"{broken} It is measured again.")
         groups = _groups([point for point in points if point.id not in store.rows], store.light())
         for point, outcome in run(job, groups, engine):
             if isinstance(outcome, str):
                 errors[point.id] = outcome
             else:
                 store.keep(outcome)
-            done += 1
-            report(done, point.design.label if isinstance(outcome, dict) else f"{point.design.label}: {outcome}")
+            finished += 1
+            report(finished, point.design.label if isinstance(outcome, dict) else f"{point.design.label}: {outcome}")
     return errors
 
 

@@ -46,20 +46,18 @@ def accuracies(
         RequestError: There is no seed or no sample, or the outputs are no scores of classes.
     """
     _check(seeds, samples, chunk)
-    population = SpecimenEnsemble(model, seeds, memory=memory)
-    total = len(population.chunks) * -(-len(samples) // chunk)
-    done = 0
+    ensemble = SpecimenEnsemble(model, seeds, memory=memory)
+    total = len(ensemble.chunks) * -(-len(samples) // chunk)
+    steps = 0
     right: list[Tensor] = []
     with follow("specimens", total, shown=progress) as report:
-        for part in population.parts():
+        for part in ensemble.parts():
             counts = samples.targets.new_zeros(len(part.seeds))
             for inputs, targets in _batches(samples, chunk):
                 counts += _right(_scores(part(inputs), 3), targets)
-                done += 1
-                report(
-                    done,
-                    f"{sum(len(counted) for counted in right) + len(part.seeds)} of {len(population.seeds)} specimens",
-                )
+                steps += 1
+                specimens = sum(map(len, right)) + len(part.seeds)
+                report(steps, f"{specimens} of {len(ensemble.seeds)} specimens")
             right.append(counts)
     return torch.cat(right).double().cpu() / len(samples)
 

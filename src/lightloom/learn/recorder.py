@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ from lightloom.common.files import append_json_line, read_json_lines, write_text
 from lightloom.common.hold import hold
 from lightloom.common.marks import claim, mark_of
 from lightloom.common.processes import is_main
-from lightloom.common.progress import console
 from lightloom.learn.checkpoint import Progress, load_training, load_weights, save_training, save_weights
 from lightloom.learn.objective import Objective, described, improves, primary
 from lightloom.learn.setup import check_setup
 
+_LOG = logging.getLogger("lightloom")
 _LONGEST_NAME = 80
 
 
@@ -101,7 +102,7 @@ class Recorder:
         self.progress = load_training(model, optimizer, last)
         if is_main() and self.progress.epoch:
             where = f"epoch {self.progress.epoch} of {epochs} in {self.session.folder}"
-            console().print(f"{self.session.stage}: goes on from {where}", soft_wrap=True)
+            _LOG.info("%s: goes on from %s", self.session.stage, where)
 
     def clean(self) -> None:
         """Drop the lines of epochs of this stage that no checkpoint holds, and a line that a kill cut short."""

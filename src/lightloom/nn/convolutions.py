@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightloom.chips import Chip
 from lightloom.common.arguments import checked
+from lightloom.common.errors import RequestError
 from lightloom.nn.belongings import carry_over
 from lightloom.nn.core import TensorCore
 from lightloom.nn.layers import OpticalLayer, core_for
@@ -27,15 +28,10 @@ _CONV_ARGUMENTS = (
 
 
 class ConvolutionLayer(OpticalLayer):
-    """A convolution of one or two dimensions, with the fields of torch's.
+    """A convolution of one or two dimensions, with the arguments and fields of torch's."""
 
-    Args:
-        start: Layer to take geometry, weight and bias from.
-        chip: The hardware, or the name of a preset.
-        name: Place on the chip.
-        core: Tensor core to share as it is, in the place of one that is programmed to the weight.
-    """
-
+    electronic: ClassVar[type[nn.Conv1d] | type[nn.Conv2d]]
+    """The layer of torch that it takes the place of."""
     in_channels: int
     out_channels: int
     kernel_size: tuple[int, ...]
@@ -46,9 +42,49 @@ class ConvolutionLayer(OpticalLayer):
     padding_mode: str
     _reversed_padding_repeated_twice: list[int]
 
-    def __init__(self, start: nn.Conv1d | nn.Conv2d, chip: Chip | str, name: str, core: TensorCore | None) -> None:
+    @checked
+    def __init__(
+        self,
+        *args: Any,
+        chip: Chip | str,
+        name: str = "core",
+        start: nn.Conv1d | nn.Conv2d | None = None,
+        core: TensorCore | None = None,
+        **kwargs: Any,
+    ) -> None:
+        start = self.electronic(*args, **kwargs) if start is None else start
+        self._require(start, "start")
         super().__init__(core or core_for(start.weight, chip, start.groups, name), start.bias, start.weight.dtype)
         carry_over(start, self)
+
+    @classmethod
+    @checked
+    def from_electronic(
+        cls, layer: nn.Conv1d | nn.Conv2d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
+    ) -> Self:
+        """The optical form of a convolution of torch, programmed to its weight.
+
+        Args:
+            layer: The electronic layer, of as many dimensions.
+            chip: The hardware, or the name of a preset.
+            name: Place on the chip.
+            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
+
+        Raises:
+            RequestError: The layer has another number of dimensions.
+        """
+        return cls(chip=chip, name=name, start=layer, core=core)
+
+    def to_electronic(self) -> nn.Conv1d | nn.Conv2d:
+        """A convolution of torch with the effective weight."""
+        return self.filled(self.electronic(**self.electronic_fields()))
+
+    @classmethod
+    def _require(cls, layer: nn.Module, argument: str) -> None:
+        if not isinstance(layer, cls.electronic):
+            raise RequestError(
+                f"`{argument}` is a {type(layer).__name__}; a {cls.__name__} is made of a `{cls.electronic.__name__}`."
+            )
 
     def shaped(self, matrix: Tensor) -> Tensor:
         """[out_channels, in_channels / groups, *kernel_size]."""
@@ -116,38 +152,7 @@ class OpticalConv2d(ConvolutionLayer, nn.Conv2d):  # type: ignore[misc, override
 
     signal_dims: ClassVar[int] = 3
     """Dimensions of one signal: an image of channels."""
-
-    @checked
-    def __init__(
-        self,
-        *args: Any,
-        chip: Chip | str,
-        name: str = "core",
-        start: nn.Conv2d | None = None,
-        core: TensorCore | None = None,
-        **kwargs: Any,
-    ) -> None:
-        start = nn.Conv2d(*args, **kwargs) if start is None else start
-        super().__init__(start, chip, name, core)
-
-    @classmethod
-    @checked
-    def from_electronic(
-        cls, layer: nn.Conv2d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
-    ) -> OpticalConv2d:
-        """The optical form of a `torch.nn.Conv2d`, programmed to its weight.
-
-        Args:
-            layer: The electronic layer.
-            chip: The hardware, or the name of a preset.
-            name: Place on the chip.
-            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
-        """
-        return cls(chip=chip, name=name, start=layer, core=core)
-
-    def to_electronic(self) -> nn.Conv2d:
-        """A `torch.nn.Conv2d` with the effective weight."""
-        return self.filled(nn.Conv2d(**self.electronic_fields()))
+    electronic = nn.Conv2d
 
 
 class OpticalConv1d(ConvolutionLayer, nn.Conv1d):  # type: ignore[misc, override]
@@ -168,35 +173,4 @@ class OpticalConv1d(ConvolutionLayer, nn.Conv1d):  # type: ignore[misc, override
 
     signal_dims: ClassVar[int] = 2
     """Dimensions of one signal: a sequence of channels."""
-
-    @checked
-    def __init__(
-        self,
-        *args: Any,
-        chip: Chip | str,
-        name: str = "core",
-        start: nn.Conv1d | None = None,
-        core: TensorCore | None = None,
-        **kwargs: Any,
-    ) -> None:
-        start = nn.Conv1d(*args, **kwargs) if start is None else start
-        super().__init__(start, chip, name, core)
-
-    @classmethod
-    @checked
-    def from_electronic(
-        cls, layer: nn.Conv1d, chip: Chip | str, name: str = "core", core: TensorCore | None = None
-    ) -> OpticalConv1d:
-        """The optical form of a `torch.nn.Conv1d`, programmed to its weight.
-
-        Args:
-            layer: The electronic layer.
-            chip: The hardware, or the name of a preset.
-            name: Place on the chip.
-            core: Tensor core to share as it is, in the place of one that is programmed to the weight.
-        """
-        return cls(chip=chip, name=name, start=layer, core=core)
-
-    def to_electronic(self) -> nn.Conv1d:
-        """A `torch.nn.Conv1d` with the effective weight."""
-        return self.filled(nn.Conv1d(**self.electronic_fields()))
+    electronic = nn.Conv1d

@@ -12,7 +12,7 @@ from torch import nn
 from lightloom import learn as learning
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
-from lightloom.nn import convert, install
+from lightloom.nn import convert, put_on_chip
 from lightloom.nn.convert import Conversion
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.tasks import task_of
@@ -74,8 +74,11 @@ class RunContext:
         model = self.task.model(self.config, self.interface)
         if state != "electronic":
             self.adapt(model)
-            model = self.convert(model).model
-            install(model, self.config.specimen)
+            config, places = self.config, tuple(self.config.places.items())
+            conversion = put_on_chip(
+                model, config.chip, config.specimen, skip=config.electronic, places=places, inplace=True
+            )
+            model = conversion.model
         learning.load_weights(model, self.file(state))
         if self.orders(state).exists():
             learning.load_orders(model, self.orders(state))

@@ -7,6 +7,7 @@ Each stage reads and writes the run folder, so any of them can be repeated or re
 
 from __future__ import annotations
 
+import logging
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +19,17 @@ import torch
 
 from lightloom.common import processes
 from lightloom.common.errors import RequestError
+from lightloom.common.folders import absent_folders, discard
 from lightloom.common.hold import hold
-from lightloom.common.progress import console
 from lightloom.config import RunConfig, override
+from lightloom.nn import plan
 from lightloom.pipeline import stages
 from lightloom.pipeline.context import RunContext
-from lightloom.pipeline.run_folder import RunFolder
+from lightloom.pipeline.run_folder import ROOT, RunFolder
 from lightloom.pipeline.stages.sweep import rehearse
 from lightloom.pipeline.summary import write_summary
 
+_LOG = logging.getLogger("lightloom")
 Stage = Callable[[RunContext], None]
 STAGES: dict[str, Stage] = {
     "train": stages.train,
@@ -66,10 +69,33 @@ def run(config: RunConfig, out: Path | None = None, *, resume: bool = False) -> 
     if not processes.is_main():
         processes.wait(config.device)
         return run_stages(RunFolder(out or Path(), config), config.stages)
+    absent = absent_folders(out or ROOT)
+    if out is None or out in absent:
+        _check_layer_names(config)
     folder = RunFolder.resume(config, out) if resume and out is not None else RunFolder.create(config, out)
-    with hold(folder.path):
-        processes.wait(config.device)
-        return run_stages(folder, config.stages)
+    try:
+        with hold(folder.path):
+            processes.wait(config.device)
+            return run_stages(folder, config.stages)
+    except RequestError:
+        if (out is None or out in absent) and not folder.done:
+            discard(folder.path, absent)
+        raise
+    except BaseException as error:
+        words = ["lightloom", "run", config.recipe, *config.changes, "--out", str(folder.path), "--resume"]
+        error.add_note(f"next  {shlex.join(words)}")
+        raise
+
+
+def _check_layer_names(config: RunConfig) -> None:
+    """Refuse rules that fit no layer of the network, before a folder is made and anything is trained."""
+    if "program" not in config.stages or not (config.electronic or config.places):
+        return
+    context = RunContext(RunFolder(Path(), config))
+    with torch.random.fork_rng():
+        model = context.new_network()
+        context.adapt(model)
+        plan(model, config.chip, skip=config.electronic, places=tuple(config.places.items()), inplace=True)
 
 
 def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | None = None) -> dict[str, Any]:
@@ -135,11 +161,13 @@ def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
         for name in waiting:
             started = time.perf_counter()
             if main:
-                console().print(f"[bold]{name}[/bold]")
+                _LOG.info(name, extra={"style": "bold"})
             if main or name in SHARED:
                 STAGES[name](context)
             if main:
-                folder.finish(name, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                folder.finish(name, seconds)
+                _LOG.debug("%s took %.1f s", name, seconds)
             processes.wait(device)
     return write_summary(folder) if main else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import re
@@ -18,11 +19,11 @@ from lightloom.common.files import clear_parts, make_folder, read_json, write_js
 from lightloom.common.folders import adopt, copy_folder, remove
 from lightloom.common.hold import HOLDER, LOCK, hold
 from lightloom.common.marks import claim, mark_of
-from lightloom.common.progress import console
 from lightloom.common.records import check, read_record
-from lightloom.config import RunConfig, to_yaml
+from lightloom.config import RunConfig, read_values, to_yaml
 from lightloom.tasks import read_config
 
+_LOG = logging.getLogger("lightloom")
 _STATES = ("electronic", "programmed", "calibrated", "mapped", "learned", "reordered")
 _WRITTEN = (
     *("config.yaml", "versions.json", "chip.json", "specimen.json", "stages.json", "metrics.jsonl", "summary.json"),
@@ -89,6 +90,9 @@ class RunFolder:
         """
         if not _is_run(path):  # nothing is there, or a kill came in its first moments
             return cls.create(config, path)
+        if not _has_whole_config(path):
+            _LOG.warning("`%s` holds no whole config: its run begins anew.", path)
+            return cls(path, config)._begin()
         folder = cls.open(path)
         old, new = (c.model_dump(mode="json", exclude={"changes"}) for c in (folder.config, config))
         changed = sorted(_differences(old, new))
@@ -105,7 +109,7 @@ class RunFolder:
         known = check(path / "versions.json", dict[str, object], before)
         other = [key for key, value in versions().items() if key != "date" and known.get(key) != value]
         if other:
-            console().print(f"Other {', '.join(other)} than when this run started: its last digits may differ.")
+            _LOG.warning("Other %s than when this run started: its last digits may differ.", ", ".join(other))
         return folder
 
     def own(self) -> None:
@@ -184,6 +188,10 @@ class RunFolder:
         with hold(self.path):
             make_folder(self.path / "checkpoints")
             clear_parts(self.path)
+            if self.file("stages.json").exists():  # of a run whose config is lost
+                self._remove(
+                    "stages.json", "metrics.jsonl", "summary.json", *_COMPARED, "checkpoints/*.*", "models/*.*"
+                )
             self._write_description()
         return self
 
@@ -243,6 +251,15 @@ def _is_run(path: Path) -> bool:
     except (RequestError, OSError):
         return False
     return isinstance(written, dict) and "lightloom" in written
+
+
+def _has_whole_config(path: Path) -> bool:
+    """Whether the config of a marked folder can be read as one, of whatever version; else a disk has damaged it."""
+    try:
+        values = read_values(path / "config.yaml")
+    except RequestError:
+        return mark_of(path) is None
+    return "recipe" in values and "task" in values
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

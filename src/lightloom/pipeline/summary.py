@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightloom.common.errors import RequestError
@@ -36,6 +37,22 @@ def write_summary(folder: RunFolder) -> dict[str, Any]:
     record = Summary(**summary)
     write(file("summary.json"), record)
     return record.plain()
+
+
+def last_value(path: Path) -> dict[str, Any] | None:
+    """The primary metric of the last state or case in a `summary.json`; None where nothing was evaluated.
+
+    Returns:
+        `name`, `percent`, `unit` and `value` of the metric, and in `of` the state or case.
+
+    Raises:
+        RequestError: The file is damaged.
+    """
+    summary = read(path, Summary, Summary())
+    if summary.metric is None or not summary.values:
+        return None
+    of, value = list(summary.values.items())[-1]
+    return {**summary.metric.plain(), "value": value, "of": of}
 
 
 def _cost(cost: CostFile) -> dict[str, Any]:

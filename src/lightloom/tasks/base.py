@@ -19,6 +19,7 @@ from lightloom.common.errors import RequestError
 from lightloom.config import Case, RunConfig
 from lightloom.data import Samples
 from lightloom.learn import Augment, Objective, Prepare
+from lightloom.report import SectionBuilder
 from lightloom.schemas import Metric
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -276,6 +277,10 @@ class Task(ABC, Generic[Config]):
     def facts(self, data: Any) -> dict[str, Any]:
         """What a reader should know about the data of a run, such as the hash of a text; goes to its `data.json`."""
         return {}
+
+    def sections(self) -> Sequence[SectionBuilder]:
+        """What builds the sections that the report of a run has of this task's own, from the run's folder."""
+        return ()
 
     def predict(self, model: nn.Module, config: Config, interface: Interface, request: Prediction) -> dict[str, Any]:
         """What a trained model says of a user's own samples, written to a folder.

@@ -104,9 +104,15 @@ def test_the_recipe_runs_from_a_text_to_report_and_prediction(poem: Path, tmp_pa
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert all("validation_bits_per_character" in epoch for epoch in epochs)
 
+    page = (run / "report.html").read_text()
+    for words in ("bits per character", "What it writes", "What a character costs", text["sha256"]):
+        assert words in page
+    assert page.count("&lt;b&gt;&amp;&lt;/b&gt;") or "<b>&" not in page
+
     out = tmp_path / "texts"
-    result = call.invoke(app, ["detect", "the wheel X", str(poem), "--model", str(run), "--out", str(out), "--json"])
+    result = call.invoke(app, ["detect", "the wheel X", str(poem), "--model", str(run), "--out", str(out)])
     assert result.exit_code == 0, result.output
+    assert "prompt: the wheel X" in result.stdout
     texts = json.loads((out / "texts.json").read_text())["texts"]
     assert [len(row["text"]) for row in texts] == [40, 40]
     assert [row["unknown"] for row in texts] == ["X", ""]

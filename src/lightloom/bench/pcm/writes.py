@@ -53,7 +53,7 @@ def writes(
         chip = context.config.chip
         if not isinstance(chip, PCMChip):
             raise RequestError(f"`{run}` is a run on `{chip.name}`, which has no cells to write.")
-        chosen = SHARINGS if sharing is None else (sharing,)
+        sharings = SHARINGS if sharing is None else (sharing,)
         result: dict[str, Any] = {
             "network": context.config.model.name,
             "data": context.config.data.name,
@@ -66,7 +66,7 @@ def writes(
         result["accuracy"] = plain.accuracy
         starts: dict[str, dict[str, Any]] = {start: {} for start in STARTS}
         moved: dict[str, Any] = {}
-        for name in chosen:
+        for name in sharings:
             shared = _perfect(chip, name)
             aware = _Trained(
                 context, name, shared, for_sharing(name, context.config.writes.strength, chip.start), epochs
@@ -79,7 +79,7 @@ def writes(
         result["any_slot"] = moved
         result["starts"] = starts
         for kind in ("gaussian", "laplace"):
-            result[kind] = {name: _random(context, _perfect(chip, name), kind) for name in chosen}
+            result[kind] = {name: _random(context, _perfect(chip, name), kind) for name in sharings}
     return result
 
 
@@ -124,17 +124,17 @@ def _electronic(run: Path | None, seed: int) -> Iterator[RunContext]:
 
 def _cases(plain: _Trained, aware: _Trained, chip: PCMChip) -> dict[str, dict[str, Any]]:
     """The four cases on one chip, and what the orders take to store."""
-    counted: dict[str, tuple[ModelWrites, _Trained]] = {}
+    tallies: dict[str, tuple[ModelWrites, _Trained]] = {}
     for trained, as_it_comes, ordered in ((plain, "plain", "reordered"), (aware, "write_aware", "both")):
         _put(trained.model, chip)
-        counted[as_it_comes] = count_writes(trained.model), trained
+        tallies[as_it_comes] = count_writes(trained.model), trained
         _order(trained.model)
-        counted[ordered] = count_writes(trained.model), trained
-    base = counted["plain"][0]
+        tallies[ordered] = count_writes(trained.model), trained
+    base = tallies["plain"][0]
     storage = {"index_bits": index_bits(aware.model), "weight_bits": weight_bits(aware.model)}
     return {
         name: {**_against(case, base), "accuracy_drop": round(plain.accuracy - trained.accuracy, 5)}
-        for name, (case, trained) in counted.items()
+        for name, (case, trained) in tallies.items()
     } | {"storage": storage}
 
 
@@ -143,12 +143,12 @@ def _random(context: RunContext, chip: PCMChip, kind: str) -> dict[str, dict[str
     model = convert(context.network("electronic"), chip, skip=context.config.electronic).model
     generator = torch.Generator().manual_seed(named_seed(context.config.seed, "bench writes", kind))
     for core in cores(model, PCMCore).values():
-        drawn = torch.randn(core.matrix.shape, generator=generator)
+        weights = torch.randn(core.matrix.shape, generator=generator)
         if kind == "laplace":
             # the difference of two exponential variables
             one, other = (torch.rand(core.matrix.shape, generator=generator).clamp_min(1e-12).log() for _ in range(2))
-            drawn = (one - other) / 2**0.5
-        core.program(drawn * (2 / core.columns) ** 0.5)
+            weights = (one - other) / 2**0.5
+        core.program(weights * (2 / core.columns) ** 0.5)
     base = count_writes(model)
     _order(model)
     return {"reordered": _against(count_writes(model), base)}

@@ -56,15 +56,23 @@ def commanded(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
 
 
 def realised(core: MeshCore, blocks: Sequence[Block]) -> DeviceSettings:
-    """What light meets on the core's specimen, without dynamic noise. Raises as `commanded`."""
-    asked, places = commanded(core, blocks), _places(core, blocks)
+    """What light meets on the core's specimen, without dynamic noise.
+
+    Args:
+        core: A mesh core.
+        blocks: (group, block row, block column) of each.
+
+    Raises:
+        RequestError: The core is an electronic twin.
+    """
+    settings, places = commanded(core, blocks), _places(core, blocks)
     drive = core.chip.drive(core.neighbours.cpu())._replace(noise_std=0.0)
     errors = core.errors().map(lambda error: _chosen(error, places))
-    return asked._replace(
-        u=phases.realise(asked.u, drive, errors.of("u")),
-        v=phases.realise(asked.v, drive, errors.of("v")),
+    return settings._replace(
+        u=phases.realise(settings.u, drive, errors.of("u")),
+        v=phases.realise(settings.v, drive, errors.of("v")),
         attenuators=attenuators.realise(
-            asked.attenuators, bits=core.chip.weight_bits, gamma_ratio=errors.of("sigma").gamma
+            settings.attenuators, bits=core.chip.weight_bits, gamma_ratio=errors.of("sigma").gamma
         ),
     )
 

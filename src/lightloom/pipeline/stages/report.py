@@ -10,4 +10,4 @@ from lightloom.report import write_report
 def report(run: RunContext) -> None:
     """Write `summary.json` and the page."""
     write_summary(run.folder)
-    write_report(run.folder.path)
+    write_report(run.folder.path, run.task.sections())

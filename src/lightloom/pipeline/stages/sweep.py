@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from lightloom.common.errors import LightloomError, RequestError
 from lightloom.common.processes import is_main
-from lightloom.common.progress import console, follow
+from lightloom.common.progress import follow
 from lightloom.config import RunConfig
 from lightloom.pipeline.cases import rehearse_case, train_case
 from lightloom.pipeline.comparison import overruled, trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.schemas import SweepRow, read, write
+
+_LOG = logging.getLogger("lightloom")
 
 
 def sweep(run: RunContext) -> None:
@@ -22,7 +26,7 @@ def sweep(run: RunContext) -> None:
         rehearse(run.config)
     if is_main():
         for notice in overruled(run.config):
-            console().print(notice)
+            _LOG.warning(notice)
     with follow("sweep", len(planned), shown=is_main()) as report:
         for number, training in enumerate(planned, 1):
             if training.key not in done:

@@ -84,6 +84,8 @@ class Run:
     hybrid: HybridFile = field(default_factory=HybridFile)
     detections3d: Detections3D | None = None
     precisions3d: tuple[SpacePrecision, ...] = ()
+    folder: Path = Path()
+    """Where all this was read from, for the files that a task has of its own."""
 
     @property
     def metric(self) -> Metric:
@@ -157,6 +159,7 @@ def read_run(folder: Path) -> Run:
     layers = tuple(read(folder / "layers.json", list[LayerRow], []))
     summary = read(folder / "summary.json", Summary, Summary())
     return Run(
+        folder=folder,
         summary=summary,
         evaluation=read(folder / "evaluation.json", Evaluation, None),
         epochs=_read_epochs(folder / "metrics.jsonl"),

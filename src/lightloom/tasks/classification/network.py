@@ -85,7 +85,12 @@ def _on_chip(model: nn.Module, config: ClassificationConfig) -> nn.Module:
 
 
 def with_optical_backward(model: nn.Module, config: ClassificationConfig) -> nn.Module:
-    """The network wrapped so that its backward pass is that of light, where the config asks for it."""
+    """The network wrapped so that its backward pass is that of light, where the config asks for it.
+
+    Args:
+        model: The network or detector.
+        config: Config of the run, or of one case of it.
+    """
     light = config.optics.light
     return AllOptical(_sequential(model), light) if light.active else model
 

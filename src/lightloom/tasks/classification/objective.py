@@ -43,12 +43,22 @@ class Classify:
         self.criterion = criterion
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of [batch, classes] against class numbers [batch]."""
+        """Mean loss of [batch, classes] against class numbers [batch].
+
+        Args:
+            outputs: Outputs of the model [batch, classes].
+            targets: Class numbers [batch].
+        """
         return self._loss(outputs, targets, self.smoothing)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, images: ImageSet) -> dict[str, float]:
-        """Mean `loss` without smoothing, and `accuracy` as a fraction."""
+        """Mean `loss` without smoothing, and `accuracy` as a fraction.
+
+        Args:
+            model: The network or detector.
+            images: The set to measure on.
+        """
         was_training = model.training
         model.eval()
         right, loss = 0, 0.0

@@ -45,7 +45,12 @@ class ClassificationObserver:
         self.rows = [row for row in self._read("checkpoints/angles.json") if self._is_own(row)] if config.angles else []
 
     def before_epoch(self, model: nn.Module, done: float) -> None:
-        """Measure the angles; without an absorber both gradients are one."""
+        """Measure the angles; without an absorber both gradients are one.
+
+        Args:
+            model: The network or detector.
+            done: Share of the training that is done.
+        """
         if not self.config.angles or not is_main():
             return
         if not any(isinstance(module, SaturableAbsorber) for module in model.modules()):

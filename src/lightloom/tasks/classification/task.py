@@ -64,7 +64,12 @@ class ClassificationTask(Task[ClassificationConfig]):
         return interface_of(data)
 
     def augment(self, config: ClassificationConfig, on_chip: bool) -> Augment | None:
-        """Crops and mirrored images, where the images ask for them."""
+        """Crops and mirrored images, where the images ask for them.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            on_chip: For learning on the chip, and not for training the electronic model.
+        """
         data = (config.transfer if on_chip else None) or config.data
         return on_images(crop_and_flip) if data.augment else None
 
@@ -73,29 +78,63 @@ class ClassificationTask(Task[ClassificationConfig]):
         return 1 / len(data.classes)
 
     def model(self, config: ClassificationConfig, interface: Interface, data: Splits | None = None) -> nn.Module:
-        """The network of the config, see `build_network`."""
+        """The network of the config, see `build_network`.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            data: What `data` has read.
+        """
         return build_network(config, interface, data)
 
     def adapt(self, model: nn.Module, config: ClassificationConfig, chip_interface: Interface) -> None:
-        """Draw a new last layer where the chip learns other images than the electronic network."""
+        """Draw a new last layer where the chip learns other images than the electronic network.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            chip_interface: Shapes and classes of what the chip learns.
+        """
         if config.transfer is not None:
             torch.manual_seed(named_seed(config.seed, "head"))
             replace_head(model, len(chip_interface["classes"]))
 
     def forward_model(self, model: nn.Module, config: ClassificationConfig) -> nn.Module:
-        """The network with the backward pass of light, where the config asks for it."""
+        """The network with the backward pass of light, where the config asks for it.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+        """
         return with_optical_backward(model, config)
 
     def objective(self, model: nn.Module, config: ClassificationConfig) -> Classify:
-        """Cross-entropy or squared error, and accuracy."""
+        """Cross-entropy or squared error, and accuracy.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+        """
         return Classify(criterion=config.criterion)
 
     def observer(self, files: Files, config: ClassificationConfig, data: Splits, subject: Subject) -> Observer:
-        """Angles between gradients, and the light of diffractive networks."""
+        """Angles between gradients, and the light of diffractive networks.
+
+        Args:
+            files: Where files of the run are written.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+            subject: What is trained, for the lines that are noted.
+        """
         return ClassificationObserver(files, config, data, subject)
 
     def compared(self, files: Files, configs: Sequence[ClassificationConfig]) -> None:
-        """Write the response of every absorber in the comparison."""
+        """Write the response of every absorber in the comparison.
+
+        Args:
+            files: Where files of the run are written.
+            configs: Configs of all cases.
+        """
         write_curves(files, configs)
 
     def facts(self, data: Any) -> dict[str, Any]:

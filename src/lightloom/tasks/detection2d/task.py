@@ -36,25 +36,52 @@ class Detection2DTask(Task[Detection2DConfig]):
         return {"classes": list(data.classes)} | ({} if data.white is None else {"white": data.white})
 
     def augment(self, config: Detection2DConfig, on_chip: bool) -> Augment | None:
-        """Flips, scales and colours, as the config asks for them."""
+        """Flips, scales and colours, as the config asks for them.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            on_chip: For learning on the chip, and not for training the electronic model.
+        """
         return augmentation(config.data.augment)
 
     def difference(self, config: Detection2DConfig, first: Detection2DConfig) -> str | None:
-        """The key in which two cases look at other images, see `Task.difference`."""
+        """The key in which two cases look at other images, see `Task.difference`.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            first: Config of the first case.
+        """
         own, other = (each.data.model_dump(exclude={"augment", "limit"}) for each in (config, first))
         key = first_difference(own, other)
         return None if key is None else f"data.{key}"
 
     def model(self, config: Detection2DConfig, interface: Interface, data: DetectionData | None = None) -> AnyDetector:
-        """The detector of the config, see `build_detector`."""
+        """The detector of the config, see `build_detector`.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            data: What `data` has read.
+        """
         return build_detector(config, len(interface["classes"]), pretrained=data is not None)
 
     def objective(self, model: nn.Module, config: Detection2DConfig) -> Detection2DObjective:
-        """The detector's own loss, and COCO's metrics."""
+        """The detector's own loss, and COCO's metrics.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+        """
         return Detection2DObjective(_detector(model))
 
     def measure(self, model: nn.Module, config: Detection2DConfig, data: Any) -> Measured:
-        """COCO's metrics, AP of each class, and as predictions the precision and the detections."""
+        """COCO's metrics, AP of each class, and as predictions the precision and the detections.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+        """
         precision, detections = self.objective(model, config).measure(model, data)
         return Measured(dict(precision.metrics), dict(precision.per_class), (precision, detections))
 
@@ -68,6 +95,12 @@ class Detection2DTask(Task[Detection2DConfig]):
         """The detector, or the detector with its teacher.
 
         What follows the backbone waits while distillation trains alone, as published.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+            teacher: The teacher, where the config names one.
         """
         objective = self.objective(model, config)
         if teacher is None:
@@ -81,7 +114,13 @@ class Detection2DTask(Task[Detection2DConfig]):
         return TrainingPlan(pair, distillation, distillation.prepare)
 
     def gallery(self, files: Files, config: Detection2DConfig, data: DetectionData) -> Gallery:
-        """Detections, precision over recall, masks and light."""
+        """Detections, precision over recall, masks and light.
+
+        Args:
+            files: Where files of the run are written.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+        """
         return DetectionGallery(files, data, config.pictures)
 
     def facts(self, data: DetectionData) -> dict[str, Any]:
@@ -91,7 +130,14 @@ class Detection2DTask(Task[Detection2DConfig]):
     def predict(
         self, model: nn.Module, config: Detection2DConfig, interface: Interface, request: Prediction
     ) -> dict[str, Any]:
-        """Objects in image files, see `predict_images`."""
+        """Objects in image files, see `predict_images`.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            request: What the user gives, and where answers go.
+        """
         return predict_images(_detector(model), config, interface, request)
 
 

@@ -57,7 +57,12 @@ def true_rows(targets: Tensor) -> list[dict[str, Any]]:
 
 
 def found_rows(found: Boxes, least: float) -> list[dict[str, Any]]:
-    """Boxes of one moment whose score is above `least`, as plain values."""
+    """Boxes of one moment whose score is above `least`, as plain values.
+
+    Args:
+        found: Detections of one sample.
+        least: Boxes that score no more are left out.
+    """
     rows = zip(found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True)
     return [{**_row(box, label), "score": score} for box, label, score in rows if score > least]
 

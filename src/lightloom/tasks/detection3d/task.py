@@ -46,11 +46,21 @@ class Detection3DTask(Task[Detection3DConfig]):
         return {"classes": list(data.classes), "channels": list(data.channels)}
 
     def augment(self, config: Detection3DConfig, on_chip: bool) -> Augment | None:
-        """Flips and colours of views, as the config asks for them."""
+        """Flips and colours of views, as the config asks for them.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            on_chip: For learning on the chip, and not for training the electronic model.
+        """
         return view_augmentation(config.data.augment)
 
     def difference(self, config: Detection3DConfig, first: Detection3DConfig) -> str | None:
-        """The key in which two cases look at other moments, see `Task.difference`."""
+        """The key in which two cases look at other moments, see `Task.difference`.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            first: Config of the first case.
+        """
         own, other = (each.data.model_dump(exclude={"augment", "limit"}) for each in (config, first))
         key = first_difference(own, other)
         if key is not None:
@@ -60,16 +70,33 @@ class Detection3DTask(Task[Detection3DConfig]):
         return None if key is None else f"model.detector.{key}"
 
     def model(self, config: Detection3DConfig, interface: Interface, data: MultiCameraData | None = None) -> Detector3D:
-        """The detector of the config, see `build_detector3d`."""
+        """The detector of the config, see `build_detector3d`.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            data: What `data` has read.
+        """
         return build_detector3d(config, len(interface["classes"]), pretrained=data is not None)
 
     def objective(self, model: nn.Module, config: Detection3DConfig) -> Detection3DObjective:
-        """The detector's own loss, and nuScenes' metrics."""
+        """The detector's own loss, and nuScenes' metrics.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+        """
         assert isinstance(model, Detector3D)
         return Detection3DObjective(model)
 
     def measure(self, model: nn.Module, config: Detection3DConfig, data: Any) -> Measured:
-        """NuScenes' metrics, AP of each class, and as predictions the figures and the boxes."""
+        """NuScenes' metrics, AP of each class, and as predictions the figures and the boxes.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+        """
         figures, boxes = self.objective(model, config).measure(model, data)
         return Measured(dict(figures.means), dict(figures.per_class), (figures, boxes))
 
@@ -80,7 +107,14 @@ class Detection3DTask(Task[Detection3DConfig]):
     def plan(
         self, model: nn.Module, config: Detection3DConfig, data: MultiCameraData, teacher: nn.Module | None
     ) -> TrainingPlan:
-        """The detector, or the detector with its teacher and what guides it to where objects are."""
+        """The detector, or the detector with its teacher and what guides it to where objects are.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+            teacher: The teacher, where the config names one.
+        """
         objective = self.objective(model, config)
         if teacher is None:
             return TrainingPlan(model, objective)
@@ -97,7 +131,13 @@ class Detection3DTask(Task[Detection3DConfig]):
         return TrainingPlan(pair, distillation, distillation.prepare)
 
     def gallery(self, files: Files, config: Detection3DConfig, data: MultiCameraData) -> Gallery:
-        """Boxes, curves, maps from above, results files and light."""
+        """Boxes, curves, maps from above, results files and light.
+
+        Args:
+            files: Where files of the run are written.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+        """
         return MultiCameraGallery(files, config, data)
 
     def facts(self, data: MultiCameraData) -> dict[str, Any]:
@@ -108,7 +148,14 @@ class Detection3DTask(Task[Detection3DConfig]):
     def predict(
         self, model: nn.Module, config: Detection3DConfig, interface: Interface, request: Prediction
     ) -> dict[str, Any]:
-        """Boxes at moments of a set, see `predict_samples`."""
+        """Boxes at moments of a set, see `predict_samples`.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            request: What the user gives, and where answers go.
+        """
         assert isinstance(model, Detector3D)
         return predict_samples(model, config, interface, request)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from lightloom.common.errors import RequestError
 from lightloom.common.seeds import named_seed
+from lightloom.report import SectionBuilder
 from lightloom.schemas import Metric
 from lightloom.tasks.base import Files, Interface, Prediction, Task
 from lightloom.tasks.language.config import LanguageConfig
@@ -17,6 +19,7 @@ from lightloom.tasks.language.gallery import TextGallery
 from lightloom.tasks.language.model import CharacterTransformer
 from lightloom.tasks.language.objective import NextCharacter
 from lightloom.tasks.language.predict import continue_texts
+from lightloom.tasks.language.section import text_sections
 from lightloom.tasks.language.text import read_text
 from lightloom.tasks.language.windows import TextSplits, split_text
 
@@ -50,7 +53,13 @@ class LanguageTask(Task[LanguageConfig]):
         return math.log2(len(data.alphabet))
 
     def model(self, config: LanguageConfig, interface: Interface, data: TextSplits | None = None) -> nn.Module:
-        """A transformer of the sizes of the config, with first weights from its seed."""
+        """A transformer of the sizes of the config, with first weights from its seed.
+
+        Args:
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            data: What `data` has read.
+        """
         torch.manual_seed(named_seed(config.seed, "model"))
         sizes = config.model
         return CharacterTransformer(
@@ -63,11 +72,22 @@ class LanguageTask(Task[LanguageConfig]):
         )
 
     def objective(self, model: nn.Module, config: LanguageConfig) -> NextCharacter:
-        """Cross entropy of the next character, and bits per character."""
+        """Cross entropy of the next character, and bits per character.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+        """
         return NextCharacter()
 
     def gallery(self, files: Files, config: LanguageConfig, data: TextSplits) -> TextGallery:
-        """What each state of the network writes."""
+        """What each state of the network writes.
+
+        Args:
+            files: Where files of the run are written.
+            config: Config of the run, or of one case of it.
+            data: What `data` has read.
+        """
         return TextGallery(files, config, data)
 
     def facts(self, data: TextSplits) -> dict[str, Any]:
@@ -80,8 +100,19 @@ class LanguageTask(Task[LanguageConfig]):
             "unknown": data.unknown,
         }
 
+    def sections(self) -> Sequence[SectionBuilder]:
+        """What each state writes, and what a character costs."""
+        return (text_sections,)
+
     def predict(
         self, model: nn.Module, config: LanguageConfig, interface: Interface, request: Prediction
     ) -> dict[str, Any]:
-        """Texts that go on with prompts, see `continue_texts`."""
+        """Texts that go on with prompts, see `continue_texts`.
+
+        Args:
+            model: The network or detector.
+            config: Config of the run, or of one case of it.
+            interface: Shapes and classes of the data.
+            request: What the user gives, and where answers go.
+        """
         return continue_texts(model, config, interface, request)

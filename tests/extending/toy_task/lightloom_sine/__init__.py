@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightloom import report
 from lightloom.chips import preset
 from lightloom.common.config import Section
 from lightloom.common.seeds import named_generator, named_seed
@@ -128,6 +129,17 @@ class RegressionTask(Task[RegressionConfig]):
     def objective(self, model: nn.Module, config: RegressionConfig) -> LeastSquares:
         """Least squares."""
         return LeastSquares()
+
+    def sections(self) -> Sequence[report.SectionBuilder]:
+        """One sentence."""
+        return (errors,)
+
+
+def errors(run: report.Run) -> Iterator[report.Section]:
+    """The mean squared error of each state."""
+    states = {} if run.evaluation is None else run.evaluation.states
+    words = ", ".join(f"{state} <{metrics['MSE']:.1e}>" for state, metrics in states.items())
+    yield report.Section("Squared errors", "squared-errors", words)
 
 
 def sine(quick: bool = False) -> RegressionConfig:
