@@ -19,8 +19,9 @@ from lightloom.common.files import clear_parts, make_folder, read_json, write_js
 from lightloom.common.folders import adopt, copy_folder, remove
 from lightloom.common.hold import HOLDER, LOCK, hold
 from lightloom.common.marks import claim, mark_of
-from lightloom.common.records import check, read_record
+from lightloom.common.records import check
 from lightloom.config import RunConfig, read_values, to_yaml
+from lightloom.schemas import StageSeconds, read
 from lightloom.tasks import read_config
 
 _LOG = logging.getLogger("lightloom")
@@ -167,9 +168,7 @@ class RunFolder:
     @property
     def done(self) -> dict[str, float]:
         """Seconds that each finished stage took, in the order in which they finished."""
-        path = self.file("stages.json")
-        stages: dict[str, float] = read_record(path, dict[str, float], {})
-        return stages
+        return read(self.file("stages.json"), StageSeconds, {}, strict=True)
 
     def finish(self, stage: str, seconds: float) -> None:
         """Note that a stage is done.

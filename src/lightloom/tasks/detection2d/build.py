@@ -38,30 +38,31 @@ class DetectionData(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # the scenes of a training stay for the next one, which mostly has the same
-def read_detection_data(wanted: DetectionDataConfig, seed: int) -> DetectionData:
+def read_detection_data(data_config: DetectionDataConfig, seed: int) -> DetectionData:
     """Read, check and frame a detection set.
 
     Args:
-        wanted: Which, and the frame.
+        data_config: Which, and the frame.
         seed: Divides training from validation where a set does not itself.
     """
     splits = load_detection(
-        wanted.name,
-        wanted.root,
+        data_config.name,
+        data_config.root,
         seed=seed,
-        limit=wanted.limit,
-        reading=ReadOptions(wanted.on_invalid, wanted.decode, wanted.white),
-        drawing=ShapesOptions(wanted.count, (wanted.height, wanted.width)),
+        limit=data_config.limit,
+        reading=ReadOptions(data_config.on_invalid, data_config.decode, data_config.white),
+        drawing=ShapesOptions(data_config.count, (data_config.height, data_config.width)),
     )
     train, validation, test = (
-        letterbox(part, wanted.height, wanted.width) for part in (splits.train, splits.validation, splits.test)
+        letterbox(part, data_config.height, data_config.width)
+        for part in (splits.train, splits.validation, splits.test)
     )
     for part in (train, validation, test):
         if not (part.labels[..., 4] >= 0).any():
-            known = next((f" {problem.where}: {problem.what}." for problem in part.source.problems), "")
+            hint = next((f" {problem.where}: {problem.what}." for problem in part.source.problems), "")
             raise RequestError(
                 f"No image of `{part.source.name}` has a box, so there is nothing to learn or to measure there; "
-                f"mend its annotations, or leave that split away.{known}"
+                f"mend its annotations, or leave that split away.{hint}"
             )
     return DetectionData(train, validation, test, splits.classes, splits.problems)
 

@@ -35,11 +35,13 @@ class MultiCameraData(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # the samples of a training stay for the next one, which mostly has the same
-def read_multicamera_data(wanted: MultiCameraDataConfig, area: BEVRange, history: int, seed: int) -> MultiCameraData:
+def read_multicamera_data(
+    data_config: MultiCameraDataConfig, area: BEVRange, history: int, seed: int
+) -> MultiCameraData:
     """Read, check and frame a multi-camera set.
 
     Args:
-        wanted: Which, and the frame.
+        data_config: Which, and the frame.
         area: Boxes with their centre outside are no targets.
         history: Samples of each view.
         seed: Draws the scenes that validate where a set does not say which.
@@ -48,13 +50,13 @@ def read_multicamera_data(wanted: MultiCameraDataConfig, area: BEVRange, history
         RequestError: There is no such set, its files are unfit, or a split has no box to learn or to measure.
     """
     splits = load_multicamera(
-        wanted.name,
-        wanted.root,
-        version=wanted.version,
-        cameras=wanted.cameras,
-        limit=wanted.limit,
+        data_config.name,
+        data_config.root,
+        version=data_config.version,
+        cameras=data_config.cameras,
+        limit=data_config.limit,
         seed=seed,
-        town=wanted.town,
+        town=data_config.town,
     )
     for problem in splits.problems:
         _LOG.warning("%s: %s (%s).", problem.where, problem.what, problem.done)
@@ -63,15 +65,15 @@ def read_multicamera_data(wanted: MultiCameraDataConfig, area: BEVRange, history
         part = letterbox_samples(
             samples,
             splits.channels,
-            (wanted.height, wanted.width),
+            (data_config.height, data_config.width),
             area=area,
             history=history,
-            least_points=wanted.least_points,
+            least_points=data_config.least_points,
         )
         if not (part.labels[..., -1] >= 0).any():
             raise RequestError(
-                f"No sample of the split `{split}` of `{wanted.name}` has a box within {area}, so there is nothing to "
-                "learn or to measure; widen `model.detector.area`, or mend its annotations."
+                f"No sample of the split `{split}` of `{data_config.name}` has a box within {area}, so there is "
+                "nothing to learn or to measure; widen `model.detector.area`, or mend its annotations."
             )
         return part
 

@@ -54,16 +54,16 @@ def predict_samples(
     detector.to(best_device(request.device))
     trained = _Trained(detector, tuple(interface["classes"]), tuple(interface["channels"]))
     out = request.out
-    letterboxed, chosen = _asked(request.inputs, trained, config, request.source)
+    letterboxed, indices = _asked(request.inputs, trained, config, request.source)
     claim(out, "detections")
     reserve(out / "detections.json", out / "results.json")
     images, boxes = [], []
-    with follow("detect", len(chosen)) as report:
-        for number, index in enumerate(chosen, 1):
+    with follow("detect", len(indices)) as report:
+        for number, index in enumerate(indices, 1):
             boxes.append(_look(trained, letterboxed, index))
             images.append(_told(trained, letterboxed, index, boxes[-1], request.threshold, out))
             report(number, letterboxed.samples[index].token)
-    samples = [letterboxed.samples[index] for index in chosen]
+    samples = [letterboxed.samples[index] for index in indices]
     write_results(out / "results.json", results_of(samples, boxes), [sample.token for sample in samples])
     result = {"classes": list(trained.classes), "case": request.case, "images": images, "failed": []}
     write_json(out / "detections.json", result)
@@ -82,26 +82,26 @@ def _asked(
     given: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str
 ) -> tuple[MultiCameraSet, list[int]]:
     """The moments of the scenes that are concerned, and the places of those that were asked for."""
-    wanted, size = config.data, config.model.detector
-    kept, channels = find_samples(
+    data_config, size = config.data, config.model.detector
+    scene_samples, channels = find_samples(
         given,
-        source or wanted.name,
+        source or data_config.name,
         config.data.root,
-        version=None if source else wanted.version,
+        version=None if source else data_config.version,
         cameras=trained.channels,
-        town=wanted.town,
+        town=data_config.town,
     )
     letterboxed = letterbox_samples(  # a sample needs few of the images of its scene
-        kept,
+        scene_samples,
         channels,
-        (wanted.height, wanted.width),
+        (data_config.height, data_config.width),
         area=size.area,
         history=size.history,
         least_points=0,
         memory=False,
     )
-    chosen = [place for place, sample in enumerate(kept) if sample.token in given or sample.scene in given]
-    return letterboxed, chosen
+    indices = [place for place, sample in enumerate(scene_samples) if sample.token in given or sample.scene in given]
+    return letterboxed, indices
 
 
 @torch.no_grad()
@@ -114,9 +114,9 @@ def _look(trained: _Trained, letterboxed: MultiCameraSet, place: int) -> Boxes:
 def _told(
     trained: _Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
 ) -> dict[str, Any]:
-    """Draw one moment, and say what was found."""
-    sample, kept = letterboxed.samples[place], found.scores > threshold
-    shown = Boxes(*(part[kept] for part in found))
+    """Draw one sample, and say what was found."""
+    sample, is_above = letterboxed.samples[place], found.scores > threshold
+    shown = Boxes(*(part[is_above] for part in found))
     pictures = [_draw(sample, camera, shown, trained.classes, out) for camera in sample.cameras]
     rows, above = found_rows(found, threshold), f"{file_name(sample.token)}-above.svg"
     view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(letterboxed.labels[place]))

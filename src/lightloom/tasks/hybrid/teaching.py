@@ -37,8 +37,8 @@ def evenly(count: int, most: int) -> list[int]:
         count: Of the set.
         most: How many are taken at most.
     """
-    taken = min(count, most)
-    return [number * count // taken for number in range(taken)]
+    copied = min(count, most)
+    return [number * count // copied for number in range(copied)]
 
 
 def first_difference(own: dict[str, object], first: dict[str, object], keys: Sequence[str] = ()) -> str | None:

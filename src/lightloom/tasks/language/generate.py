@@ -62,10 +62,10 @@ def generate_text(
 
 def _draw(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
     """The number [1] of one character by logits [characters]; never 0, which is none of the alphabet."""
-    known = logits[1:]
-    if not bool(torch.isfinite(known).all()):
+    scores = logits[1:]
+    if not bool(torch.isfinite(scores).all()):
         raise RequestError("The model gives logits that are not finite, so no character can be drawn; train it anew.")
     if temperature == 0:
-        return known.argmax().unsqueeze(0) + 1
-    likelihood = torch.softmax((known - known.max()) / temperature, 0)
+        return scores.argmax().unsqueeze(0) + 1
+    likelihood = torch.softmax((scores - scores.max()) / temperature, 0)
     return torch.multinomial(likelihood, 1, generator=generator) + 1

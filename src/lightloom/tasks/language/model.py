@@ -43,8 +43,8 @@ class CausalAttention(nn.Module):
         query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
-        joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return F.dropout(joined, self.dropout, self.training)
+        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return F.dropout(output, self.dropout, self.training)
 
     def _split(self, x: Tensor) -> Tensor:
         """[batch, positions, width] to [batch, heads, positions, width / heads]."""
