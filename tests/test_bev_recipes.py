@@ -8,10 +8,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from lightloom.commands.detect3d import detect_samples
 
 from lightloom import learn as learning
 from lightloom.cli import main
+from lightloom.commands.detect import detect
 from lightloom.common.errors import RequestError
 from lightloom.cost import hybrid_cost
 from lightloom.data.multicamera import Views
@@ -141,7 +141,7 @@ def test_detect_looks_at_scenes_and_samples(
     assert len(image["annotated"]) == len(CAMERAS) + 1 and image["found"]
     results = json.loads((tmp_path / "one" / "results.json").read_text())
     assert list(results["results"]) == [sample] and results["meta"]["use_camera"]
-    both = detect_samples(["test-0000"], done, tmp_path / "two", source=f"nuscenes:{town}", case="student")
+    both = detect(["test-0000"], done, tmp_path / "two", source=f"nuscenes:{town}", case="student")
     assert [image["scene"] for image in both["images"]] == ["test-0000"] * 2
 
 
@@ -151,7 +151,7 @@ def test_detect_looks_at_scenes_and_samples(
 )
 def test_detect_names_what_is_not_there(done: Path, tmp_path: Path, given: list[str], error: str) -> None:
     with pytest.raises(RequestError, match=error):
-        detect_samples(given, done, tmp_path / "out")
+        detect(given, done, tmp_path / "out")
 
 
 def test_more_cameras_than_the_detector_saw_are_refused(done: Path, town: Path) -> None:

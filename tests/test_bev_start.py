@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from lightloom.pipeline.sample_images import camera_pictures
 from PIL import Image
 
 from lightloom.cli import main
@@ -22,6 +21,7 @@ from lightloom.recipes import resolve
 from lightloom.tasks.detection3d import Detector3D
 from lightloom.tasks.detection3d.build import build_detector3d
 from lightloom.tasks.detection3d.config import Detection3DConfig
+from lightloom.tasks.detection3d.pictures import camera_pictures
 from lightloom.tasks.detection3d.task import _take_first_weights
 
 SMALL = ("channels=16", "heads=2", "queries=12", "decoder_layers=2", "encoder_layers=1", "feedforward=16")

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from lightloom.cli import main
-from lightloom.commands.detect import detect_images
+from lightloom.commands.detect import detect
 from lightloom.common.errors import RequestError
 from lightloom.config import Case
 from lightloom.data.detection import DetectionSet, Record, shapes
@@ -219,9 +219,9 @@ def test_detect_writes_pictures_and_says_what_could_not_be_read(
     for box in (found["box"] for found in told["images"][0]["found"]):
         assert 0 <= box[0] < box[2] <= 90 and 0 <= box[1] < box[3] <= 50
     with pytest.raises(RequestError, match="no file"):
-        detect_images([tmp_path / "nothing.png"], done, out)
+        detect([tmp_path / "nothing.png"], done, out)
     with pytest.raises(RequestError, match=r"0 \.\.\. 1"):
-        detect_images([images], done, out, threshold=2)
+        detect([images], done, out, threshold=2)
 
 
 def test_detect_spares_what_it_was_given(done: Path, tmp_path: Path) -> None:
@@ -233,16 +233,16 @@ def test_detect_spares_what_it_was_given(done: Path, tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.new("RGB", (60, 20), "green").save(tmp_path / "turned.jpg", exif=exif)
     given = [tmp_path / name for name in ("a-2.png", "one/a.png", "two/a.png", "turned.jpg")]
-    told = detect_images(given, done, tmp_path / "out", device="cpu")["images"]
+    told = detect(given, done, tmp_path / "out", device="cpu")["images"]
     assert [image["annotated"] for image in told] == ["a-2.jpg", "a.jpg", "a-3.jpg", "turned.jpg"]
     with Image.open(tmp_path / "out" / "turned.jpg") as copy:
         assert copy.size == (20, 60) == (told[-1]["width"], told[-1]["height"])
     before = (tmp_path / "turned.jpg").read_bytes()
     with pytest.raises(RequestError, match="take the place"):
-        detect_images(given, done, tmp_path)
+        detect(given, done, tmp_path)
     assert (tmp_path / "turned.jpg").read_bytes() == before
     with pytest.raises(RequestError, match="no device `banana`"):
-        detect_images(given, done, tmp_path / "out", device="banana")
+        detect(given, done, tmp_path / "out", device="banana")
 
 
 def own_data(root: Path, **parts: DetectionSet) -> list[str]:
@@ -278,7 +278,7 @@ def test_a_torn_image_is_left_out_and_named_and_white_is_kept(tmp_path: Path) ->
         ("damaged image", True),
         ("white level", False),
     ]
-    seen = detect_images([twelve_bits(tmp_path / "dim.png", 500)], tmp_path / "run", tmp_path / "out", device="cpu")
+    seen = detect([twelve_bits(tmp_path / "dim.png", 500)], tmp_path / "run", tmp_path / "out", device="cpu")
     assert seen["notes"] == [
         "1 images hold more than 8 bits: white is 4095, as in the images that the network learned from"
     ]
@@ -333,6 +333,6 @@ def test_a_repeated_sweep_forgets_what_it_replaces(done: Path, tmp_path: Path) -
 def test_other_runs_do_not_detect(tmp_path: Path) -> None:
     RunFolder.create(resolve("onchip/digits"), tmp_path / "digits")
     with pytest.raises(RequestError, match="does not detect objects"):
-        detect_images([tmp_path], tmp_path / "digits", tmp_path / "out")
+        detect([tmp_path], tmp_path / "digits", tmp_path / "out")
     with pytest.raises(RequestError, match="no stage of theirs"):
         resolve("hybrid/shapes", ["stages=[train]"])

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from lightloom.config import Case, SweepConfig
 from lightloom.data import load
 from lightloom.learn import TrainConfig, engine, recorder
 from lightloom.nn import AllOptical, MeshCore, SaturableAbsorber, cores
-from lightloom.pipeline import sweep_stages
 from lightloom.pipeline.comparison import overruled, summarise, trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run import repeat, run
 from lightloom.pipeline.run_folder import RunFolder
 from lightloom.recipes import resolve
+from lightloom.schemas import SweepRow
 from lightloom.tasks.classification.config import ClassificationConfig
 from lightloom.tasks.classification.network import build_network, interface_of, with_optical_backward
 
 SMALL = ["data.limit=200", "model.width=8", "train.epochs=2", "train.batch_size=50", "device=cpu"]
+
+sweep_module = import_module("lightloom.pipeline.stages.sweep")
 
 
 def small(*changes: str, seeds: int = 2) -> ClassificationConfig:
@@ -62,13 +65,14 @@ def test_changes_that_do_not_fit_name_their_case() -> None:
 
 def test_means_and_spreads_are_of_the_sample() -> None:
     sweep = SweepConfig(cases=(Case(name="a"), Case(name="b"), Case(name="not yet")), x="depth", scale="log")
-    found = [{"case": "a", "accuracy": value} for value in (0.9, 0.8, 0.7)] + [{"case": "b", "accuracy": 0.5}]
-    told = summarise(found, sweep)
-    assert [case["case"] for case in told["cases"]] == ["a", "b"]
-    assert told.cases[0].value == pytest.approx(0.8)
-    assert told["cases"][0]["std"] == pytest.approx(statistics.stdev([0.9, 0.8, 0.7]))
-    assert (told["cases"][1]["std"], told["cases"][1]["seeds"]) == (0.0, 1)
-    assert (told["x"], told["scale"]) == ("depth", "log")
+    values = [("a", value) for value in (0.9, 0.8, 0.7)] + [("b", 0.5)]
+    summary = summarise([SweepRow(case=case, metrics={"accuracy": value}) for case, value in values], sweep)
+    first, second = summary.cases
+    assert (first.case, second.case) == ("a", "b")
+    assert first.value == pytest.approx(0.8)
+    assert first.std == pytest.approx(statistics.stdev([0.9, 0.8, 0.7]))
+    assert (second.std, second.seeds) == (0.0, 1)
+    assert (summary.x, summary.scale) == ("depth", "log")
 
 
 def test_a_comparison_leaves_rows_curves_angles_and_a_page(tmp_path: Path) -> None:
@@ -164,7 +168,7 @@ def test_nothing_is_forgotten_for_a_request_that_cannot_be(tmp_path: Path) -> No
 def test_an_unfinished_comparison_has_a_report_that_is_made_anew_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, seen = sweep_stages._train, 0
+    train, seen = sweep_module.train_case, 0
 
     def stop_at_the_second(*given: Any) -> Any:
         nonlocal seen
@@ -173,7 +177,7 @@ def test_an_unfinished_comparison_has_a_report_that_is_made_anew_in_the_end(
             raise WorkError("stopped")
         return train(*given)
 
-    monkeypatch.setattr(sweep_stages, "_train", stop_at_the_second)
+    monkeypatch.setattr(sweep_module, "train_case", stop_at_the_second)
     with pytest.raises(WorkError, match="stopped"):
         run(small(seeds=1), tmp_path / "run")
     monkeypatch.undo()

@@ -103,6 +103,13 @@ def test_groups_are_dense_layers_side_by_side() -> None:
     )
 
 
+def test_some_memory_is_needed() -> None:
+    layer = DiffractiveConv2d(4, 3, chip())
+    with pytest.raises(RequestError, match="`memory_mb` is 0"):
+        layer.memory_mb = 0.0
+    assert layer.memory_mb == 256
+
+
 @pytest.mark.parametrize("mixing", ["dense", "grouped", "depthwise", "shared"])
 @pytest.mark.parametrize("memory_mb", [1e-6, 0.05, 0.2])
 def test_a_bound_on_memory_changes_no_result(mixing: Mixing, memory_mb: float) -> None:
@@ -221,7 +228,7 @@ def test_what_does_not_work_is_refused() -> None:
         ({"mixing": "densely"}, "There is no mixing `densely`. Did you mean `dense`?"),
         ({"groups": 2}, '2 groups go with `mixing="grouped"`, got `dense`'),
         ({"mixing": "grouped", "groups": 3}, "4 -> 6 channels do not divide into 3 groups"),
-        ({"memory_mb": 0.0}, "expected at least one channel and group, and some memory"),
+        ({"mixing": "grouped", "groups": 0}, "expected at least one channel and group"),
     ],
 )
 def test_a_wrong_layer_is_refused(given: dict[str, Any], text: str) -> None:

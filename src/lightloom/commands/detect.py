@@ -16,7 +16,7 @@ _DEVICES = ("auto", "cpu")
 
 
 def detect(
-    given: Sequence[str],
+    given: Sequence[str | Path],
     model: Path,
     out: Path,
     *,
@@ -48,7 +48,13 @@ def detect(
         raise RequestError(f"The threshold is {threshold}; a score is 0 ... 1.")
     if device not in _DEVICES:
         raise RequestError(f"There is no device `{device}`. {nearest(device, _DEVICES)}")
-    trained = load_trained(RunFolder.open(model), case)
-    task = task_of(trained.config)
-    request = Prediction(tuple(given), out, source, threshold, device, trained.name)
+    folder = RunFolder.open(model)
+    task = task_of(folder.config)
+    if not task.predicts:
+        raise RequestError(
+            f"The run in `{model}` does not detect objects: its task is to {task.title}; run a recipe such as "
+            "`hybrid/shapes` or `bev/toytown`."
+        )
+    trained = load_trained(folder, case)
+    request = Prediction(tuple(map(str, given)), out, source, threshold, device, trained.name)
     return task.predict(trained.model, trained.config, trained.interface, request)

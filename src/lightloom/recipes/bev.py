@@ -17,6 +17,10 @@ from lightloom.tasks.detection3d.config import Detection3DConfig, MultiCameraDat
 from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 _TOY = TrainConfig(batch_size=4, lr=1.5e-3, weight_decay=0.01, clip_norm=35.0, keep="last", evaluate_every=100)
+_AFTER_BACKBONE = ("neck.*", "encoder.*", "decoder.*")
+"""What stays electronic where a detector is put on a chip: light computes backbones."""
+_LATE = ("backbone.stages.2.*", "backbone.stages.3.*")
+"""What stays electronic as well in a quick form: the most weights, which take long to calibrate and to map."""
 _PUBLISHED = TrainConfig(
     epochs=24,
     batch_size=8,
@@ -57,6 +61,7 @@ def toytown(
         ),
         model=MultiCameraModelConfig(backbone=BackboneConfig(name="regnetx-tiny"), detector=detector_size("toy")),
         optics=DetectorOpticsConfig(diffraction=near),
+        electronic=(*_AFTER_BACKBONE, *(_LATE if quick else ())),
         train=_TOY.replace(epochs=2 if quick else 4),
         sweep=SweepConfig(
             cases=cases(expert, student, made_of(technology), ablation),
@@ -157,6 +162,7 @@ def _nuscenes(
         data=MultiCameraDataConfig(name=data, height=928, width=1600, augment=ViewAugmentConfig(flip=0.0)),
         model=MultiCameraModelConfig(backbone=BackboneConfig(name="resnet-101"), detector=detector_size("base")),
         train=_PUBLISHED,
+        electronic=_AFTER_BACKBONE,
         sweep=SweepConfig(cases=cases(expert, student, light, ablation), baseline=STUDENT),
     )
 

@@ -8,8 +8,10 @@ case costs is counted in the published way and as a whole.
 
 from __future__ import annotations
 
+from typing import NamedTuple, get_args
+
 from lightloom.chips import diffractive
-from lightloom.config import SweepConfig
+from lightloom.config import Case, SweepConfig
 from lightloom.data.detection import AugmentConfig
 from lightloom.learn import TrainConfig
 from lightloom.nn.backbones import SIZES, HybridConfig
@@ -33,6 +35,10 @@ _FLIPPED = AugmentConfig(flip=0.5, scale=0.0, colour=0.0)
 _SMALL = FCOSConfig(channels=64, convs=2, groups=8, levels=3, reach=4.0, centre=1.5, by_stride=True, overlap="giou")
 _SHORT = TrainConfig(batch_size=8, lr=2e-3, weight_decay=0.05, clip_norm=10.0, keep="last", evaluate_every=10)
 _TINY_WIDTH, _FULL_WIDTH = 192, 256  # channels of the last stage: of `regnetx-tiny`, and as published
+_HEADS = ("neck.*", "head.*")
+"""What stays electronic where a detector is put on a chip: light computes backbones."""
+_LATE = ("backbone.stages.2.*", "backbone.stages.3.*")
+"""What stays electronic as well in a quick form: the most weights, which take long to calibrate and to map."""
 _PUBLISHED = TrainConfig(
     epochs=12,
     batch_size=16,
@@ -73,12 +79,10 @@ def shapes(
         "hybrid/shapes",
         DetectionDataConfig(name="shapes", count=200 if quick else 1000, augment=_FLIPPED),
         _SHORT.replace(epochs=4 if quick else 15, lr=3e-3),
-        backbone,
-        optical,
-        mixing,
-        ablation,
+        _Switches(optical, mixing, ablation, backbone),
     )
-    return config.replace(optics=DetectorOpticsConfig(diffraction=near))
+    late = _LATE if quick else ()
+    return config.replace(optics=DetectorOpticsConfig(diffraction=near), electronic=(*config.electronic, *late))
 
 
 def bccd(
@@ -98,16 +102,15 @@ def bccd(
         quick: One seed, 3 epochs.
     """
     augment = AugmentConfig(flip=0.5, vertical=0.5, scale=0.25, colour=0.2)
-    return _small(
+    config = _small(
         "hybrid/bccd",
         DetectionDataConfig(name="bccd", height=240, width=320, augment=augment),
         _SHORT.replace(epochs=3 if quick else 20),
-        backbone,
-        optical,
-        mixing,
-        ablation,
-        seeds=1 if quick or ablation != "none" else 3,
+        _Switches(optical, mixing, ablation, backbone),
     )
+    seeds = 1 if quick or ablation != "none" else 3
+    late = _LATE if quick else ()
+    return config.replace(sweep=config.sweep.replace(seeds=seeds), electronic=(*config.electronic, *late))
 
 
 def coco(
@@ -130,7 +133,7 @@ def coco(
         pretrained: Weights of the backbone, a folder or a name on the hub; null starts from nothing.
         quick: The tiny backbone from nothing, 128 x 224 pixels, 2 epochs, light with a path for each input.
     """
-    return _published("hybrid/coco", data, optical, mixing, ablation, pretrained, quick)
+    return _published("hybrid/coco", data, _Switches(optical, mixing, ablation), pretrained, quick)
 
 
 def nuscenes2d(
@@ -154,7 +157,7 @@ def nuscenes2d(
         pretrained: Likewise.
         quick: Likewise.
     """
-    return _published("hybrid/nuscenes2d", data, optical, mixing, ablation, pretrained, quick)
+    return _published("hybrid/nuscenes2d", data, _Switches(optical, mixing, ablation), pretrained, quick)
 
 
 def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> ClassificationConfig:
@@ -184,74 +187,59 @@ def d2nn_mnist(data: str = "mnist", mask: int = 56, quick: bool = False) -> Clas
     )
 
 
-def _small(
-    recipe: str,
-    scenes: DetectionDataConfig,
-    train: TrainConfig,
-    backbone: str,
-    optical: int,
-    mixing: Mixing,
-    ablation: Ablation,
-    seeds: int = 1,
-) -> Detection2DConfig:
+class _Switches(NamedTuple):
+    """The switches that all recipes of detectors have."""
+
+    optical: int
+    mixing: Mixing
+    ablation: Ablation
+    backbone: str = "regnetx-tiny"
+
+
+def _small(recipe: str, data: DetectionDataConfig, train: TrainConfig, switches: _Switches) -> Detection2DConfig:
     """With a small backbone; the pyramid of a ViT is its own, so all of its levels are taken."""
-    check("backbone", backbone, SIZES)
-    size = SIZES[backbone]
+    check("backbone", switches.backbone, SIZES)
+    size = SIZES[switches.backbone]
     transformer = size.family == "vit"
     stages = late_blocks(size.depths[0]) if transformer else late_stages
-    return _hybrid(
-        recipe,
-        scenes,
-        train,
-        SweepConfig(cases=cases(optical, ablation, size.widths[-1], stages), seeds=seeds),
-        mixing,
-        backbone=BackboneConfig(name=backbone),
-        head=_SMALL.replace(first=0, levels=4) if transformer else _SMALL,
-    )
+    compared = cases(switches.optical, switches.ablation, size.widths[-1], stages)
+    head = _SMALL.replace(first=0, levels=4) if transformer else _SMALL
+    return _hybrid(recipe, data, _detector(switches.mixing, switches.backbone, head), train, compared)
 
 
-def _published(
-    recipe: str, data: str, optical: int, mixing: Mixing, ablation: Ablation, pretrained: str | None, quick: bool
-) -> Detection2DConfig:
+def _detector(mixing: Mixing, backbone: str = "regnetx-tiny", head: FCOSConfig = _SMALL) -> DetectorConfig:
+    return DetectorConfig(backbone=BackboneConfig(name=backbone), hybrid=HybridConfig(mixing=mixing), head=head)
+
+
+def _published(recipe: str, data: str, switches: _Switches, pretrained: str | None, quick: bool) -> Detection2DConfig:
+    optical, mixing, ablation = switches[:3]
     if quick:
-        scenes = DetectionDataConfig(name=data, height=128, width=224)
-        train, width = _SHORT.replace(epochs=2), _TINY_WIDTH
-        return _hybrid(recipe, scenes, train, SweepConfig(cases=cases(optical, ablation, width)), "depthwise")
-    return _hybrid(
-        recipe,
-        DetectionDataConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED),
-        _PUBLISHED,
-        SweepConfig(cases=cases(optical, ablation, _FULL_WIDTH, published_stages, start="scratch")),
-        mixing,
+        small = DetectionDataConfig(name=data, height=128, width=224)
+        train = _SHORT.replace(epochs=2)
+        return _hybrid(recipe, small, _detector("depthwise"), train, cases(optical, ablation, _TINY_WIDTH))
+    check("mixing", mixing, get_args(Mixing))
+    detector = DetectorConfig(
         backbone=BackboneConfig(name="regnetx-800mf", pretrained=pretrained, frozen=1 if pretrained else None),
-        fit="published",
+        hybrid=HybridConfig(mixing=mixing, fit="published"),
         head=FCOSConfig(),
-        threads=None,
     )
+    full = DetectionDataConfig(name=data, height=416, width=704, decode=False, augment=_FLIPPED)
+    compared = cases(optical, ablation, _FULL_WIDTH, published_stages, start="scratch")
+    return _hybrid(recipe, full, detector, _PUBLISHED, compared).replace(threads=None)
 
 
 def _hybrid(
-    recipe: str,
-    scenes: DetectionDataConfig,
-    train: TrainConfig,
-    sweep: SweepConfig,
-    mixing: Mixing,
-    *,
-    backbone: BackboneConfig | None = None,
-    fit: str = "map",
-    head: FCOSConfig = _SMALL,
-    threads: int | None = 1,
+    recipe: str, data: DetectionDataConfig, model: DetectorConfig, train: TrainConfig, compared: tuple[Case, ...]
 ) -> Detection2DConfig:
+    """A comparison; with other stages, one detector on the chip of the run."""
     return Detection2DConfig(
         recipe=recipe,
         stages=("sweep", "evaluate", "cost", "report"),
-        threads=threads,
-        data=scenes,
-        model=DetectorConfig(
-            backbone=backbone or BackboneConfig(),
-            hybrid=HybridConfig.parse({"mixing": mixing, "fit": fit}, recipe),
-            head=head,
-        ),
+        threads=1,
+        data=data,
+        model=model,
         train=train,
-        sweep=sweep.replace(x="optical stages", baseline=BASELINE),
+        learn=train.replace(lr=train.lr / 3),
+        electronic=_HEADS,
+        sweep=SweepConfig(cases=compared, x="optical stages", baseline=BASELINE),
     )

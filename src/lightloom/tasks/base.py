@@ -161,6 +161,8 @@ class Task(ABC, Generic[Config]):
             RequestError: It would not fit into memory, for one.
         """
 
+    predicts: ClassVar[bool] = False
+    """Whether `predict` says something of a user's own files."""
     classifies: ClassVar[bool] = False
     """Whether the largest output of its networks is one of the labels, so that sweeps over chips can count them."""
 

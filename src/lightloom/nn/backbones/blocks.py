@@ -31,9 +31,9 @@ def light(inputs: int, outputs: int, chip: DiffractiveChip, optics: HybridConfig
         chip: Diffractive hardware.
         optics: Its mixing, groups, bias and memory.
     """
-    return DiffractiveConv2d(
-        inputs, outputs, chip, mixing=optics.mixing, groups=optics.groups, bias=optics.bias, memory_mb=optics.memory_mb
-    )
+    layer = DiffractiveConv2d(inputs, outputs, chip, mixing=optics.mixing, groups=optics.groups, bias=optics.bias)
+    layer.memory_mb = optics.memory_mb
+    return layer
 
 
 class FeatureNoise(nn.Module):

@@ -44,10 +44,6 @@ class DiffractiveConv2d(nn.Module):
         mixing: Which paths there are.
         groups: Of channels, for "grouped".
         bias: Whether an electronic bias is added to what is detected, before it is weighted.
-        memory_mb: Bound on the complex fields of one pass (2^20 bytes; phases and maps are not counted). Paths beyond
-            it are computed in turn, and again on the way back, with the same results; but with `photons` the noise
-            of each turn is drawn for itself. One path with the whole batch is
-            the least.
         learn_distance: Whether the K + 1 distances train, too: `log_stretch` [K + 1], the logarithms of what they are
             over those of the chip, is then a parameter that starts at 0, and `distances` says what they are in m. All
             paths are then computed at once, whatever `memory_mb` says.
@@ -74,16 +70,15 @@ class DiffractiveConv2d(nn.Module):
         mixing: Mixing = "dense",
         groups: int = 1,
         bias: bool = False,
-        memory_mb: float = 256.0,
         learn_distance: bool = False,
         check: diffraction.Check = "warn",
     ) -> None:
         super().__init__()
-        _check(in_channels, out_channels, mixing, groups, memory_mb)
+        _check(in_channels, out_channels, mixing, groups)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.mixing: Mixing = mixing
         self.groups = groups
-        self.memory_mb = memory_mb
+        self._memory_mb = 256.0
         self._axis = OpticalAxis(chip, check)
         per_input = mixing in ("depthwise", "shared")
         paths = {"shared": (), "depthwise": (in_channels,)}.get(mixing, (out_channels, in_channels // groups))
@@ -94,6 +89,21 @@ class DiffractiveConv2d(nn.Module):
         )
         self.register_parameter("log_stretch", log_stretch(self._axis) if learn_distance else None)
         self.reset_parameters()
+
+    @property
+    def memory_mb(self) -> float:
+        """Bound on the complex fields of one pass (2^20 bytes; phases and maps are not counted); may be set.
+
+        Paths beyond it are computed in turn, and again on the way back, with the same results; but with `photons` the
+        noise of each turn is drawn for itself. One path with the whole batch is the least.
+        """
+        return self._memory_mb
+
+    @memory_mb.setter
+    def memory_mb(self, bound: float) -> None:
+        if not bound > 0:
+            raise RequestError(f"`memory_mb` is {bound:g}; light takes some memory, give more than 0.")
+        self._memory_mb = float(bound)
 
     def reset_parameters(self) -> None:
         """Draw phases and weights anew."""
@@ -204,13 +214,12 @@ class DiffractiveConv2d(nn.Module):
         return self.mixing in ("depthwise", "shared")
 
 
-def _check(inputs: int, outputs: int, mixing: str, groups: int, memory_mb: float) -> None:
+def _check(inputs: int, outputs: int, mixing: str, groups: int) -> None:
     if mixing not in get_args(Mixing):
         raise RequestError(f"There is no mixing `{mixing}`. {nearest(mixing, get_args(Mixing))}")
-    if min(inputs, outputs, groups) < 1 or not memory_mb > 0:
+    if min(inputs, outputs, groups) < 1:
         raise RequestError(
-            f"{inputs} -> {outputs} channels in {groups} groups with {memory_mb:g} MB; expected at least one channel "
-            "and group, and some memory."
+            f"{inputs} -> {outputs} channels in {groups} groups; expected at least one channel and group."
         )
     if groups > 1 and mixing != "grouped":
         raise RequestError(

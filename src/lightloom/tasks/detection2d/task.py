@@ -26,6 +26,7 @@ class Detection2DTask(Task[Detection2DConfig]):
     config = Detection2DConfig
     metric = Metric(name="AP")
     samples = "images"
+    predicts = True
 
     def data(self, config: Detection2DConfig) -> DetectionData:
         """Letterboxed images with boxes."""
