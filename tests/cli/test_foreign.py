@@ -73,7 +73,7 @@ def description(tmp_path: Path) -> Path:
 
 
 STAGES = ("train", "program", "calibrate", "map", "learn", "reorder", "sweep", "evaluate", "cost", "report")
-FREE = ("bench", "chips", "convert", "detect", "doctor", "estimate", "export", "recipes", "serve", "tables")
+FREE = ("bench", "chips", "convert", "detect", "doctor", "estimate", "export", "recipes", "runs", "serve", "tables")
 VERBS = (*STAGES, *FREE, "compare", "explore", "run", "sensitivity")
 
 
@@ -96,6 +96,7 @@ def arguments(verb: str, run: Path, description: Path, tmp_path: Path) -> list[s
         "recipes": [],
         "run": ["onchip/digits", *SMALL, "stages=[train]"],
         "sensitivity": [str(run), "--specimens", "1", "--images", "5"],
+        "runs": [str(run.parent)],
         "serve": [],
         "tables": [str(description)],
     }

@@ -391,7 +391,7 @@ def test_building_a_guide_leaves_both_detectors_as_they_were() -> None:
 
 def test_detectors_that_cannot_be_compared_are_refused() -> None:
     images = EXPERT.replace(kind="detr3d")
-    with pytest.raises(RequestError, match=r"Guide `heatmap` .* student is `detr3d`, the teacher `bevformer`"):
+    with pytest.raises(RequestError, match=r"Distiller `heatmap` .* student is `detr3d`, the teacher `bevformer`"):
         both(DistillerConfig(kind="heatmap"), images)
     with pytest.raises(RequestError, match="needs detectors of one kind; the student is `bevformer`, the teacher `det"):
         both(focal(), STUDENT, images)

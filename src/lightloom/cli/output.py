@@ -104,25 +104,23 @@ def show_summary(result: dict[str, Any]) -> None:
 
 def show_runs(result: dict[str, Any]) -> None:
     """One line a run; what is wrong with a damaged one goes to stderr."""
-    rows = [
-        {
-            "run": row["run"],
-            "recipe": row["recipe"] or "?",
-            "date": row["date"][:16].replace("T", " ") or "?",
-            "metric": f"{_value(row['metric']['value'], row['metric']).strip()} ({row['metric']['of']})"
-            if row["metric"]
-            else "-",
-            "state": f"{row['state']}, process {row['process']}" if row["process"] else row["state"],
-        }
-        for row in result["runs"]
-    ]
-    if rows:
-        table(rows, ("run", "recipe", "date", "metric", "state"))
-    else:
+    lines = [tuple(map(str, _run_cells(row))) for row in result["runs"]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if not lines:
         typer.echo("There is no run here yet; `lightloom run onchip/digits` makes one.")
     for row in result["runs"]:
         if row["problem"]:
             typer.echo(f"{row['run']}: {row['problem']}", err=True)
+
+
+def _run_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Folder, recipe, date, state and metric of a run, as they are listed."""
+    state = f"{row['state']}, process {row['process']}" if row["process"] else row["state"]
+    metric = row["metric"]
+    value = f"{_value(metric['value'], metric).strip()} ({metric['of']})" if metric else "-"
+    return row["run"], row["recipe"] or "?", row["date"][:16].replace("T", " ") or "?", state, value
 
 
 def _value(value: float | None, metric: dict[str, Any]) -> str:

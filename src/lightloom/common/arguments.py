@@ -112,7 +112,12 @@ _UNKNOWN = _Unknown()
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Whether a value is of the type that an annotation names, as far as that can be seen without changing it."""
+    """Whether a value is of the type that an annotation names, as far as that can be seen without changing it.
+
+    Args:
+        value: What was given.
+        hint: The type that it is to have.
+    """
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any or isinstance(hint, TypeVar | ParamSpec | _Unknown):
         return True

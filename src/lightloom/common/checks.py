@@ -85,12 +85,23 @@ def whole_number(given: object, name: str, *, least: int = 0, most: int | None =
 
 
 def seed_number(given: object, name: str = "seed", mend: str = "") -> int:
-    """A seed: a whole number from 0 to `LARGEST_SEED`. Raises `RequestError` where it is none."""
+    """A seed: a whole number from 0 to `LARGEST_SEED`. Raises `RequestError` where it is none.
+
+    Args:
+        given: What was given as a seed.
+        name: What the message calls it.
+        mend: How to mend it, a sentence for the message.
+    """
     return whole_number(given, name, most=LARGEST_SEED, mend=mend)
 
 
 def seed_numbers(given: object, name: str = "seeds") -> tuple[int, ...]:
-    """Several seeds, as of `range(8)`. Raises `RequestError` where one is none, or it is no sequence of them."""
+    """Several seeds, as of `range(8)`. Raises `RequestError` where one is none, or it is no sequence of them.
+
+    Args:
+        given: What was given as seeds.
+        name: What the message calls them.
+    """
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise RequestError(f"`{name}` is {shown(given)}; give several seeds, such as `range(8)` or `[0]`.")
     return tuple(seed_number(seed, f"{name}[{place}]") for place, seed in enumerate(given))

@@ -121,7 +121,12 @@ class Section(BaseModel):
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """What was wrong with each field of a refused `Section`, in one line per field."""
+    """What was wrong with each field of a refused `Section`, in one line per field.
+
+    Args:
+        error: Pydantic's error.
+        where: What the values belong to, for the message.
+    """
     lines = []
     for problem in error.errors(include_url=False):
         path = ".".join(str(part) for part in problem["loc"])

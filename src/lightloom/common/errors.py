@@ -25,7 +25,12 @@ class RequestError(LightloomError, ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that helps after an unknown `name`: the closest known one, or the whole list."""
+    """A sentence that helps after an unknown `name`: the closest known one, or the whole list.
+
+    Args:
+        name: What was given.
+        known: Every name that there is.
+    """
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

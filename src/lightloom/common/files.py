@@ -58,12 +58,22 @@ def reserve(*paths: Path) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` to `path` whole, as UTF-8. Raises as `write_bytes`."""
+    """Write `content` to `path` whole, as UTF-8. Raises as `write_bytes`.
+
+    Args:
+        path: The file to make or replace.
+        content: All of its text.
+    """
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write `content` to `path` whole, as indented JSON without NaN. Raises as `write_bytes`."""
+    """Write `content` to `path` whole, as indented JSON without NaN. Raises as `write_bytes`.
+
+    Args:
+        path: The file to make or replace.
+        content: Plain values, as JSON has them.
+    """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -82,7 +92,12 @@ def read_json(path: Path) -> Any:
 
 
 def append_json_line(path: Path, record: Mapping[str, object]) -> None:
-    """Append one JSON object as a line and push it to the disk. Raises as `write_bytes`."""
+    """Append one JSON object as a line and push it to the disk. Raises as `write_bytes`.
+
+    Args:
+        path: The file; it is made where it is absent.
+        record: Plain values by key.
+    """
     try:
         admit(path)
         with path.open("a", encoding="utf-8") as stream:

@@ -21,6 +21,11 @@ def adopt(folder: Path, kind: str, names: Iterable[str]) -> None:
     """Mark a folder that an earlier version wrote, and list the files that are known to be its own.
 
     Raises `WorkError` where the disk refuses.
+
+    Args:
+        folder: The folder.
+        kind: What its mark is to say.
+        names: Files in it that are ours, relative to it.
     """
     try:
         with replacing(folder / MARK) as stream:
@@ -166,7 +171,12 @@ def put_folder(hidden: Path, path: Path, kind: str, *, replace: bool = True) -> 
 
 
 def check_whole(path: Path, kind: str) -> None:
-    """Refuse a place for a whole folder where anything lies that is not ours. Raises `RequestError`."""
+    """Refuse a place for a whole folder where anything lies that is not ours. Raises `RequestError`.
+
+    Args:
+        path: The place.
+        kind: What the mark of a folder says that may be replaced.
+    """
     if not os.path.lexists(path) or (path.is_dir() and not path.is_symlink() and not any(path.iterdir())):
         return
     foreign = _foreign(path, kind)

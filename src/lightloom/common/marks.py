@@ -91,12 +91,22 @@ def claim(folder: Path, kind: str, *, fresh: bool = False) -> Path:
 
 
 def text_of(kind: str, names: Iterable[str]) -> bytes:
-    """What a mark of this kind that lists these files holds."""
+    """What a mark of this kind that lists these files holds.
+
+    Args:
+        kind: Kind of the folder.
+        names: Its files, relative to it.
+    """
     return "".join(f"{line}\n" for line in (_header(kind), *map(json.dumps, sorted(names)))).encode()
 
 
 def begin(folder: Path, kind: str) -> None:
-    """Write the mark of a new folder. Raises `OSError`, also where there is one."""
+    """Write the mark of a new folder. Raises `OSError`, also where there is one.
+
+    Args:
+        folder: The folder.
+        kind: What its mark is to say.
+    """
     _begin(folder, kind)
 
 

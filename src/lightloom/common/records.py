@@ -57,7 +57,13 @@ def check(path: Path, kind: type[_Kind], content: object, *, strict: bool = Fals
 
 
 def check_finite(path: Path, content: object, where: str = "") -> None:
-    """Refuse a number that is not finite, anywhere in a file. Raises `RequestError`, which names file and field."""
+    """Refuse a number that is not finite, anywhere in a file. Raises `RequestError`, which names file and field.
+
+    Args:
+        path: The file, for the message.
+        content: What it holds.
+        where: Path of keys of this part of it, for the message.
+    """
     if isinstance(content, float) and not math.isfinite(content):
         raise RequestError(_told(path, f"{where or 'the whole file'}: {content} is no finite number"))
     if isinstance(content, Mapping):

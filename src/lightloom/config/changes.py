@@ -39,7 +39,12 @@ def override(config: _Config, changes: Sequence[str]) -> _Config:
 
 
 def read_value(key: str, text: str) -> Any:
-    """The value of a `key=value` change, read as YAML. Raises `RequestError` where it is none."""
+    """The value of a `key=value` change, read as YAML. Raises `RequestError` where it is none.
+
+    Args:
+        key: Key of the value, for the message.
+        text: What stands behind the `=`.
+    """
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # as dates without a day, or keys of lists

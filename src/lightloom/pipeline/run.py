@@ -150,6 +150,10 @@ def run_stages(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
     """Run those of the named stages that are not done yet, in the order given; returns the summary.
 
     Where several processes work together, all of them train and the first does the rest.
+
+    Args:
+        folder: Of the run.
+        names: Stages, in order.
     """
     context, device, main = RunContext(folder), folder.config.device, processes.is_main()
     first = next((place for place, name in enumerate(names) if name not in folder.done), len(names))

@@ -19,8 +19,9 @@ from lightloom.common.files import clear_parts, make_folder, read_json, write_js
 from lightloom.common.folders import adopt, copy_folder, remove
 from lightloom.common.hold import HOLDER, LOCK, hold
 from lightloom.common.marks import claim, mark_of
-from lightloom.common.records import check, read_record
+from lightloom.common.records import check
 from lightloom.config import RunConfig, read_values, to_yaml
+from lightloom.schemas import StageSeconds, read
 from lightloom.tasks import read_config
 
 _LOG = logging.getLogger("lightloom")
@@ -58,6 +59,10 @@ class RunFolder:
     def create(cls, config: RunConfig, path: Path | None = None) -> RunFolder:
         """Start a run in `path`, or in the next free folder under `runs/`.
 
+        Args:
+            config: Resolved config of the run.
+            path: The folder; None is the next free one under `runs/`.
+
         Raises:
             RequestError: The folder cannot be written to, or holds something already.
         """
@@ -83,6 +88,10 @@ class RunFolder:
     @classmethod
     def resume(cls, config: RunConfig, path: Path) -> RunFolder:
         """Open the run in `path` to go on with it, or start it where nothing was written yet.
+
+        Args:
+            config: Resolved config of the run.
+            path: The folder.
 
         Raises:
             RequestError: The run there has another config; the fields that differ are named. Or what is there is no
@@ -159,12 +168,15 @@ class RunFolder:
     @property
     def done(self) -> dict[str, float]:
         """Seconds that each finished stage took, in the order in which they finished."""
-        path = self.file("stages.json")
-        stages: dict[str, float] = read_record(path, dict[str, float], {})
-        return stages
+        return read(self.file("stages.json"), StageSeconds, {}, strict=True)
 
     def finish(self, stage: str, seconds: float) -> None:
-        """Note that a stage is done."""
+        """Note that a stage is done.
+
+        Args:
+            stage: Name of the stage.
+            seconds: What it took, in s.
+        """
         write_json(self.file("stages.json"), {**self.done, stage: round(seconds, 3)})
 
     def forget(self, stages: list[str]) -> None:

@@ -34,10 +34,10 @@ from lightloom.schemas.detections3d import (
     SpacePrecision,
 )
 from lightloom.schemas.exploration import DesignRow, Exploration, FailedDesign, LayerDrop, PlacedNetwork, Sensitivity
-from lightloom.schemas.hybrid import HybridCase, HybridConstant, HybridFile, PublishedCost
+from lightloom.schemas.hybrid import HybridCase, HybridFile, PublishedCost
 from lightloom.schemas.layers import LayerRow
 from lightloom.schemas.metric import ACCURACY, Evaluation, Metric, describe
-from lightloom.schemas.summary import BenchStage, EpochRow, LearningTotals, Summary
+from lightloom.schemas.summary import BenchStage, EpochRow, LearningTotals, StageSeconds, Summary
 from lightloom.schemas.sweep import GradientAngle, ResponseCurve, ResponseCurves, SweepCase, SweepRow, SweepSummary
 from lightloom.schemas.writes import LayerWrites, WritesCase, WritesFile
 
@@ -63,7 +63,6 @@ __all__ = [
     "FailedDesign",
     "GradientAngle",
     "HybridCase",
-    "HybridConstant",
     "HybridFile",
     "ImagePrecision",
     "LayerCost",
@@ -90,6 +89,7 @@ __all__ = [
     "ScoredBox3D",
     "Sensitivity",
     "SpacePrecision",
+    "StageSeconds",
     "Summary",
     "SweepCase",
     "SweepRow",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightloom.schemas.base import Amount, Record
-from lightloom.schemas.cost import Boundary
+from lightloom.schemas.cost import Boundary, Constant
 
 
 class PublishedCost(Record):
@@ -48,25 +48,10 @@ class HybridCase(Record):
     """What was assumed, a sentence each."""
 
 
-class HybridConstant(Record):
-    """A number that the cost rests on, of which chip it is, and where it is from."""
-
-    chip: str = ""
-    """Name of the chip."""
-    name: str
-    """What the number is of."""
-    value: float | str | None = None
-    """The number, in `unit`."""
-    unit: str = ""
-    """Unit of the number."""
-    source: str = ""
-    """Publication that it is from."""
-
-
 class HybridFile(Record):
     """The whole of `hybrid.json`."""
 
     cases: list[HybridCase] = []
     """The cost of each case."""
-    constants: list[HybridConstant] = []
+    constants: list[Constant] = []
     """Numbers that the cost rests on."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from lightloom.schemas.base import Amount, Real, Record
+from lightloom.schemas.base import Amount, Count, Real, Record
 from lightloom.schemas.metric import ACCURACY, Metric, check_range
 from lightloom.schemas.sweep import SweepSummary
 
@@ -119,6 +119,10 @@ class EpochRow(Record):
             for key, value in extra.items()
             if key.startswith(prefix) and _is_finite(value)
         }
+
+
+StageSeconds = dict[str, Count]
+"""The whole of `stages.json`: wall time in s of each stage that is done, in the order in which they finished."""
 
 
 class BenchStage(Record):

@@ -81,25 +81,10 @@ def ideal_settings(chip: MeshChip, targets: Tensor) -> tuple[BlockSettings, Tens
     u_made, v_made = mesh.decompose(u, layout=chip.layout), mesh.decompose(v, layout=chip.layout)
     u_phases = u_made.phases
     if u_made.signs is not None and v_made.signs is not None:
-        u_phases = signs_to_the_input(u_phases, u_made.signs, chip)
+        u_phases = mesh.signs_to_input(u_phases, u_made.signs, chip.layout)
         sigma = sigma * u_made.signs * v_made.signs
     scaled, gain = _scale(sigma)
     return BlockSettings(u_phases, v_made.phases, scaled), gain
-
-
-def signs_to_the_input(phases: Tensor, signs: Tensor, chip: MeshChip) -> Tensor:
-    """Phases for which M = D M' becomes M = M'' D: [blocks, n], of a real mesh with output signs D [blocks, k].
-
-    A pair of signs passes a rotation by turning it round where they differ: D R(theta) = R(d_a d_b theta) D. At the
-    input of U they meet the attenuators, which are signed anyway.
-
-    Args:
-        phases: [blocks, n] in rad.
-        signs: [blocks, k] of +1 and -1.
-        chip: The design.
-    """
-    wires = mesh.wiring(chip.block_size, chip.layout)
-    return phases * signs[:, wires.upper.long()] * signs[:, wires.lower.long()]
 
 
 def parallel_mapping(

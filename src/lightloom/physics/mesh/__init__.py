@@ -29,7 +29,7 @@ real mesh of m MZIs, ``[..., 2 m + k]`` for a complex one (every theta, then eve
 phases), in radians.
 """
 
-from lightloom.physics.mesh.decomposition import MeshPhases, decompose
+from lightloom.physics.mesh.decomposition import MeshPhases, decompose, signs_to_input
 from lightloom.physics.mesh.heaters import heater_positions, neighbours, warming_matrix
 from lightloom.physics.mesh.layouts import (
     FIELDS,
@@ -62,6 +62,7 @@ __all__ = [
     "mzi_count",
     "neighbours",
     "phase_count",
+    "signs_to_input",
     "warming_matrix",
     "wiring",
 ]

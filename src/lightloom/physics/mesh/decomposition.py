@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightloom.physics.compiled.operators import define, folded, ready, serves
 from lightloom.physics.mesh import kernels, nulling
-from lightloom.physics.mesh.layouts import UNIVERSAL_LAYOUTS, Field, Layout, phase_count
+from lightloom.physics.mesh.layouts import UNIVERSAL_LAYOUTS, Field, Layout, phase_count, wiring
 
 _TOLERANCE = 1e-3
 _REAL = {
@@ -68,6 +68,21 @@ def decompose(matrix: Tensor, *, layout: Layout = "rectangle") -> MeshPhases:
     return MeshPhases(
         phases.view(*lead, phases.shape[-1]), None if matrix.is_complex() else signs.to(real).view(*lead, size)
     )
+
+
+def signs_to_input(phases: Tensor, signs: Tensor, layout: Layout) -> Tensor:
+    """Phases for which M = D M' becomes M = M'' D, of real meshes with output signs D.
+
+    A pair of signs passes a rotation by turning it round where they differ: D R(theta) = R(d_a d_b theta) D. At the
+    input of U they meet the attenuators of a tensor core, which are signed anyway.
+
+    Args:
+        phases: [blocks, n] in rad.
+        signs: [blocks, k] of +1 and -1.
+        layout: Layout of the meshes.
+    """
+    wires = wiring(signs.shape[-1], layout)
+    return phases * signs[:, wires.upper.long()] * signs[:, wires.lower.long()]
 
 
 def _run(blocks: Tensor, layout: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

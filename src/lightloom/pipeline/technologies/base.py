@@ -37,7 +37,12 @@ class TechnologyStages:
         }
 
     def programmed(self, run: RunContext, model: nn.Module) -> None:
-        """Leave what the report shows of a network that was just programmed; here nothing."""
+        """Leave what the report shows of a network that was just programmed; here nothing.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+        """
 
     def calibrate(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
         """Measure the devices of the specimen, and program what can be known of it.
@@ -66,7 +71,13 @@ class TechnologyStages:
         raise self._refusal("map")
 
     def plan_learning(self, run: RunContext, model: nn.Module, plan: LearningPlan) -> LearningPlan:
-        """What learning on the chip minds beside the loss; here nothing."""
+        """What learning on the chip minds beside the loss; here nothing.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            plan: What is trained so far, which technologies may change.
+        """
         return plan
 
     def reorder(self, run: RunContext, states: Mapping[str, nn.Module]) -> None:

@@ -38,11 +38,22 @@ class MeshStages(TechnologyStages):
     trains_everything = False
 
     def programmed(self, run: RunContext, model: nn.Module) -> None:
-        """Write what the first block of each layer is told and makes of it, for the report."""
+        """Write what the first block of each layer is told and makes of it, for the report.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+        """
         write_bytes(run.folder.file("phases.safetensors"), phase_maps(model))
 
     def calibrate(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
-        """Identify every device of the specimen, and program the weights to the phases that it needs for them."""
+        """Identify every device of the specimen, and program the weights to the phases that it needs for them.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            targets: The matrix of each layer, as it was trained.
+        """
         rows = []
         for number, bench in enumerate(_benches(run, model, "calibrate")):
             identified = _identify(run, bench, number)
@@ -61,7 +72,13 @@ class MeshStages(TechnologyStages):
         return rows
 
     def map_weights(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
-        """Look at the programmed blocks a few times, fit each look with all measurements before, and correct."""
+        """Look at the programmed blocks a few times, fit each look with all measurements before, and correct.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            targets: The matrix of each layer, as it was trained.
+        """
         rows = []
         for number, bench in enumerate(_benches(run, model, "map")):
             identified = load_identified(run.folder.file(f"twin-{number}.safetensors"), bench.instrument.chip)
@@ -79,7 +96,13 @@ class MeshStages(TechnologyStages):
         return rows
 
     def plan_learning(self, run: RunContext, model: nn.Module, plan: LearningPlan) -> LearningPlan:
-        """Gradients are measured as far as the sampling says, and batches left out as it says."""
+        """Gradients are measured as far as the sampling says, and batches left out as it says.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            plan: What is trained so far, which technologies may change.
+        """
         learning.attach(model, run.config.sampling)
         return plan._replace(sampler=_sampler(run))
 

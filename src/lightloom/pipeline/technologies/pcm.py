@@ -29,7 +29,13 @@ class PCMStages(TechnologyStages):
     """Cells are surveyed, weights given those that can hold them, and writes paid for while everything learns."""
 
     def calibrate(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
-        """Measure every cell of the specimen: which no longer switch, and how much the others absorb."""
+        """Measure every cell of the specimen: which no longer switch, and how much the others absorb.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            targets: The matrix of each layer, as it was trained.
+        """
         rows = []
         for bench in _benches(run, model, "calibrate"):
             surveyed = survey(bench.instrument, accuracy=run.config.bench.accuracy)
@@ -50,7 +56,13 @@ class PCMStages(TechnologyStages):
         return rows
 
     def map_weights(self, run: RunContext, model: nn.Module, targets: Mapping[str, Tensor]) -> Rows:
-        """Give every row of the weights an array row whose cells can hold it, and choose levels that serve there."""
+        """Give every row of the weights an array row whose cells can hold it, and choose levels that serve there.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            targets: The matrix of each layer, as it was trained.
+        """
         rows = []
         for bench in _benches(run, model, "map"):
             remapped = bench.remap(Surveyed.load(_survey_file(run.folder, bench.layer)))
@@ -61,12 +73,23 @@ class PCMStages(TechnologyStages):
         return rows
 
     def plan_learning(self, run: RunContext, model: nn.Module, plan: LearningPlan) -> LearningPlan:
-        """The loss pays for writes, as far as the config asks for it."""
+        """The loss pays for writes, as far as the config asks for it.
+
+        Args:
+            run: What the stages share.
+            model: The network on its chip.
+            plan: What is trained so far, which technologies may change.
+        """
         objective = learning.WriteAwareObjective(plan.objective, model, run.config.writes)
         return plan._replace(objective=objective, prepare=objective.prepare)
 
     def reorder(self, run: RunContext, states: Mapping[str, nn.Module]) -> None:
-        """Find the order in which each layer is written least, and count what writing takes with and without it."""
+        """Find the order in which each layer is written least, and count what writing takes with and without it.
+
+        Args:
+            run: What the stages share.
+            states: States of the network, by name.
+        """
         counted: list[costs.ModelWrites] = []
         for name, model in states.items():
             _unordered(model)

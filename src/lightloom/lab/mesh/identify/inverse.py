@@ -152,8 +152,7 @@ def _signs_to_middle(u: Tensor, twin: DigitalTwin) -> tuple[Tensor, Tensor]:
     """Phases of U and the signs at its inputs, next to the attenuators: a sign passes an MZI and turns its phase."""
     realised, signs = mesh.decompose(u, layout=twin.chip.layout)
     assert signs is not None  # a real mesh has them
-    wiring = mesh.wiring(u.shape[-1], twin.chip.layout)
-    return realised * signs[:, wiring.upper.long()] * signs[:, wiring.lower.long()], signs
+    return mesh.signs_to_input(realised, signs, twin.chip.layout), signs
 
 
 def _inverted(realised: Tensor, gamma: Tensor, bias: Tensor, twin: DigitalTwin, *, turn: float) -> Tensor:
