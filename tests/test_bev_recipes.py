@@ -101,7 +101,7 @@ def test_results_files_give_the_figures_of_the_table(done: Path, town: Path) -> 
     for row in rows(done):
         path = done / "results" / f"{learning.file_name(row['case'])}.json"
         figures = evaluate(reference.truth, read_results(path, reference.tokens), reference.ego, reference.racks)
-        assert figures.means == pytest.approx(row["figures"], abs=1e-9)
+        assert figures.means == pytest.approx(row["metrics"], abs=1e-9)
 
 
 def test_weights_are_found_again_by_their_case(done: Path) -> None:
@@ -157,7 +157,7 @@ def test_detect_names_what_is_not_there(done: Path, tmp_path: Path, given: list[
 def test_more_cameras_than_the_detector_saw_are_refused(done: Path, town: Path) -> None:
     training = case_of(RunFolder.open(done), "student")
     config = training.config
-    few = config.replace(detect3d=config.detect3d.replace(detector=config.model.detector.replace(cameras=2)))
+    few = config.replace(model=config.model.replace(detector=config.model.detector.replace(cameras=2)))
     detector = build_detector3d(few, 10)
     views = Detection3DTask().data(config).test.inputs[torch.tensor([0])]
     with pytest.raises(RequestError, match="3 cameras"):
@@ -239,8 +239,8 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_v1_mini_as_downloaded_runs(mini: Path, tmp_path: Path) -> None:
     config = tiny(mini, f"data.root={mini.parent}", recipe="bev/nuscenes-tiny", cases=(0, 3))
-    named = config.detect3d.replace(scenes=config.data.replace(name="nuscenes"))
-    run(config.replace(stages=("sweep",), detect3d=named), tmp_path / "run")
+    named = config.data.replace(name="nuscenes")
+    run(config.replace(stages=("sweep",), data=named), tmp_path / "run")
     assert [row["case"] for row in rows(tmp_path / "run")] == ["expert", "FD3D"]
     assert np.isfinite([row["metrics"]["NDS"] for row in rows(tmp_path / "run")]).all()
     test = Detection3DTask().data(RunFolder.open(tmp_path / "run").config).test

@@ -154,11 +154,12 @@ def call(model: nn.Module, sample: Any) -> Any:
 
     Args:
         model: Any network.
-        sample: A tensor, a tuple of arguments, or a mapping of keywords.
+        sample: A tensor, a tuple of arguments, or a mapping of keywords; a named tuple is one argument.
     """
     if isinstance(sample, Mapping):
         return model(**sample)
-    return model(*sample) if isinstance(sample, tuple | list) else model(sample)
+    several = isinstance(sample, tuple | list) and not hasattr(sample, "_fields")
+    return model(*sample) if several else model(sample)
 
 
 def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]:
