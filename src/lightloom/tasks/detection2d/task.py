@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import nn
@@ -16,6 +17,9 @@ from lightloom.tasks.detection2d.gallery import DetectionGallery
 from lightloom.tasks.detection2d.objective import Detection2DObjective
 from lightloom.tasks.detection2d.predict import predict_images
 from lightloom.tasks.hybrid.teaching import few, first_difference, start_from
+
+_ABSENT = -1
+"""What COCO writes where there is nothing to find, as no object of that size."""
 
 
 class Detection2DTask(Task[Detection2DConfig]):
@@ -84,7 +88,8 @@ class Detection2DTask(Task[Detection2DConfig]):
             data: What `data` has read.
         """
         precision, detections = self.objective(model, config).measure(model, data)
-        return Measured(dict(precision.metrics), dict(precision.per_class), (precision, detections))
+        metrics = {name: math.nan if value == _ABSENT else value for name, value in precision.metrics.items()}
+        return Measured(metrics, dict(precision.per_class), (precision, detections))
 
     def teacher(self, config: Detection2DConfig) -> str:
         """The case or run that `distil.teacher` names."""
