@@ -29,7 +29,7 @@ class DesignRow(Record):
     std: Amount = None
     """Standard deviation of the accuracy over the specimens."""
     low: Fraction = None
-    """5th percentile of the accuracy over the specimens."""
+    """The 5th percentile of the accuracy over the specimens."""
     accuracies: list[Fraction] = []
     """Accuracy of each specimen."""
     good: Fraction = Field(None, alias="yield")
