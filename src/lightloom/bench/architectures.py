@@ -37,7 +37,7 @@ class Outcome:
     """What became of one architecture."""
 
     name: str
-    """Its `model_type`."""
+    """Name of the architecture, its `model_type`."""
     state: Literal["not built", "no input", "failed", "differs", "agrees"] = "not built"
     why: str = ""
     """The last error, or the layers that differ."""
@@ -46,13 +46,13 @@ class Outcome:
     back: float = 0.0
     """The same after `to_electronic`."""
     layers: int = 0
-    """With weights."""
+    """Layers with weights."""
     optical: int = 0
     """Put on the chip."""
     called: int = 0
-    """Of these, those that the input passed."""
+    """Layers with weights that the input passed."""
     reads: int = 0
-    """Of these, those whose weight another module reads itself."""
+    """Layers with weights that another module reads itself."""
 
 
 def architectures(*, seed: int = 0, only: Sequence[str] | None = None) -> dict[str, Any]:
@@ -182,11 +182,11 @@ def _compare(model: nn.Module, inputs: dict[str, Any], seed: int, outcome: Outco
             return
         conversion = convert(model, preset("ideal"))
         layers = optical_layers(conversion.model)
-        called: set[nn.Module] = set()
+        modules: set[nn.Module] = set()
         for layer in layers.values():
-            layer.register_forward_hook(_recorder(called))
+            layer.register_forward_hook(_recorder(modules))
         outcome.difference = _difference(expected, _outputs(conversion.model, inputs, seed))
-        outcome.layers, outcome.optical, outcome.called = len(conversion.layers), len(layers), len(called)
+        outcome.layers, outcome.optical, outcome.called = len(conversion.layers), len(layers), len(modules)
         outcome.reads = len({read.layer for read in conversion.reads})
         back = to_electronic(conversion.model)
         outcome.back = _difference(expected, _outputs(back, inputs, seed))
@@ -196,11 +196,11 @@ def _compare(model: nn.Module, inputs: dict[str, Any], seed: int, outcome: Outco
     outcome.state, outcome.why = "differs", f"by {outcome.difference:.1e}, and {outcome.back:.1e} back in electronics"
 
 
-def _recorder(called: set[nn.Module]) -> Callable[..., None]:
+def _recorder(modules: set[nn.Module]) -> Callable[..., None]:
     """A hook that notes its layer; a function, which copies of the network share."""
 
     def record(layer: nn.Module, *_: Any) -> None:
-        called.add(layer)
+        modules.add(layer)
 
     return record
 

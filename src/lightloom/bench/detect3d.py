@@ -22,7 +22,7 @@ _CLASSES = 10
 _CELLS, _LAYERS = 32, 2  # of the BEV map, a side, and of its encoder
 _FIELDS = (70.0, 70.0, 70.0, 110.0, 70.0, 70.0)
 _YAWS = (0.0, -55.0, -110.0, 180.0, 110.0, 55.0)
-"""Of the six cameras, in degrees: fields of view, and where they look."""
+"""Directions of the six cameras, in degrees; `_FIELDS` are their fields of view."""
 
 
 class Case(NamedTuple):
@@ -52,7 +52,7 @@ class Looks(NamedTuple):
 LOOPED = Looks(64, 4, 64, 4, ((12, 20), (6, 10), (3, 5)), 2)
 """Small: a loop takes tens of microseconds for each point."""
 PADDED = LOOPED._replace(queries=5328, images=24)
-"""As many as cells of that ground and cameras see each other in four samples."""
+"""A large case: as many queries as cells of that ground and cameras see each other in four samples."""
 
 
 def detect3d(*, seed: int = 0, rounds: int = 5) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _cameras(seed: int, rounds: int) -> dict[str, float]:
 
 
 def _detector(case: Case, way: str, seed: int) -> Detector3D:
-    """With the same weights for both ways."""
+    """A detector with the same weights for both ways."""
     torch.manual_seed(seed)
     size = SIZES[case.size]
     config = size.config.replace(rows=_CELLS, columns=_CELLS, encoder_layers=_LAYERS, hits_only=way == "hits")
@@ -158,7 +158,7 @@ def _views(case: Case, seed: int) -> Views:
 
 
 def _projection(case: Case, yaw: float, field: float) -> Tensor:
-    """Of a camera 1.6 m above the ground that looks along `yaw`, in degrees, as in `Views`."""
+    """The projection of a camera 1.6 m above the ground that looks along `yaw`, in degrees, as in `Views`."""
     c, s = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
     focal = case.width / 2 / math.tan(math.radians(field / 2))
     optical = torch.tensor([[s, -c, 0, 0], [0, 0, -1, 1.6], [c, s, 0, 0], [0, 0, 0, 1]])

@@ -23,7 +23,7 @@ class Case(NamedTuple):
     """A layer that is measured."""
 
     channels: int
-    """That enter, and as many that leave."""
+    """Channels that enter, and as many that leave."""
     grid: int
     """M."""
     mask: int
@@ -31,7 +31,7 @@ class Case(NamedTuple):
 
 
 CASES = {"": Case(16, 40, 20), "wide_": Case(32, 32, 16)}
-"""By the prefix of their figures. Two masks each, on the wavelength, pixels and distances of the published detector."""
+"""Cases by the prefix of their figures: two masks, on the published detector's wavelength, pixels and distances."""
 
 
 def diffraction(*, seed: int = 0, rounds: int = 9) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _propagate(field: Tensor, distance: float, chip: DiffractiveChip) -> Tensor:
 
 
 def _transfer(field: Tensor, distance: float, chip: DiffractiveChip) -> Tensor:
-    """As large as the field."""
+    """The published transfer function, as large as the field."""
     highest, step = 1 / (2 * chip.pixel), 1 / (chip.grid * chip.pixel)
     precision = torch.float64 if field.dtype in (torch.float64, torch.complex128) else torch.float32
     line = torch.linspace(-highest, highest - step, chip.grid, dtype=precision)

@@ -62,7 +62,7 @@ def report_rise(step: Callable[[], None]) -> None:
 
 
 def _highest_resident() -> int:
-    """Of this process, in KiB where there is /proc. Elsewhere in units of the system, and not below a parent's."""
+    """Peak memory of this process in KiB where there is /proc, else in the system's units, not below a parent's."""
     status = Path("/proc/self/status")
     if not status.exists():
         import resource

@@ -28,19 +28,19 @@ def random_inputs(model: nn.Module) -> Iterator[dict[str, Any]]:
         What its signature asks for, in every shape that is usual; the caller tries one after the other.
     """
     parameters = inspect.signature(model.forward).parameters
-    needed = [p.name for p in parameters.values() if p.default is p.empty and p.name not in _ASIDE]
+    required_names = [p.name for p in parameters.values() if p.default is p.empty and p.name not in _ASIDE]
     offered = [name for name in _MAIN if name in parameters]
     main = str(getattr(model, "main_input_name", "input_ids"))
-    first = [main] if main in parameters and main not in needed else []
-    choices = [[*needed, *(n for n in offered if n not in needed)], [*needed, *first]]
-    choices += [[*needed, *(n for n in [*first, name] if n not in needed)] for name in offered]
-    tried: set[tuple[str, ...]] = set()
+    first = [main] if main in parameters and main not in required_names else []
+    choices = [[*required_names, *(n for n in offered if n not in required_names)], [*required_names, *first]]
+    choices += [[*required_names, *(n for n in [*first, name] if n not in required_names)] for name in offered]
+    attempts: set[tuple[str, ...]] = set()
     count = 0
     for names in choices:
         names = list(dict.fromkeys(names))
-        if tuple(names) in tried or not names:
+        if tuple(names) in attempts or not names:
             continue
-        tried.add(tuple(names))
+        attempts.add(tuple(names))
         options = [list(_shapes(name, model)) for name in names]
         for values in itertools.islice(itertools.product(*options), _MOST // 2):
             count += 1

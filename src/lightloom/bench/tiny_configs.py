@@ -147,7 +147,7 @@ def _changes(config: Any, shrink: Shrink) -> dict[str, Any]:
 
 
 def _backbone() -> Any:
-    """In the place of one from another library, which need not be there."""
+    """A backbone in the place of one from another library, which need not be there."""
     kind = transformers().ResNetConfig
     stages = ["stage1", "stage2", "stage3", "stage4"]
     return kind(embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1] * 4, out_features=stages)
@@ -175,7 +175,7 @@ def _fixed(name: str, value: Any, width: int = 16, layers: int = 2) -> Any:
 
 
 def _row(name: str, value: Any, width: int) -> Any:
-    """Of one number for each stage: one block each, or widths in the same proportion."""
+    """A row of one number for each stage: one block each, or widths in the same proportion."""
     kind = type(value)
     if _DEPTHS.search(name):
         return kind(min(v, 1) for v in value)

@@ -31,9 +31,9 @@ def chip_of(value: object, kind: type[_Kind], argument: str = "chip") -> _Kind:
     if isinstance(chip, kind):
         return chip
     technology = kind.model_fields["technology"].default
-    known = ", ".join(f"`{name}`" for name, preset in PRESETS.items() if isinstance(preset, kind))
+    names = ", ".join(f"`{name}`" for name, preset in PRESETS.items() if isinstance(preset, kind))
     raise RequestError(
-        f"`{argument}` is `{chip.name}`, a {chip.technology} chip; give a {technology} chip, such as {known}."
+        f"`{argument}` is `{chip.name}`, a {chip.technology} chip; give a {technology} chip, such as {names}."
     )
 
 

@@ -17,7 +17,7 @@ from lightloom.common.seeds import named_generator, named_seed
 from lightloom.physics import batched_random, phases
 
 Place = tuple[str, ...]
-"""Which devices of a chip: the name of the core, and parts of it. Each place has a random stream of its own."""
+"""The devices of a chip that a draw is for: name of the core and parts of it; each has a random stream of its own."""
 
 # a seed names the same chip whatever torch's defaults are
 _KIND: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
@@ -117,8 +117,8 @@ class ManyChips(Draws):
             shape: How many of them on one chip.
             std: Standard deviation before the cut.
         """
-        drawn = batched_random.truncated(self._streams(place), torch.Size(shape).numel(), std)
-        return drawn.add_(1).view(len(self._seeds), *shape)
+        numbers = batched_random.truncated(self._streams(place), torch.Size(shape).numel(), std)
+        return numbers.add_(1).view(len(self._seeds), *shape)
 
     def uniform(self, place: Place, shape: tuple[int, ...]) -> Tensor:
         """The numbers that `Draws` describes.

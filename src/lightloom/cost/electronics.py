@@ -42,12 +42,12 @@ class ElectronicProfile(Section):
             operations: Multiply-adds, and other results at the price of one.
             read: Bytes of weights and activations.
         """
-        spent = self.spend(operations)
+        cost = self.spend(operations)
         if self.bandwidth is None:
-            return spent
+            return cost
         waiting = read / self.bandwidth.value
         power = self.energy_per_mac.value * self.mac_rate.value
-        return ElectronicCost(max(spent.energy_j, power * waiting), max(spent.latency_s, waiting))
+        return ElectronicCost(max(cost.energy_j, power * waiting), max(cost.latency_s, waiting))
 
 
 _ANCHOR = "PHOENIX (2025), energy table: RegNetX-800MF at 416 x 608, batch 1, on a GPU"

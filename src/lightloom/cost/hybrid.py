@@ -69,7 +69,7 @@ class HybridCost:
     frames: int
     """Number of frames of all diffractive layers, one after the other."""
     boundaries: list[Boundary]
-    """From the electronics that remain to the whole model; each holds the one before."""
+    """Boundaries of the cost, from the electronics that remain to the whole model; each holds the one before."""
     parts: dict[str, float]
     """Energy in J by part, within the widest boundary."""
     latencies: dict[str, float]
@@ -206,8 +206,12 @@ def _parts(work: BackboneWork, bill: Total) -> dict[str, float]:
         "laser wall plug": sum(cost.laser_overhead for cost in bill.light),
     }
     optics |= {name: optics.get(name, 0.0) + joules for name, joules in _of_cores(bill).items()}
-    spent = {name: bill.system.electronics.spend(count).energy_j for name, count in macs.items()}
-    return {**{name: spent[name] for name in list(spent)[:3]}, **optics, "neck and head": spent["neck and head"]}
+    energies = {name: bill.system.electronics.spend(count).energy_j for name, count in macs.items()}
+    return {
+        **{name: energies[name] for name in list(energies)[:3]},
+        **optics,
+        "neck and head": energies["neck and head"],
+    }
 
 
 def _of_cores(bill: Total) -> dict[str, float]:

@@ -85,7 +85,7 @@ class Cost:
     """
 
     boundaries: list[Boundary]
-    """From the optics alone to memory and electronics; each holds the one before."""
+    """Boundaries of the cost, from the optics alone to memory and electronics; each holds the one before."""
     parts: dict[str, float]
     """Energy in J by kind of device, within the widest boundary."""
     layers: list[LayerCost]
@@ -169,35 +169,35 @@ def estimate(
         sums = {kind: total.add_up(workload, system.replace(schedule=kind)) for kind in SCHEDULES}
     except (OverflowError, ZeroDivisionError) as error:
         raise RequestError(f"The cost of one inference is out of all numbers ({error}). {_MEND}") from error
-    chosen = sums[system.schedule]
-    widest = chosen.boundaries[-1]
+    current = sums[system.schedule]
+    widest = current.boundaries[-1]
     macs = sum(layer.macs for layer in workload.layers)
-    _check_finite(chosen.boundaries)
+    _check_finite(current.boundaries)
     rate = system.inferences / widest.latency if widest.latency else 0.0
-    area = tables.area(chosen)
+    area = tables.area(current)
     return Cost(
-        boundaries=[Boundary(*boundary) for boundary in chosen.boundaries],
-        parts=chosen.parts,
-        layers=[LayerCost(**row) for row in tables.layer_rows(chosen)],
-        counts=tables.counts(chosen),
-        constants=assumptions.constants(chosen),
-        assumptions=assumptions.assumptions(chosen),
+        boundaries=[Boundary(*boundary) for boundary in current.boundaries],
+        parts=current.parts,
+        layers=[LayerCost(**row) for row in tables.layer_rows(current)],
+        counts=tables.counts(current),
+        constants=assumptions.constants(current),
+        assumptions=assumptions.assumptions(current),
         schedule=system.schedule,
         boundary=widest.name,
         throughput_per_s=rate,
         power_w=widest.energy * rate,
         tops=2 * macs * rate / 1e12,
         tops_per_w=2 * macs / widest.energy / 1e12 if widest.energy else 0.0,
-        efficiency={row.name: 2 * macs / row.energy / 1e12 for row in chosen.boundaries if row.energy},
+        efficiency={row.name: 2 * macs / row.energy / 1e12 for row in current.boundaries if row.energy},
         area=area,
         area_m2=sum(area.values()),
         schedules={kind: tables.summary(bill) for kind, bill in sums.items()},
-        link_budget=tables.link_budgets(chosen),
-        reconfiguration=tables.reconfiguration(chosen),
-        memory=tables.memory_rows(chosen),
-        converters=tables.converters(chosen),
-        electronics=tables.electronics(chosen),
-        references=tables.references(chosen),
+        link_budget=tables.link_budgets(current),
+        reconfiguration=tables.reconfiguration(current),
+        memory=tables.memory_rows(current),
+        converters=tables.converters(current),
+        electronics=tables.electronics(current),
+        references=tables.references(current),
         system=system.model_dump(mode="json", exclude={"memory": True, "electronics": True}),
     )
 

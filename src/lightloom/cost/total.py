@@ -57,7 +57,7 @@ class Total:
     parts: dict[str, float]
     """Energy by kind of device."""
     boundaries: list[BoundaryRow]
-    """From the optics alone to memory and electronics."""
+    """Boundaries of the cost, from the optics alone to memory and electronics."""
 
 
 def add_up(workload: Workload, system: System) -> Total:
@@ -75,14 +75,14 @@ def add_up(workload: Workload, system: System) -> Total:
     working, stalled = sum(row.time for row in layers), sum(row.stall for row in layers)
     elsewhere = stalled + electronic.latency_s * batch
     pause = elsewhere + sum(cost.time for cost in light) * batch
-    held = {row.layer.name: _holding(row, working, row.time) for row in layers}
+    holding = {row.layer.name: _holding(row, working, row.time) for row in layers}
     waiting = {row.layer.name: _holding(row, pause, row.stall) for row in layers}
-    sums = {HELD: sum(held.values()), WAITING: sum(waiting.values())}
+    sums = {HELD: sum(holding.values()), WAITING: sum(waiting.values())}
     parts = _parts(_in_use(workload), layers, light, sums, batch)
     parts["memory"] = parts.get("memory", 0.0) + sum(around.energy(system).values())
     parts["electronics"] = electronic.energy_j
     boundaries = _boundaries(parts, layers, light, elsewhere, batch)
-    return Total(workload, system, layers, light, waiting, held, electronic, around, parts, boundaries)
+    return Total(workload, system, layers, light, waiting, holding, electronic, around, parts, boundaries)
 
 
 def _holding(row: ScheduledLayer, always: float, meanwhile: float) -> float:
@@ -110,7 +110,7 @@ def _in_use(workload: Workload) -> set[str]:
 
 
 def _parts(
-    listed: set[str], layers: list[ScheduledLayer], light: list[LightCost], sums: dict[str, float], batch: int
+    always: set[str], layers: list[ScheduledLayer], light: list[LightCost], sums: dict[str, float], batch: int
 ) -> dict[str, float]:
     """J per inference by part, of the parts that there are; `sums` are those of the batch that layers do not have."""
     for row in layers:
@@ -119,7 +119,7 @@ def _parts(
     for cost in light:
         for part, joules in cost.parts.items():
             sums[part] = sums.get(part, 0.0) + joules * batch
-    present = listed | {part for part, joules in sums.items() if joules}
+    present = always | {part for part, joules in sums.items() if joules}
     return {part: sums.get(part, 0.0) / batch for parts in _ORDER for part in parts if part in present}
 
 

@@ -35,7 +35,7 @@ class ChipLayer:
     chip: Chip
     """The hardware that it is on."""
     tiling: Tiling
-    """Its matrices, cut into tiles."""
+    """Tiling of the layer's matrices."""
     core: TensorCore | None = None
     """The programmed core; None where a layer is only planned."""
     tied_to: str = ""

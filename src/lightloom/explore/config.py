@@ -31,7 +31,7 @@ class ExploreConfig(Section):
     objectives: tuple[str, ...] = pareto.DEFAULT
     """What the Pareto front judges by, of `pareto.MORE_IS_BETTER`."""
     boundary: str | None = None
-    """Which boundary of the cost energy and latency stand for; None is the widest."""
+    """Boundary of the cost that energy and latency stand for; None is the widest."""
     system: System = System()
     """How the chips are run, where no axis says."""
     skip: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class ExploreConfig(Section):
 
 
 class SensitivityConfig(Section):
-    """On how many specimens each layer is measured, and how much the whole network may lose."""
+    """How many specimens each layer is measured on, and how much the whole network may lose."""
 
     specimens: int = Field(8, ge=1)
     """Number of manufactured chips per measurement, with the seeds `seed`, `seed + 1`, ..."""

@@ -22,7 +22,7 @@ _PATIENCE = 15.0  # seconds to reach a scheduler
 
 @dataclass(frozen=True)
 class Engine:
-    """Where points are measured, and with what.
+    """The place where points are measured, and what they are measured with.
 
     Args:
         workers: Processes on this machine; 0 measures in this one.

@@ -45,7 +45,7 @@ def check(objectives: Iterable[str]) -> tuple[str, ...]:
 
 @checked
 def front(values: NDArray[np.float64] | Sequence[Sequence[float]], more: Sequence[bool]) -> NDArray[np.bool_]:
-    """Which points no other point dominates: at least as good in every objective and better in one.
+    """Points that no other point dominates: at least as good in every objective and better in one.
 
     Points that are alike in every objective do not dominate each other: all of them are on the front, or none.
 
@@ -77,7 +77,7 @@ def front(values: NDArray[np.float64] | Sequence[Sequence[float]], more: Sequenc
 
 
 def mark(points: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> list[bool]:
-    """Which rows of a results table are on the Pareto front, see `front`.
+    """Mark the rows of a results table that are on the Pareto front, see `front`.
 
     Args:
         points: The rows.

@@ -78,7 +78,7 @@ class Point:
     design: DesignPoint
 
     def described(self) -> dict[str, Any]:
-        """Its first columns in the results table."""
+        """First columns of the point in the results table."""
         design = self.design
         return {
             "id": self.id,
@@ -96,7 +96,7 @@ class Group:
 
     points: tuple[Point, ...]
     accuracies: tuple[float, ...] | None = None
-    """Where they are known already."""
+    """Accuracies of the group, where they are known already; else None."""
 
 
 Outcome = tuple[Point, dict[str, Any] | str]

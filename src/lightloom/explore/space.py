@@ -18,7 +18,7 @@ from lightloom.cost import System
 from lightloom.explore.config import ExploreConfig
 
 MOST_POINTS = 100_000
-"""Of one sweep; a longer list is a mistake in an axis, or a case for `limit`."""
+"""Most points of one sweep; a longer list is a mistake in an axis, or a case for `limit`."""
 
 _NOTHING = ("none", "null")
 
@@ -44,7 +44,7 @@ class DesignPoint:
 
     @property
     def label(self) -> str:
-        """For a person: the values with the last word of each axis."""
+        """A label for a person: the values with the last word of each axis."""
         words = [
             str(value) if key in ("network", "chip") else f"{key.rpartition('.')[2].replace('_', ' ')} {_shown(value)}"
             for key, value in self.settings.items()
@@ -165,9 +165,9 @@ class _Builder:
         keys = [axis.key for axis in axes]
         for key in keys:
             self._check_key(key, keys)
-        named = [axis for axis in axes if axis.key in ("network", "chip")]
-        rest = [axis for axis in axes if axis not in named]
-        values = {axis.key: axis.values for axis in named}
+        designers = [axis for axis in axes if axis.key in ("network", "chip")]
+        rest = [axis for axis in axes if axis not in designers]
+        values = {axis.key: axis.values for axis in designers}
         for name in values.get("network", tuple(self.networks)):
             if name not in self.networks:
                 raise RequestError(f"There is no network `{name}`. {nearest(name, self.networks)}")

@@ -63,7 +63,7 @@ class Store:
             write_json(self.folder / f"{row['id']}.json", {"check": digest.of_values(row), **row})
 
     def finished(self, ids: Sequence[str]) -> list[str]:
-        """Those that need nothing more."""
+        """Points among `ids` that need nothing more."""
         return [name for name in ids if name in self.rows]
 
 

@@ -65,7 +65,7 @@ def accuracies(
 @checked
 @torch.no_grad()
 def sequential(model: nn.Module, seeds: Sequence[int], samples: Samples, *, chunk: int = CHUNK) -> Tensor:
-    """As `accuracies`, one specimen after the other: the model is installed on it and evaluated, and ends on none.
+    """Compute `accuracies`, one specimen after the other: the model is installed on it and evaluated, and ends on none.
 
     Args:
         model: A converted classifier; its outputs are [batch, classes].
@@ -112,8 +112,8 @@ def _check(seeds: Sequence[int], samples: Samples, chunk: int) -> None:
 
 def _scores(outputs: object, rank: int) -> Tensor:
     if not isinstance(outputs, Tensor) or outputs.ndim != rank:
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise RequestError(f"The accuracy is that of outputs [batch, classes], got {got} from the model.")
+        actual = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise RequestError(f"The accuracy is that of outputs [batch, classes], got {actual} from the model.")
     return outputs
 
 

@@ -162,8 +162,8 @@ def begin(model: nn.Module, note: str) -> dict[str, Any]:
         note: Anything that the user wants to say.
     """
     kind = type(model)
-    named = {"format": FORMAT, "lightloom": version("lightloom"), "note": note}
-    return {**named, "network": f"{kind.__module__}.{kind.__qualname__}"}
+    header = {"format": FORMAT, "lightloom": version("lightloom"), "note": note}
+    return {**header, "network": f"{kind.__module__}.{kind.__qualname__}"}
 
 
 def read_description(folder: Path) -> Description:
@@ -207,11 +207,11 @@ def read_chips(folder: Path) -> dict[str, Chip]:
     Raises:
         RequestError: One is unknown or has a value that does not fit.
     """
-    named = read_json(inside(folder, CHIPS))
-    if not isinstance(named, dict):
+    entries = read_json(inside(folder, CHIPS))
+    if not isinstance(entries, dict):
         raise RequestError(f"`{folder / CHIPS}` holds no chips by name.")
     chips: dict[str, Chip] = {}
-    for key, fields in named.items():
+    for key, fields in entries.items():
         technology = fields.get("technology") if isinstance(fields, dict) else None
         if not isinstance(technology, str) or technology not in TECHNOLOGIES:
             raise RequestError(

@@ -179,7 +179,7 @@ def _longer(tensor: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says on its way: on standard output, in warnings, and to loggers."""
+    """Silence what the exporter says on its way: on standard output, in warnings, and to loggers."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -46,7 +46,7 @@ class Realised(nn.Module):
             return getattr(self.product, name)
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the layer that it stands for."""
+        """Compute as the layer that this stands for."""
         dtype = x.dtype
         x = self.input_converter(x if self.narrow is None else x.float())
         y: Tensor = self.output_converter(self.product(x))

@@ -22,16 +22,16 @@ def inputs_of(sample: Sample) -> dict[str, Tensor]:
         RequestError: It is no sample, or holds something else than tensors.
     """
     if isinstance(sample, Tensor):
-        named: dict[str, Any] = {"input": sample}
+        by_name: dict[str, Any] = {"input": sample}
     elif isinstance(sample, Mapping):
-        named = dict(sample)
+        by_name = dict(sample)
     elif isinstance(sample, tuple):
-        named = {f"input_{place}": tensor for place, tensor in enumerate(sample)}
+        by_name = {f"input_{place}": tensor for place, tensor in enumerate(sample)}
     else:
         raise RequestError(f"A sample is a tensor, a tuple of them, or a mapping by name; got {type(sample).__name__}.")
-    if not named or not all(isinstance(tensor, Tensor) and tensor.ndim for tensor in named.values()):
+    if not by_name or not all(isinstance(tensor, Tensor) and tensor.ndim for tensor in by_name.values()):
         raise RequestError("A sample holds tensors with a batch dimension, at least one, and nothing else.")
-    return named
+    return by_name
 
 
 def packed(sample: Sample, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -77,10 +77,10 @@ def outputs_of(answer: Any) -> dict[str, Tensor]:
     Raises:
         RequestError: There is none.
     """
-    named = dict(_tensors("output", answer))
-    if not named:
+    by_name = dict(_tensors("output", answer))
+    if not by_name:
         raise RequestError(f"The network answers with {type(answer).__name__}, which holds no tensor.")
-    return named
+    return by_name
 
 
 @contextmanager

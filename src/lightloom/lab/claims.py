@@ -10,7 +10,7 @@ _LOG = logging.getLogger("lightloom")
 
 
 def claim(who: str, misfit: float | None, caveat: str | None) -> dict[str, Any]:
-    """As it stands in the record of a stage; a claim that does not hold is logged as a warning too.
+    """The record of a claim in a stage; a claim that does not hold is logged as a warning too.
 
     Args:
         who: The instrument or layer that is spoken of.

@@ -42,13 +42,13 @@ class Request:
     number: int
     body: bytes = b""
     shape: str = ""
-    """Of the inputs of a measurement."""
+    """Shape of the inputs of a measurement, as in the header; empty for other requests."""
     program: str = ""
     """What the chip has to be programmed to for a measurement: what the last program was answered with."""
 
     @property
     def checksum(self) -> str:
-        """Over everything that decides what is done."""
+        """A checksum over everything that decides what is done."""
         text = (self.path, self.client, str(self.number), self.shape, self.program)
         return _checksum(*(part.encode() for part in text), self.body)
 
@@ -75,13 +75,13 @@ class Reply:
     program: str = ""
 
     def checksum(self, request: str) -> str:
-        """Over the answer and the checksum of the request that it belongs to."""
+        """A checksum over the answer and the checksum of the request that it belongs to."""
         text = (request, str(self.status), self.shape, self.program)
         return _checksum(*(part.encode() for part in text), self.body)
 
 
 def chip_checksum(body: bytes) -> str:
-    """Of the answer to `GET /v1/chip`, which belongs to no number."""
+    """The checksum of the answer to `GET /v1/chip`, which belongs to no number."""
     return _checksum(b"chip", body)
 
 
@@ -113,7 +113,7 @@ def to_bytes(tensor: Tensor) -> bytes:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """As it stands in the header: `2,9,9`."""
+    """The text of a shape in the header: `2,9,9`."""
     return ",".join(map(str, shape))
 
 

@@ -184,7 +184,7 @@ class RemoteInstrument(Instrument):
         return reply
 
     def _plainly(self, path: str, body: bytes, shape: str, limit: int, calls: int) -> Reply:
-        """As servers of version 1 know it; whatever is sent may be done, so each sending counts."""
+        """Send a request as servers of version 1 know it; whatever is sent may be done, so each sending counts."""
         headers = {"Content-Type": BINARY, SHAPE: shape}
         reused = self._line.is_open
         self.calls += calls

@@ -54,7 +54,7 @@ class RobustInstrument(Instrument):
         self._attempt("programming the chip", self._program)
 
     def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
-        """As the instrument's own where nothing is in doubt, else everything is programmed.
+        """Reprogram the instrument where nothing is in doubt, else program everything.
 
         Args:
             settings: What the controller asks for.
@@ -81,20 +81,20 @@ class RobustInstrument(Instrument):
         return self._measure(lambda: self._instrument.measure(inputs), expected)
 
     def matrices(self) -> Tensor:
-        """As the instrument's own; errors as `measure`."""
+        """Measure the instrument's matrices; errors as `measure`."""
         return self._measure(self._instrument.matrices, (self.blocks, self.size, self.size))
 
     def skip(self, count: int) -> None:
-        """As the instrument's own."""
+        """Go on behind `count` measurements of an earlier session, as the instrument does."""
         self._instrument.skip(count)
 
-    def _measure(self, read: Callable[[], Tensor], expected: tuple[int, ...]) -> Tensor:
+    def _measure(self, reading: Callable[[], Tensor], expected: tuple[int, ...]) -> Tensor:
         outputs: list[Tensor] = []
 
         def once() -> None:
             if self._in_doubt and self._settings is not None:
                 self._program()
-            outputs.append(checked(read(), expected, is_complex=self.chip.field == "complex"))
+            outputs.append(checked(reading(), expected, is_complex=self.chip.field == "complex"))
 
         self._attempt("measuring", once)
         return outputs[-1]
@@ -117,7 +117,7 @@ class RobustInstrument(Instrument):
                 failures.append(str(error) or type(error).__name__)
             finally:
                 self.calls = self._instrument.calls
-        listed = "; ".join(f"({number}) {text.rstrip('.')}" for number, text in enumerate(failures, 1))
+        causes = "; ".join(f"({number}) {text.rstrip('.')}" for number, text in enumerate(failures, 1))
         raise WorkError(
-            f"The instrument failed at {doing} {self._attempts} times in a row, after {self.calls} calls: {listed}."
+            f"The instrument failed at {doing} {self._attempts} times in a row, after {self.calls} calls: {causes}."
         )

@@ -257,7 +257,7 @@ _SAMPLES, _SPREAD, _MOMENTUM = 3, 0.1, 0.9
 
 
 def _zgd_epoch(state: _State, plan: SearchPlan, epoch: int) -> None:
-    """As many steps as a group has phases, each from three random directions.
+    """One epoch of ZGD: as many steps as a group has phases, each from three random directions.
 
     As published, the estimate mean(delta (L(phi + delta) - L(phi))) is not divided by the variance of delta.
     """

@@ -24,7 +24,7 @@ class TrainConfig(Section):
     lr: float = Field(2e-3, gt=0)
     """Highest learning rate."""
     backbone_factor: float = Field(1.0, gt=0)
-    """Of the learning rate of a detector's backbone: a tenth is usual where its weights come from elsewhere."""
+    """Factor on the learning rate of a detector's backbone: a tenth is usual where its weights come from elsewhere."""
     weight_decay: Annotated[float, at_most(1e3, "weights would change sign at every step")] = Field(1e-2, ge=0)
     """Decoupled (adamw) or added to the gradient (sgd)."""
     schedule: Literal["cosine", "constant", "steps"] = "cosine"

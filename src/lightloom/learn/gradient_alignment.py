@@ -200,8 +200,8 @@ def _gradients(
     with torch.enable_grad():
         flat = torch.autograd.grad(loss(model(inputs), targets), parameters, allow_unused=True, materialize_grads=True)
     gradients = iter(flat)
-    named = {name: torch.cat([next(gradients).flatten().double() for _ in own]) for name, own in layers.items()}
-    return {**named, "all": torch.cat(list(named.values()))}
+    by_layer = {name: torch.cat([next(gradients).flatten().double() for _ in own]) for name, own in layers.items()}
+    return {**by_layer, "all": torch.cat(list(by_layer.values()))}
 
 
 class _Alignment(NamedTuple):

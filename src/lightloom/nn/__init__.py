@@ -23,8 +23,8 @@ from lightloom.nn.effective import DirectRead, direct_reads
 from lightloom.nn.hf_conv1d import OpticalHFConv1D
 from lightloom.nn.install import install, switch
 from lightloom.nn.layers import OpticalLayer, OpticalLinear, cores, optical_layers
+from lightloom.nn.pcm_reorder import reorder
 from lightloom.nn.plan import Plan, Planned, plan
-from lightloom.nn.reorder import reorder
 from lightloom.nn.rules import Placement, Rule
 from lightloom.nn.specimen_ensemble import SpecimenEnsemble
 from lightloom.nn.subspace_core import SubspaceCore

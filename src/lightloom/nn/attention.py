@@ -20,7 +20,7 @@ _JOINED = {"in_proj_weight", "in_proj_bias", *(f"{name}_weight" for name in _PRO
 
 
 class Attention(nn.MultiheadAttention):
-    """In the place of `torch.nn.MultiheadAttention`: the same call, the same results, and four layers inside.
+    """A stand-in for `torch.nn.MultiheadAttention`: the same call, the same results, and four layers inside.
 
     torch's module multiplies by its weights itself and never calls a layer. Here `q_proj`, `k_proj`, `v_proj` and
     `out_proj` are `torch.nn.Linear`, or what conversion makes of them. Nested tensors are not taken.

@@ -127,12 +127,12 @@ class CachingModule(nn.Module):
 
     def _suspects(self, names: Sequence[str]) -> list[str]:
         """Tensors that somebody may have changed since they were compared."""
-        compared, taken = self._compared, self._taken
-        return [name for name in names if compared.get(name, -1) != taken.get(name, 0)]
+        at_comparison, uses = self._compared, self._taken
+        return [name for name in names if at_comparison.get(name, -1) != uses.get(name, 0)]
 
     def _compare(self, name: str) -> int:
         """The number of the tensor, a new one if its value is another."""
-        taken = self._taken.get(name, 0)  # first: who takes it from now on makes it suspect again
+        uses = self._taken.get(name, 0)  # first: who takes it from now on makes it suspect again
         parameters, buffers = self.__dict__["_parameters"], self.__dict__["_buffers"]
         foreign = name not in parameters and name not in buffers
         trusted = not (foreign or held(parameters, name) or held(buffers, name))
@@ -144,7 +144,7 @@ class CachingModule(nn.Module):
             number = next(_NUMBERS)
             self._copies[name] = copy, number
         if trusted:
-            self._compared[name] = taken
+            self._compared[name] = uses
         return number
 
     # copies of the module start without results

@@ -23,7 +23,7 @@ class LayerReport:
     reason: str
     """Why it stayed electronic; empty where it was converted."""
     shape: tuple[int, ...]
-    """Of its weight."""
+    """Shape of the layer's weight."""
     blocks: tuple[int, ...] = ()
     """(groups, p, q): how many k x k blocks hold the weight."""
     block_size: int = 0

@@ -96,7 +96,7 @@ class ConvolutionLayer(OpticalLayer):
         return {**fields, "bias": self.bias is not None, "device": "meta"}
 
     def geometry(self) -> tuple[Geometry, list[int] | None]:
-        """As a convolution of images, and how far these are padded first (None: as far as the geometry says)."""
+        """The convolution as one of images, and how far these are padded first (None: as the geometry says)."""
         flat = 2 - len(self.kernel_size)  # a sequence is an image that is one pixel high
         ones, widths = (1,) * flat, [*self._reversed_padding_repeated_twice, *(0, 0) * flat]
         ahead = self.padding_mode != "zeros" or isinstance(self.padding, str)

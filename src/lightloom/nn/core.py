@@ -142,9 +142,9 @@ class TensorCore(CachingModule, ABC):
     def check_mode(self, mode: Mode) -> None:
         """Refuse a mode of another technology. Raises `ValueError`."""
         if mode not in self.modes:
-            known = ", ".join(f"`{name}`" for name in self.modes)
-            told = f"`{mode}`" if isinstance(mode, str) else shown(mode)
-            raise ValueError(f"core `{self.name}` has the modes {known}, got {told}")
+            modes = ", ".join(f"`{name}`" for name in self.modes)
+            request = f"`{mode}`" if isinstance(mode, str) else shown(mode)
+            raise ValueError(f"core `{self.name}` has the modes {modes}, got {request}")
 
     def check_specimen(self, specimen: Specimen | None) -> None:
         """Refuse a specimen of other hardware than the core's. Raises `RequestError`."""

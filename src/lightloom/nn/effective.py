@@ -30,7 +30,7 @@ class DirectRead(NamedTuple):
     reader: str
     """The module that reads; empty for the model itself."""
     kind: str
-    """Its class."""
+    """Class of the module that reads."""
     operation: str
     """What it computes first, such as `linear`."""
 
@@ -58,7 +58,7 @@ class EffectiveWeight(Tensor, metaclass=_Kind):
     """
 
     layers: tuple[nn.Module, ...]
-    """Those that it is the weight of."""
+    """The optical layers whose weight this is."""
     whole: bool
     """Whether this is what was handed out, not a view of it; a detached view may be made a leaf of a graph."""
 
@@ -70,10 +70,10 @@ class EffectiveWeight(Tensor, metaclass=_Kind):
         kwargs = kwargs or {}
         weights = [value for value in _tensors((args, tuple(kwargs.values()))) if type(value) is cls]
         name = getattr(func, "__name__", "")
-        written = [value for value in _tensors(_targets(name, args, kwargs)) if type(value) is cls]
+        targets = [value for value in _tensors(_targets(name, args, kwargs)) if type(value) is cls]
         flag = "requires_grad" in (name.rstrip("_"), getattr(getattr(func, "__self__", None), "__name__", ""))
-        if written and not (flag and not written[0].whole):
-            raise refusal("weight", written[0].layers)
+        if targets and not (flag and not targets[0].whole):
+            raise refusal("weight", targets[0].layers)
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **kwargs)
             return _result(result, weights, "" if _looks(name, args, cls) else name)
@@ -128,7 +128,7 @@ def refusal(field: str, layers: Iterable[nn.Module]) -> RequestError:
 
 
 def direct_reads(model: nn.Module) -> list[DirectRead]:
-    """Who has computed with the weight of an optical layer itself, in every pass so far, in the order of the model.
+    """Every read of an optical layer's weight by another module, in every pass so far, in the order of the model.
 
     Such a product is right, but none of the chip's converters rounds its input and output. Passes that torch compiles,
     exports or transforms are not seen.
@@ -205,7 +205,7 @@ def _memory(value: Tensor) -> int:
 
 
 def _tensors(value: Any) -> list[Tensor]:
-    """Those in nested lists, tuples and dictionaries."""
+    """The tensors in nested lists, tuples and dictionaries."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):

@@ -60,7 +60,7 @@ class _Product(NamedTuple):
     bias: Tensor | None
     stage: Stage
     converter: Converter | None
-    """Of the inputs, where they are rounded."""
+    """Converter of the inputs, where they are rounded; else None."""
 
 
 class _Run:
@@ -167,7 +167,7 @@ def _product(layer: nn.Module, shape: tuple[int, ...], flat: bool) -> _Product |
 
 
 def _as_stage(product: _Product, layer: nn.Conv2d | None, shape: tuple[int, ...], flat: bool) -> _Product | None:
-    """With the stage of a convolution, or of a linear layer (None), whose kernel is as large as the image."""
+    """The product with the stage of a convolution, or of a linear layer (None) as a kernel of the image's size."""
     kernel = product.kernel
     if layer is None:
         fits = flat and kernel.shape[1] == shape[0] * shape[1] * shape[2]

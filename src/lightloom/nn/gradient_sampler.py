@@ -30,27 +30,27 @@ class LayerSampling(Section):
     feedback_mode: BlockMode = "topk"
     """topk keeps the strongest blocks, equally many per column; gtopk the strongest of all; uniform any."""
     feedback_norm: Norm = "exp"
-    """Of the feedback."""
+    """Norm of the blocks that `feedback` keeps."""
     column: float = Field(0.0, ge=0, lt=1)
     """Sparsity over the output positions in the gradient of W."""
     column_norm: Norm = "none"
-    """Of the columns."""
+    """Norm of the output positions that `column` keeps."""
     spatial: float = Field(0.0, ge=0, lt=1)
     """Sparsity over the input pixels in the gradient of W."""
     spatial_norm: Norm = "none"
-    """Of the pixels."""
+    """Norm of the input pixels that `spatial` keeps."""
     forward: float = Field(0.0, ge=0, lt=1)
     """Sparsity over the blocks of W in the training pass forwards, and the same blocks backwards."""
     forward_mode: BlockMode = "uniform"
-    """As `feedback_mode`, topk balanced over rows."""
+    """Choice of the blocks in the forward pass, named as in `feedback_mode`; topk is balanced over rows."""
     forward_norm: Norm = "exp"
-    """Of the forward pass."""
+    """Norm of the blocks that `forward` keeps."""
     rank: int | None = Field(None, ge=1)
     """Singular values per block whose gradient is measured; None is all."""
     rank_mode: RankMode = "topk"
     """topk takes the largest singular values, uniform any."""
     rank_norm: Norm = "none"
-    """Of the ranks."""
+    """Norm of the singular values that `rank` keeps."""
     rank_sign: bool = False
     """Keep only the sign of the singular values' gradient."""
 
@@ -89,7 +89,7 @@ class Sampler(nn.Module):
         self.register_buffer("identity_v", made_v, persistent=False)
 
     def linear(self, core: SubspaceCore, x: Tensor, bias: Tensor | None) -> Tensor:
-        """As `torch.nn.functional.linear`, with the gradients sampled: [..., outputs].
+        """Apply `torch.nn.functional.linear` with the gradients sampled: [..., outputs].
 
         Args:
             core: Holds the weight.
@@ -112,7 +112,7 @@ class Sampler(nn.Module):
         return sparse_backward.linear(x, weight, bias, parts)
 
     def conv2d(self, core: SubspaceCore, x: Tensor, bias: Tensor | None, geometry: sparse_backward.Geometry) -> Tensor:
-        """As `torch.nn.functional.conv2d`, with the gradients sampled: [batch, outputs, h', w'].
+        """Apply `torch.nn.functional.conv2d` with the gradients sampled: [batch, outputs, h', w'].
 
         Args:
             core: Holds the kernels.

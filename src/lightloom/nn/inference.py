@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def normal_tensors() -> Iterator[None]:
-    """Within the block, new tensors are no inference tensors, which autograd refuses; gradients flow as around it."""
+    """Make new tensors no inference tensors, which autograd refuses; gradients flow as around the block."""
     if not torch.is_inference_mode_enabled():
         yield
         return

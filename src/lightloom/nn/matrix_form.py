@@ -21,9 +21,9 @@ class MatrixForm(NamedTuple):
     kind: type[OpticalLayer]
     """What it becomes."""
     rows: int
-    """Of each group's matrix."""
+    """Rows of each group's matrix."""
     columns: int
-    """Of each group's matrix."""
+    """Columns of each group's matrix."""
     groups: int
 
 

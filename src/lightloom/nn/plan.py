@@ -25,14 +25,14 @@ class Planned:
 
     name: str
     module: nn.Module
-    """In the prepared model."""
+    """The layer in the prepared model."""
     chip: Chip | None
     reason: str
     """Why it stays electronic; empty where it goes on a chip."""
     rows: int = 0
-    """Of each group's matrix; 0 where it has no matrix form."""
+    """Rows of each group's matrix; 0 where it has no matrix form."""
     columns: int = 0
-    """Of each group's matrix; 0 where it has no matrix form."""
+    """Columns of each group's matrix; 0 where it has no matrix form."""
     groups: int = 0
     """How many matrices; 0 where it has no matrix form."""
     tied_to: str = ""
@@ -81,7 +81,7 @@ def plan(
 def decide(
     model: nn.Module, chip: Chip | str | None, *, only: Rules, skip: Rules, places: Placement, untie: bool
 ) -> tuple[list[Planned], dict[nn.Module, Attention]]:
-    """As `plan`, with the model left as it is: its layers, and what its attention has to be replaced by.
+    """Plan as `plan` does, but leave the model as it is: its layers, and what has to replace its attention.
 
     Args:
         model: Any module; the root itself may be a layer.

@@ -83,7 +83,7 @@ def _replace(value: Any, replacements: Mapping[nn.Module, nn.Module], visited: s
 
 
 def _replace_inside(value: Any, replacements: Mapping[nn.Module, nn.Module], visited: set[int]) -> None:
-    """In what can be changed itself."""
+    """Replace modules inside a value that can be changed itself."""
     if isinstance(value, list | deque):
         for index, item in enumerate(value):
             value[index] = _replace(item, replacements, visited)

@@ -25,7 +25,7 @@ Placement = Mapping[Rule, Chip | str | None] | Sequence[tuple[Rule, Chip | str |
 rule that matches wins."""
 
 ELECTRONICS = "electronics"
-"""Where `Placement` keeps a layer off every chip."""
+"""Name by which `Placement` keeps a layer off every chip."""
 
 
 class LayerSite(NamedTuple):

@@ -24,7 +24,7 @@ _FEWEST_CHANNELS = 16  # below, a gathered pixel is too short a row to be worth 
 
 
 class Geometry(NamedTuple):
-    """Of a convolution, as in `torch.nn.Conv2d`."""
+    """The geometry of a convolution, as in `torch.nn.Conv2d`."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -51,7 +51,7 @@ class Parts(NamedTuple):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, parts: Parts) -> Tensor:
-    """As `torch.nn.functional.linear` on [..., inputs], its backward pass restricted to `parts`.
+    """Apply `torch.nn.functional.linear` to [..., inputs], its backward pass restricted to `parts`.
 
     The gradient of W goes to all of it, also where `parts.forward` switches blocks off (straight-through).
 
@@ -66,7 +66,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, parts: Parts) -> Tens
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, parts: Parts) -> Tensor:
-    """As `torch.nn.functional.conv2d` on [batch, channels, h, w], its backward pass restricted to `parts`.
+    """Apply `torch.nn.functional.conv2d` to [batch, channels, h, w], its backward pass restricted to `parts`.
 
     Args:
         x: Images [batch, channels, h, w].

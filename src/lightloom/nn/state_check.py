@@ -21,8 +21,8 @@ _MOST_TURNS = 1000
 
 
 def _own(state: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
-    named = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    return {key: value for key, value in named.items() if "." not in key and isinstance(value, Tensor)}
+    entries = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return {key: value for key, value in entries.items() if "." not in key and isinstance(value, Tensor)}
 
 
 def _check_finite(core: str, tensors: Mapping[str, Tensor]) -> None:

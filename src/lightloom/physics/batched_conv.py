@@ -87,7 +87,7 @@ def _staged(
     biases: Sequence[Tensor],
     stages: Sequence[Stage],
 ) -> Tensor:
-    """On torch alone."""
+    """Compute the stages on torch alone."""
     for weight, scale, bias, stage in zip(weights, scales, biases, stages, strict=True):
         inputs = _by_groups(inputs, weight * scale.view(-1, 1, 1, 1), bias, stage)
     return inputs

@@ -33,8 +33,8 @@ def uniform(seeds: Sequence[int], count: int) -> Tensor:
         seeds: Seed of each of S generators.
         count: Numbers to draw from each.
     """
-    drawn: Tensor = _uniform_operator(_signed(seeds), count)
-    return drawn
+    numbers: Tensor = _uniform_operator(_signed(seeds), count)
+    return numbers
 
 
 def truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
@@ -45,8 +45,8 @@ def truncated(seeds: Sequence[int], count: int, std: float) -> Tensor:
         count: Numbers to draw from each.
         std: Standard deviation before the cut.
     """
-    drawn: Tensor = _truncated_operator(_signed(seeds), count, std)
-    return drawn
+    numbers: Tensor = _truncated_operator(_signed(seeds), count, std)
+    return numbers
 
 
 def _run_uniform(seeds: Sequence[int], count: int) -> Tensor:
@@ -68,7 +68,7 @@ _truncated_operator = define(
 
 
 def _signed(seeds: Sequence[int]) -> list[int]:
-    """As the integers of an operator, which have a sign; a generator takes either for the same."""
+    """The seeds as integers of an operator, which have a sign; a generator takes either for the same."""
     return [seed - (1 << 64) if seed >= 1 << 63 else seed for seed in seeds]
 
 

@@ -70,8 +70,8 @@ def topk(norms: Tensor, sparsity: float, dim: int = -2) -> Tensor:
         Bool [groups, p, q].
     """
     count = kept_count(norms.shape[dim], sparsity)
-    chosen = norms.topk(count, dim, sorted=False).indices
-    return torch.zeros_like(norms, dtype=torch.bool).scatter_(dim, chosen, True)
+    indices = norms.topk(count, dim, sorted=False).indices
+    return torch.zeros_like(norms, dtype=torch.bool).scatter_(dim, indices, True)
 
 
 def gtopk(norms: Tensor, sparsity: float) -> Tensor:

@@ -34,8 +34,8 @@ def spread(mean: float | None, std: float | None, metric: Metric, *, unit: bool 
     if metric.percent:
         text = units.plus_minus(mean, std)
         return text if unit else text.removesuffix(f"{units.NO_BREAK}%")
-    known = std is not None and math.isfinite(std)
-    text = units.number(mean) + (f"{units.NO_BREAK}±{units.NO_BREAK}{units.number(std, 2)}" if known else "")
+    has_std = std is not None and math.isfinite(std)
+    text = units.number(mean) + (f"{units.NO_BREAK}±{units.NO_BREAK}{units.number(std, 2)}" if has_std else "")
     return _with_unit(text, metric) if unit else text
 
 

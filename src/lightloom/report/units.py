@@ -181,7 +181,7 @@ def _powers(digits: str) -> str:
 
 
 def _signed(digits: str) -> str:
-    """With a true minus sign in front."""
+    """The digits with a true minus sign in front."""
     return f"−{digits[1:]}" if digits.startswith("-") else digits
 
 

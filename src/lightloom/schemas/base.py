@@ -88,16 +88,16 @@ def write_plain(path: Path, kind: Any, content: object) -> None:
     write_json(path, content)
 
 
-def _unknown(content: object, known: object, where: str = "") -> Iterator[str]:
+def _unknown(content: object, template: object, where: str = "") -> Iterator[str]:
     """The keys of plain values that a record left out, each by its path."""
-    if isinstance(content, Mapping) and isinstance(known, Mapping):
+    if isinstance(content, Mapping) and isinstance(template, Mapping):
         for key, value in content.items():
-            if str(key) not in known:
+            if str(key) not in template:
                 yield f"{where}{key}"
             else:
-                yield from _unknown(value, known[str(key)], f"{where}{key}.")
-    elif isinstance(content, list | tuple) and isinstance(known, list):
-        for place, (value, item) in enumerate(zip(content, known, strict=False)):
+                yield from _unknown(value, template[str(key)], f"{where}{key}.")
+    elif isinstance(content, list | tuple) and isinstance(template, list):
+        for place, (value, item) in enumerate(zip(content, template, strict=False)):
             yield from _unknown(value, item, f"{where}{place}.")
 
 

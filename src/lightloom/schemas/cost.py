@@ -60,8 +60,8 @@ class LayerCost(Record):
     @property
     def counts(self) -> dict[str, float]:
         """Devices by the name of their kind; kinds of which there are none are left out."""
-        known = {"MZIs": self.mzis, "Cells": self.cells, **self.devices}
-        return {kind: number for kind, number in known.items() if number}
+        numbers = {"MZIs": self.mzis, "Cells": self.cells, **self.devices}
+        return {kind: number for kind, number in numbers.items() if number}
 
 
 class Constant(Record):
@@ -189,9 +189,9 @@ class Reference(Record):
     latency_s: Amount = None
     """Latency of one inference in s."""
     ratio_energy: Amount = None
-    """Its energy over that of the chip."""
+    """Energy of the reference over that of the chip."""
     ratio_latency: Amount = None
-    """Its latency over that of the chip."""
+    """Latency of the reference over that of the chip."""
 
 
 class CostFile(Record):

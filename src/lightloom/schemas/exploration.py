@@ -27,9 +27,9 @@ class DesignRow(Record):
     accuracy: Fraction = None
     """Accuracy, mean over the specimens."""
     std: Amount = None
-    """Its standard deviation over the specimens."""
+    """Standard deviation of the accuracy over the specimens."""
     low: Fraction = None
-    """Its 5th percentile over the specimens."""
+    """The 5th percentile of the accuracy over the specimens."""
     accuracies: list[Fraction] = []
     """Accuracy of each specimen."""
     good: Fraction = Field(None, alias="yield")

@@ -42,5 +42,5 @@ class LayerRow(Record):
     @property
     def counts(self) -> dict[str, int]:
         """Devices of its core by the name of their kind; kinds of which there are none are left out."""
-        known = {"MZIs": self.mzis, "Cells": self.cells, **self.devices}
-        return {kind: number for kind, number in known.items() if number}
+        numbers = {"MZIs": self.mzis, "Cells": self.cells, **self.devices}
+        return {kind: number for kind, number in numbers.items() if number}

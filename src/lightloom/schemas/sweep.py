@@ -85,7 +85,7 @@ class SweepCase(Record):
     value: Real = None
     """Primary metric, mean over the seeds."""
     std: Amount = None
-    """Its standard deviation over the seeds, of the sample; 0 for one seed."""
+    """Standard deviation of the metric over the seeds, of the sample; 0 for one seed."""
     seeds: int = 1
     """Seeds that were trained."""
 

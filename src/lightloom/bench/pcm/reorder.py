@@ -26,7 +26,7 @@ SHAPES = ((64, 27), (128, 576), (256, 1152), (512, 2304), (512, 4608), (10, 512)
 """Weight matrices of VGG8. With arrays of 64 none has a cell that is used at some turns and not at others."""
 
 SIZE, LEVELS, BASE = 64, 16, 0.872
-"""Of the published chip: slots of an array, levels of a 4-bit cell, transmission of one step."""
+"""Sizes of the published chip: slots of an array, levels of a 4-bit cell, transmission of one step."""
 
 
 class Totals(NamedTuple):
@@ -174,21 +174,21 @@ def _parts(weights: list[Tensor], rounds: int) -> dict[str, float]:
     """Seconds that our way spends on each part, for all weights: medians."""
     rounds_of: dict[str, list[float]] = {}
     for _ in range(rounds):
-        spent: dict[str, float] = {}
+        totals: dict[str, float] = {}
         for weight in weights:
-            _follow(weight, _stopwatch(spent))
-        for name, seconds in spent.items():
+            _follow(weight, _stopwatch(totals))
+        for name, seconds in totals.items():
             rounds_of.setdefault(name, []).append(seconds)
     return {name: statistics.median(seconds) for name, seconds in rounds_of.items()}
 
 
-def _stopwatch(spent: dict[str, float]) -> Callable[[str], None]:
+def _stopwatch(totals: dict[str, float]) -> Callable[[str], None]:
     last = time.perf_counter()
 
     def done(name: str) -> None:
         nonlocal last
         now = time.perf_counter()
-        spent[name] = spent.get(name, 0.0) + now - last
+        totals[name] = totals.get(name, 0.0) + now - last
         last = now
 
     return done

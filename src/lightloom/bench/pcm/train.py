@@ -55,7 +55,7 @@ def pcm_train(*, seed: int = 0, rounds: int = 7) -> dict[str, Any]:
 
 
 def _ways(matrix: Tensor) -> dict[str, Weigh]:
-    """From the matrix to a weight and a penalty, by name."""
+    """Ways from the matrix to a weight and a penalty, by name."""
     magnitudes = pcm.magnitudes(pcm.transmissions(16, 0.872))
     order = sort_cells(levels_of(matrix, magnitudes), natural(1, _OUT, matrix.shape[1], _SIZE))
     previous = Penalty(_SIZE, reference="previous", norm="l1")

@@ -199,7 +199,7 @@ class DiffractiveChip(Section):
 
     @checked
     def offsets(self, seed: int, layer: str = "") -> tuple[tuple[float, float], ...]:
-        """Where each mask of a manufactured chip stands: (dy, dx) in pixels from its place, K of them.
+        """Displacements of the masks of a manufactured chip from their places: K of (dy, dx) in pixels.
 
         Args:
             seed: Which chip came off the line.

@@ -172,13 +172,13 @@ class PCMChip(Chip):
         p, turns = blocks.grid(rows, columns, self.block_size)
         # a modulator sends one value at a time, to as many cells as share it
         feeds = {"row_private": rows, "column_shared": p, "block_shared": p}[self.sharing]
-        sent = 1 if self.broadcast and self.sharing != "row_private" else feeds
+        copies = 1 if self.broadcast and self.sharing != "row_private" else feeds
         return Counts(
             cores=groups * p,
             mzis=0,
             shifters=0,
             calls=groups * p * turns * vectors,
-            conversions_in=vectors * groups * columns * sent,
+            conversions_in=vectors * groups * columns * copies,
             conversions_out=vectors * groups * rows * turns,
             cells=2 * min(groups * rows * columns, groups * rows * self.block_size),
         )

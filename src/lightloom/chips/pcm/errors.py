@@ -12,7 +12,7 @@ from lightloom.chips.draws import Draws, Place
 from lightloom.physics.pcm.errors import CellErrors
 
 HEALTHY = -1
-"""In `PCMErrors.stuck`: the cell switches."""
+"""Mark in `PCMErrors.stuck` of a cell that switches."""
 
 
 PCMErrors = CellErrors
@@ -32,8 +32,8 @@ class HiddenError(NamedTuple):
 
 def _stuck(draws: Draws, core: str, shape: tuple[int, ...], chip: Any) -> Tensor:
     """Cells fail with equal chance, at any of their levels."""
-    chosen = draws.uniform((core, "stuck"), shape) < chip.stuck_fraction
-    return torch.where(chosen, any_level(draws, (core, "stuck", "level"), shape, chip), HEALTHY)
+    mask = draws.uniform((core, "stuck"), shape) < chip.stuck_fraction
+    return torch.where(mask, any_level(draws, (core, "stuck", "level"), shape, chip), HEALTHY)
 
 
 HIDDEN_ERRORS: tuple[HiddenError, ...] = (

@@ -50,12 +50,12 @@ class PCMSpecimen(Specimen):
             ValueError: The core has aged with another number of arrays.
         """
         self._cells(core, arrays)
-        drawn = draw(self.chip, OneChip(self.seed), core, arrays)
+        errors = draw(self.chip, OneChip(self.seed), core, arrays)
         worn = self._worn.get(core)
         if worn is None:
-            return drawn
-        return drawn._replace(
-            stuck=worn if drawn.stuck is None else torch.where(drawn.stuck == HEALTHY, worn, drawn.stuck)
+            return errors
+        return errors._replace(
+            stuck=worn if errors.stuck is None else torch.where(errors.stuck == HEALTHY, worn, errors.stuck)
         )
 
     @checked
@@ -95,8 +95,8 @@ class PCMSpecimen(Specimen):
     def _rate(self, core: str, wear: Tensor) -> Tensor:
         shape = self._cells(core, len(wear) if wear.ndim else 0)
         if wear.shape != shape or not bool((wear >= 0).all()):
-            got = tuple(wear.shape)
-            raise ValueError(f"wear of core `{core}`: expected {shape} and no value below 0, got {got}")
+            actual = tuple(wear.shape)
+            raise ValueError(f"wear of core `{core}`: expected {shape} and no value below 0, got {actual}")
         return wear.detach().to("cpu", torch.float64)
 
     def _left(self, core: str, rate: Tensor, spread: float) -> Tensor:

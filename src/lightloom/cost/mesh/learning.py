@@ -146,34 +146,36 @@ def _layer(use: LayerUse, sampling: LayerSampling, batch: float, *, first: bool)
     core, size = _core(use.layer), use.layer.chip.block_size
     groups, p, q = core.blocks
     vectors = round(batch * use.vectors)
-    taken, row = _in_use(use.layer, sampling.forward, sampling.forward_mode, dim=-1)
+    blocks_used, row = _in_use(use.layer, sampling.forward, sampling.forward_mode, dim=-1)
     passes = [
         _Pass(
             "forward",
-            taken,
+            blocks_used,
             vectors,
             (row - 1) * vectors + math.ceil(vectors / size),
             vectors * groups * core.columns,
-            vectors * taken * core.rows / p,
+            vectors * blocks_used * core.rows / p,
         )
     ]
     every = groups * p * q
     part = 1.0 if _pixelwise(use.layer) else 1 - sampling.spatial
-    chosen = round(vectors * (1 - sampling.column) * part)
+    positions = round(vectors * (1 - sampling.column) * part)
     ends = groups * (core.rows + core.columns)
-    passes.append(_Pass("sigma_gradient", 2 * every, chosen, 4 * chosen, chosen * ends, chosen * 2 * every * size))
+    passes.append(
+        _Pass("sigma_gradient", 2 * every, positions, 4 * positions, positions * ends, positions * 2 * every * size)
+    )
     if first:
         return passes
     sparsity, mode, dim = sampling.feedback, sampling.feedback_mode, -2
     if sampling.forward:
         sparsity, mode, dim = sampling.forward, sampling.forward_mode, -1
-    taken, column = _in_use(use.layer, sparsity, mode, dim=dim, fullest=-2)
+    blocks_used, column = _in_use(use.layer, sparsity, mode, dim=dim, fullest=-2)
     steps = (column - 1) * vectors + math.ceil(vectors / size)
     if _pixelwise(use.layer):
         inputs = use.layer.in_channels
         steps = math.ceil(inputs / size) * math.ceil(math.log2(2 * size)) * math.ceil(column / 2) * vectors
-    out = vectors * taken * core.columns / q
-    passes.append(_Pass("error_feedback", taken, vectors, steps, vectors * groups * core.rows, out))
+    out = vectors * blocks_used * core.columns / q
+    passes.append(_Pass("error_feedback", blocks_used, vectors, steps, vectors * groups * core.rows, out))
     return passes
 
 
@@ -210,7 +212,7 @@ def _priced(row: _Pass, use: LayerUse, steps: float) -> PassCost:
     cores = core.blocks[0] * core.blocks[1] * core.blocks[2]
     calls = round(row.blocks * math.ceil(row.vectors / chip.block_size))
     counts = Counts(cores, 0, 0, calls, round(row.values_in), round(row.values_out))
-    spent = energy.layer_energy(counts, chip, 0.0, 0.0)
+    joules = energy.layer_energy(counts, chip, 0.0, 0.0)
     # light is on as long as the fullest block computes: both directions of the gradient take their turn
     turns = 2 if row.phase == "sigma_gradient" else 1
     time = turns * (math.ceil(row.vectors / chip.block_size) / chip.devices.symbol_rate.value)
@@ -221,7 +223,7 @@ def _priced(row: _Pass, use: LayerUse, steps: float) -> PassCost:
         products=round(row.blocks * row.vectors * steps),
         calls=round(calls * steps),
         steps=round(row.steps * steps),
-        energy_j=sum(spent) * steps,
+        energy_j=sum(joules) * steps,
         time_s=time * steps,
     )
 

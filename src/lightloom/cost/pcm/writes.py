@@ -83,8 +83,8 @@ class ModelWrites:
 
     def failed(self, inferences: float) -> int:
         """Cells that have failed after so many inferences, each at the endurance of the chip."""
-        spent = inferences * wear.CYCLES_PER_PULSE
-        return sum(int((rate * spent >= self.endurance).sum()) for rate in self.pulses.values())
+        cycles = inferences * wear.CYCLES_PER_PULSE
+        return sum(int((rate * cycles >= self.endurance).sum()) for rate in self.pulses.values())
 
     def as_dict(self, *, rate: float, inferences: float = 0.0) -> dict[str, Any]:
         """Plain values, as stored in a run folder; a life without end is None.

@@ -112,7 +112,7 @@ def _numbers(settings: DeviceSettings, core: MeshCore) -> np.ndarray[Any, np.dty
 
 
 def _mesh_numbers(phases: Tensor, mzis: int) -> Iterator[Tensor]:
-    """For every MZI upper, lower and, in a complex mesh, outer phase; then the output phases."""
+    """Numbers of every MZI: upper, lower and, in a complex mesh, outer phase; then the output phases."""
     theta = phases[:, :mzis]
     arms = [-theta, theta + math.pi]
     if phases.shape[1] > mzis:

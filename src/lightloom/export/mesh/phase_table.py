@@ -22,7 +22,7 @@ COLUMNS = (
     *("layer", "block", "side", "column", "position", "device"),
     *("commanded_rad", "realised_rad", "holding_power_w"),
 )
-"""Of the table. `block` is group-row-column; `side` v, sigma or u, in the order of the light; `position` the
+"""Columns of the table. `block` is group-row-column; `side` v, sigma or u, in the order of the light; `position` the
 waveguides, the upper one first; `device` theta, phi, output or attenuator. theta is the angle by which an MZI turns two
 fields."""
 

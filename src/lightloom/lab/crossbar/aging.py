@@ -16,8 +16,8 @@ def wear_rates(model: nn.Module) -> dict[str, Tensor]:
     """Writes per inference of each cell [A, 2, k, k], by name of the core, as its chip counts them."""
     rates = {}
     for core in cores(model, PCMCore).values():
-        written = count(schedule.sequence(core.levels().cpu(), core.schedule), core.chip.start)
-        rates[core.name] = wear.pulses(written, core.chip.write_model)
+        writes = count(schedule.sequence(core.levels().cpu(), core.schedule), core.chip.start)
+        rates[core.name] = wear.pulses(writes, core.chip.write_model)
     return rates
 
 

@@ -67,7 +67,7 @@ class CrossbarInstrument(ABC):
         self._write(steps)
 
     def program_pairs(self, levels: Tensor) -> None:
-        """As `program`, by the signed level -L ... L of each pair, int8 [A, k, k]."""
+        """Program the cells by the signed level -L ... L of each pair, int8 [A, k, k]."""
         self.program(torch.stack([steps_of(levels, sign, self.chip.levels - 1) for sign in (0, 1)], 1))
 
     def measure(self, inputs: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ _CERTAIN = 6.0
 """Standard deviations between cells that switch and cells that do not: a false verdict in 10^9."""
 
 _HARMLESS = 1e-4
-"""Of full scale: what is left over below this moves no level."""
+"""Residual, of full scale, below which no level moves."""
 _ROUNDS = 12  # of Gauss-Newton; from 1 an absorption between 0.3 and 3 is found to rounding in eight
 _SUSPECTS = 20
 _LEAST, _MOST = 0.02, 20.0  # absorption that is still believed
@@ -114,18 +114,18 @@ class _Survey:
             self._program(state)
             outputs.append(torch.stack([self._read() for _ in range(times)]).mean(0))
         weights = torch.stack(outputs) @ self.solve
-        surveyed = self._judge(weights, readout / math.sqrt(times) * self.spread)
-        self._check_light(surveyed)
-        values, left, std = self._fit(weights, surveyed)
+        faulty = self._judge(weights, readout / math.sqrt(times) * self.spread)
+        self._check_light(faulty)
+        values, left, std = self._fit(weights, faulty)
         noise = readout / math.sqrt(times) * self.spread
-        absorption, stuck = self._describe(values, surveyed)
+        absorption, stuck = self._describe(values, faulty)
         return Surveyed(
             absorption=absorption,
             stuck=stuck,
             absorption_std=std,
             readout=readout,
             suspects=self._suspects(left, noise),
-            misfit=self._misfit(left, surveyed, noise),
+            misfit=self._misfit(left, faulty, noise),
             calls=self.instrument.calls - self.calls,
             writes=self.instrument.writes - self.writes,
         )
@@ -135,23 +135,25 @@ class _Survey:
         self.instrument.program(steps.expand(self.instrument.cells).contiguous())
 
     def _read(self) -> Tensor:
-        read = self.instrument.measure(self.inputs)
-        read = checked(read, (self.instrument.arrays, self.instrument.size, self.instrument.size), is_complex=False)
+        outputs = self.instrument.measure(self.inputs)
+        outputs = checked(
+            outputs, (self.instrument.arrays, self.instrument.size, self.instrument.size), is_complex=False
+        )
         self.report(self.instrument.calls - self.calls, "calls")
-        return read
+        return outputs
 
     def _times(self, readout: float, accuracy: float, budget: int) -> int:
         """Readings of each state."""
         noise = math.sqrt(2) * readout * float(self.spread.max())
-        needed = (noise * _CERTAIN / (self.swing / 2)) ** 2
+        least = (noise * _CERTAIN / (self.swing / 2)) ** 2
         affordable = (budget - 1) // len(_STATES)
-        if needed > affordable:
+        if least > affordable:
             raise WorkError(
-                f"The noise of a reading, {readout:.3g} of full scale, takes {len(_STATES) * math.ceil(needed)} calls "
+                f"The noise of a reading, {readout:.3g} of full scale, takes {len(_STATES) * math.ceil(least)} calls "
                 f"to tell stuck cells from others; the budget is {budget}. Raise `budget`, or read more quietly."
             )
         repeats = (noise / (self.slope * accuracy)) ** 2
-        return max(1, min(affordable, math.ceil(max(needed, repeats))))
+        return max(1, min(affordable, math.ceil(max(least, repeats))))
 
     def _judge(self, weights: Tensor, noise: Tensor) -> Tensor:
         """Which cells do not switch, bool [A, 2, k, k]: those whose swing is nothing but noise."""
@@ -212,9 +214,9 @@ class _Survey:
 
         Where both are stuck, of all transmissions with the right difference those nearest to the dark.
         """
-        shown = measured[..., 1]  # at the middle
-        positive = torch.where(stuck[:, 1], self.table[-1] + shown.clamp(min=0), self.table[self.middle] + shown)
-        negative = torch.where(stuck[:, 0], self.table[-1] - shown.clamp(max=0), self.table[self.middle] - shown)
+        middle = measured[..., 1]
+        positive = torch.where(stuck[:, 1], self.table[-1] + middle.clamp(min=0), self.table[self.middle] + middle)
+        negative = torch.where(stuck[:, 0], self.table[-1] - middle.clamp(max=0), self.table[self.middle] - middle)
         transmissions = torch.stack([positive, negative], 1).clamp(_LEAST, 1)
         return torch.where(stuck, transmissions, 1.0)
 
@@ -229,14 +231,14 @@ class _Survey:
         left = measured - (basis[:, 0] - basis[:, 1])
         return left, torch.stack([slopes[:, 0], -slopes[:, 1]], -2)
 
-    def _describe(self, values: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    def _describe(self, values: Tensor, faulty: Tensor) -> tuple[Tensor, Tensor]:
         """Absorption and stuck level of each cell."""
         away = (values.unsqueeze(-1) - self.table).abs()
         nearest = away.argmin(-1)
         logs = self.table.log()[nearest]
         ratio = torch.where(logs < 0, values.log() / logs.clamp(max=-1e-12), 1.0)
-        stuck = torch.where(found, nearest.to(torch.int8), HEALTHY)
-        return torch.where(found, ratio.clamp(_LEAST, _MOST), values), stuck
+        stuck = torch.where(faulty, nearest.to(torch.int8), HEALTHY)
+        return torch.where(faulty, ratio.clamp(_LEAST, _MOST), values), stuck
 
     def _suspects(self, left: Tensor, noise: Tensor) -> tuple[Suspect, ...]:
         """Pairs that leave much more than the noise and the others do."""

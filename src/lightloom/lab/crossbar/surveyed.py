@@ -39,7 +39,7 @@ class Surveyed:
     readout: float
     """Standard deviation of one measured value, in units of full scale."""
     suspects: tuple[Suspect, ...]
-    """At most 20, the worst first."""
+    """Cells that behave oddly: at most 20, the worst first."""
     calls: int
     """Spent on the survey."""
     writes: Tensor

@@ -30,7 +30,7 @@ class Calibrated:
     """[blocks], measured there."""
     epochs: int
     calls: int
-    """Of the instrument, all told."""
+    """Calls of the instrument, all told."""
     history: tuple[float, ...]
     """Mean loss of the best settings after each epoch, the start first."""
 

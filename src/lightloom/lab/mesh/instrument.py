@@ -60,7 +60,7 @@ class Instrument(ABC):
         """Drive every device; what was asked for is rounded by the drive."""
 
     def reprogram(self, settings: BlockSettings, u_changed: Sequence[int] = (), v_changed: Sequence[int] = ()) -> None:
-        """As `program`, where only some phases differ from what was programmed last.
+        """Program settings of which only some phases differ from what was programmed last.
 
         A search that moves one phase at a time says so here; an instrument may then leave the other devices alone.
 
@@ -173,7 +173,7 @@ class SimulatedInstrument(Instrument):
 
     @torch.no_grad()
     def matrices(self) -> Tensor:
-        """As `measure` with light into one waveguide per wavelength."""
+        """Measure the matrices with light into one waveguide per wavelength."""
         self.calls += 1
         return self._read(self._meet().transpose(0, 1).clone(memory_format=torch.contiguous_format))
 

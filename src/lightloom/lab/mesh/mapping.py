@@ -33,7 +33,7 @@ class Mapped:
     """[blocks], ||realised - target||^2 / ||target||^2 as measured; 0 targets give the plain ||realised||^2."""
     epochs: int
     calls: int
-    """Of the instrument, all told."""
+    """Calls of the instrument, all told."""
     history: tuple[float, ...]
     """Mean squared error of the best settings after each epoch, the start first."""
 
@@ -125,10 +125,10 @@ def parallel_mapping(
     objective = MappingLoss(instrument, targets, settings.sigma, gain)
     before, first_call = 0 if after is None else after.calls, instrument.calls
 
-    def mapped(found: SearchResult) -> Mapped:
+    def mapped(result: SearchResult) -> Mapped:
         calls = before + instrument.calls - first_call
-        settings = BlockSettings(*(part.contiguous() for part in objective.settings(found.phases)))
-        return Mapped(settings, gain, found.loss / objective.norm, found.epochs, calls, found.history)
+        settings = BlockSettings(*(part.contiguous() for part in objective.settings(result.phases)))
+        return Mapped(settings, gain, result.loss / objective.norm, result.epochs, calls, result.history)
 
     best = mapped(
         minimise(

@@ -41,9 +41,9 @@ def check_light(chip: MeshChip, matrices: Tensor, sigma: Tensor) -> None:
     power = torch.linalg.matrix_norm(matrices).square()
     dark = (power < _DARK * _transmission(chip) * sigma.square().sum(-1)).nonzero().flatten().tolist()
     if dark:
-        named = ", ".join(map(str, dark[:8])) + (", ..." if len(dark) > 8 else "")
+        numbers = ", ".join(map(str, dark[:8])) + (", ..." if len(dark) > 8 else "")
         raise WorkError(
-            f"Hardly any light arrives from {len(dark)} of {len(matrices)} blocks ({named}), with their attenuators "
+            f"Hardly any light arrives from {len(dark)} of {len(matrices)} blocks ({numbers}), with their attenuators "
             "open. Check the laser, the detectors and the scale of what they show: light that comes out whole reads 1."
         )
 

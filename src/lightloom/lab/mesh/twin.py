@@ -67,7 +67,7 @@ class DigitalTwin:
         return imperfections(side, lambda name: getattr(self, name, None))
 
     def _drive(self) -> Drive:
-        """That of the chip, with the crosstalk that is believed and without noise."""
+        """The drive of the chip, with the crosstalk that is believed and without noise."""
         chip = self.chip
         near = mesh.neighbours(chip.block_size, chip.layout, chip.field)
         return chip.drive(near)._replace(coupling=self.coupling, noise_std=0.0)

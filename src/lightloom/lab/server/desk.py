@@ -39,7 +39,7 @@ class Refusal(Exception):
 
     @property
     def reply(self) -> Reply:
-        """As it is answered."""
+        """The reply to the client."""
         return Reply(json.dumps({"detail": self.reason}).encode(), self.status)
 
 
@@ -50,9 +50,9 @@ class _Holder:
     client: str
     """Key and name; empty for one that gave none, which holds nothing."""
     at: str
-    """When, as people read it."""
+    """Time at which the chip was programmed last, as people read it."""
     heard: float
-    """Of the monotonic clock, in s: when it last asked for something."""
+    """Time of the last request on the monotonic clock, in s."""
     holds: bool
     """Whether others have to wait."""
 

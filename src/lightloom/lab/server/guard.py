@@ -16,11 +16,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_TIMEOUT = 10.0
-"""For the head of a request to arrive, in s, from the first byte or from connecting."""
+"""Time for the head of a request to arrive, in s, from the first byte or from connecting."""
 BODY_TIMEOUT = 30.0
-"""For its body, in s, from the head."""
+"""Time for the body of a request to arrive, in s, from the head."""
 READ_TIMEOUT = 30.0
-"""For the next part of an answer to be taken, in s."""
+"""Time for the next part of an answer to be taken, in s."""
 MAX_CONNECTIONS = 64
 
 _DETAIL = b'{"detail": "Too many connections are open. Try again later."}'
@@ -65,12 +65,12 @@ class GuardedProtocol(H11Protocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        """As uvicorn, but nothing more of a client that was turned away."""
+        """Take data as uvicorn does, but nothing more of a client that was turned away."""
         if not self.transport.is_closing():
             super().data_received(data)
 
     def handle_events(self) -> None:
-        """As uvicorn; then see what the client still owes."""
+        """Handle events as uvicorn does, then see what the client still owes."""
         super().handle_events()
         if self.transport.is_closing():
             self._wait_for("none")
@@ -82,14 +82,14 @@ class GuardedProtocol(H11Protocol):
             self._wait_for("none")
 
     def send_400_response(self, msg: str) -> None:
-        """As uvicorn, where nothing was answered yet; in the middle of an answer there is nothing to say."""
+        """Answer as uvicorn does where nothing was answered yet; within an answer there is nothing to say."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
             self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
-        """As uvicorn; also where the last answer was never read."""
+        """End a silent connection as uvicorn does, also where the last answer was never read."""
         super().timeout_keep_alive_handler()
         self.loop.call_later(self.read_timeout, self.transport.abort)
 
@@ -99,7 +99,7 @@ class GuardedProtocol(H11Protocol):
         self._watch_reading(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Resume writing: the client has caught up."""
         super().resume_writing()
         self._stop_reading_watch()
 

@@ -47,7 +47,7 @@ def gaussian_heatmap(
     overlap: float = 0.1,
     least: int = 2,
 ) -> Tensor:
-    """Where objects are on the ground: 1 in the cell of each centre, falling around it as a Gaussian.
+    """A map of where objects are on the ground: 1 in the cell of each centre, falling around it as a Gaussian.
 
     The radius in whole cells is r = max(floor(`gaussian_radius`), `least`), the deviation (2 r + 1) / 6 cells, and
     nothing is drawn beyond r cells along either side. Where objects meet, the greater value stands. Boxes whose centre

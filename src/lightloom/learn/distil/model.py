@@ -141,7 +141,7 @@ class DistillationModel(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module, but what is frozen stays in eval mode."""
+        """Set the mode as any module does, but leave in eval what is frozen."""
         super().train(mode)
         for name in self.frozen:
             self.student.get_submodule(name).eval()

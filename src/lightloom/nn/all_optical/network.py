@@ -17,7 +17,7 @@ from lightloom.nn.all_optical.steps import AbsorberStep, Step, WeightStep, is_se
 from lightloom.physics.execution import eager, forward_mode
 
 OperandRanges = dict[int, range]
-"""Where the operands of each step stand among those of all."""
+"""Indices of the operands of each step among those of all steps, by step."""
 
 
 class AllOptical(nn.Module):

@@ -17,7 +17,7 @@ class Optics(NamedTuple):
     """What light meets, the same both ways."""
 
     steps: tuple[Step, ...]
-    """In the order of the forward light."""
+    """Every step of the network, in the order of the forward light."""
     weights: Mapping[int, Tensor]
     """What the modulators show, by step."""
     light: OpticalPass

@@ -66,7 +66,7 @@ class WeightStep:
         return backward_field @ weight
 
     def weight_gradient(self, signals: Tensor, backward_field: Tensor) -> Tensor:
-        """At each weight, the sum over examples and positions of its signal times its error: shaped as the weight.
+        """The gradient of each weight: the sum over examples and positions of its signal times its error, shaped as it.
 
         Args:
             signals: What is modulated onto the light [..., inputs].

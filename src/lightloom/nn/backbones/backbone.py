@@ -60,7 +60,7 @@ class Backbone(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
-        """As every module, but what is frozen stays in eval."""
+        """Set the mode as every module does, but leave in eval what is frozen."""
         super().train(mode)
         for module in self._frozen:
             module.eval()

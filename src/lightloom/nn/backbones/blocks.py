@@ -68,7 +68,7 @@ class FeatureNoise(nn.Module):
         return x + self.std * torch.randn_like(x) * hit
 
     def extra_repr(self) -> str:
-        """For `print`."""
+        """Parameters of the noise, for `print`."""
         return f"std={self.std:g}, fraction={self.fraction:g}, modes={self.modes}"
 
 

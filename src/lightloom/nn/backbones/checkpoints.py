@@ -51,7 +51,7 @@ def read_checkpoint(reader: Any, pretrained: str, **options: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the table of weights that do not fit: whoever reads a checkpoint checks them and says it in one line."""
+    """Silence the table of weights that do not fit: whoever reads a checkpoint checks them and says it in one line."""
     logging = transformers().utils.logging
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()

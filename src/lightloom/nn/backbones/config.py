@@ -14,7 +14,7 @@ class HybridConfig(Section):
     """Stages of a backbone that light computes, on diffractive hardware."""
 
     stages: tuple[int, ...] = ()
-    """Which stages of the backbone, from 0; of a ViT, which blocks."""
+    """Stages of the backbone that light computes, from 0; of a ViT, its blocks."""
     fit: Literal["map", "chip", "published"] = "map"
     """Grid and masks: made to fit the map of each stage, those of the chip, or those published for the stage."""
     mixing: Mixing = "depthwise"

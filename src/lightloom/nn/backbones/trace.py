@@ -46,14 +46,14 @@ def stages_of(model: nn.Module) -> nn.ModuleList:
 @contextmanager
 def listening(stages: nn.ModuleList) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """A list that fills with (input, output) of each stage, in order, while a model runs."""
-    heard: list[tuple[Tensor, Tensor]] = []
+    signals: list[tuple[Tensor, Tensor]] = []
 
-    def note(_: nn.Module, given: tuple[Any, ...], made: Tensor) -> None:
-        heard.append((given[0], made))
+    def note(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        signals.append((inputs[0], output))
 
     hooks = [stage.register_forward_hook(note) for stage in stages]
     try:
-        yield heard
+        yield signals
     finally:
         for hook in hooks:
             hook.remove()
@@ -71,9 +71,9 @@ def trace_stages(model: nn.Module, sample_shape: tuple[int, int]) -> list[StageT
     like = next(model.parameters())
     image = torch.zeros(1, 3, *sample_shape, dtype=like.dtype, device=like.device)
     try:
-        with listening(stages_of(model)) as heard:
+        with listening(stages_of(model)) as signals:
             model.eval()(image)
     finally:
         for module, mode in modes.items():
             module.training = mode
-    return [StageTrace(tuple(given.shape), tuple(made.shape)) for given, made in heard]
+    return [StageTrace(tuple(x.shape), tuple(y.shape)) for x, y in signals]

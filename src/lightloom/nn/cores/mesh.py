@@ -94,7 +94,7 @@ class MeshCore(SubspaceCore):
 
     @property
     def device(self) -> torch.device:
-        """Where the phases are."""
+        """The device that holds the phases."""
         device: torch.device = self.own("sigma").device
         return device
 
@@ -103,10 +103,10 @@ class MeshCore(SubspaceCore):
         """The effective matrices [S, groups * rows, columns] on many specimens, see `TensorCore`."""
         if self.matrix is not None:
             return self.matrix.detach().expand(len(seeds), -1, -1)
-        drawn = draw(self.chip, ManyChips(seeds), self.name, self.blocks, self.shifters)
-        drawn = drawn.map(lambda error: error.to(self.sigma))
-        u, v = (self._specimen_meshes(side, drawn.of(side), len(seeds)) for side in _SIDES)
-        sigma = self._attenuate(self.sigma.expand(len(seeds), *self.sigma.shape), drawn.of("sigma"))
+        errors = draw(self.chip, ManyChips(seeds), self.name, self.blocks, self.shifters)
+        errors = errors.map(lambda error: error.to(self.sigma))
+        u, v = (self._specimen_meshes(side, errors.of(side), len(seeds)) for side in _SIDES)
+        sigma = self._attenuate(self.sigma.expand(len(seeds), *self.sigma.shape), errors.of("sigma"))
         # specimens stand side by side as the groups of one layer do
         u, v, sigma = u.flatten(0, 1), v.flatten(0, 1), sigma.flatten(0, 1)
         joined = blocks.assemble(u, sigma, v, self.rows, self.columns)
@@ -251,10 +251,10 @@ class MeshCore(SubspaceCore):
         """
         self.check_specimen(specimen)
         assert specimen is None or isinstance(specimen, MeshSpecimen)  # as specimens of this chip are
-        drawn = MeshErrors()
+        errors = MeshErrors()
         if specimen is not None:
-            drawn = specimen.mesh_errors(self.name, self.blocks, self.shifters)
-        for name, error in drawn.map(lambda error: error.to(self.sigma))._asdict().items():
+            errors = specimen.mesh_errors(self.name, self.blocks, self.shifters)
+        for name, error in errors.map(lambda error: error.to(self.sigma))._asdict().items():
             setattr(self, name, error)
         self.specimen = specimen
 
@@ -284,8 +284,8 @@ class MeshCore(SubspaceCore):
     def state(self) -> dict[str, Tensor]:
         """Commanded phases (rad), singular values and output signs, detached."""
         names = ("u_phases", "v_phases", "sigma", "u_signs", "gain")
-        named = {name: getattr(self, name) for name in names}
-        return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
+        tensors = {name: getattr(self, name) for name in names}
+        return {name: tensor.detach() for name, tensor in tensors.items() if tensor is not None}
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         check_mesh_state(self.name, state_dict, prefix, trains=self.mode == "phase")

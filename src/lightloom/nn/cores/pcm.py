@@ -85,7 +85,7 @@ class PCMCore(TensorCore):
 
     @property
     def device(self) -> torch.device:
-        """Where the matrix is."""
+        """The device that holds the matrix."""
         device: torch.device = self.own("matrix").device
         return device
 
@@ -187,7 +187,7 @@ class PCMCore(TensorCore):
 
     @property
     def schedule(self) -> Schedule:
-        """Which row and column of the matrix each cell holds, turn by turn."""
+        """The row and column of the matrix that each cell holds, turn by turn."""
         turns = self.natural.columns if self.turns is None else self.turns
         return Schedule(self.array_rows, turns.to(self.array_rows.device))
 
@@ -234,11 +234,11 @@ class PCMCore(TensorCore):
         """
         self.check_specimen(specimen)
         assert specimen is None or isinstance(specimen, PCMSpecimen)  # as specimens of this chip are
-        drawn = PCMErrors()
+        pcm_errors = PCMErrors()
         if specimen is not None:
-            drawn = specimen.pcm_errors(self.name, len(self.array_rows))
-        self.absorption = None if drawn.absorption is None else drawn.absorption.to(self.matrix)
-        self.stuck = None if drawn.stuck is None else drawn.stuck.to(self.matrix.device)
+            pcm_errors = specimen.pcm_errors(self.name, len(self.array_rows))
+        self.absorption = None if pcm_errors.absorption is None else pcm_errors.absorption.to(self.matrix)
+        self.stuck = None if pcm_errors.stuck is None else pcm_errors.stuck.to(self.matrix.device)
         self.specimen = specimen
 
     def restore(self) -> None:

@@ -43,7 +43,7 @@ class OpticalAxis:
 
     @property
     def distances(self) -> tuple[float, ...]:
-        """Of the K + 1 ways, in m: to the first mask, between masks, to the detector."""
+        """Lengths of the K + 1 ways, in m: to the first mask, between masks, to the detector."""
         return (self.chip.distance_in, *[self.chip.distance] * self.chip.layers)
 
     def changed(self, chip: DiffractiveChip) -> OpticalAxis:

@@ -140,7 +140,7 @@ class DiffractiveConv2d(nn.Module):
 
     @property
     def offsets(self) -> tuple[tuple[float, float], ...]:
-        """Where each mask stands, (dy, dx) in pixels from its place."""
+        """Displacement of each mask from its place, (dy, dx) in pixels."""
         return self._axis.offsets
 
     def align(self, offsets: Sequence[tuple[float, float]]) -> None:

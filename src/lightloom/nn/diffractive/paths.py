@@ -34,7 +34,7 @@ class Optics(NamedTuple):
     view: tuple[int, int]
     """Samples of the input and of the detector."""
     amplitude: float
-    """Of the field that a mask transmits, within its window."""
+    """Amplitude transmission of a mask within its window."""
     detector: Detector
     photons: float | None
     """Mean count of a pixel at |u| = 1; None is no shot noise."""
@@ -46,7 +46,7 @@ class Block(NamedTuple):
     outputs: slice
     inputs: slice
     seed: int
-    """Of the shot noise."""
+    """Seed of the shot noise of this block."""
 
 
 class Light(NamedTuple):
@@ -161,7 +161,7 @@ class _Detected(torch.autograd.Function):
 
 
 def _at_once(x: Tensor, turns: Tensor, weight: Tensor | None, optics: Optics) -> Tensor:
-    """As `detected`, by operations that torch follows in whatever way it wants to."""
+    """Compute as `detected`, by operations that torch follows in whatever way it wants to."""
     angle = 2 * math.pi * turns.movedim(2, 0)
     masks = torch.complex(optics.amplitude * angle.cos(), optics.amplitude * angle.sin())
     spectrum = (_spread(x, optics) * optics.ways[0]).unsqueeze(1)

@@ -34,9 +34,9 @@ def look(case: str, model: nn.Module, image: Any) -> Seen:
         model: A detector, or any network with diffractive layers, or a diffractive network; left in eval mode.
         image: [1, ...], or a tuple of tensors [1, ...], as the model takes it.
     """
-    seen = Seen({}, {})
+    snapshot = Seen({}, {})
     handles = [
-        part.register_forward_hook(_watch(f"{case}|{name or 'network'}", seen))
+        part.register_forward_hook(_watch(f"{case}|{name or 'network'}", snapshot))
         for name, part in model.named_modules()
         if isinstance(part, DiffractiveConv2d | DiffractiveNetwork)
     ]
@@ -46,11 +46,11 @@ def look(case: str, model: nn.Module, image: Any) -> Seen:
         for handle in handles:
             handle.remove()
     for stage, features in enumerate(getattr(output, "features", ())):
-        seen.tensors[f"{case}|features|stage {stage}"] = features[0].mean(0)
-    return seen
+        snapshot.tensors[f"{case}|features|stage {stage}"] = features[0].mean(0)
+    return snapshot
 
 
-def _watch(key: str, seen: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any], None]:
+def _watch(key: str, snapshot: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any], None]:
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         if isinstance(layer, DiffractiveNetwork):
             light, mixing, paths = layer.fields(inputs[0])[:, 0, 0], "network", layer.shape[0]
@@ -60,12 +60,12 @@ def _watch(key: str, seen: Seen) -> Callable[[nn.Module, tuple[Tensor, ...], Any
             light, mixing, paths = _brightest(layer, inputs[0]), layer.mixing, layer.optical_paths
             size = (inputs[0].shape[-2], inputs[0].shape[-1])
             turns, detector = layer.turns, layer.chip.detector
-        seen.tensors[f"{key}|light"] = light
+        snapshot.tensors[f"{key}|light"] = light
         if detector != "field":  # which has a sign that intensities have not
             image = diffraction.crop(light[-1], *size)
-            seen.tensors[f"{key}|image"] = image if detector == "intensity" else image.sqrt()
-        seen.tensors[f"{key}|masks"] = turns.detach().remainder(1).reshape(-1, *turns.shape[-3:])[:_MASKS]
-        seen.notes[key] = json.dumps({**_geometry(layer.chip), "mixing": mixing, "paths": paths})
+            snapshot.tensors[f"{key}|image"] = image if detector == "intensity" else image.sqrt()
+        snapshot.tensors[f"{key}|masks"] = turns.detach().remainder(1).reshape(-1, *turns.shape[-3:])[:_MASKS]
+        snapshot.notes[key] = json.dumps({**_geometry(layer.chip), "mixing": mixing, "paths": paths})
 
     return keep
 

@@ -231,7 +231,7 @@ def _check(x: Tensor, y: Tensor) -> None:
 
 
 def _segments(curve: Curve) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Where each of n pieces begins, and c0 ... c3 of its powers of the distance from there; the last is straight."""
+    """The start of each of n pieces, and c0 ... c3 of its powers of the distance from there; the last is straight."""
     knots, outputs, slopes = curve
     width = knots.diff()
     secant = outputs.diff() / width

@@ -28,7 +28,7 @@ def usable(x: Tensor) -> bool:
 def respond(
     x: Tensor, medium: Medium, amplitude: bool, exact: bool, probe: Tensor | float
 ) -> tuple[Tensor, Tensor, tuple[bool, bool]]:
-    """As `response.respond`: output and factor, and whether NaN and whether negative intensities were found.
+    """The output and factor of `response.respond`, and whether NaN and whether negative intensities were found.
 
     Args:
         x: [...] fields or intensities, float32 or float64 on the CPU.

@@ -17,7 +17,7 @@ Broadening = Literal["homogeneous", "inhomogeneous"]
 """All atoms share one line, or each its own, as in a gas with a wide Doppler profile or a glass."""
 
 MOST_GAIN = 80.0
-"""Of intensity, as an exponent: e^80 still is a number in single precision. No amplifier gets there."""
+"""Largest gain of intensity, as an exponent: e^80 still is a number in single precision. No amplifier gets there."""
 
 THICKEST = 1e30
 """Optical depth; in single precision it is a number, too."""

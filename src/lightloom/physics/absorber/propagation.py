@@ -24,7 +24,7 @@ from torch import Tensor
 from lightloom.physics.absorber.media import Broadening, Medium, absorption
 
 _CORRECTIONS = 3
-"""Of Halley's: an error e of t becomes at most e^3 / 12, and the first guess is within 0.25."""
+"""Number of Halley's corrections: an error e of t becomes at most e^3 / 12, and the first guess is within 0.25."""
 
 _STEPS_PER_DEPTH, _FEWEST_STEPS = 2, 16
 
@@ -143,7 +143,7 @@ def _uneven(t: Tensor, total: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _uneven_guess(total: Tensor, depth: Tensor) -> Tensor:
-    """As `_even_guess`, with y_out for omega."""
+    """The guess of `_even_guess`, with y_out for omega."""
     entering = (1 + total).sqrt()
     beyond = 2 * (entering - 1 - torch.log(0.5 + 0.5 * entering)) - depth
     z = total.log() + beyond

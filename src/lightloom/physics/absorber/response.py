@@ -153,8 +153,8 @@ def _run(x: Tensor, probes: Tensor | None, probe: float, *described: Any) -> tup
         _check_light(x, encoding)
         output, factor = _respond(x, medium, encoding, slope, beam)
         return output, factor
-    output, factor, (missing, negative) = kernels.respond(x, medium, encoding == "amplitude", slope == "exact", beam)
-    _refuse(missing, negative)
+    output, factor, (has_nan, negative) = kernels.respond(x, medium, encoding == "amplitude", slope == "exact", beam)
+    _refuse(has_nan, negative)
     return output, factor
 
 
@@ -259,8 +259,8 @@ def _check_light(x: Tensor, encoding: Encoding) -> None:
         _refuse(math.isnan(low), encoding == "intensity" and low < 0)
 
 
-def _refuse(missing: bool, negative: bool) -> None:
-    if missing:
+def _refuse(has_nan: bool, negative: bool) -> None:
+    if has_nan:
         raise ValueError(
             "there is NaN in the light that enters a saturable medium; look for the training step that diverged"
         )

@@ -25,7 +25,7 @@ def usable(u: Tensor, *others: Tensor) -> bool:
 
 
 def assemble(u: Tensor, sigma: Tensor, v: Tensor, rows: int, columns: int) -> Tensor:
-    """As `blocks.assemble`, without a gradient.
+    """Compute `blocks.assemble` without a gradient.
 
     Args:
         u: [groups, p, q, k, k].

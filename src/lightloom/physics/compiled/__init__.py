@@ -84,7 +84,7 @@ def backend() -> Backend:
 
 @contextmanager
 def use(name: Backend) -> Iterator[None]:
-    """Within the block, work on `name` alone.
+    """Work on `name` alone within the block.
 
     Args:
         name: ``"torch"`` or ``"compiled"``.
@@ -150,7 +150,7 @@ def _compile(path: Path) -> None:
 
 
 def _target() -> Path | None:
-    """Where the library of this machine belongs, or None where there is no compiler to name it by."""
+    """The file where the library of this machine belongs, or None where there is no compiler to name it by."""
     compiler = _compiler()
     if compiler is None:
         return None

@@ -30,7 +30,7 @@ DEFINED: dict[str, Callable[..., Any]] = {}
 """Every operator, by its name without the namespace; those of a module are there once it is imported."""
 
 Rule = Callable[[Callable[..., Any]], Callable[..., tuple[Any, Any]]]
-"""From an operator to its batching rule, as `torch.library.register_vmap` takes it."""
+"""A batching rule made from an operator, as `torch.library.register_vmap` takes it."""
 
 
 class Gradient(NamedTuple):
@@ -103,7 +103,7 @@ _REAL_OR_NUMBER = (*_REAL, int, float)
 
 
 def address(tensor: Tensor | None, dtype: torch.dtype, *, dense: bool = True) -> int | None:
-    """Where the numbers of a tensor lie, for a kernel that takes them as they are; None of None.
+    """The address of a tensor's numbers, for a kernel that takes them as they are; None of None.
 
     Args:
         tensor: What a kernel reads or writes.
@@ -212,23 +212,23 @@ def _recorded(operator: Any, run: Callable[..., Any], gradient: Gradient) -> Any
     class Recorded(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, keyset: Any, *arguments: Any) -> Any:
-            made = run(*arguments) if keyset is None else _below(operator, keyset, *arguments)
-            outputs = made if isinstance(made, tuple) else (made,)
+            result = run(*arguments) if keyset is None else _below(operator, keyset, *arguments)
+            outputs = result if isinstance(result, tuple) else (result,)
             ctx.rest = [None if isinstance(value, Tensor) else value for value in arguments]
-            kept = [ordinary(value) if isinstance(value, Tensor) else None for value in arguments]
-            ctx.save_for_backward(*kept, *(outputs if gradient.keeps_output else ()))
+            copies = [ordinary(value) if isinstance(value, Tensor) else None for value in arguments]
+            ctx.save_for_backward(*copies, *(outputs if gradient.keeps_output else ()))
             ctx.differ = tuple(map(_differs, outputs))
             ctx.mark_non_differentiable(*(o for o, differs in zip(outputs, ctx.differ, strict=True) if not differs))
             ctx.set_materialize_grads(False)
-            return made
+            return result
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-            kept, needs = ctx.saved_tensors, ctx.needs_input_grad[1:]
-            inputs = tuple(r if t is None else t for t, r in zip(kept, ctx.rest, strict=False))
+            saved, needs = ctx.saved_tensors, ctx.needs_input_grad[1:]
+            inputs = tuple(r if t is None else t for t, r in zip(saved, ctx.rest, strict=False))
             slopes = None
             if not torch.is_grad_enabled():
-                slopes = gradient.pull(inputs, kept[len(inputs) :] or None, grads, needs)
+                slopes = gradient.pull(inputs, saved[len(inputs) :] or None, grads, needs)
             if slopes is None:  # or a derivative of this one is wanted
                 ours = tuple(grad for grad, differs in zip(grads, ctx.differ, strict=True) if differs)
                 return None, *_pull_plainly(gradient.plain, inputs, ours, needs)

@@ -31,7 +31,7 @@ class Grid(NamedTuple):
     pixel: Length
     """Distance of neighbouring samples along both, m: the spacing."""
     wavelength: Length
-    """In the medium between the planes, m."""
+    """Wavelength in the medium between the planes, m."""
 
 
 def check(grid: Grid, distance: Length = 0.0) -> None:
@@ -63,7 +63,7 @@ def double(length: Length) -> Length:
 
 
 def place(*lengths: Length) -> torch.device:
-    """Where what depends on these lengths is computed: where a tensor among them is, or on the CPU."""
+    """The device where what depends on these lengths is computed: that of a tensor among them, or the CPU."""
     devices = [length.device for length in lengths if isinstance(length, Tensor)]
     return next((device for device in devices if device.type != "cpu"), torch.device("cpu"))
 
@@ -89,7 +89,12 @@ def frequencies(grid: Grid) -> tuple[Tensor, Tensor]:
 
 
 def number(name: str, length: Length) -> float | None:
-    """Its value, where it has one to look at."""
+    """Value of a length, None where it has none to look at.
+
+    Args:
+        name: What a message calls the length, such as `wavelength`.
+        length: A number in m, or a real tensor [].
+    """
     if not isinstance(length, Tensor):
         return float(length)
     if length.ndim:

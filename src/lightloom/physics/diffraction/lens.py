@@ -97,13 +97,13 @@ def _problems(field: Tensor, grid: Grid, focal_length: Length, aperture: Length 
     numbers = [number("length", length) or 0.0 for length in (grid.pixel, grid.wavelength, focal_length)]
     grid, f = Grid(grid.rows, grid.columns, numbers[0], numbers[1]), numbers[2]
     y, x = (place.to(field.device) for place in _places(grid, torch.device("cpu")))
-    total, said = power(field), []
+    total, messages = power(field), []
     if aperture is not None:
         bounds = float(torch.as_tensor(aperture).detach())
         light = field * ((y.square() + x.square()) <= (bounds / 2) ** 2)
         cut = float(1 - power(light) / total)
         if cut > CUT:
-            said.append(
+            messages.append(
                 f"An aperture of {metres(bounds)} cuts {percent(cut)} of the light that meets the lens; expected "
                 f"{percent(CUT)} at most: take a wider aperture, or None."
             )
@@ -115,7 +115,7 @@ def _problems(field: Tensor, grid: Grid, focal_length: Length, aperture: Length 
     coarse = float(power(field * ((y.abs() > reach) | (x.abs() > reach))) / total)
     if coarse > COARSE:
         shortest = float(torch.as_tensor(shortest_focal_length(grid, aperture)))
-        said.append(
+        messages.append(
             f"{percent(coarse)} of the light meets a lens of {metres(f)} more than {metres(reach)} from the axis, "
             f"where its phase turns by more than half a cycle between samples; expected {percent(COARSE)} at most: "
             f"take a focal length of {metres(shortest)} or more, smaller pixels on a grid of the same side, or an "
@@ -125,11 +125,11 @@ def _problems(field: Tensor, grid: Grid, focal_length: Length, aperture: Length 
         difference = lens(grid, f) - lens(grid, f, form="spherical")
         error = math.sqrt(float(power(field * difference.to(field.device)) / total))
         if error > PARAXIAL:
-            said.append(
+            messages.append(
                 f"A parabolic lens of {metres(f)} is {percent(error)} of the field away from a spherical one; expected "
                 f'{percent(PARAXIAL)} at most: take `form="spherical"`, or a longer focal length.'
             )
-    return said
+    return messages
 
 
 def _places(grid: Grid, device: torch.device) -> tuple[Tensor, Tensor]:

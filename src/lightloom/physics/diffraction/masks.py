@@ -80,6 +80,6 @@ def phase_noise(turns: Tensor, fraction: float, std: float, generator: torch.Gen
     if fraction == 0 or std == 0:
         return turns
     device = turns.device if generator is None else generator.device
-    chosen = torch.rand(turns.shape, generator=generator, device=device) < fraction
+    hit = torch.rand(turns.shape, generator=generator, device=device) < fraction
     error = torch.randn(turns.shape, generator=generator, device=device, dtype=turns.dtype).mul_(std)
-    return turns + (chosen * error).to(turns.device)
+    return turns + (hit * error).to(turns.device)

@@ -110,9 +110,9 @@ def _look(field: Tensor, spectrum: Tensor, there: Tensor, way: TransferFunction)
         way.reach = reaches(grid, z, way.method, field.device)
     coarse, paraxial = of_waves(spectrum, way.reach)
     samples = samples_for(spectrum, way.reach, max(grid[:2])) if coarse > COARSE else max(grid[:2])
-    said = problems(Sampling(coarse, samples, paraxial, edge_growth(field, there), math.nan), grid, z, way.method)
-    say(said, way.check, 3)  # `no_grad` is a call, too
-    if said:
+    messages = problems(Sampling(coarse, samples, paraxial, edge_growth(field, there), math.nan), grid, z, way.method)
+    say(messages, way.check, 3)  # `no_grad` is a call, too
+    if messages:
         way.check = "ignore"  # once is enough
 
 

@@ -162,27 +162,27 @@ def problems(light: Sampling, grid: Grid, distance: float, method: Method) -> li
         distance: Length of the way in m.
         method: How light is propagated.
     """
-    said = []
+    messages = []
     side, way = max(grid[:2]), metres(distance)
     if light.coarse > COARSE:
-        said.append(
+        messages.append(
             f"{percent(light.coarse)} of the light moves sideways by more than half the side of the grid of "
             f"{grid.rows} x {grid.columns} samples on its way of {way}, and comes back in where it is not; expected "
             f"{percent(COARSE)} at most: pad the field to {light.samples} samples or more (`diffraction.pad`), or take "
             '`method="band_limited"`, which leaves this light out.'
         )
     elif light.edge > EDGE:
-        said.append(
+        messages.append(
             f"{percent(light.edge)} of the light has come to the edge of the grid of {grid.rows} x {grid.columns} "
             f"samples on its way of {way}, from where it comes back in at the other side; expected {percent(EDGE)} at "
             f"most: pad the field to {2 * side} samples or more (`diffraction.pad`)."
         )
     if light.paraxial > PARAXIAL:
-        said.append(
+        messages.append(
             f"The paraxial form is {percent(light.paraxial)} of the field away from the exact one on a way of {way}; "
             f'expected {percent(PARAXIAL)} at most: take `method="angular_spectrum"`, or light of smaller angles.'
         )
-    return said
+    return messages
 
 
 def _powers(field: Tensor) -> Tensor:

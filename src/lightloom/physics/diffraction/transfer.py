@@ -44,7 +44,7 @@ class TransferFunction(Tensor):
     """What it needs to tell, as soon as it has."""
 
     def to(self, *args: Any, **options: Any) -> Tensor:
-        """As `torch.Tensor.to`."""
+        """Move or convert the tensors, as `torch.Tensor.to` does."""
         return _like(self, super().to(*args, **options))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -149,21 +149,21 @@ def _check(grid: Grid, distance: Length, method: str, evanescent: str) -> None:
         raise ValueError(f"evanescent waves are `cut` or `decay`, got `{evanescent}`")
 
 
-def _known(made: Tensor, grid: Grid, distance: Length, method: Method, check: Check) -> TransferFunction:
-    way = made.as_subclass(TransferFunction)
+def _known(numbers: Tensor, grid: Grid, distance: Length, method: Method, check: Check) -> TransferFunction:
+    way = numbers.as_subclass(TransferFunction)
     way.grid, way.distance, way.method, way.check, way.reach = grid, distance, method, check, None
     return way
 
 
-def _like(way: Tensor, made: Tensor) -> Tensor:
-    if made is way or not isinstance(way, TransferFunction) or not eager():
-        return made
-    return _known(made, way.grid, way.distance, way.method, way.check)
+def _like(way: Tensor, numbers: Tensor) -> Tensor:
+    if numbers is way or not isinstance(way, TransferFunction) or not eager():
+        return numbers
+    return _known(numbers, way.grid, way.distance, way.method, way.check)
 
 
 @lru_cache(maxsize=8)
 def _kept(grid: Grid, distance: float, method: Method, evanescent: Evanescent) -> Tensor:
-    """Of numbers alone, which nobody is given to write to; made where no mode of torch acts."""
+    """A transfer function of numbers alone, which nobody is given to write to; made where no mode of torch acts."""
     return _transfer(grid, distance, method, evanescent)
 
 

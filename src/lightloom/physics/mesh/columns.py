@@ -43,7 +43,7 @@ def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
 
 
 def compose(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `forward`, nothing in place: differentiable to any order, by whatever means torch has.
+    """Compute `forward` with nothing in place: differentiable to any order, by whatever means torch has.
 
     Args:
         phases: [blocks, n] in rad.

@@ -28,7 +28,7 @@ _ARGUMENTS = {
 
 
 def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `columns.forward`, for contiguous CPU tensors.
+    """Compute `columns.forward` for contiguous CPU tensors.
 
     Args:
         phases: [blocks, n] in rad.
@@ -42,7 +42,7 @@ def forward(phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
 
 
 def backward(upstream: Tensor, output: Tensor, phases: Tensor, signs: Tensor | None, mesh: Mesh) -> Tensor:
-    """As `columns.backward`, for contiguous CPU tensors.
+    """Compute `columns.backward` for contiguous CPU tensors.
 
     Args:
         upstream: [blocks, k, k], the gradient of the matrices.
@@ -57,7 +57,7 @@ def backward(upstream: Tensor, output: Tensor, phases: Tensor, signs: Tensor | N
 
 
 def null(matrices: Tensor, layout: Layout, dtype: torch.dtype) -> Nulled:
-    """As `nulling.null`, for contiguous CPU tensors.
+    """Compute `nulling.null` for contiguous CPU tensors.
 
     Args:
         matrices: [blocks, k, k], float64 or complex128.

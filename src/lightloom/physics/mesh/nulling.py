@@ -27,7 +27,7 @@ class Stage(NamedTuple):
     first: int
     """Index of the top one in phase order; the others follow."""
     start: int
-    """Its upper waveguide; the others follow, two further each."""
+    """Upper waveguide of the first MZI; the others follow, two further each."""
     nulled: tuple[int, ...]
     """Row (from the right) or column (from the left) of the element that each one nulls."""
     left: bool
@@ -47,7 +47,7 @@ class Nulled(NamedTuple):
 
 @lru_cache(maxsize=64)
 def nulling_order(size: int, layout: Layout) -> tuple[Stage, ...]:
-    """Which MZIs null which elements, in order.
+    """The MZIs that null each element, in order.
 
     Triangle: row k - 1 - d is nulled from left to right, by MZI (d, r) in column r + 2d. All of a column act
     on disjoint waveguides and need only columns before theirs, so they go at once: 2k - 3 stages.

@@ -102,7 +102,7 @@ def _pull(
     grads: tuple[Tensor | None, ...],
     needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
-    """From the OUTPUT: `columns.backward` finds every state in between by undoing rotations."""
+    """Gradients from the OUTPUT: `columns.backward` finds every state in between by undoing rotations."""
     assert outputs is not None  # `keeps_output`
     upstream = grads[0]
     return (None if upstream is None or not needs[0] else _build_backward(upstream, outputs[0], *inputs),)

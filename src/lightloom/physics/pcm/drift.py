@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 LARGEST_CONDUCTANCE = 25.0
-"""In uS: the unit of the conductances here."""
+"""Largest conductance of a cell in uS: the unit of the conductances here."""
 FIRST_READ = 20.0
 """t0 in s: when a written cell is first read; drift is counted from there."""
 READ_TIME = 250e-9
-"""In s: how long one electronic read takes."""
+"""Duration of one electronic read, in s."""
 
 
 def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:

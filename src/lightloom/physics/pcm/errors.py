@@ -76,7 +76,7 @@ def absorb(transmissions: Tensor, absorption: Tensor | None) -> Tensor:
 
 
 def unwritten(crystallised: Tensor, empty: Tensor) -> Tensor:
-    """Where a cell is not written: it holds the level already, or nothing sits there and it keeps its state.
+    """A mask of cells that are not written: they hold the level already, or nothing sits there and they stay as is.
 
     Args:
         crystallised: int8 [A, k, Q, k] steps n of the cells of one sign.
@@ -135,8 +135,8 @@ def read_noise(transmissions: Tensor, std: float | Tensor, *, generator: torch.G
     return _spread(transmissions, drift.normal(transmissions, generator), std)
 
 
-def _spread(values: Tensor, drawn: Tensor, std: float | Tensor) -> Tensor:
-    return values + std * drawn if isinstance(std, Tensor) else torch.add(values, drawn, alpha=std)
+def _spread(values: Tensor, noise: Tensor, std: float | Tensor) -> Tensor:
+    return values + std * noise if isinstance(std, Tensor) else torch.add(values, noise, alpha=std)
 
 
 class CellErrors(NamedTuple):

@@ -45,7 +45,7 @@ class Terms(NamedTuple):
     squared: bool
     """Squares of differences, instead of magnitudes."""
     start: int
-    """Before the first turn: 0 every pair at level 0, 1 as after the last turn, 2 as in the first."""
+    """State before the first turn: 0 every pair at level 0, 1 as after the last turn, 2 as in the first."""
     reference: Tensor | None
     """[A k or k, k] levels that the level of a cell is compared with; None: what the cell held before."""
     levels: Tensor
@@ -58,7 +58,7 @@ def usable(values: Tensor) -> bool:
 
 
 def place(values: Tensor, limits: Tensor) -> Tensor:
-    """As `levels.place`, with limits of the dtype of `values`.
+    """Compute `levels.place` with limits of the dtype of `values`.
 
     Args:
         values: Any shape, float32 or float64 on the CPU.

@@ -19,10 +19,10 @@ from lightloom.physics.execution import has_numbers
 from lightloom.physics.pcm import level_kernels
 
 PAD = -128
-"""In a tensor of signed levels: nothing sits here, beyond the edge of the matrix; the cell keeps its state."""
+"""Padding in a tensor of signed levels: nothing sits here, beyond the edge of the matrix; the cell keeps its state."""
 
 MOST_LEVELS = 64
-"""Of one cell: a difference of two signed levels then fits int8."""
+"""Most levels of one cell: a difference of two signed levels then fits int8."""
 
 
 def transmissions(levels: int, base: float) -> Tensor:

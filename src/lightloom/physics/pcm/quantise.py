@@ -29,7 +29,7 @@ class Quantised(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """From a matrix to the levels of its weights."""
+    """The scale from a matrix to the levels of its weights."""
 
     gain: Tensor
     """[] float64, g."""

@@ -144,8 +144,8 @@ def multiply(weights: Tensor, schedule: Schedule, x: Tensor, groups: int) -> Ten
     kind = torch.promote_types(weights.dtype, x.dtype)
     kind = kind if kind.is_floating_point else torch.int64
     columns = x.shape[1] // groups
-    if columns != (named := int(schedule.columns.max()) + 1):
-        raise ValueError(f"The schedule has {named} columns for each group, and there are inputs for {columns}.")
+    if columns != (count := int(schedule.columns.max()) + 1):
+        raise ValueError(f"The schedule has {count} columns for each group, and there are inputs for {columns}.")
     _, real = places(schedule, columns)
     x, cells = x.to(kind), torch.where(real, weights, 0).to(kind)
     first = torch.arange(arrays, device=x.device) // (arrays // groups) * columns

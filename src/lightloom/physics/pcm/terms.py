@@ -28,7 +28,7 @@ class Penalty(NamedTuple):
     size: int
     """k."""
     groups: int = 1
-    """Of rows of the matrix, each cut into blocks by itself."""
+    """Groups of rows of the matrix, each cut into blocks by itself."""
     reference: Reference = "row_mean"
     norm: Norm = "l2"
     start: Start = "erased"
@@ -77,7 +77,7 @@ def _tangents(scaling: Scale, tangents: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _unit(steps: int, aim: Penalty) -> int:
-    """From differences of levels, squared for L2, to those of c."""
+    """Factor from differences of levels, squared for L2, to those of c."""
     return steps**2 if aim.norm == "l2" else steps
 
 

@@ -45,17 +45,17 @@ def ordered(kernel: Ordered, levels: Tensor, rows: Tensor, columns: Tensor) -> T
     """
     (arrays, size), turns = rows.shape, columns.shape[2]
     shared = int(columns.shape[1] == 1)
-    held = ready(levels), ready(rows.int()), ready(columns.int())  # must live until the call is over
+    inputs = ready(levels), ready(rows.int()), ready(columns.int())  # must live until the call is over
     cells = levels.new_empty(arrays, size, turns, size, dtype=torch.int8 if kernel == "sequence" else torch.int32)
     types = torch.int8, torch.int32, torch.int32, cells.dtype
     sound = _function(compiled.library(), f"pcm_{kernel}")(
-        arrays, size, turns, levels.shape[1], shared, torch.get_num_threads(), *map(address, (*held, cells), types)
+        arrays, size, turns, levels.shape[1], shared, torch.get_num_threads(), *map(address, (*inputs, cells), types)
     )
     return cells if sound else None
 
 
 def count(sequence: Tensor, start: str) -> tuple[Tensor, Tensor] | None:
-    """As `writes.count`, in the order of its fields.
+    """Compute `writes.count`, in the order of its fields.
 
     Args:
         sequence: int8 [A, k, Q, k], signed levels in the order of writing.

@@ -45,7 +45,7 @@ class Writes(NamedTuple):
     """int32 [Q], or [2 Q] for "alternate": levels of the longest rise at each turn, of all cells of all arrays."""
 
     highest_fall: Tensor
-    """As `highest_rise`, downwards."""
+    """int32, shaped as `highest_rise`: levels of the longest fall at each turn, of all cells of all arrays."""
 
     inferences: int
     """1, or for "alternate" 2: there and back."""
@@ -84,7 +84,7 @@ def worst_cell(writes: Writes) -> int:
 
 
 def worst_pair(writes: Writes) -> int:
-    """As `worst_cell`, for the two cells of a pair together: the published form, which takes them for one."""
+    """Writes of the worst pair, its two cells together: the published form, which takes them for one."""
     return int((writes.rises + writes.falls).sum(1).max()) // writes.inferences
 
 
@@ -108,7 +108,7 @@ _counted = define("pcm_count(Tensor sequence, str start) -> (Tensor tallies, Ten
 
 
 def _count(sequence: Tensor, start: Start) -> tuple[Tensor, Tensor] | None:
-    """As `kernels.count`, with torch."""
+    """Compute `kernels.count` with torch."""
     if ((sequence.clamp(1 - MOST_LEVELS, MOST_LEVELS - 1) != sequence) & (sequence != PAD)).any():
         return None
     turns = sequence.unbind(2)
@@ -124,8 +124,8 @@ def _count(sequence: Tensor, start: Start) -> tuple[Tensor, Tensor] | None:
         cells = _cells(now)
         change = cells - _cells(state)
         up, down = change.clamp(min=0), -change.clamp(max=0)
-        for tally, written in zip(tallies, (up, down, up > 0, down > 0, (down > 0) & (cells == 0)), strict=True):
-            tally += written
+        for tally, events in zip(tallies, (up, down, up > 0, down > 0, (down > 0) & (cells == 0)), strict=True):
+            tally += events
         highest.append(torch.stack([up.max(), down.max()]))
         state = now
     return tallies, torch.stack(highest, 1).int()

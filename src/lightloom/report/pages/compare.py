@@ -46,14 +46,14 @@ def render(one: Run, other: Run, folders: tuple[Path, Path]) -> str:
     Raises:
         RequestError: The two runs have nothing in common that could be compared.
     """
-    shown = sections(one, other)
-    if not _shared(shown):
+    parts = sections(one, other)
+    if not _shared(parts):
         raise RequestError(
             f"`{folders[0]}` and `{folders[1]}` have no figure in common: no metric, cost, layer or training of one "
             "is in the other. Compare runs of recipes that share at least one."
         )
     sides = [_side(name, run, path) for name, run, path in zip("AB", (one, other), folders, strict=True)]
-    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=shown)
+    body = environment().get_template("compare.html.j2").render(sides=sides, story=story(one, other), sections=parts)
     return page(f"{sides[0].folder} and {sides[1].folder}", body, "comparison")
 
 
@@ -64,7 +64,7 @@ def sections(one: Run, other: Run) -> list[Section]:
         one: Run A.
         other: Run B.
     """
-    drawn = [
+    plots = [
         Section(
             "h-settings",
             "What differs in the settings",
@@ -104,7 +104,7 @@ def sections(one: Run, other: Run) -> list[Section]:
     ]
     filled = (
         Section(each.id, each.heading, each.lead, each.plots, tuple(table for table in each.tables if table.rows))
-        for each in drawn
+        for each in plots
     )
     return [section for section in filled if section.plots or section.tables]
 
@@ -134,9 +134,9 @@ def story(one: Run, other: Run) -> str:
     return " ".join(sentences)
 
 
-def _shared(shown: list[Section]) -> bool:
+def _shared(parts: list[Section]) -> bool:
     """Whether a figure of one run stands beside one of the other; settings and versions alone are no result."""
-    results = (section for section in shown if section.id not in ("h-settings", "h-versions"))
+    results = (section for section in parts if section.id not in ("h-settings", "h-versions"))
     return any(
         section.plots
         or any(units.ABSENT not in (row.one.text, row.other.text) for table in section.tables for row in table.rows)
@@ -148,7 +148,7 @@ def _drawn(plot: Plot | None) -> tuple[Plot, ...]:
     return (plot,) if plot is not None else ()
 
 
-def _side(called: str, run: Run, folder: Path) -> Side:
+def _side(title: str, run: Run, folder: Path) -> Side:
     facts = {
         "recipe": run.summary.recipe,
         "seed": "" if run.summary.seed is None else str(run.summary.seed),
@@ -156,4 +156,4 @@ def _side(called: str, run: Run, folder: Path) -> Side:
         "changed": " ".join(run.summary.overrides),
         "date": str(run.versions.get("date", "")),
     }
-    return Side(called, folder.resolve().name, tuple((name, value) for name, value in facts.items() if value))
+    return Side(title, folder.resolve().name, tuple((name, value) for name, value in facts.items() if value))

@@ -265,20 +265,20 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
 def _pairs(
     one: Mapping[str, float | None],
     other: Mapping[str, float | None],
-    said: Callable[[float | None], str],
+    text: Callable[[float | None], str],
     change: Callable[[float | None, float | None], Cell],
 ) -> Iterator[Row]:
     """A row for each name that one of them knows a value of."""
     for name in union(one, other):
         left, right = one.get(name), other.get(name)
         if left is not None or right is not None:
-            yield Row(name, Cell(said(left), left), Cell(said(right), right), change(left, right))
+            yield Row(name, Cell(text(left), left), Cell(text(right), right), change(left, right))
 
 
 def _ratios(
-    one: Mapping[str, float | None], other: Mapping[str, float | None], said: Callable[[float | None], str]
+    one: Mapping[str, float | None], other: Mapping[str, float | None], text: Callable[[float | None], str]
 ) -> Iterator[Row]:
-    return _pairs(one, other, said, ratio)
+    return _pairs(one, other, text, ratio)
 
 
 def _place(layer: LayerRow) -> str:

@@ -43,11 +43,11 @@ def write_explore_report(folder: Path) -> Path:
     from lightloom.common.files import make_folder, write_text
 
     exploration, scan = read_exploration(folder), read_sensitivity(folder)
-    drawn = draw(exploration, scan)
-    html = render(exploration, scan, drawn)
-    if drawn:
+    plots = draw(exploration, scan)
+    html = render(exploration, scan, plots)
+    if plots:
         make_folder(folder / "plots")
-    for plot in drawn.values():
+    for plot in plots.values():
         write_text(folder / "plots" / f"{plot.name}.svg", plot.standalone())
     write_text(folder / "report.html", html)
     return folder / "report.html"
@@ -60,13 +60,13 @@ def draw(exploration: Exploration, scan: Sensitivity) -> dict[str, Plot]:
         exploration: The exploration.
         scan: The scan of layers.
     """
-    drawn = [
+    plots = [
         *pareto.trade_plots(exploration),
         explore_plots.spread_plot(exploration),
         *explore_plots.effect_plots(exploration),
         layer_scan.sensitivity_plot(scan),
     ]
-    return {plot.name: plot for plot in drawn if plot is not None}
+    return {plot.name: plot for plot in plots if plot is not None}
 
 
 def render(exploration: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) -> str:
@@ -114,14 +114,14 @@ def render(exploration: Exploration, scan: Sensitivity, drawn: dict[str, Plot]) 
 
 def most_accurate(exploration: Exploration) -> DesignRow | None:
     """The design with the greatest mean accuracy; of equal ones that with the least energy."""
-    known = [point for point in exploration.points if point.accuracy is not None]
-    return max(known, key=lambda point: (point.accuracy or 0.0, -(point.energy_j or float("inf"))), default=None)
+    points = [point for point in exploration.points if point.accuracy is not None]
+    return max(points, key=lambda point: (point.accuracy or 0.0, -(point.energy_j or float("inf"))), default=None)
 
 
 def frugal(exploration: Exploration) -> DesignRow | None:
     """The design with the least energy of those whose specimens are good in `ENOUGH` of all cases."""
-    known = [point for point in exploration.points if (point.good or 0.0) >= ENOUGH and point.energy_j is not None]
-    return min(known, key=lambda point: (point.energy_j or 0.0, -(point.accuracy or 0.0)), default=None)
+    points = [point for point in exploration.points if (point.good or 0.0) >= ENOUGH and point.energy_j is not None]
+    return min(points, key=lambda point: (point.energy_j or 0.0, -(point.accuracy or 0.0)), default=None)
 
 
 def story(exploration: Exploration) -> str:
@@ -153,24 +153,24 @@ def story(exploration: Exploration) -> str:
 
 def cards(exploration: Exploration) -> list[Card]:
     """The key figures: best accuracy, least energy that works, best yield, size of the front."""
-    shown: list[Card] = []
+    items: list[Card] = []
     best, least = most_accurate(exploration), frugal(exploration)
     if best is not None:
-        shown.append(Card("Best accuracy", units.percent(best.accuracy), best.name))
+        items.append(Card("Best accuracy", units.percent(best.accuracy), best.name))
     if least is not None:
         note = f"{least.name}; yield {units.percent(least.good)}"
-        shown.append(Card("Least energy that works", units.si(least.energy_j, "J"), note))
+        items.append(Card("Least energy that works", units.si(least.energy_j, "J"), note))
     goods = [point for point in exploration.points if point.good is not None]
     if goods and exploration.threshold is not None:
         top = max(goods, key=lambda point: point.good or 0.0)
-        shown.append(
+        items.append(
             Card("Best yield", units.percent(top.good), f"specimens from {units.percent(exploration.threshold)} on")
         )
     if exploration.points:
-        shown.append(
+        items.append(
             Card("On the front", str(len(exploration.front)), f"of {_counted(len(exploration.points), 'design')}")
         )
-    return shown
+    return items
 
 
 def spread_of(point: DesignRow) -> str:

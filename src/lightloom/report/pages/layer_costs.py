@@ -36,7 +36,7 @@ class Bill:
         """What the laser of one chip must give, and what that takes from the socket."""
         budget = walk.budget
         lit = f" {units.count(budget.cores_lit)}" if budget.cores_lit is not None else ""
-        known = (
+        facts = (
             ("Lost on the way", units.db(walk.lost_db)),
             ("Needed by the detector", units.dbm(walk.sensitivity_dbm)),
             ("Left over", units.db(walk.margin_db)),
@@ -46,7 +46,7 @@ class Bill:
             (f"Laser electricity, all{lit} cores with light", units.si(budget.total_laser_w, "W")),
             *_levels(budget),
         )
-        return tuple((name, text) for name, text in known if text != units.ABSENT)
+        return tuple((name, text) for name, text in facts if text != units.ABSENT)
 
 
 def bill(cost: CostFile) -> Bill:

@@ -116,9 +116,9 @@ def class_rows(sweep: Sweep) -> list[ClassRow]:
     metric = class_metric(sweep)
     names = dict.fromkeys(name for case in sweep.cases for training in case.trainings for name in training.per_class)
     cells = {name: tuple(_cell(case.of_class(name), metric) for case in sweep.cases) for name in names}
-    known = {name: row for name, row in cells.items() if any(cell.mean is not None for cell in row)}
+    by_class = {name: row for name, row in cells.items() if any(cell.mean is not None for cell in row)}
     compared = [case in sweep.contenders for case in sweep.cases]
-    return [ClassRow(name, row, _best(list(compress(row, compared)), metric)) for name, row in known.items()]
+    return [ClassRow(name, row, _best(list(compress(row, compared)), metric)) for name, row in by_class.items()]
 
 
 def _cell(spread: Spread, metric: Metric) -> Cell:
@@ -186,7 +186,7 @@ def class_metric(sweep: Sweep) -> Metric:
 
 def _names(sweep: Sweep) -> list[str]:
     """Names of the metrics to show beside the primary one: of COCO's the usual ones, of others all."""
-    known = dict.fromkeys(
+    names = dict.fromkeys(
         name
         for case in sweep.cases
         for training in case.trainings
@@ -194,9 +194,9 @@ def _names(sweep: Sweep) -> list[str]:
         if value is not None
     )
     if sweep.metric.name == PRECISION:
-        shown = [name for name in _HEADINGS if name in known]
-        return [name for name in shown if name != "AR100" or "AR" not in shown]
-    return [name for name in known if name != sweep.metric.name]
+        columns = [name for name in _HEADINGS if name in names]
+        return [name for name in columns if name != "AR100" or "AR" not in columns]
+    return [name for name in names if name != sweep.metric.name]
 
 
 def _beside(sweep: Sweep) -> list[Case]:

@@ -120,7 +120,7 @@ def storage(writes: WritesFile) -> str:
 
 
 def failures(writes: WritesFile, cells: float | None) -> Iterator[tuple[str, str]]:
-    """For each case, its name and how many cells have failed once the chip has served what it is to serve.
+    """The name of each case and how many cells have failed once the chip has served what it is to serve.
 
     Args:
         writes: Nothing comes of them where no number of inferences was asked for.
@@ -144,13 +144,13 @@ def _cells_have(failed: int) -> str:
 
 def _deed(first: WritesCase, last: WritesCase) -> str:
     """What lies between two cases, as the subject of a sentence with its verb."""
-    done = []
+    deeds = []
     if last.state != first.state:
-        done.append(_DOING.get(last.state, f"stage “{last.state}”"))
+        deeds.append(_DOING.get(last.state, f"stage “{last.state}”"))
     if last.order != first.order:
-        done.append("reordering")
-    subject = " and ".join(done) or "the last case"
-    return f"{subject[0].upper()}{subject[1:]} {'together write' if len(done) > 1 else 'writes'}"
+        deeds.append("reordering")
+    subject = " and ".join(deeds) or "the last case"
+    return f"{subject[0].upper()}{subject[1:]} {'together write' if len(deeds) > 1 else 'writes'}"
 
 
 def _levels(before: float, after: float) -> str:
@@ -194,7 +194,7 @@ def _life(writes: WritesFile) -> str:
 
 
 def _pace(writes: WritesFile) -> str:
-    """That writing takes too long for the rate of the run, and what follows; empty where it does not."""
+    """A sentence saying that writing takes too long for the rate of the run, and what follows; else empty."""
     last, rate = writes.last, writes.rate_hz
     if rate is None or not last.latency_s or rate * last.latency_s <= 1:
         return ""
@@ -208,7 +208,7 @@ def _pace(writes: WritesFile) -> str:
 
 
 def _time(writes: WritesFile, case: WritesCase) -> str:
-    """Until the first cell fails, at the rate of the run."""
+    """The time until the first cell fails, at the rate of the run."""
     if case.first_failure is None:
         return "never"
     return units.ABSENT if writes.rate_hz is None else units.span(case.first_failure / writes.rate_hz)

@@ -122,7 +122,7 @@ def bird_plots(
 
 
 def surest(boxes: Sequence[Box3D]) -> list[Box3D]:
-    """Those of what was found that are drawn, the surest first; all of what is there."""
+    """The boxes to draw: of detections those that are surest, surest first; of the truth all."""
     detections = [box for box in boxes if isinstance(box, ScoredBox3D)]
     return [*sorted(detections, key=lambda box: -box.score)[:MOST_BOXES]] if detections else list(boxes)
 
@@ -206,12 +206,12 @@ def _ground(place: _Place, area: Area) -> str:
 
 def _filled(place: _Place, boxes: Sequence[Box3D], classes: Sequence[str]) -> str:
     """A footprint a box, the surest on top; each tells what it is."""
-    drawn = [
+    shapes = [
         f'<path fill="{colour(box.label)}" d="{place.line(footprint)}Z"><title>{_said(box, classes)}</title></path>'
         for box, footprint in zip(boxes, _footprints(boxes), strict=True)
     ]
     ink = COLOURS["ink"]
-    return f'<g fill-opacity="0.8" stroke="{ink}" stroke-width="0.7">{"".join(drawn[::-1])}</g>' if drawn else ""
+    return f'<g fill-opacity="0.8" stroke="{ink}" stroke-width="0.7">{"".join(shapes[::-1])}</g>' if shapes else ""
 
 
 def _dashed(place: _Place, truth: Sequence[Box3D]) -> str:

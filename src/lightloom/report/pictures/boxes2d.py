@@ -49,7 +49,7 @@ class Marked(NamedTuple):
 
 
 def colour(label: int) -> str:
-    """Of a class: the same in every picture. Beyond ten it comes again; names on the boxes tell those apart."""
+    """The colour of a class, the same in every picture. Beyond ten it comes again; names on boxes tell those apart."""
     return PALETTE[(label + label // len(PALETTE)) % len(PALETTE)]
 
 
@@ -187,12 +187,12 @@ def write_names(
         letters: Size of the letters in px.
         cover: Part of the picture that names may hide at most.
     """
-    written = font(letters)
+    typeface = font(letters)
     occupied: list[_Rectangle] = []
     room = cover * size[0] * size[1]
     for box in marks:
         text = _said(box, classes)
-        _, top, right, bottom = written.getbbox(text)
+        _, top, right, bottom = typeface.getbbox(text)
         wide, high = right + 6, bottom - top + 6
         free = (
             place for place in _places(box.at, wide, high, size) if not any(_touch(place, near) for near in occupied)
@@ -203,7 +203,7 @@ def write_names(
         room -= wide * high
         occupied.append(place)
         draw.rectangle(place, fill=colour(box.label), outline=_DARK)
-        draw.text((place[0] + 3, place[1] + 3 - top), text, fill=ink(colour(box.label)), font=written)
+        draw.text((place[0] + 3, place[1] + 3 - top), text, fill=ink(colour(box.label)), font=typeface)
 
 
 def _said(box: Marked, classes: Sequence[str]) -> str:
@@ -212,7 +212,7 @@ def _said(box: Marked, classes: Sequence[str]) -> str:
 
 
 def _places(at: _Rectangle, wide: float, high: float, size: tuple[int, int]) -> Iterator[_Rectangle]:
-    """Where a name of such a size may stand at a box: above, below, and inside along its edges; always in sight."""
+    """Places for a name of such a size at a box: above, below, and inside along its edges; always in sight."""
     x0, y0, x1, y1 = at
     for x, y in (
         (x0, y0 - high),

@@ -37,7 +37,7 @@ class Wire(NamedTuple):
     front: Array
     """[k, 2]: the face at the end of the length, as far as it is in sight; k is 0 where it is not."""
     depth: float
-    """Of the centre, in m along the optical axis."""
+    """Distance of the centre of the box along the optical axis, in m."""
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -90,14 +90,14 @@ def wires(boxes: ArrayLike, project: ArrayLike, size: tuple[int, int]) -> list[W
         ValueError: As `corners`, or `project` is no finite [4, 4].
     """
     matrix, points = _as_projection(project), corners(boxes)
-    seen = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1) @ matrix.T
+    projected = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1) @ matrix.T
     bounds = _bounds(size)
-    ends, visible = _cut(seen[:, _EDGES], bounds)
+    ends, visible = _cut(projected[:, _EDGES], bounds)
     return [
         Wire(
             _pixels(ends[index][visible[index]]),
-            _pixels(_cut_face(seen[index, :4], bounds)),
-            float(seen[index, :, 2].mean()),
+            _pixels(_cut_face(projected[index, :4], bounds)),
+            float(projected[index, :, 2].mean()),
         )
         if visible[index].any()
         else None
@@ -154,14 +154,14 @@ def annotate3d(
     for wire in wires(truth, scaled, size) if truth is not None else ():
         if wire is not None:
             _strokes(draw, _dashes(wire.edges, line), _TRUTH, line)
-    seen = [(wire, index) for index, wire in enumerate(all_wires) if wire is not None]
-    for wire, index in sorted(seen, key=lambda pair: -pair[0].depth):
+    visible = [(wire, index) for index, wire in enumerate(all_wires) if wire is not None]
+    for wire, index in sorted(visible, key=lambda pair: -pair[0].depth):
         tint = colour(labels[index])
         if len(wire.front) > 2:
             draw.polygon([tuple(point) for point in wire.front], fill=f"{tint}{_FILLED:02x}")
         _strokes(draw, wire.edges, tint, line)
-    marked = [Marked(wire.extent, labels[index], None if scores is None else scores[index]) for wire, index in seen]
-    first = sorted(marked, key=lambda one: -(one.score or 0.0))
+    marks = [Marked(wire.extent, labels[index], None if scores is None else scores[index]) for wire, index in visible]
+    first = sorted(marks, key=lambda one: -(one.score or 0.0))
     write_names(draw, first, classes, size, letters=min(max(9, max(size) / 75), 18), cover=_COVER)
     return picture
 

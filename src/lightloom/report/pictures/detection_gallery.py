@@ -38,14 +38,14 @@ def found_sheets(run: Run) -> list[Sheet]:
     """A sheet for each of the first images."""
     if run.detections is None:
         return []
-    listed = run.detections.listed
+    record = run.detections.listed
     cases = ranked(run.sweep, run.detections.cases)[:MOST_CASES]
-    looked = list(zip(listed.images, run.detections.pictures, strict=True))[:MOST_IMAGES]
+    pairs = list(zip(record.images, run.detections.pictures, strict=True))[:MOST_IMAGES]
 
-    side = _side(looked, len(cases) + 1)
+    side = _side(pairs, len(cases) + 1)
     return [
-        _sheet(number, image, _drawn(image, picture, cases, listed.classes, side), listed.classes)
-        for number, (image, picture) in enumerate(looked)
+        _sheet(number, image, _drawn(image, picture, cases, record.classes, side), record.classes)
+        for number, (image, picture) in enumerate(pairs)
     ]
 
 
@@ -53,11 +53,11 @@ def swatches(run: Run) -> list[Swatch]:
     """The classes that are in the pictures, in their order."""
     if run.detections is None:
         return []
-    listed = run.detections.listed
-    images = listed.images[:MOST_IMAGES]
+    record = run.detections.listed
+    images = record.images[:MOST_IMAGES]
     labels = {box.label for image in images for box in image.truth}
     labels |= {box.label for image in images for detections in image.cases.values() for box in detections}
-    return [Swatch(listed.classes[label], colour(label), ink(colour(label))) for label in sorted(labels)]
+    return [Swatch(record.classes[label], colour(label), ink(colour(label))) for label in sorted(labels)]
 
 
 def matches(truth: Sequence[Box], detections: Sequence[ScoredBox]) -> int:
@@ -91,17 +91,17 @@ def overlap(one: Box, other: Box) -> float:
     return shared / covered if covered else 0.0
 
 
-def _side(looked: Sequence[tuple[DetectedImage, Image]], panels: int) -> int:
+def _side(pairs: Sequence[tuple[DetectedImage, Image]], panels: int) -> int:
     """The most px that pictures may have, so that all of them fit into the page."""
     for side in _SIDES:
-        bare = (annotate(picture, [], [], None, [], width=_width(image, side)) for image, picture in looked)
+        bare = (annotate(picture, [], [], None, [], width=_width(image, side)) for image, picture in pairs)
         if panels * sum(len(jpeg(picture)) for picture in bare) <= _ROOM:
             return side
     return _SIDES[-1]
 
 
 def _width(image: DetectedImage, side: int) -> int:
-    """Of a picture with so many px on its longer side."""
+    """The width, in px, of a picture with `side` px on its longer side."""
     return max(1, round(image.width * side / max(image.width, image.height)))
 
 
@@ -111,14 +111,14 @@ def _drawn(
     """The truth, and what each case that looked at the image finds there, by name."""
     width = _width(image, side)
     boxes, labels = _arrays(image.truth)
-    drawn = [("truth", annotate(picture, boxes, labels, None, classes, width=width))]
+    pictures = [("truth", annotate(picture, boxes, labels, None, classes, width=width))]
     for case in cases:
         if case in image.cases:
             detections = image.cases[case]
             scores = [box.score for box in detections]
             there = (boxes, labels)
-            drawn.append((case, annotate(picture, *_arrays(detections), scores, classes, truth=there, width=width)))
-    return drawn
+            pictures.append((case, annotate(picture, *_arrays(detections), scores, classes, truth=there, width=width)))
+    return pictures
 
 
 def _arrays(boxes: Sequence[Box]) -> tuple[np.ndarray, list[int]]:

@@ -84,8 +84,8 @@ def features(run: Run) -> Features | None:
     for case in cases:
         maps = run.optics.features[case]
         rows.append(FeatureRow(case, tuple(_feature(case, stage, maps.get(stage)) for stage in stages)))
-        drawn = {stage: coloured(spanned(_averaged(maps[stage])), _READ) for stage in stages if stage in maps}
-        pictures += [(f"{case}, {stage}", enlarged(picture, _FILE)) for stage, picture in drawn.items()]
+        by_stage = {stage: coloured(spanned(_averaged(maps[stage])), _READ) for stage in stages if stage in maps}
+        pictures += [(f"{case}, {stage}", enlarged(picture, _FILE)) for stage, picture in by_stage.items()]
     file = {"features.png": png(montage("Feature maps", pictures, len(stages)))}
     return Features(
         tuple(stages), tuple(rows), scale(_READ, "least", "most"), Sheet("features", "", "", (), files=file)
@@ -93,7 +93,7 @@ def features(run: Run) -> Features | None:
 
 
 def planes(number: int) -> list[str]:
-    """Where the light was looked at: what is stored is the input, then the plane of each mask, then the detector."""
+    """Names of the planes of a stored field: the input, then the plane of each mask, then the detector."""
     return ["input", *(f"at mask {index}" for index in range(1, number - 1)), "at the detector"][:number]
 
 
@@ -131,14 +131,14 @@ def _of_masks(layer: OpticalLayer, masks: NDArray[np.float64], paths: int) -> st
 
 def _light(place: int, layer: OpticalLayer, light: NDArray[np.float64]) -> Sheet:
     names, maps = planes(len(light)), [_averaged(plane) for plane in light]
-    drawn = [coloured(np.sqrt(_lit(plane)), _LIGHT) for plane in maps]
+    frames = [coloured(np.sqrt(_lit(plane)), _LIGHT) for plane in maps]
     notes = _notes(layer, light)
     where = f"{layer.name} of {layer.case}"
     tiles = [
         Tile(name, note, f"Intensity of light {name}, {where}. {note}".strip(), uri(png(picture), "png"))
-        for name, note, picture in zip(names, notes, drawn, strict=True)
+        for name, note, picture in zip(names, notes, frames, strict=True)
     ]
-    pictures = [(name, enlarged(picture, _FILE)) for name, picture in zip(names, drawn, strict=True)]
+    pictures = [(name, enlarged(picture, _FILE)) for name, picture in zip(names, frames, strict=True)]
     if layer.image is not None:
         picture = coloured(spanned(_averaged(layer.image)), _READ)
         note = f"{number(float(layer.image.min()), 2)} to {number(float(layer.image.max()), 2)}"
@@ -146,8 +146,8 @@ def _light(place: int, layer: OpticalLayer, light: NDArray[np.float64]) -> Sheet
         pictures.append(("as read", enlarged(picture, _FILE)))
     title = f"{layer.case}: {layer.name}"
     files = {f"light-{place}.png": png(montage(f"Light, {title}", pictures, 3))}
-    if len(drawn) > 1:
-        moving = gif([_frame(enlarged(picture, _FILE), name) for name, picture in zip(names, drawn, strict=True)])
+    if len(frames) > 1:
+        moving = gif([_frame(enlarged(picture, _FILE), name) for name, picture in zip(names, frames, strict=True)])
         files[f"light-{place}.gif"] = moving
         alt = f"The same planes, one after the other, {where}."
         tiles.append(Tile("on its way", "plane after plane", alt, uri(moving, "gif"), tiles[0].source, crisp=False))

@@ -58,7 +58,7 @@ class View:
     source: str
     alt: str
     height: int
-    """Of the drawing, which is `_UNITS` wide."""
+    """Height of the drawing, which is `_UNITS` wide."""
     there: str
     """A path of the edges of all that is there."""
     layers: tuple[Layer, ...]
@@ -139,7 +139,7 @@ def around(cameras: Sequence[CameraImage]) -> list[int]:
 
 
 def _chosen(run: Run, cases: Sequence[str]) -> int:
-    """Which case is shown first: the best of a comparison, else the first; the truth where no case looked."""
+    """The case that is shown first: the best of a comparison, else the first; the truth where no case looked."""
     best = run.sweep.best.name if run.sweep is not None else ""
     return 1 + (cases.index(best) if best in cases else 0) if cases else 0
 
@@ -161,23 +161,23 @@ def _side(detections: Detections3D) -> int:
 
 
 def _reduced(picture: Image, side: int) -> Image:
-    """At most so many px across."""
+    """The picture, scaled down to at most `side` px across."""
     if picture.width <= side:
         return picture
     return picture.resize((side, max(1, round(picture.height * side / picture.width))))
 
 
 def _sample_page(detections: Detections3D, place: int, cases: Sequence[str], side: int) -> SamplePage:
-    sample, listed = detections.shown[place], detections.listed
-    looked = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in sample.cases)]
+    sample, record = detections.shown[place], detections.listed
+    case_numbers = [(0, TRUTH), *((number, case) for number, case in enumerate(cases, 1) if case in sample.cases)]
     views = tuple(
-        _view(sample, camera, detections.pictures[place][camera], listed.classes, looked, side)
+        _view(sample, camera, detections.pictures[place][camera], record.classes, case_numbers, side)
         for camera in around(sample.cameras)
     )
-    plots = bird_plots(sample, place, listed.area, listed.classes, cases)
-    above = tuple(Above(plot, case, _note(sample, case)) for plot, (_, case) in zip(plots, looked, strict=True))
+    plots = bird_plots(sample, place, record.area, record.classes, cases)
+    above = tuple(Above(plot, case, _note(sample, case)) for plot, (_, case) in zip(plots, case_numbers, strict=True))
     title = f"Sample {place + 1}" + (f": {sample.scene}" if sample.scene else "")
-    note = f"{in_words(sample.truth, listed.classes)}."
+    note = f"{in_words(sample.truth, record.classes)}."
     return SamplePage(title, note[:1].upper() + note[1:], views, above, ground_sheet(detections, place, cases))
 
 
@@ -186,10 +186,10 @@ def _view(
     number: int,
     picture: Image,
     classes: Sequence[str],
-    looked: Sequence[tuple[int, str]],
+    case_numbers: Sequence[tuple[int, str]],
     side: int,
 ) -> View:
-    """One camera with a layer for each case that looked; `looked` has their numbers and names, the truth first."""
+    """One camera with a layer for each case that looked; `case_numbers` are numbers and names, the truth first."""
     camera = sample.cameras[number]
     height = max(1, round(_UNITS * camera.height / camera.width))
     scale = _UNITS / camera.width
@@ -201,11 +201,11 @@ def _view(
 
     there = seen(sample.truth)
     layers = []
-    for place, case in looked:
+    for place, case in case_numbers:
         inside = seen(surest(sample.cases[case])) if place else there
-        said = in_words([box for box, _ in inside], classes)
+        words = in_words([box for box, _ in inside], classes)
         marks = tuple(_mark(box, wire, classes) for box, wire in inside)
-        layers.append(Layer(place, f"{case} in {camera.channel}: {said}.", marks))
+        layers.append(Layer(place, f"{case} in {camera.channel}: {words}.", marks))
     alt = f"What {camera.channel} sees: {in_words([box for box, _ in there], classes)}."
     outlines = "".join(_path(wire) for _, wire in there)
     return View(camera.channel, uri(jpeg(_reduced(picture, side)), "jpeg"), alt, height, outlines, tuple(layers))
@@ -241,7 +241,7 @@ def _files(detections: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str
                 continue
             boxes = surest(sample.cases[case]) if number else sample.truth
             labels, scores = [box.label for box in boxes], [box.score for box in boxes if isinstance(box, ScoredBox3D)]
-            drawn = []
+            tiles = []
             for index in around(sample.cameras):
                 camera = sample.cameras[index]
                 picture = annotate3d(
@@ -254,6 +254,6 @@ def _files(detections: Detections3D, cases: Sequence[str]) -> Iterator[tuple[str
                     truth=truth if number else None,
                     width=_FILE,
                 )
-                drawn.append((camera.channel, picture))
+                tiles.append((camera.channel, picture))
             title = f"Sample {place + 1}, {case}"
-            yield f"cameras-{place}-{number}.jpg", jpeg(montage(title, drawn, _COLUMNS), 85)
+            yield f"cameras-{place}-{number}.jpg", jpeg(montage(title, tiles, _COLUMNS), 85)

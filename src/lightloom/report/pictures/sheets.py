@@ -169,7 +169,7 @@ def montage(title: str, pictures: Sequence[tuple[str, Image]], columns: int) -> 
 
 
 def _fitting(text: str, width: int, size: int) -> str:
-    """As much of a text as fits into so many px."""
+    """The beginning of a text, as much of it as fits into `width` px."""
     return shown(text, max(4, int(width / (0.68 * size))))
 
 

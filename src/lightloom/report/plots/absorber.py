@@ -28,9 +28,9 @@ def absorber_plots(run: Run) -> list[Plot]:
     plots = []
     for encoding in dict.fromkeys(curve.encoding for curve in run.curves):
         curves = [curve for curve in run.curves if curve.encoding == encoding]
-        chosen = spread_out(curves, MOST_CURVES)
-        left_out = f" {len(chosen)} of {len(curves)} absorbers." if len(chosen) < len(curves) else ""
-        plots += [_response(chosen, left_out), _gradients(chosen, left_out)]
+        subset = spread_out(curves, MOST_CURVES)
+        left_out = f" {len(subset)} of {len(curves)} absorbers." if len(subset) < len(curves) else ""
+        plots += [_response(subset, left_out), _gradients(subset, left_out)]
     return plots
 
 
@@ -59,16 +59,16 @@ def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
         above, below = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
         lines = {}
         for curve, stroke in zip(curves, strokes(map(str, range(len(curves)))).values(), strict=True):
-            said = [
+            texts = [
                 f"{curve.name}: {rounded(x)} enters, {rounded(y)} leaves"
                 for x, y in zip(curve.x, curve.output, strict=True)
             ]
-            lines[curve.name] = stroke.draw(above, curve.x, curve.output, every=None, said=said)
+            lines[curve.name] = stroke.draw(above, curve.x, curve.output, every=None, said=texts)
             lit, passed = _transmission(curve)
-            said = [
+            texts = [
                 f"{curve.name}: {percent(part)} passes at {rounded(x)}" for x, part in zip(lit, passed, strict=True)
             ]
-            stroke.draw(below, lit, passed, every=None, said=said)
+            stroke.draw(below, lit, passed, every=None, said=texts)
         _untouched(above, curves)
         legend(canvas.figure, lines)
         above.set_ylabel(f"{quantity} that leaves")
@@ -85,7 +85,7 @@ def _response(curves: Sequence[ResponseCurve], left_out: str) -> Plot:
 
 
 def _height(curves: Sequence[ResponseCurve]) -> float:
-    """Of a figure in inch: both figures stand side by side."""
+    """Height of a figure in inch, the same for both figures, which stand side by side."""
     return max(4.7, 0.9 + 1.75 * panels(len(curves))[0])
 
 
@@ -128,11 +128,11 @@ def _panel(axes: Axes, curve: ResponseCurve, *, named: bool) -> dict[str, Line2D
     exact, probe = COLOURS["accent"], COLOURS["programmed"]
     axes.fill_between(curve.x, curve.probe, curve.exact, color=exact, alpha=0.13, linewidth=0)
     (slope,) = axes.plot(curve.x, curve.exact, color=exact)
-    (seen,) = axes.plot(curve.x, curve.probe, color=probe, linestyle=(0, (5, 2)))
+    (estimate,) = axes.plot(curve.x, curve.probe, color=probe, linestyle=(0, (5, 2)))
     if named:
         axes.set_title(shown(curve.name, 24), size=10, color=COLOURS["ink"])
     text = f"{rounded(mismatch(curve))} ×"
     axes.text(0.98, 0.05, text, transform=axes.transAxes, ha="right", va="bottom", color=COLOURS["muted"])
     axes.set_ylim(min(0.0, *curve.exact, *curve.probe), None)
     axes.tick_params(length=0)
-    return {"exact": slope, "probe": seen}
+    return {"exact": slope, "probe": estimate}

@@ -54,23 +54,23 @@ class Watched:
 
     @property
     def name(self) -> str:
-        """As it is called on the page."""
+        """The name on the page: that of the case, with the kind where it does not hold it."""
         return self.case if self.kind in self.case else f"{self.case}, {self.kind}"
 
     @property
     def x(self) -> float | None:
-        """Where the case lies in the comparison."""
+        """The place of the case in the comparison."""
         return self.angles[0].x
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """In order, behind all of them together."""
+        """Names of the layers in order, behind all of them together."""
         names = dict.fromkeys(angle.layer for angle in self.angles)
         return tuple(sorted(names, key=lambda name: name != WHOLE))
 
     @property
     def last(self) -> tuple[GradientAngle, ...]:
-        """Of the last epoch that each seed was watched in."""
+        """The angles of the last epoch that each seed was watched in."""
         ends: dict[int, int] = {}
         for angle in self.angles:
             ends[angle.seed] = max(angle.epoch, ends.get(angle.seed, angle.epoch))
@@ -104,9 +104,9 @@ def angle_plots(run: Run) -> list[Plot]:
     return [plot for plot in plots if plot is not None]
 
 
-def _by_epoch(found: Sequence[Watched]) -> Plot | None:
+def _by_epoch(curves: Sequence[Watched]) -> Plot | None:
     """A panel a case, a line a layer, all panels on one scale."""
-    moving = [case for case in found if len({angle.epoch for angle in case.angles}) > 1]
+    moving = [case for case in curves if len({angle.epoch for angle in case.angles}) > 1]
     if not moving:
         return None
 
@@ -123,12 +123,12 @@ def _by_epoch(found: Sequence[Watched]) -> Plot | None:
         legend(canvas.figure, lines)
         axes_labels(canvas.figure, "epochs done", "angle / °")
         _from_zero(grid[0, 0])
-    told = "; ".join(
+    summary = "; ".join(
         f"{case.name}, {_called(layer)}: {_from_to(case.by_epoch(layer))}" for case in cases for layer in case.layers
     )
     left_out = f" {len(cases)} of {len(moving)} cases." if len(cases) < len(moving) else ""
     caption = f"Mean over the seeds, all on one scale.{left_out}"
-    label = f"Lines of the angle between measured and exact gradient by epoch. {told}."
+    label = f"Lines of the angle between measured and exact gradient by epoch. {summary}."
     return canvas.plot("angle-epochs", "Angle by epoch", caption, label)
 
 
@@ -140,8 +140,8 @@ def _panel(axes: Axes, case: Watched, layers: Mapping[str, Stroke]) -> dict[str,
         angles = case.by_epoch(layer)
         if angles:
             every = max(1, len(angles) // 4)
-            said = [f"{_called(layer)}, after epoch {epoch}: {angle:.1f}°" for epoch, angle in angles.items()]
-            lines[_called(layer)] = stroke.draw(axes, list(angles), list(angles.values()), every=every, said=said)
+            texts = [f"{_called(layer)}, after epoch {epoch}: {angle:.1f}°" for epoch, angle in angles.items()]
+            lines[_called(layer)] = stroke.draw(axes, list(angles), list(angles.values()), every=every, said=texts)
     axes.set_title(shown(case.name, 26), size=10, color=COLOURS["ink"])
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.tick_params(length=0)
@@ -155,14 +155,14 @@ def _along(run: Run, cases: Sequence[Watched]) -> Plot | None:
     if len(places) < 2:
         return None
 
-    asked = run.sweep.asked if run.sweep else None
-    name = asked.x if asked and asked.x else "x"
+    request = run.sweep.asked if run.sweep else None
+    name = request.x if request and request.x else "x"
     lines = _lines(run, placed)
     with sketch(5.4 + legend_height(list(lines)[:MOST_LINES])) as canvas:
         above, below = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
-        drawn = {title: _both(above, below, lines[title], stroke) for title, stroke in strokes(lines).items()}
-        legend(canvas.figure, drawn)
-        x_axis(below, places, logarithmic=asked is not None and asked.scale == "log")
+        handles = {title: _both(above, below, lines[title], stroke) for title, stroke in strokes(lines).items()}
+        legend(canvas.figure, handles)
+        x_axis(below, places, logarithmic=request is not None and request.scale == "log")
         above.set_ylabel("angle / °")
         below.set(xlabel=name, ylabel="length / exact")
         for axes in (above, below):
@@ -179,8 +179,8 @@ def _both(above: Axes, below: Axes, points: Sequence[Point], stroke: Stroke) -> 
     stroke.draw(
         below, x, lengths, said=[f"at {rounded(point.x)}: {number(point.length)} of its length" for point in points]
     )
-    said = [f"at {rounded(point.x)}: {number(point.angle)}°" for point in points]
-    return stroke.draw(above, x, [point.angle for point in points], said=said)
+    texts = [f"at {rounded(point.x)}: {number(point.angle)}°" for point in points]
+    return stroke.draw(above, x, [point.angle for point in points], said=texts)
 
 
 def _lines(run: Run, placed: Sequence[Watched]) -> dict[str, list[Point]]:
@@ -201,7 +201,7 @@ def _lines(run: Run, placed: Sequence[Watched]) -> dict[str, list[Point]]:
 
 
 def _mean(angles: Sequence[GradientAngle]) -> float:
-    """In degrees, of at least one."""
+    """Mean of at least one angle, in degrees."""
     return statistics.fmean(angle.angle_deg for angle in angles if angle.angle_deg is not None)
 
 
@@ -210,7 +210,7 @@ def _called(layer: str) -> str:
 
 
 def _from_zero(axes: Axes) -> None:
-    """From a little below 0, so that a line at 0 is seen whole."""
+    """Let the axis begin a little below 0, so that a line at 0 is seen whole."""
     from matplotlib.ticker import MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -220,5 +220,5 @@ def _from_zero(axes: Axes) -> None:
 
 
 def _from_to(angles: Mapping[int, float]) -> str:
-    known = list(angles.values())
-    return f"from {number(known[0])}° to {number(known[-1])}°" if known else "not measured"
+    degrees = list(angles.values())
+    return f"from {number(degrees[0])}° to {number(degrees[-1])}°" if degrees else "not measured"

@@ -65,46 +65,50 @@ def _stages(run: Run) -> dict[str, list[EpochRow]]:
     return {stage: [epoch for epoch in run.epochs if epoch.stage == stage] for stage in stages}
 
 
-def _bars(name: str, title: str, values: tuple[_Values, _Values], said: Callable[[float | None], str]) -> Plot | None:
+def _bars(
+    name: str, title: str, values: tuple[_Values, _Values], quantity: Callable[[float | None], str]
+) -> Plot | None:
     """Two bars a row; on a logarithmic axis where they differ widely and none is 0."""
     if not set(values[0]) & set(values[1]):
         return None
     from matplotlib.patches import Patch
 
     rows = union(*values)[:MOST_ROWS]
-    known = [run[row] for run in values for row in rows if row in run]
-    wide = min(known) > 0 and max(known) > _WIDE * min(known)
-    floor = min(known) / 3 if wide else 0.0
+    numbers = [run[row] for run in values for row in rows if row in run]
+    wide = min(numbers) > 0 and max(numbers) > _WIDE * min(numbers)
+    floor = min(numbers) / 3 if wide else 0.0
     colours = [stroke.colour for stroke in strokes(NAMES).values()]
     with sketch(0.7 + 0.55 * len(rows)) as canvas:
         axes = canvas.axes
         if wide:
             axes.set_xscale("log")
-        for run, called, colour, shift in zip(values, NAMES, colours, (-0.2, 0.2), strict=True):
+        for run, run_name, colour, shift in zip(values, NAMES, colours, (-0.2, 0.2), strict=True):
             for row, label in enumerate(rows):
                 if label in run:
                     (bar,) = axes.barh(row + shift, run[label] - floor, 0.36, left=floor, color=colour)
-                    text = said(run[label])
-                    mark(bar, f"{called}, {label}: {text}")
+                    text = quantity(run[label])
+                    mark(bar, f"{run_name}, {label}: {text}")
                     place = (run[label], row + shift)
                     axes.annotate(text, place, (5, 0), textcoords="offset points", va="center", size=9)
-        axes.set_xlim(floor or 0, max(known) * (max(known) / floor) ** 0.35 if wide else (max(known) or 1.0) * 1.3)
+        axes.set_xlim(
+            floor or 0, max(numbers) * (max(numbers) / floor) ** 0.35 if wide else (max(numbers) or 1.0) * 1.3
+        )
         axes.set_yticks(range(len(rows)), [shown(row, 24) for row in rows], color=COLOURS["ink"])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(length=0, which="both")
         axes.grid(visible=False)
-        handles = [Patch(color=colour, label=called) for called, colour in zip(NAMES, colours, strict=True)]
+        handles = [Patch(color=colour, label=run_name) for run_name, colour in zip(NAMES, colours, strict=True)]
         canvas.figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=1, borderpad=0)
-    words = "; ".join(f"{row}: {', '.join(_said(values, row, said))}" for row in rows)
+    words = "; ".join(f"{row}: {', '.join(_said(values, row, quantity))}" for row in rows)
     notes = ["On a logarithmic scale."] * wide
     notes += [f"The first {len(rows)} of {len(union(*values))}."] * (len(rows) < len(union(*values)))
     return canvas.plot(name, title, " ".join(notes), f"Bars of both runs. {words}.")
 
 
-def _said(values: tuple[_Values, _Values], row: str, said: Callable[[float | None], str]) -> list[str]:
-    return [f"{called} {said(run[row])}" for run, called in zip(values, NAMES, strict=True) if row in run]
+def _said(values: tuple[_Values, _Values], row: str, quantity: Callable[[float | None], str]) -> list[str]:
+    return [f"{title} {quantity(run[row])}" for run, title in zip(values, NAMES, strict=True) if row in run]
 
 
 def _curve(
@@ -126,12 +130,12 @@ def _curve(
     quantity = "loss" if metric is None else f"validation {metric.words}"
     with sketch(2.7 + legend_height(NAMES)) as canvas:
         axes = canvas.axes
-        drawn = {}
-        for (called, stroke), line in zip(strokes(NAMES).items(), lines, strict=True):
-            texts = [f"{called}, epoch {epoch}: {said(value)}" for epoch, value in line.items()]
+        handles = {}
+        for (title, stroke), line in zip(strokes(NAMES).items(), lines, strict=True):
+            texts = [f"{title}, epoch {epoch}: {said(value)}" for epoch, value in line.items()]
             every = max(1, len(line) // 6)
-            drawn[called] = stroke.draw(axes, list(line), list(line.values()), every=every, said=texts)
-        legend(canvas.figure, drawn)
+            handles[title] = stroke.draw(axes, list(line), list(line.values()), every=every, said=texts)
+        legend(canvas.figure, handles)
         axes.set(xlabel="epoch", ylabel=quantity if metric is None else metric_text.axis_label(metric, "validation"))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
@@ -139,6 +143,6 @@ def _curve(
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}")
     ends = [list(line.values()) for line in lines]
     words = ", ".join(
-        f"{called} from {said(line[0])} to {said(line[-1])}" for called, line in zip(NAMES, ends, strict=True)
+        f"{title} from {said(line[0])} to {said(line[-1])}" for title, line in zip(NAMES, ends, strict=True)
     )
     return canvas.plot(name, f"{capital(quantity)} by epoch: {stage}", "", f"Lines of {quantity} in {stage}: {words}.")

@@ -62,12 +62,12 @@ def costs(run: Run) -> Costs | None:
 def cost_plots(run: Run) -> list[Plot]:
     """Multiply-accumulates as published, then energy and latency within each boundary."""
     cases = _in_order(run)[:MOST_ROWS]
-    drawn = [
+    plots = [
         _published(cases, _baseline(run, cases)),
         _whole(cases, "energy", "J", lambda boundary: boundary.energy_j),
         _whole(cases, "latency", "s", lambda boundary: boundary.latency_s),
     ]
-    return [plot for plot in drawn if plot is not None]
+    return [plot for plot in plots if plot is not None]
 
 
 def _in_order(run: Run) -> list[HybridCase]:
@@ -129,10 +129,10 @@ def _whole(
     cases: Sequence[HybridCase], quantity: str, unit: str, of: Callable[[Boundary], float | None]
 ) -> Plot | None:
     """A row a case, a mark a boundary, on a logarithmic scale: boundaries are decades apart."""
-    known = {
+    stacks = {
         case.case: {boundary.name: value for boundary in case.boundaries if (value := of(boundary))} for case in cases
     }
-    rows = {name: values for name, values in known.items() if values}
+    rows = {name: values for name, values in stacks.items() if values}
     if not rows:
         return None
 

@@ -29,14 +29,14 @@ def spread_plot(exploration: Exploration) -> Plot | None:
     points.sort(key=lambda point: -(point.accuracy or 0.0))
     with sketch(1.1 + 0.34 * len(points), BROAD) as canvas:
         axes = canvas.axes
-        looks, called = technologies(exploration), numbers(exploration)
+        looks, numbers_by_id = technologies(exploration), numbers(exploration)
         for row, point in enumerate(points):
             _specimens(axes, row, point, looks.get(technology(point)))
         values = [value for point in points for value in point.specimens]
         values += [value for value in (exploration.electronic, exploration.threshold) if value is not None]
         metric_axis(axes, "x", values, describe(ACCURACY))
         _levels(axes, exploration)
-        names = [_called(point, called) for point in points]
+        names = [_called(point, numbers_by_id) for point in points]
         axes.set_yticks(range(len(points)), names, color=COLOURS["ink"])
         axes.set_ylim(len(points) - 0.4, -0.6)
         axes.tick_params(length=0, which="both")
@@ -51,9 +51,9 @@ def spread_plot(exploration: Exploration) -> Plot | None:
 
 
 def effect_plots(exploration: Exploration) -> list[Plot]:
-    """For every axis that was varied: accuracy and energy at each of its values."""
-    drawn = (_effect(f"effect-{index}", axis, exploration) for index, axis in enumerate(exploration.axes))
-    return [plot for plot in drawn if plot is not None]
+    """Plots of every axis that was varied: accuracy and energy at each of its values."""
+    plots = (_effect(f"effect-{index}", axis, exploration) for index, axis in enumerate(exploration.axes))
+    return [plot for plot in plots if plot is not None]
 
 
 def values_of(axis: str, points: Sequence[DesignRow]) -> list[Any]:
@@ -79,9 +79,9 @@ def _key(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _called(point: DesignRow, called: dict[str, int]) -> str:
+def _called(point: DesignRow, numbers_by_id: dict[str, int]) -> str:
     """A design by its name, after its number on the front."""
-    number = f"{called[point.id]} · " if point.id in called else ""
+    number = f"{numbers_by_id[point.id]} · " if point.id in numbers_by_id else ""
     return number + shown(point.name, 40)
 
 
@@ -111,8 +111,8 @@ def _specimens(axes: Axes, row: int, point: DesignRow, look: Stroke | None) -> N
 
 
 def _levels(axes: Axes, exploration: Exploration) -> None:
-    known = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
-    for value, role, name in known:
+    levels = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
+    for value, role, name in levels:
         if value is not None:
             axes.axvline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
             place: dict[str, Any] = {
@@ -169,13 +169,13 @@ def _panel(
 
     means: list[float | None] = []
     for place, group in enumerate(groups):
-        known = [(point, value) for point in group if (value := getattr(point, what)) is not None and value > 0]
-        for index, (point, value) in enumerate(known):
-            beside = 0.36 * ((_TURN * index) % 1 - 0.5) if len(known) > 1 else 0.0
+        pairs = [(point, value) for point in group if (value := getattr(point, what)) is not None and value > 0]
+        for index, (point, value) in enumerate(pairs):
+            beside = 0.36 * ((_TURN * index) % 1 - 0.5) if len(pairs) > 1 else 0.0
             look = looks.get(technology(point), Stroke(COLOURS["muted"], "-", "o"))
             (dot,) = axes.plot([place + beside], [value], look.marker, color=look.colour, markersize=4.5, alpha=0.6)
             mark(dot, described(point))
-        figures = np.array([value for _, value in known])
+        figures = np.array([value for _, value in pairs])
         if not len(figures):
             means.append(None)
         else:

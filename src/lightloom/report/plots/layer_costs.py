@@ -20,31 +20,31 @@ _QUANTITIES = {"energy_j": ("energy", "J"), "latency_s": ("latency", "s")}
 
 def bill_plots(cost: CostFile) -> list[Plot]:
     """Every plot of the cost that the run has the figures for."""
-    drawn = [_area(cost.area), _schedules(cost), _references(cost), *link_plots(cost.link_budget)]
-    return [plot for plot in drawn if plot is not None]
+    plots = [_area(cost.area), _schedules(cost), _references(cost), *link_plots(cost.link_budget)]
+    return [plot for plot in plots if plot is not None]
 
 
 def _area(area: Mapping[str, float | None]) -> Plot | None:
-    known = {part: value for part, value in area.items() if value}
-    if not known:
+    parts = {part: value for part, value in area.items() if value}
+    if not parts:
         return None
 
-    texts = [amount(value, "m²") for value in known.values()]
-    with sketch(0.5 + 0.4 * len(known)) as canvas:
+    texts = [amount(value, "m²") for value in parts.values()]
+    with sketch(0.5 + 0.4 * len(parts)) as canvas:
         axes = canvas.axes
-        bars(axes, known, texts, [COLOURS["accent-soft"]] * len(known))
-        axes.set_xlim(0, max(known.values()) * 1.4)
+        bars(axes, parts, texts, [COLOURS["accent-soft"]] * len(parts))
+        axes.set_xlim(0, max(parts.values()) * 1.4)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-    words = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
+    words = ", ".join(f"{part} {text}" for part, text in zip(parts, texts, strict=True))
     return canvas.plot("bill-area", "Area by part", "", f"Bars of chip area by part: {words}.")
 
 
 def _schedules(cost: CostFile) -> Plot | None:
     """Energy and latency where weights, inputs or outputs stay in place."""
     rows = {f"{name} stationary": (one.energy_j, one.latency_s) for name, one in cost.schedules.items()}
-    chosen = f"{cost.schedule} stationary"
-    caption = f"Logarithmic. The figures of this page are those of: {chosen}." if chosen in rows else "Logarithmic."
+    current = f"{cost.schedule} stationary"
+    caption = f"Logarithmic. The figures of this page are those of: {current}." if current in rows else "Logarithmic."
     return _pairs("bill-schedules", "What stays in place", caption, rows)
 
 
@@ -61,17 +61,17 @@ def _references(cost: CostFile) -> Plot | None:
 
 def _pairs(name: str, title: str, caption: str, rows: Mapping[str, tuple[float | None, float | None]]) -> Plot | None:
     """A panel for energy and one for latency, a row for each case with its figure beside its mark."""
-    known = [index for index in range(2) if any(pair[index] for pair in rows.values())]
-    if not known or len(rows) < 2:
+    columns = [index for index in range(2) if any(pair[index] for pair in rows.values())]
+    if not columns or len(rows) < 2:
         return None
 
-    quantities = [list(_QUANTITIES.values())[index] for index in known]
-    with sketch(0.35 + len(known) * (0.55 + 0.34 * len(rows))) as canvas:
-        grid = canvas.figure.subplots(len(known), 1, squeeze=False)[:, 0]
-        for axes, index, (quantity, unit) in zip(grid, known, quantities, strict=True):
+    quantities = [list(_QUANTITIES.values())[index] for index in columns]
+    with sketch(0.35 + len(columns) * (0.55 + 0.34 * len(rows))) as canvas:
+        grid = canvas.figure.subplots(len(columns), 1, squeeze=False)[:, 0]
+        for axes, index, (quantity, unit) in zip(grid, columns, quantities, strict=True):
             _panel(axes, {case: pair[index] for case, pair in rows.items()}, quantity, unit)
     words = "; ".join(
-        f"{case}: " + ", ".join(amount(pair[index], list(_QUANTITIES.values())[index][1]) for index in known)
+        f"{case}: " + ", ".join(amount(pair[index], list(_QUANTITIES.values())[index][1]) for index in columns)
         for case, pair in rows.items()
     )
     what = " and ".join(quantity for quantity, _ in quantities)

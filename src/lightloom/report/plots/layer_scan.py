@@ -69,12 +69,12 @@ def story(scan: Sensitivity) -> str:
 
 def cards(scan: Sensitivity) -> list[Card]:
     """The key figures of a scan that stands alone."""
-    known = (
+    figures = (
         ("Electronic", scan.electronic, scan.network),
         ("Every layer on the chip", scan.whole.score, scan.chip),
         ("As proposed", scan.proposed.score, _kept(len(scan.proposal))),
     )
-    return [Card(name, reached(value, scan), note) for name, value, note in known if value is not None]
+    return [Card(name, reached(value, scan), note) for name, value, note in figures if value is not None]
 
 
 def sensitivity_plot(scan: Sensitivity) -> Plot | None:

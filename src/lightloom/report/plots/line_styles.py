@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 
 MOST_LINES = 8
-"""As many strokes as there are; more lines than that are unreadable anyway."""
+"""Lines of one plot at most: as many as there are strokes; more are unreadable anyway."""
 _ROLES = ("accent", "programmed", "other-0", "other-1", "mapped", "calibrated", "reordered", "electronic")
 _DASHES = (
     "-",
@@ -106,7 +106,7 @@ def legend(figure: Figure, lines: Mapping[str, Line2D]) -> None:
 
 
 def legend_height(names: Collection[str]) -> float:
-    """Of a legend with these names, in inch."""
+    """Height of a legend with these names, in inch."""
     return 0.19 * -(-len(names) // _columns(names))
 
 
@@ -215,7 +215,7 @@ def _fraction(decades: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def spread_out(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many of the items, the first and the last among them, the others evenly between.
+    """At most `most` of the items: the first, the last, and others evenly between.
 
     Args:
         items: The items, in order.

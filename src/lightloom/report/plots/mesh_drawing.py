@@ -58,8 +58,8 @@ class Block:
     def powers(self) -> dict[str, float]:
         """Electrical power in W of each mesh, and of the attenuators, where known."""
         parts = {title: self.tensors.get((mesh, "commanded")) for mesh, title in _TITLES.items()}
-        found = {name: self.power(part) for name, part in (parts | {"attenuators": self.attenuators}).items()}
-        return {name: watts for name, watts in found.items() if watts is not None}
+        watts_by_part = {name: self.power(part) for name, part in (parts | {"attenuators": self.attenuators}).items()}
+        return {name: watts for name, watts in watts_by_part.items() if watts is not None}
 
 
 def mesh_plots(run: Run) -> list[Plot]:
@@ -158,16 +158,16 @@ def _mesh(side: str, block: Block, mesh: Schematic, x: float, y: float) -> str:
     watts = block.power(commanded)
     heading = f"{_TITLES[side]} · {sum(shifter.kind == 'θ' for shifter in mesh.shifters)} MZIs"
     heading += f" · {si(watts, 'W')}" if watts is not None else ""
-    found = [
+    elements = [
         _words(x + mesh.width / 2, y - 14, heading, "ink", 600, "middle"),
         f'<g transform="translate({x:g} {y:g})">',
         _strokes(mesh.paths),
     ]
     for index, shifter in enumerate(mesh.shifters):
-        words, made = (None if tensor is None else float(tensor[index]) for tensor in (commanded, realised))
+        words, actual = (None if tensor is None else float(tensor[index]) for tensor in (commanded, realised))
         where = f"{_TITLES[side]}: {shifter.name}"
-        found.append(_mark((shifter.x, shifter.y), where, words, made, block.shifter_power))
-    return "".join(found) + "</g>"
+        elements.append(_mark((shifter.x, shifter.y), where, words, actual, block.shifter_power))
+    return "".join(elements) + "</g>"
 
 
 def _attenuators(block: Block, mesh: Schematic, place: tuple[float, float, float]) -> str:
@@ -175,17 +175,17 @@ def _attenuators(block: Block, mesh: Schematic, place: tuple[float, float, float
     left, right, below = place
     waveguides = [(row + 0.5) * PITCH for row in range(round(mesh.height / PITCH))]
     begin = right - _MIDDLE if below else left
-    found = [
+    elements = [
         _strokes([f"M{begin:g} {y + below:g}H{right:g}" for y in waveguides]),
         _words(right - _MIDDLE / 2, below - 14, "Σ", "ink", 600, "middle"),
     ]
     if below:
-        found.append(_strokes([f"M{left:g} {y:g}h14" for y in waveguides]))
+        elements.append(_strokes([f"M{left:g} {y:g}h14" for y in waveguides]))
     for row, y in enumerate(waveguides):
         angle = None if block.attenuators is None else float(block.attenuators[row])
         at = (right - _MIDDLE / 2, y + below)
-        found.append(_mark(at, f"Attenuator on waveguide {row + 1}", angle, None, block.shifter_power, square=True))
-    return "".join(found)
+        elements.append(_mark(at, f"Attenuator on waveguide {row + 1}", angle, None, block.shifter_power, square=True))
+    return "".join(elements)
 
 
 def _mark(
@@ -258,29 +258,29 @@ def _words(x: float, y: float, text: str, role: str = "muted", weight: int = 400
 
 def _ends(mesh: Schematic, left: float, right: float, below: float) -> str:
     """Waveguides by number where light comes in and goes out."""
-    found = []
+    elements = []
     for row in range(round(mesh.height / PITCH)):
         y = (row + 0.5) * PITCH
-        found.append(_strokes([f"M{left - 14:g} {y:g}h14", f"M{right:g} {y + below:g}h14"]))
-        found.append(_words(left - 20, y + 4.5, str(row + 1), anchor="end"))
-        found.append(_words(right + 20, y + below + 4.5, str(row + 1)))
-    return "".join(found)
+        elements.append(_strokes([f"M{left - 14:g} {y:g}h14", f"M{right:g} {y + below:g}h14"]))
+        elements.append(_words(left - 20, y + 4.5, str(row + 1), anchor="end"))
+        elements.append(_words(right + 20, y + below + 4.5, str(row + 1)))
+    return "".join(elements)
 
 
 def _meaning(block: Block) -> str:
     """What colour, size and halves mean."""
     stops = "".join(f'<stop offset="{step / 16:g}" stop-color="{_colour(step / 8 * math.pi)}"/>' for step in range(16))
     stops += f'<stop offset="1" stop-color="{_colour(0.0)}"/>'
-    found = [
+    elements = [
         f'<defs><linearGradient id="phase">{stops}</linearGradient></defs>'
         f'<rect x="0" y="-9" width="180" height="12" rx="3" {_paint("url(#phase)", "muted")}/>',
         *(_words(180 * part, 22, name, anchor="middle") for name, part in _NAMES.items()),
         _words(192, 2, "phase / rad"),
     ]
     for place, (name, phase) in enumerate((("π/4", math.pi / 4), ("π", math.pi), ("7π/4", 1.75 * math.pi))):
-        held = "" if block.shifter_power is None else f": {si(phase / math.pi * block.shifter_power, 'W')}"
+        power = "" if block.shifter_power is None else f": {si(phase / math.pi * block.shifter_power, 'W')}"
         x = 310 + 118 * place
-        found.append(f'<circle cx="{x:g}" cy="-3" r="{_radius(phase):.2f}" {_paint(_colour(phase), "muted")}/>')
-        found.append(_words(x + 14, 2, name + held))
-    found.append(_words(300, 22, "left half as commanded, right half as realised"))
-    return "".join(found)
+        elements.append(f'<circle cx="{x:g}" cy="-3" r="{_radius(phase):.2f}" {_paint(_colour(phase), "muted")}/>')
+        elements.append(_words(x + 14, 2, name + power))
+    elements.append(_words(300, 22, "left half as commanded, right half as realised"))
+    return "".join(elements)

@@ -30,10 +30,10 @@ _AXES = {"accuracy": "accuracy / %", "good": "good specimens / %"}
 
 def trade_plots(exploration: Exploration) -> list[Plot]:
     """Accuracy against energy, latency and area; then the share of good specimens against energy."""
-    drawn = [_trade(exploration, cost, "accuracy") for cost in COSTS]
+    plots = [_trade(exploration, cost, "accuracy") for cost in COSTS]
     if exploration.threshold is not None:
-        drawn.append(_trade(exploration, "energy_j", "good"))
-    return [plot for plot in drawn if plot is not None]
+        plots.append(_trade(exploration, "energy_j", "good"))
+    return [plot for plot in plots if plot is not None]
 
 
 def ranked(exploration: Exploration) -> list[DesignRow]:
@@ -47,7 +47,7 @@ def numbers(exploration: Exploration) -> dict[str, int]:
 
 
 def plane_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of (cost, gain) pairs, those that no other one beats: less or equal cost, and more gain, from the cheapest on."""
+    """The (cost, gain) pairs that no other one beats: less or equal cost, and more gain, from the cheapest on."""
     corners: list[tuple[float, float]] = []
     for cost, gain in sorted(points, key=lambda pair: (pair[0], -pair[1])):
         if not corners or gain > corners[-1][1]:
@@ -112,9 +112,9 @@ def _trade(exploration: Exploration, cost: str, gain: str) -> Plot | None:
         _designs(axes, places, looks)
         axes.set(xlabel="area" if unit == "m²" else f"{name} of one inference", ylabel=_AXES[gain])
         legend(canvas.figure, {kind: look.draw(axes, [], []) for kind, look in looks.items()})
-        called = numbers(exploration)
-        if len(called) <= MOST_NUMBERED:
-            numbered = [(called[point.id], x, y) for point, x, y in places if point.pareto]
+        numbers_by_id = numbers(exploration)
+        if len(numbers_by_id) <= MOST_NUMBERED:
+            numbered = [(numbers_by_id[point.id], x, y) for point, x, y in places if point.pareto]
             number_marks(axes, numbered, [(x, y) for point, x, y in places if not point.pareto])
     what = "accuracy" if gain == "accuracy" else "share of good specimens"
     words = "; ".join(
@@ -149,14 +149,14 @@ def _designs(axes: Axes, places: Sequence[tuple[DesignRow, float, float]], looks
 
 def _levels(axes: Axes, exploration: Exploration) -> list[float]:
     """Lines for what electronics reaches, and for what a specimen must; their accuracies, from the least on."""
-    known = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
-    drawn = sorted((value, role, name) for value, role, name in known if value is not None)
-    for place, (value, role, name) in enumerate(drawn):
+    levels = ((exploration.electronic, "electronic", "electronic"), (exploration.threshold, "programmed", "good"))
+    marks = sorted((value, role, name) for value, role, name in levels if value is not None)
+    for place, (value, role, name) in enumerate(marks):
         axes.axhline(value, color=COLOURS[role], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
         # beside the axes, where no mark is; the lower name hangs from its line, for the two may be close together
-        side: Literal["top", "bottom"] = "top" if place < len(drawn) - 1 else "bottom"
+        side: Literal["top", "bottom"] = "top" if place < len(marks) - 1 else "bottom"
         axes.text(1.01, value, name, size=8.5, va=side, color=COLOURS[role], transform=axes.get_yaxis_transform())
-    return [value for value, *_ in drawn]
+    return [value for value, *_ in marks]
 
 
 def _dress(axes: Axes, costs: Sequence[float], heights: Sequence[float], unit: str, gain: str) -> None:

@@ -36,8 +36,8 @@ def phase_plots(run: Run) -> list[Plot]:
     if not len(positions):
         return []
     layers = list(run.phases.tensors)
-    chosen = sorted({0, (len(layers) - 1) // 2, len(layers) - 1})
-    return [_phase_map(f"phases-{place}", layers[index], run.phases, positions) for place, index in enumerate(chosen)]
+    indices = sorted({0, (len(layers) - 1) // 2, len(layers) - 1})
+    return [_phase_map(f"phases-{place}", layers[index], run.phases, positions) for place, index in enumerate(indices)]
 
 
 def phase_error(commanded: NDArray[np.float64], realised: NDArray[np.float64]) -> float:
@@ -175,11 +175,11 @@ def _panel(axes: Axes, phases: NDArray[np.float64] | None, positions: NDArray[np
     extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
     axes.imshow(tiles(phases, positions), extent=extent, interpolation="none", aspect="equal", zorder=1)
     places = positions.tolist()
-    said = [
+    texts = [
         f"{which}: {phase:.2f} rad\nwaveguide {row + 1}, column {column + 1}"
         for (row, column), phase in zip(places, np.mod(phases, 2 * np.pi), strict=True)
     ]
-    mark_cells(axes, [(column - 0.5, row - 0.5, 1, 1) for row, column in places], said)
+    mark_cells(axes, [(column - 0.5, row - 0.5, 1, 1) for row, column in places], texts)
 
 
 def _colour_bar(figure: Figure, grid: NDArray[np.object_]) -> None:

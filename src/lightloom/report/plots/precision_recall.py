@@ -34,7 +34,7 @@ class _Line(NamedTuple):
 
 
 def precision_plots(run: Run) -> list[Plot]:
-    """For each overlap, a line a case over all classes; for the first one also a panel a class."""
+    """Plots of each overlap, a line a case over all classes; for the first one also a panel a class."""
     if not run.precisions:
         return []
     overlaps = list(dict.fromkeys(curve.iou for curve in run.precisions))
@@ -97,13 +97,13 @@ def _means(lines: Sequence[_Line]) -> list[_Line]:
 
 def _over_all(number: int, overlap: float, lines: Sequence[_Line]) -> Plot:
 
-    drawn = strokes(line.case for line in lines)
-    with sketch(3.5 + legend_height(drawn)) as canvas:
+    looks = strokes(line.case for line in lines)
+    with sketch(3.5 + legend_height(looks)) as canvas:
         axes = canvas.axes
         legend(canvas.figure, _draw(axes, lines))
         axes.set(xlabel="recall / %", ylabel="precision / %")
     words = "; ".join(f"{line.case} {percent(line.area)}" for line in lines)
-    left_out = f"The first {len(drawn)} of {len(lines)} cases." if len(drawn) < len(lines) else ""
+    left_out = f"The first {len(looks)} of {len(lines)} cases." if len(looks) < len(lines) else ""
     caption = f"Mean over the classes. The area below a line is the average precision. {left_out}".strip()
     label = f"Lines of precision over recall at an overlap of {overlap:.2f}. Areas: {words}."
     return canvas.plot(f"precision-{number}", f"Precision over recall, overlap {overlap:.2f}", caption, label)
@@ -121,34 +121,34 @@ def _panelled(
     name: str, title: str, caption: str, label: str, groups: Mapping[str, Sequence[_Line]], high: float = 1.7
 ) -> Plot:
     """A panel a group, so many inch high; a line a case."""
-    drawn = strokes(line.case for group in groups.values() for line in group)
+    looks = strokes(line.case for group in groups.values() for line in group)
     rows, columns = panels(len(groups))
-    with sketch(0.6 + high * rows + legend_height(drawn)) as canvas:
+    with sketch(0.6 + high * rows + legend_height(looks)) as canvas:
         grid = canvas.figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         lines: dict[str, Line2D] = {}
         for axes, (group, curves) in zip(grid.flat, groups.items(), strict=False):
-            lines |= _draw(axes, curves, drawn)
+            lines |= _draw(axes, curves, looks)
             axes.set_title(shown(group, 24), size=10, color=COLOURS["ink"])
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
-        legend(canvas.figure, {case: lines[case] for case in drawn if case in lines})
+        legend(canvas.figure, {case: lines[case] for case in looks if case in lines})
         axes_labels(canvas.figure, "recall / %", "precision / %")
     words = "; ".join(f"{group}: {_areas(curves)}" for group, curves in groups.items())
     return canvas.plot(name, title, caption, f"{label}. Areas: {words}.")
 
 
-def _draw(axes: Axes, lines: Sequence[_Line], drawn: Iterable[str] = ()) -> dict[str, Line2D]:
+def _draw(axes: Axes, lines: Sequence[_Line], names: Iterable[str] = ()) -> dict[str, Line2D]:
     """A line a case, where there is a stroke left for it; none once precision has fallen to 0."""
-    looks = strokes(drawn or [line.case for line in lines])
+    looks = strokes(names or [line.case for line in lines])
     handles = {}
     for line in lines:
         if line.case in looks:
             precision = [value or float("nan") for value in line.precision]
-            said = [
+            texts = [
                 f"{line.case}: precision {percent(value)} at recall {percent(at)}"
                 for at, value in zip(line.recall, line.precision, strict=True)
             ]
-            handles[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=said)
+            handles[line.case] = looks[line.case].draw(axes, line.recall, precision, every=None, said=texts)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.04))
     axes.set_xticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])

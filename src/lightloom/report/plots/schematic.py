@@ -8,7 +8,7 @@ from typing import cast
 from lightloom.physics.mesh.layouts import FIELDS, Column, Layout, wiring
 
 PITCH = 34.0
-"""From one waveguide to the next; every length here is in px of the drawing."""
+"""Distance from one waveguide to the next; every length here is in px of the drawing."""
 _MZI, _LEAD = 52.0, 26.0  # along the light: an interferometer, and a shifter on one waveguide
 _ARM, _COUPLER = 9.5, 1.5  # of a waveguide, from the middle of its interferometer: in an arm, in a coupler
 _CROSSING = 7.0  # along the light, for each waveguide that one is led across
@@ -21,10 +21,10 @@ class Shifter:
     kind: str
     """`θ` inside an MZI, `φ` in front of one, `output` behind the mesh."""
     column: int | None
-    """Of MZIs, along the light from 0; None behind the mesh."""
+    """Column of MZIs that the shifter is in, along the light from 0; None behind the mesh."""
     mzi: int | None
     waveguides: tuple[int, ...]
-    """That it acts on, from the top of the mesh."""
+    """Waveguides that the shifter acts on, from the top of the mesh."""
     x: float
     y: float
 
@@ -46,7 +46,7 @@ class Schematic:
     paths: tuple[str, ...]
     """SVG path data, one a waveguide."""
     shifters: tuple[Shifter, ...]
-    """In phase order."""
+    """Every shifter of the mesh, in phase order."""
 
 
 def schematic(size: int, layout: str, field: str) -> Schematic:

@@ -53,10 +53,10 @@ def metric_plot(run: Run) -> Plot | None:
                 ha="center",
                 color=COLOURS["muted"],
             )
-    listed = ", ".join(f"{state} {text}" for state, text in zip(values, texts, strict=True))
+    summary = ", ".join(f"{state} {text}" for state, text in zip(values, texts, strict=True))
     chance = f"The dashed line is a blind guess: {metric_text.value(run.chance, metric)}."
     caption = chance if run.chance is not None else ""
-    label = f"Bars of {metric.words} by stage: {listed}. {caption}".strip()
+    label = f"Bars of {metric.words} by stage: {summary}. {caption}".strip()
     return canvas.plot("states", f"{metric_text.heading(metric)} after each stage", caption, label)
 
 
@@ -161,18 +161,18 @@ def boundaries_plot(run: Run) -> Plot | None:
 
 
 def _energies(name: str, energies: Mapping[str, float | None], colour: str, title: str, label: str) -> Plot | None:
-    known = {part: energy for part, energy in energies.items() if energy is not None}
-    if not known:
+    by_part = {part: energy for part, energy in energies.items() if energy is not None}
+    if not by_part:
         return None
 
-    texts = [si(energy, "J") for energy in known.values()]
-    with sketch(0.5 + 0.4 * len(known)) as canvas:
+    texts = [si(energy, "J") for energy in by_part.values()]
+    with sketch(0.5 + 0.4 * len(by_part)) as canvas:
         axes = canvas.axes
-        bars(axes, known, texts, [colour] * len(known))
-        axes.set_xlim(0, (max(known.values()) or 1.0) * 1.35)
+        bars(axes, by_part, texts, [colour] * len(by_part))
+        axes.set_xlim(0, (max(by_part.values()) or 1.0) * 1.35)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-    words = ", ".join(f"{part} {text}" for part, text in zip(known, texts, strict=True))
+    words = ", ".join(f"{part} {text}" for part, text in zip(by_part, texts, strict=True))
     return canvas.plot(name, title, "", f"{label}: {words}.")
 
 
@@ -185,8 +185,8 @@ def bars(axes: Axes, values: Mapping[str, float], texts: Sequence[str], colours:
         texts: What stands at the end of each bar.
         colours: The colour of each bar.
     """
-    drawn = axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
-    for bar, name, text in zip(drawn, values, texts, strict=True):
+    container = axes.barh(range(len(values)), list(values.values()), height=0.62, color=colours)
+    for bar, name, text in zip(container, values, texts, strict=True):
         mark(bar, f"{name}: {text}")
     for row, (value, text) in enumerate(zip(values.values(), texts, strict=True)):
         axes.annotate(text, (value, row), (5, 0), textcoords="offset points", va="center", weight="bold")
@@ -206,8 +206,8 @@ def _grouped(axes: Axes, layers: Sequence[LayerRow], colours: Mapping[str, str])
         values = [layers[row].errors[stage] or floor for row in rows]
         places = [row + (index + 0.5) * height - 0.4 for row in rows]
         widths = [value - floor for value in values]
-        drawn = axes.barh(places, widths, height * 0.86, left=floor, color=colour, label=shown(stage))
-        for bar, row, place, value in zip(drawn, rows, places, values, strict=True):
+        container = axes.barh(places, widths, height * 0.86, left=floor, color=colour, label=shown(stage))
+        for bar, row, place, value in zip(container, rows, places, values, strict=True):
             text = number(value, 2)
             mark(bar, f"{layers[row].name}\n{stage}: {number(value)}")
             axes.annotate(text, (value, place), (4, 0), textcoords="offset points", va="center", size=8.5)
@@ -235,8 +235,8 @@ def _curves(
     series: Mapping[str, Sequence[float | None]],
 ) -> Plot | None:
     """Lines over epochs, named by a legend where there are two; a missing value leaves a gap, one epoch is no line."""
-    known = {title: values for title, values in series.items() if any(value is not None for value in values)}
-    if not known or len(epochs) < 2:
+    lines_by_title = {title: values for title, values in series.items() if any(value is not None for value in values)}
+    if not lines_by_title or len(epochs) < 2:
         return None
     from matplotlib.ticker import MaxNLocator
 
@@ -244,7 +244,7 @@ def _curves(
     with sketch(2.7) as canvas:
         axes = canvas.axes
         styles = ((COLOURS["accent"], "-"), (COLOURS["other-1"], (0, (5, 2))))
-        for (title, values), (colour, dashes) in zip(known.items(), styles, strict=False):
+        for (title, values), (colour, dashes) in zip(lines_by_title.items(), styles, strict=False):
             heights = [float("nan") if value is None else value for value in values]
             axes.plot(steps, heights, color=colour, linestyle=dashes, label=title)
             said_at = [
@@ -260,13 +260,13 @@ def _curves(
         elif quantity.ticks is not None:
             ticks = quantity.ticks
             axes.yaxis.set_major_formatter(lambda value, _: ticks(value))
-        if len(known) > 1:
+        if len(lines_by_title) > 1:
             axes.legend(loc="best")
-    words = ", ".join(_from_to(title, values, quantity.text) for title, values in known.items())
+    words = ", ".join(_from_to(title, values, quantity.text) for title, values in lines_by_title.items())
     label = f"Line of {quantity.name} over {len(epochs)} epochs of {stage}: {words}."
     return canvas.plot(name, f"{capital(quantity.name)} by epoch: {stage}", "", label)
 
 
-def _from_to(title: str, values: Sequence[float | None], said: Callable[[float | None], str]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{title} from {said(known[0])} to {said(known[-1])}"
+def _from_to(title: str, values: Sequence[float | None], text: Callable[[float | None], str]) -> str:
+    numbers = [value for value in values if value is not None]
+    return f"{title} from {text(numbers[0])} to {text(numbers[-1])}"

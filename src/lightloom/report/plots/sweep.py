@@ -37,21 +37,21 @@ def sweep_plots(run: Run) -> list[Plot]:
 def _along(sweep: Sweep) -> Plot:
     """A line a series over x, with a band from the worst to the best seed; cases without x lie across."""
     series = by_series(sweep.along)
-    drawn = strokes(series)
-    cases_drawn = [case for name in drawn for case in series[name]]
+    looks = strokes(series)
+    cases_drawn = [case for name in looks for case in series[name]]
     name, metric = sweep.asked.x or "x", sweep.metric
-    with sketch(3.4 + legend_height(drawn)) as canvas:
+    with sketch(3.4 + legend_height(looks)) as canvas:
         axes = canvas.axes
-        legend(canvas.figure, {name: _band(axes, series[name], stroke, metric) for name, stroke in drawn.items()})
+        legend(canvas.figure, {name: _band(axes, series[name], stroke, metric) for name, stroke in looks.items()})
         x_axis(axes, sweep.places, logarithmic=sweep.asked.scale == "log")
         shown_values = [value for case in cases_drawn for value in case.values] + [case.mean for case in sweep.levels]
         stretched = metric_axis(axes, "y", shown_values, metric)
-        _across(axes, sweep.levels, [series[title] for title in drawn], metric)
+        _across(axes, sweep.levels, [series[title] for title in looks], metric)
         axes.set(xlabel=name, ylabel=metric_text.axis_label(metric))
         axes.tick_params(length=0, which="both")
     words = "; ".join(f"{title}: {_listed(cases, name, metric)}" for title, cases in series.items())
     across = "".join(f" Dashed across: {case.name}, {metric_text.value(case.mean, metric)}." for case in sweep.levels)
-    left_out = f"The first {len(drawn)} of {len(series)} series." if len(drawn) < len(series) else ""
+    left_out = f"The first {len(looks)} of {len(series)} series." if len(looks) < len(series) else ""
     notes = (_seeds(cases_drawn), _STRETCHED if stretched else "", left_out)
     return canvas.plot(
         "sweep",
@@ -67,8 +67,8 @@ def _band(axes: Axes, cases: Sequence[Case], stroke: Stroke, metric: Metric) -> 
     if any(least < most for least, most in ends):
         least, most = zip(*ends, strict=True)
         axes.fill_between(x, least, most, color=stroke.colour, alpha=_BAND, linewidth=0)
-    said = [f"{case.name}: {metric_text.spread(case.mean, case.std, metric)}" for case in cases]
-    return stroke.draw(axes, x, [case.mean for case in cases], said=said)
+    texts = [f"{case.name}: {metric_text.spread(case.mean, case.std, metric)}" for case in cases]
+    return stroke.draw(axes, x, [case.mean for case in cases], said=texts)
 
 
 def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]], metric: Metric) -> None:
@@ -98,7 +98,7 @@ def _across(axes: Axes, levels: Sequence[Case], lines: Sequence[Sequence[Case]],
 
 
 def _height(axes: Axes, level: Case) -> float:
-    """Of a level, as a fraction of the axes."""
+    """Height of the mark of a level, as a fraction of the axes."""
     above = axes.transData.transform((axes.get_xlim()[0], level.mean))
     return float(axes.transAxes.inverted().transform(above)[1])
 
@@ -132,8 +132,8 @@ def _rows(sweep: Sweep) -> Plot:
 def _colours(sweep: Sweep) -> Mapping[str, str]:
     """One colour where every case is a series of its own, else a colour a series; baselines are grey."""
     series = dict.fromkeys(case.series for case in sweep.cases)
-    drawn = strokes(series) if len(series) < len(sweep.cases) else {}
-    colours = {name: drawn[name].colour if name in drawn else COLOURS["accent"] for name in series}
+    looks = strokes(series) if len(series) < len(sweep.cases) else {}
+    colours = {name: looks[name].colour if name in looks else COLOURS["accent"] for name in series}
     return colours | {case.series: COLOURS["electronic"] for case in sweep.baselines}
 
 
@@ -178,10 +178,10 @@ def _learning(run: Run, sweep: Sweep) -> Plot | None:
         lines = {}
         for case, stroke in strokes(learnt).items():
             every = max(1, len(learnt[case]) // 6)
-            said = [
+            texts = [
                 f"{case}, epoch {epoch}: {metric_text.value(value, metric)}" for epoch, value in learnt[case].items()
             ]
-            lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every, said=said)
+            lines[case] = stroke.draw(axes, list(learnt[case]), list(learnt[case].values()), every=every, said=texts)
         legend(canvas.figure, lines)
         stretched = metric_axis(axes, "y", [value for line in learnt.values() for value in line.values()], metric)
         axes.set(xlabel="epoch", ylabel=metric_text.axis_label(metric, "validation"))

@@ -54,9 +54,9 @@ def levels_plot(run: Run) -> Plot | None:
 
 def wear_plots(run: Run) -> list[Plot]:
     """The map and the curve of wear, before and after, of the layer with the most written cell."""
-    if (found := _maps(run)) is None:
+    if (layer_maps := _maps(run)) is None:
         return []
-    layer, maps = found
+    layer, maps = layer_maps
     return [_wear_map(layer, maps), _wear_curve(layer, maps)]
 
 
@@ -126,10 +126,10 @@ def _panel(axes: Axes, wear: NDArray[np.float64], most: float, where: str) -> No
     extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
     axes.imshow(mosaic(colours), extent=extent, interpolation="none", aspect="equal")
     places = list(np.ndindex(wear.shape))
-    said = [
+    texts = [
         f"{where}\nrow {row + 1}, column {column + 1}: {pulses(float(wear[row, column]))}" for row, column in places
     ]
-    mark_cells(axes, [(column - 0.5, row - 0.5, 1, 1) for row, column in places], said)
+    mark_cells(axes, [(column - 0.5, row - 0.5, 1, 1) for row, column in places], texts)
 
 
 def _colours() -> ListedColormap:
@@ -159,8 +159,10 @@ def _wear_curve(layer: str, maps: _Maps) -> Plot:
             falling = np.sort(wear, axis=None)[::-1]
             places = range(1, len(falling) + 1)
             axes.plot(places, falling, color=colour, linestyle=dashes, label=_legend(case))
-            said = [f"{case.name}, cell {place}: {pulses(value)}" for place, value in zip(places, falling, strict=True)]
-            mark_points(axes, places, falling.tolist(), said, colour)
+            texts = [
+                f"{case.name}, cell {place}: {pulses(value)}" for place, value in zip(places, falling, strict=True)
+            ]
+            mark_points(axes, places, falling.tolist(), texts, colour)
         axes.set(xlabel="cells, most written first", ylabel="pulses per inference", ylim=(0, None), xlim=(0, None))
         axes.tick_params(length=0)
         axes.legend(loc="best")

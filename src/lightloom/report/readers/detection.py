@@ -30,11 +30,11 @@ def read_detections(path: Path) -> Detections | None:
     Raises:
         RequestError: The file or a picture that it names cannot be read.
     """
-    listed = read(path, DetectionFile, None)
-    if listed is None:
+    record = read(path, DetectionFile, None)
+    if record is None:
         return None
     return Detections(
-        listed, tuple(read_picture(path, image.file, (image.width, image.height)) for image in listed.images)
+        record, tuple(read_picture(path, image.file, (image.width, image.height)) for image in record.images)
     )
 
 

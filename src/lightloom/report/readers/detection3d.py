@@ -32,7 +32,7 @@ class Ground:
     cases: Mapping[str, Array] = field(default_factory=dict)
     """How strong the features of each case are, over the channels."""
     heatmap: Array | None = None
-    """Where a teacher is listened to."""
+    """Map of where a student listens to its teacher; None where none is stored."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def read_detections3d(path: Path, ground: Path) -> Detections3D | None:
     Raises:
         RequestError: A file, or a picture that it names, cannot be read.
     """
-    listed = read(path, DetectionFile3D, None)
-    if listed is None:
+    record = read(path, DetectionFile3D, None)
+    if record is None:
         return None
     pictures = tuple(
         tuple(read_picture(path, camera.file, (camera.width, camera.height)) for camera in sample.cameras)
-        for sample in listed.frames[:MOST_SAMPLES]
+        for sample in record.frames[:MOST_SAMPLES]
     )
-    return Detections3D(listed, pictures, _read_ground(ground, listed.frames))
+    return Detections3D(record, pictures, _read_ground(ground, record.frames))
 
 
 def read_precisions3d(path: Path) -> tuple[SpacePrecision, ...]:

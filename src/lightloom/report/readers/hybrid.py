@@ -27,7 +27,7 @@ class Geometry(BaseModel):
     pixel: Length
     wavelength: Length
     distances: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = []
-    """To the first mask, then from mask to mask and to the detector; the last one holds for what follows."""
+    """Distances to the first mask, from mask to mask and to the detector, in m; the last holds for what follows."""
     mixing: str = ""
     paths: int | None = Field(None, ge=0)
 
@@ -118,8 +118,8 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[np.float64]], dict[str, 
 
 def _check(path: Path, name: str, tensor: NDArray[np.float64], kind: str) -> None:
     if kind not in _KINDS:
-        known = ", ".join(f"`{other}`" for other in _KINDS)
-        raise _wrong(path, name, f"the last part of a name is one of {known}, or a stage after `{_FEATURES}`")
+        kinds = ", ".join(f"`{other}`" for other in _KINDS)
+        raise _wrong(path, name, f"the last part of a name is one of {kinds}, or a stage after `{_FEATURES}`")
     dimensions, shape = _KINDS[kind]
     if tensor.ndim != dimensions or not tensor.size:
         raise _wrong(path, name, f"it has the shape {list(tensor.shape)}; expected {shape}")

@@ -26,8 +26,8 @@ class Phases:
     field: str
     tensors: Mapping[str, Mapping[tuple[str, str], Array]]
     middles: Mapping[str, Mapping[str, Array]] = dataclasses.field(default_factory=dict)
-    """By layer, `sigma` [size], signed singular values of the block, and `gain` [1], the value of an open attenuator;
-    each where it is stored."""
+    """Numbers of the middle by layer: `sigma` [size], signed singular values of the block, and `gain` [1], the value of
+    an open attenuator; each where it is stored."""
 
     def attenuators(self, layer: str) -> Array | None:
         """Phases [size] in rad, in [0, pi], of the attenuators between the meshes, None where unknown."""

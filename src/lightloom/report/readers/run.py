@@ -85,7 +85,7 @@ class Run:
     detections3d: Detections3D | None = None
     precisions3d: tuple[SpacePrecision, ...] = ()
     folder: Path = Path()
-    """Where all this was read from, for the files that a task has of its own."""
+    """Folder that all this was read from, for the files that a task has of its own."""
 
     @property
     def metric(self) -> Metric:

@@ -29,9 +29,11 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread:
-        """From the value of each seed, None where a seed has none."""
-        known = [value for value in values if value is not None]
-        return cls(statistics.fmean(known) if known else None, statistics.stdev(known) if len(known) > 1 else None)
+        """The spread of a value over seeds, None where a seed has no value."""
+        numbers = [value for value in values if value is not None]
+        return cls(
+            statistics.fmean(numbers) if numbers else None, statistics.stdev(numbers) if len(numbers) > 1 else None
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Case:
 
     @property
     def teacher(self) -> str:
-        """Who taught it; empty where nobody did."""
+        """The name of the teacher; empty where nobody taught."""
         return self.trainings[0].teacher
 
     def spread(self, name: str) -> Spread:
@@ -126,8 +128,8 @@ class Sweep:
     def baselines(self) -> tuple[Case, ...]:
         """The cases that the others are held against."""
         name = self.asked.baseline
-        named = tuple(case for case in self.cases if case.name == name)
-        return named or tuple(case for case in self.cases if case.series == name)
+        namesakes = tuple(case for case in self.cases if case.name == name)
+        return namesakes or tuple(case for case in self.cases if case.series == name)
 
     @property
     def baseline(self) -> Case | None:

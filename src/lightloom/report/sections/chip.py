@@ -38,8 +38,8 @@ def writes(run: Run) -> Iterator[Section]:
     """What writing the cells of a chip takes, and how long they last."""
     if run.writes is None:
         return
-    drawn = [wear.levels_plot(run), *states.writes_plots(run), *wear.wear_plots(run)]
-    plots = tuple(plot for plot in drawn if plot is not None)
+    all_plots = [wear.levels_plot(run), *states.writes_plots(run), *wear.wear_plots(run)]
+    plots = tuple(plot for plot in all_plots if plot is not None)
     texts = {
         "notes": pcm_writes.notes(run.writes, run.chip),
         "cards": pcm_writes.cards(run.writes),
@@ -49,7 +49,7 @@ def writes(run: Run) -> Iterator[Section]:
         "reduction": pcm_writes.reduction,
         "plots": plots,
     }
-    shown = dict.fromkeys([*run.stages, *(case.state for case in run.writes.cases)])
+    names = dict.fromkeys([*run.stages, *(case.state for case in run.writes.cases)])
     body = fill_file(
         "sections/writes.html.j2",
         writes=texts,
@@ -57,7 +57,7 @@ def writes(run: Run) -> Iterator[Section]:
         last=run.writes.last,
         cases=run.writes.cases,
         inferences=run.writes.inferences,
-        stage_roles=stage_roles(tuple(shown)),
+        stage_roles=stage_roles(tuple(names)),
     )
     yield Section("What writing takes", "writes", body, pcm_writes.story(run.writes), plots)
 

@@ -15,8 +15,8 @@ def cost(run: Run) -> Iterator[Section]:
     """The cost of one inference by boundary, part and layer, and the link budget of each chip."""
     if not (run.cost.boundaries or run.cost.parts or run.cost.layers):
         return
-    drawn = [states.parts_plot(run), states.boundaries_plot(run), *layer_costs.bill_plots(run.cost)]
-    plots = [plot for plot in drawn if plot is not None]
+    all_plots = [states.parts_plot(run), states.boundaries_plot(run), *layer_costs.bill_plots(run.cost)]
+    plots = [plot for plot in all_plots if plot is not None]
     link = [plot for plot in plots if plot.name.startswith("link-")]
     plots = [plot for plot in plots if plot not in link]
     tables = bill(run.cost)

@@ -11,8 +11,8 @@ from lightloom.report.section import Section, fill_file
 
 def masks_and_light(run: Run) -> Iterator[Section]:
     """The phase masks of optical layers and the light between them."""
-    shown = chosen(run)
-    masks, light = tuple(mask_sheets(shown)), tuple(light_sheets(shown))
+    layers = chosen(run)
+    masks, light = tuple(mask_sheets(layers)), tuple(light_sheets(layers))
     if not masks and not light:
         return
     lead = (

@@ -88,11 +88,11 @@ def _other_metrics(run: Run) -> list[Column]:
 
 def _rows(run: Run, others: list[Column]) -> Iterator[StateRow]:
     roles, metric = stage_roles(run.stages), run.metric
-    known = run.evaluation.states if run.evaluation is not None else {}
+    results = run.evaluation.states if run.evaluation is not None else {}
     first = next((value for value in run.values.values() if value is not None), None)
     for number, (state, value) in enumerate(run.values.items()):
         change = None if number == 0 or value is None or first is None else value - first
-        beside = tuple(_value(known.get(state, {}).get(column.metric.name), column.metric) for column in others)
+        beside = tuple(_value(results.get(state, {}).get(column.metric.name), column.metric) for column in others)
         text, change_text = metric_text.value(value, metric), metric_text.difference(change, metric)
         yield StateRow(state, roles[state], value, text, change, change_text, beside)
 

@@ -124,13 +124,13 @@ def fit(
         trial = packed[busy] - _solve(curvature[busy], gradient[busy], damping[busy])
         after = _cost(trial, chip, _of(settings, busy), outputs[:, busy], noise, prior.of(busy))
         better = after.cost < cost[busy]
-        done = (better & (cost[busy] - after.cost < tolerance * cost[busy])) | (damping[busy] > 1e6)
+        at_end = (better & (cost[busy] - after.cost < tolerance * cost[busy])) | (damping[busy] > 1e6)
         index = busy.nonzero().flatten()
         gained = index[better]
         packed[gained], cost[gained], gradient[gained] = trial[better], after.cost[better], after.gradient[better]
         damping[index] *= torch.where(better, 0.1, 10.0)
         damping.clamp_(min=1e-9)
-        busy[index[done]] = False
+        busy[index[at_end]] = False
         if not busy.any():
             break
     spread = _spread(curvature)  # of a few steps before: near enough for an uncertainty

@@ -22,9 +22,9 @@ from lightloom.lab.mesh.twin import DigitalTwin, rounded
 from lightloom.physics import mesh, phases, rounding
 
 Model = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From drives [blocks, p] to matrices [blocks, k, k] and jacobian [blocks, p, k, k]."""
+"""A model of blocks: drives [blocks, p] to matrices [blocks, k, k] and jacobian [blocks, p, k, k]."""
 Rounding = Callable[[Tensor], Tensor]
-"""From drives [blocks, p], out of range too, to the nearest levels."""
+"""A rounding of drives [blocks, p], out of range too, to the nearest levels."""
 
 _MARGIN = 1.03
 """Gain over the largest singular value: an attenuator that is wide open could not be corrected upwards."""

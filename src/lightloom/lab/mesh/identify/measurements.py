@@ -22,7 +22,7 @@ class Repeatability(NamedTuple):
     """Readout noise as it shows where the same settings are measured again, without any model of the chip."""
 
     std: float
-    """Of one measured value, relative to full scale."""
+    """Standard deviation of one measured value, relative to full scale."""
     freedom: int
     """Degrees of freedom that it was estimated from."""
 
@@ -32,9 +32,9 @@ class Measurements:
     """Settings that were programmed and the matrices that came back, in order."""
 
     settings: list[BlockSettings] = field(default_factory=list)
-    """Of each measurement, [blocks, n] and [blocks, k]."""
+    """Settings of each measurement, [blocks, n] and [blocks, k]."""
     outputs: list[Tensor] = field(default_factory=list)
-    """Of each measurement, [blocks, k, k]."""
+    """Matrices that each measurement gave, [blocks, k, k]."""
 
     def __len__(self) -> int:
         return len(self.outputs)

@@ -158,7 +158,7 @@ def _begin(session: Session, programs: list[BlockSettings], at_once: int, budget
 
 
 def _beliefs(twin: DigitalTwin) -> Prior:
-    """Those of the production line, but for devices that the start has shown to be faulty."""
+    """Beliefs of the production line, but for devices that the start has shown to be faulty."""
     mean, weight = production(twin.chip, twin.blocks)
     begun = pack(twin)
     shifters = twin.u_bias.shape[-1]
@@ -175,5 +175,5 @@ def _wanted(identified: Identified, start_calls: int, accuracy: float, budget: i
         return min(_BATCH, left)
     if identified.phase_std <= accuracy:
         return 0
-    needed = math.ceil(so_far * (identified.phase_std / accuracy) ** 2) - so_far
-    return min(max(needed, 1), 2 * so_far, left)
+    more = math.ceil(so_far * (identified.phase_std / accuracy) ** 2) - so_far
+    return min(max(more, 1), 2 * so_far, left)

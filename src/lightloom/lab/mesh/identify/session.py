@@ -36,7 +36,7 @@ class Suspect(NamedTuple):
     shifter: int
     """Index in phase order."""
     gamma: float
-    """Its drive coefficient over the nominal one: 0 for a dead heater."""
+    """Drive coefficient of the device over the nominal one: 0 for a dead heater."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Session:
         self.prior = production(instrument.chip, instrument.blocks)
         self.mirrored: DigitalTwin | None = None
         self.repeatability: Repeatability | None = None
-        """As it was known before, for a session that measures nothing twice."""
+        """Repeatability from before, for a session that measures nothing twice; None where nobody knows it."""
 
     def take(self, settings: BlockSettings) -> Tensor:
         """What the chip makes of `settings`."""
@@ -177,7 +177,7 @@ class Session:
         return replace(identified, measurements=measurements, repeatability=measurements.repeatability())
 
     def settle(self, identified: Identified) -> Identified:
-        """Where a device stands still, also try the mirrored start, and keep of each block what explains more."""
+        """Try the mirrored start too where a device stands still, and keep of each block what explains more."""
         if self.mirrored is None:
             return identified
         noise = max(identified.noise, self.readout, INITIAL_NOISE)

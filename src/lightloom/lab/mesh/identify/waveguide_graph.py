@@ -46,9 +46,9 @@ class SegmentGraph:
     first: Tensor
     """int64 [k]: segments at the inputs of the block, by waveguide; those at its outputs are 0 ... k - 1."""
     mates: tuple[tuple[int, ...], ...]
-    """Of each MZI, the others of its column."""
+    """The other MZIs in the column of each MZI."""
     beside: tuple[tuple[int, ...], ...]
-    """Of each MZI, the segments that pass its column without an MZI."""
+    """The segments that pass the column of each MZI without an MZI."""
 
     def ends(self) -> list[int]:
         """Segments at the outputs and the inputs of the block, whose light is known with its sign."""

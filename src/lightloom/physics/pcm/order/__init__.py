@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 Sharing = Literal["row_private", "column_shared", "block_shared"]
-"""Whose order is one: that of a single cell, of a column of an array, or of a whole array."""
+"""Cells that share an order: one cell, a column of an array, or a whole array."""
 
 Scope = Literal["slot", "any"]
 """Whether an input keeps its slot and only changes its turn (as published), or may change both."""

@@ -185,7 +185,7 @@ def _order(vectors: Tensor, start: Start, kicks: int, seed: int) -> Tensor:
 
 
 def _order_ragged(blocks: Tensor, start: Start, kicks: int, seed: int) -> Tensor:
-    """As `_order`, where the last block has empty places, in which the one before it stays."""
+    """Order as `_order` where the last block has empty places, in which the one before it stays."""
     arrays, turns, _ = blocks.shape
     if turns == 1:
         return torch.zeros(arrays, 1, dtype=torch.int32, device=blocks.device)

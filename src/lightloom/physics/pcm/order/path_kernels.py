@@ -28,7 +28,7 @@ def usable(*tensors: Tensor) -> bool:
 
 
 def distances(points: Tensor, holes: bool) -> Tensor:
-    """As `paths.distances`; `holes` says that a place may be empty in one point and not in another.
+    """Compute `paths.distances`; `holes` says that a place may be empty in one point and not in another.
 
     Args:
         points: int8 [problems, points, coordinates] on the CPU.
@@ -45,7 +45,7 @@ def distances(points: Tensor, holes: bool) -> Tensor:
 
 
 def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) -> Tensor:
-    """As `paths.path`, for paths with a cost at either end.
+    """Compute `paths.path` for paths with a cost at either end.
 
     Args:
         distances: [problems, points, points].
@@ -63,7 +63,7 @@ def path(distances: Tensor, first: Tensor, last: Tensor, kicks: int, seed: int) 
 
 
 def span(distances: Tensor, prices: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-    """As `bounds.span`.
+    """Compute `bounds.span`.
 
     Args:
         distances: [problems, points, points].

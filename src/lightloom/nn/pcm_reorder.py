@@ -32,10 +32,10 @@ def reorder(core: PCMCore, home: Schedule | None = None, *, move_rows: bool = Tr
     plans, broadcast = [plan], core.groups if chip.broadcast else 0
     if move_rows and core.alike:
         plans.append(group_rows(levels, plan, groups=core.groups))
-    ordered = [
-        order_blocks(levels, tried, start=chip.start)
+    schedules = [
+        order_blocks(levels, candidate, start=chip.start)
         if chip.sharing == "block_shared"
-        else order_columns(levels, tried, scope=scope, start=chip.start, broadcast_groups=broadcast)
-        for tried in plans
+        else order_columns(levels, candidate, scope=scope, start=chip.start, broadcast_groups=broadcast)
+        for candidate in plans
     ]
-    return min(ordered, key=lambda schedule: total(count(sequence(levels, schedule), chip.start)))
+    return min(schedules, key=lambda schedule: total(count(sequence(levels, schedule), chip.start)))
