@@ -37,7 +37,12 @@ def messages(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help=_VERBOSE)] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help=_QUIET)] = False,
 ) -> None:
-    """Put neural networks on photonic chips."""
+    """Put neural networks on photonic chips.
+
+    Args:
+        verbose: Say more on the way.
+        quiet: Say warnings and errors alone, and show no progress.
+    """
     from lightloom.common.progress import show_messages
 
     show_messages(_level(verbose, quiet))
@@ -48,7 +53,7 @@ def verb(name: str | None = None, help: str | None = None) -> Callable[[Callable
 
     Args:
         name: Of the verb; None is that of the function.
-        help: What it does; None is the docstring of the function.
+        help: What it does; None is the docstring of the function, without its arguments.
     """
 
     def add(work: Callable[..., None]) -> Callable[..., None]:
@@ -62,7 +67,8 @@ def verb(name: str | None = None, help: str | None = None) -> Callable[[Callable
         parameters = [*own, *inspect.signature(messages, eval_str=True).parameters.values()]
         vars(with_messages)["__signature__"] = inspect.Signature(parameters)
         with_messages.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, help=help)(with_messages)
+        text = inspect.getdoc(work) or ""
+        app.command(name, help=help or text.partition("\n\nArgs:")[0])(with_messages)
         return work
 
     return add

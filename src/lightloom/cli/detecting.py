@@ -32,7 +32,19 @@ def detect(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find objects in images or around a vehicle, or go on with a text: writes to `--out`, else to `detections/`."""
+    """Find objects in images or around a vehicle, or go on with a text: writes to `--out`, else to `detections/`.
+
+    Args:
+        given: Image files, or folders of them; scenes or tokens of samples; prompts or text files.
+        model: Folder of a run that detects.
+        case: Name of the case that looks; the last one by default.
+        threshold: Least score of what is shown.
+        scenes: Set with the scenes; that of the run by default.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.detect import detect
@@ -52,7 +64,16 @@ def tables(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write own multi-camera data as nuScenes tables, beside the images: in the folder of the file, or in `--out`."""
+    """Write own multi-camera data as nuScenes tables, beside the images: in the folder of the file, or in `--out`.
+
+    Args:
+        description: YAML or JSON file with cameras, calibration and boxes per frame.
+        out: Folder to write to.
+        version: Name of the folder of the tables.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.common.files import read_json

@@ -47,6 +47,24 @@ def explore(
     """Sweep over chips: accuracy of many specimens against energy, time and area, with the Pareto front.
 
     A folder given by `--out` in which a sweep was begun goes on from there.
+
+    Args:
+        source: A recipe, or the folder of a run.
+        changes: `key=value` changes of the config.
+        over: Fields to vary, each as `key=value,value`.
+        specimens: Manufactured chips per point.
+        images: Number of test images to look at; all by default.
+        threshold: Accuracy of a good specimen; a point below the electronic one by default.
+        objectives: Measures that the Pareto front judges by, with commas between.
+        boundary: Boundary of energy and latency; the widest by default.
+        biased: Keep the unknown phase bias of meshes.
+        limit: Most points to measure, drawn at random.
+        workers: Processes on this machine.
+        scheduler: Address of a running Dask scheduler.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
     """
 
     def work() -> dict[str, Any]:
@@ -84,14 +102,27 @@ def sensitivity(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put one layer at a time on the chip, and propose which to leave electronic."""
+    """Put one layer at a time on the chip, and propose which to leave electronic.
+
+    Args:
+        source: A recipe, or the folder of a run.
+        changes: `key=value` changes of the config.
+        budget: Accuracy that the whole network may lose.
+        specimens: Manufactured chips per layer.
+        images: Number of test images to look at; all by default.
+        biased: Keep the unknown phase bias of meshes.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.explore import scan_layers
 
-        given = [*(changes or []), *common(seed, device)]
+        overrides = [*(changes or []), *common(seed, device)]
         return scan_layers(
-            source, given, out=out, images=images, calibrated=not biased, budget=budget, specimens=specimens
+            source, overrides, out=out, images=images, calibrated=not biased, budget=budget, specimens=specimens
         )
 
     answer(work, as_json, lambda result: typer.echo(f"{result['text']}\nreport       {result['report']}"))
@@ -115,7 +146,17 @@ def estimate(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what a well-known network would take on a chip; nothing is trained or programmed."""
+    """Count what a well-known network would take on a chip; nothing is trained or programmed.
+
+    Args:
+        network: Name of a network, or the `config.json` of a model of `transformers`.
+        changes: Changes of `chip`, `system`, `places` and `electronic`, as `key=value`.
+        tokens: Length of a text in tokens.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.estimate import estimate as count
@@ -140,7 +181,17 @@ def export(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the network of a run as files that are read elsewhere, by default to `export/` in its folder."""
+    """Write the network of a run as files that are read elsewhere, by default to `export/` in its folder.
+
+    Args:
+        run: Folder of a run.
+        formats: Formats to write, with commas between.
+        state: Stage whose network is written; the last by default.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.export import export_run
@@ -159,7 +210,16 @@ def compare(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put two runs side by side on one page: settings, accuracy, cost, layers, learning."""
+    """Put two runs side by side on one page: settings, accuracy, cost, layers, learning.
+
+    Args:
+        first: Folder of a run.
+        second: Folder of another run.
+        out: Page to write.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.report import compare as side_by_side

@@ -12,7 +12,14 @@ from lightloom.cli.output import answer, show_yaml, table
 
 @verb()
 def recipes(out: Out = None, seed: Seed = None, device: Device = None, as_json: AsJson = False) -> None:
-    """List the recipes."""
+    """List the recipes.
+
+    Args:
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.recipes import describe
@@ -30,7 +37,15 @@ def chips(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the chips, absorbers and diffractive optics, or show one with its constants and their sources."""
+    """List the chips, absorbers and diffractive optics, or show one with its constants and their sources.
+
+    Args:
+        name: Name of a chip to show whole; None lists all.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.chips import ABSORBERS, DIFFRACTIVE, PRESETS, AbsorberChip, Chip, DiffractiveChip
@@ -65,7 +80,15 @@ def doctor(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check what is installed, and build the optional kernels."""
+    """Check what is installed, and build the optional kernels.
+
+    Args:
+        build_kernels: Compile the fast mesh kernels.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.doctor import examine

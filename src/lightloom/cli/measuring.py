@@ -33,13 +33,29 @@ def bench(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure one claim, as ratios or counts within one run."""
+    """Measure one claim, as ratios or counts within one run.
+
+    Args:
+        name: Name of the benchmark.
+        blocks: Blocks measured side by side.
+        readout_std: Readout noise, relative to full scale.
+        size: Waveguides of a block.
+        run: Folder of a run to measure on.
+        sharing: How inputs are shared: "row_private", "column_shared" or "block_shared".
+        epochs: Epochs of each training.
+        chip: Preset of the chip that networks would go on.
+        specimens: Manufactured chips simulated together.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.bench import bench
 
-        given = {"blocks": blocks, "readout_std": readout_std, "size": size, "chip": chip, "specimens": specimens}
-        return bench(name, seed=seed, run=run, sharing=sharing, epochs=epochs, **given)
+        settings = {"blocks": blocks, "readout_std": readout_std, "size": size, "chip": chip, "specimens": specimens}
+        return bench(name, seed=seed, run=run, sharing=sharing, epochs=epochs, **settings)
 
     answer(work, as_json, show_yaml, out)
 
@@ -58,7 +74,21 @@ def serve(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Offer a simulated specimen over HTTP, for `lightloom.lab.remote.RemoteInstrument`; stop it with Ctrl-C."""
+    """Offer a simulated specimen over HTTP, for `lightloom.lab.remote.RemoteInstrument`; stop it with Ctrl-C.
+
+    Args:
+        chip: Preset of the chip.
+        blocks: Blocks measured side by side.
+        specimen: Number of the manufactured chip.
+        readout_std: Readout noise, relative to full scale.
+        host: Address to listen at; any but this machine needs a token.
+        port: Port to listen at; 0 takes a free one.
+        token: Token that clients must send.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.chips import MeshChip, preset

@@ -56,8 +56,8 @@ def answer(
         )
     except KeyboardInterrupt as error:
         notes = getattr(error, "__notes__", ())
-        kept = "What was finished is kept; go on with `--out FOLDER`, to which `run` wants `--resume` added."
-        _fail(f"Stopped. {kept}", 130, as_json, notes)
+        hint = "What was finished is kept; go on with `--out FOLDER`, to which `run` wants `--resume` added."
+        _fail(f"Stopped. {hint}", 130, as_json, notes)
     if not is_main():
         return
     if as_json:
@@ -172,9 +172,9 @@ def show_detections(result: dict[str, Any]) -> None:
         show_yaml(result)
         return
     for image in result["images"]:
-        names = [found["class"] for found in image["found"]]
-        told = ", ".join(f"{names.count(name)} {name}" for name in result["classes"] if name in names)
-        typer.echo(f"{image['file']}  {told or 'nothing'}")
+        names = [detection["class"] for detection in image["found"]]
+        counts = ", ".join(f"{names.count(name)} {name}" for name in result["classes"] if name in names)
+        typer.echo(f"{image['file']}  {counts or 'nothing'}")
     for failure in result["failed"]:
         typer.echo(f"not read: {failure['why']}", err=True)
     for note in result.get("notes", ()):

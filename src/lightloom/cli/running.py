@@ -23,7 +23,19 @@ def run(
     data: Annotated[Path | None, typer.Option(help="Folder with the data sets; else `LIGHTLOOM_DATA`.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a recipe from data to report."""
+    """Run a recipe from data to report.
+
+    Args:
+        recipe: Name of a recipe.
+        changes: `key=value` changes of the config.
+        resume: Go on with the run in `out`.
+        print_config: Print the resolved config and stop.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        data: Folder with the data sets; `LIGHTLOOM_DATA` by default.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.config import to_yaml
@@ -82,7 +94,17 @@ def report(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report. Works on a run folder, or with `--out` on a copy of it."""
+    """Write the report. Works on a run folder, or with `--out` on a copy of it.
+
+    Args:
+        run: Folder of a run.
+        changes: `key=value` changes of the config.
+        open_page: Open the page in the browser of this machine.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.browser import open_in_browser
@@ -103,7 +125,15 @@ def runs(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs: recipe, date, metric of the last state, and how far each came."""
+    """List runs: recipe, date, metric of the last state, and how far each came.
+
+    Args:
+        folder: Folder that holds run folders; `runs` by default.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.runs import list_runs
@@ -129,7 +159,16 @@ def convert(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what conversion does with each layer of a network; with `--out` keep the table as `layers.json` there."""
+    """Show what conversion does with each layer of a network; with `--out` keep the table as `layers.json` there.
+
+    Args:
+        source: A recipe, or the folder of a run.
+        changes: `key=value` changes of the config.
+        out: Folder to write to.
+        seed: Seed of the run; the recipe's own by default.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        as_json: Print the result as one JSON object.
+    """
 
     def work() -> dict[str, Any]:
         from lightloom.commands.preview import preview_conversion

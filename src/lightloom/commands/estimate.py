@@ -117,15 +117,15 @@ def _read(path: Path, transformers: Any) -> Any:
 
 
 def _unfit(source: str, error: Exception) -> str:
-    told = " ".join(str(error).split()) or type(error).__name__
-    return f"`{source}` describes no network that `transformers` can build; mend it. It says: {told}"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return f"`{source}` describes no network that `transformers` can build; mend it. It says: {message}"
 
 
 def _unfed(source: str, error: Exception) -> str:
-    told = " ".join(str(error).split()) or type(error).__name__
+    message = " ".join(str(error).split()) or type(error).__name__
     return (
         f"`{source}` describes a network that takes neither one image nor one text alone; account for it in Python, "
-        f"with all of its inputs: `lightloom.cost.estimate(model, inputs, chip=...)`. It says: {told}"
+        f"with all of its inputs: `lightloom.cost.estimate(model, inputs, chip=...)`. It says: {message}"
     )
 
 

@@ -131,7 +131,7 @@ def _scan(request: _Request, config: SensitivityConfig, folder: Path) -> dict[st
 
 @dataclass(frozen=True)
 class _Request:
-    """Which network is to be measured, and on which images."""
+    """A request to measure a network on some images."""
 
     source: str
     changes: Sequence[str]
@@ -165,8 +165,8 @@ class _Request:
         test: ImageSet = context.data.test
         if self.images is None or self.images >= len(test):
             return test
-        chosen, _ = stratified_draw(test.labels, self.images, named_generator(0, "explore", "images"))
-        return ImageSet(test.images[chosen], test.labels[chosen])
+        indices, _ = stratified_draw(test.labels, self.images, named_generator(0, "explore", "images"))
+        return ImageSet(test.images[indices], test.labels[indices])
 
     def notes(self) -> list[str]:
         """What else decides the result: changes, and what a measurement on one chip at a time leaves aside."""
@@ -185,7 +185,7 @@ def _folder(out: Path | None, title: str, *names: str) -> Path:
 
 
 def _config(source: str, changes: Sequence[str]) -> Any:
-    """Of a run or a recipe, changed; a run has to have trained its network."""
+    """The config of a run or a recipe, changed; a run has to have trained its network."""
     if not Path(source).is_dir():
         return _classifier(resolve(source, changes), source)
     folder = RunFolder.open(Path(source))

@@ -41,9 +41,13 @@ def checked(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
     @functools.cache
     def hints() -> dict[str, Any]:
         names = _Names(inspect.unwrap(function).__globals__)
-        known = typing.get_type_hints(function, localns=names)
+        annotations = typing.get_type_hints(function, localns=names)
         plain = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        return {name: known[name] for name, p in signature.parameters.items() if name in known and p.kind not in plain}
+        return {
+            name: annotations[name]
+            for name, p in signature.parameters.items()
+            if name in annotations and p.kind not in plain
+        }
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -56,8 +60,8 @@ def checked(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
                 continue
             value = bound.arguments[name]
             if not fits(value, hint):
-                where, what, asked = _first_wrong(name, value, hint)
-                raise RequestError(f"`{where}` is {shown(what)}; `{title}` takes {expected(asked)} there.")
+                where, what, part_hint = _first_wrong(name, value, hint)
+                raise RequestError(f"`{where}` is {shown(what)}; `{title}` takes {expected(part_hint)} there.")
             if isinstance(value, str | os.PathLike) and Path in alternatives(hint) and str not in alternatives(hint):
                 bound.arguments[name] = Path(value)
         return function(*bound.args, **bound.kwargs)
@@ -66,7 +70,7 @@ def checked(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
 
 
 def _first_wrong(where: str, value: object, hint: Any) -> tuple[str, object, Any]:
-    """Which part of a mapping or a list does not fit, or all of it: its place, the part, and what it has to be."""
+    """The part of a mapping or a list that does not fit, or all of it: place, part, and what it has to be."""
     for part in alternatives(hint):
         origin, parts = get_origin(part), get_args(part)
         if not isinstance(origin, type) or not parts:
@@ -192,8 +196,8 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
 
 def expected(hint: Any) -> str:
     """What an annotation asks for, in words."""
-    told = dict.fromkeys(_word(part) for part in alternatives(hint))
-    *first, last = told
+    words = dict.fromkeys(_word(part) for part in alternatives(hint))
+    *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
 
 

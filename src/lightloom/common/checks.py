@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from lightloom.common.errors import RequestError
 
 LARGEST_SEED = 2**63 - 1
-"""Of every seed: random streams and saved files hold 63 bits of it."""
+"""Largest seed: random streams and saved files hold 63 bits of it."""
 
 _LONGEST = 60  # characters of a value that a message shows
 

@@ -20,39 +20,39 @@ from lightloom.common.checks import LARGEST_SEED
 from lightloom.common.errors import RequestError, nearest
 
 LARGEST, SMALLEST = 1e30, 1e-30
-"""Of the numbers of a `Section`: products of a few stay within what single precision holds."""
+"""Bounds of the numbers of a `Section`: products of a few stay within what single precision holds."""
 
 _LONGEST = 200  # bits of a number that a message shows
 
 
 def at_most(most: float, why: str) -> AfterValidator:
-    """Of a field: refuse greater numbers, and say why; None passes.
+    """A check of a field that refuses greater numbers, and says why; None passes.
 
     Args:
         most: Largest number that is taken.
         why: What would go wrong beyond it, as the end of a sentence.
     """
 
-    def check(given: float | None) -> float | None:
-        if given is not None and given > most:
-            raise ValueError(f"{_shown(given)} is more than {most:g}: {why}")
-        return given
+    def check(value: float | None) -> float | None:
+        if value is not None and value > most:
+            raise ValueError(f"{_shown(value)} is more than {most:g}: {why}")
+        return value
 
     return AfterValidator(check)
 
 
 def at_least(least: float, why: str) -> AfterValidator:
-    """Of a field: refuse smaller numbers, and say why; None passes.
+    """A check of a field that refuses smaller numbers, and says why; None passes.
 
     Args:
         least: Smallest number that is taken.
         why: What would go wrong below it, as the end of a sentence.
     """
 
-    def check(given: float | None) -> float | None:
-        if given is not None and given < least:
-            raise ValueError(f"{_shown(given)} is less than {least:g}: {why}")
-        return given
+    def check(value: float | None) -> float | None:
+        if value is not None and value < least:
+            raise ValueError(f"{_shown(value)} is less than {least:g}: {why}")
+        return value
 
     return AfterValidator(check)
 
@@ -71,31 +71,31 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            for key in given:
+    def _refuse_unknown(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            for key in values:
                 if key not in cls.model_fields:
                     raise ValueError(f"unknown key `{key}`. {nearest(str(key), cls.model_fields)}")
-        return given
+        return values
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_truth_values(cls, given: Any, info: ValidationInfo) -> Any:
+    def _refuse_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
         """True is no number, though Python would take it for 1."""
         hint = cls.model_fields[str(info.field_name)].annotation
         if (
-            isinstance(given, bool)
+            isinstance(value, bool)
             and any(fits(1, part) or fits(1.0, part) for part in alternatives(hint))
             and not fits(True, hint)
         ):
-            raise ValueError(f"give a number, not {str(given).lower()}")
-        return given
+            raise ValueError(f"give a number, not {str(value).lower()}")
+        return value
 
     @field_validator("*", mode="after")
     @classmethod
-    def _refuse_extremes(cls, given: Any) -> Any:
-        _check_extremes(given)
-        return given
+    def _refuse_extremes(cls, value: Any) -> Any:
+        _check_extremes(value)
+        return value
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], where: str = "") -> Self:
@@ -132,8 +132,8 @@ def explain(error: ValidationError, where: str) -> str:
         path = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         # what is wrong with the whole names its fields itself, and the whole is long
-        got = "" if "unknown key" in message or not path else f", got {_shown(problem['input'])}"
-        lines.append(f"{where}{'.' if path else ''}{path}: {message}{got}")
+        suffix = "" if "unknown key" in message or not path else f", got {_shown(problem['input'])}"
+        lines.append(f"{where}{'.' if path else ''}{path}: {message}{suffix}")
     return "\n".join(lines)
 
 
@@ -148,6 +148,6 @@ def _check_extremes(value: Any) -> None:
 
 
 def _shown(value: object) -> str:
-    """As it was written; numbers that are too long for that by their length."""
+    """A value as it was written; numbers that are too long for that by their length."""
     huge = isinstance(value, int) and value.bit_length() > _LONGEST
     return f"a number of {value.bit_length()} bits" if huge and isinstance(value, int) else repr(value)

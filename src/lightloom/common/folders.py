@@ -192,8 +192,8 @@ def settle(path: Path) -> None:
 
     A process that still lives keeps what it makes; a folder that is not ours as a whole stays.
     """
-    left = sorted(path.parent.glob(f".{_escape(path.name)}.*")) if path.parent.is_dir() else []
-    for folder in left:
+    leftovers = sorted(path.parent.glob(f".{_escape(path.name)}.*")) if path.parent.is_dir() else []
+    for folder in leftovers:
         shape = re.fullmatch(r"\.(?P<pid>\d+)(?:-\d+)?\.(?P<kind>part|old)", folder.name[len(path.name) + 1 :])
         if shape is None or is_alive(int(shape["pid"])):
             continue

@@ -28,7 +28,7 @@ class Mark(NamedTuple):
     """What the mark of a folder says."""
 
     kind: str
-    """Such as "run"; empty where a kill cut the mark short."""
+    """Kind of the folder, such as "run"; empty where a kill cut the mark short."""
     files: frozenset[str]
     """Names that were written, relative to the folder, with "/"."""
     processes: frozenset[int] = frozenset()
@@ -45,14 +45,14 @@ def mark_of(folder: Path) -> Mark | None:
     try:
         state = path.stat()
         key = (state.st_ino, state.st_size, state.st_mtime_ns)
-        known = _known.get(path)
-        if known is None or known[0] != key:
-            known = _known[path] = (key, _parse(path, path.read_bytes()) if path.is_file() else None)
+        entry = _known.get(path)
+        if entry is None or entry[0] != key:
+            entry = _known[path] = (key, _parse(path, path.read_bytes()) if path.is_file() else None)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise RequestError(f"`{path}` cannot be read: {error.strerror}. Choose another folder.") from error
-    return known[1]
+    return entry[1]
 
 
 def claim(folder: Path, kind: str, *, fresh: bool = False) -> Path:
@@ -69,9 +69,9 @@ def claim(folder: Path, kind: str, *, fresh: bool = False) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         mark = mark_of(folder)
-        if fresh and (taken := next(folder.iterdir(), None)) is not None:
+        if fresh and (entry := next(folder.iterdir(), None)) is not None:
             raise RequestError(
-                f"`{folder}` is not empty (`{taken.name}` lies in it), and holds nothing that `--resume` could go on "
+                f"`{folder}` is not empty (`{entry.name}` lies in it), and holds nothing that `--resume` could go on "
                 "with. Choose another folder with `--out`."
             )
         if mark is None:

@@ -42,11 +42,11 @@ def on_cpu(device: str) -> bool:
 
 
 def best_device(device: str) -> torch.device:
-    """Where to work: an accelerator where there is one and it was not ruled out."""
+    """The device to work on: an accelerator where there is one and it was not ruled out."""
     import torch
 
-    found = None if on_cpu(device) else torch.accelerator.current_accelerator()
-    return found or torch.device("cpu")
+    accelerator = None if on_cpu(device) else torch.accelerator.current_accelerator()
+    return accelerator or torch.device("cpu")
 
 
 def wait(device: str) -> None:

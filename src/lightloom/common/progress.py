@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LOGGER = logging.getLogger("lightloom")
-"""Where the library says what it does."""
+"""The logger with which the library says what it does."""
 Report = Callable[[int, str], None]
 """Call with how many steps are done and a short text about the last one."""
 
 
 def console() -> Console:
-    """Where everything but results is printed."""
+    """The console where everything but results is printed."""
     return Console(stderr=True, highlight=False)
 
 

@@ -52,10 +52,10 @@ def read_value(key: str, text: str) -> Any:
 
 
 def _set(values: dict[str, Any], key: str, value: Any, presets: Mapping[str, Callable[[str], Section]]) -> None:
-    known = dict(_keys(values))
-    if key not in known:
-        by_leaf = [path for path in known if path.rsplit(".", 1)[-1] == key]
-        hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, known)
+    paths = dict(_keys(values))
+    if key not in paths:
+        by_leaf = [path for path in paths if path.rsplit(".", 1)[-1] == key]
+        hint = f"Did you mean `{by_leaf[0]}`?" if by_leaf else nearest(key, paths)
         raise RequestError(f"Unknown key `{key}`. {hint}")
     holder = values
     *parents, leaf = key.split(".")

@@ -40,11 +40,11 @@ class Case(Section):
     """One training of a comparison."""
 
     name: str = Field(min_length=1)
-    """Unique in the comparison."""
+    """Name of the case, unique in the comparison."""
     series: str = ""
     """Cases of one series are joined in a plot; "" is a series of its own."""
     x: float | None = None
-    """Where in the plot; None has no place, as a baseline."""
+    """Place in the plot; None has none, as a baseline."""
     changes: tuple[str, ...] = ()
     """How its config differs from the run's, as `key=value`."""
 
@@ -58,7 +58,7 @@ class SweepConfig(Section):
     x: str = ""
     """What changes along a series."""
     scale: Literal["linear", "log"] = "linear"
-    """Of that axis."""
+    """Scale of the axis along which a series changes."""
     baseline: str = ""
     """Case that the others are measured by."""
     angles: bool = False
@@ -71,8 +71,8 @@ class SweepConfig(Section):
         if doubled:
             raise ValueError(f"two cases are called `{doubled[0]}`; name each case once")
         if self.baseline and self.baseline not in names:
-            known = nearest(self.baseline, names) if names else "There are no cases at all."
-            raise ValueError(f"there is no case `{self.baseline}` to be the baseline. {known}")
+            hint = nearest(self.baseline, names) if names else "There are no cases at all."
+            raise ValueError(f"there is no case `{self.baseline}` to be the baseline. {hint}")
         if self.scale == "log" and any(case.x is not None and case.x <= 0 for case in self.cases):
             raise ValueError("a logarithmic axis has no place for 0 or less; give `x` above 0, or `scale: linear`")
         return self

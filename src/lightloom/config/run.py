@@ -14,7 +14,7 @@ from lightloom.cost import System
 from lightloom.learn import Sampling, TrainConfig, WriteAware, sampling_preset
 
 ELECTRONICS = "electronics"
-"""Where `places` keeps a layer off every chip."""
+"""Word with which `places` keeps a layer off every chip."""
 StageName = Literal["train", "program", "calibrate", "map", "learn", "reorder", "sweep", "evaluate", "cost", "report"]
 _BEFORE: dict[str, str] = {
     "program": "train",
@@ -68,7 +68,7 @@ class RunConfig(Section):
     chip: AnyChip = preset("l2ight")
     """Hardware; a preset's name stands for the preset."""
     specimen: int = Field(0, ge=0)
-    """Which manufactured chip."""
+    """Number of the manufactured chip."""
     electronic: tuple[str, ...] = ()
     """Layers to keep off the chip, by name or glob."""
     places: dict[str, AnyChip | None] = Field(default_factory=dict)
@@ -79,7 +79,7 @@ class RunConfig(Section):
     learn: TrainConfig = TrainConfig()
     """Learning on the chip."""
     sampling: Sampling = Sampling()
-    """Which part of the learning is measured; a preset's name stands for the preset."""
+    """Part of the learning that is measured; a preset's name stands for the preset."""
     system: System = System()
     """How the chips are run, and what stands around them, for the cost."""
     writes: WriteAware = WriteAware()
@@ -91,20 +91,20 @@ class RunConfig(Section):
 
     @field_validator("chip", mode="before")
     @classmethod
-    def _preset(cls, given: Any) -> Any:
-        return preset(given) if isinstance(given, str) else given
+    def _preset(cls, value: Any) -> Any:
+        return preset(value) if isinstance(value, str) else value
 
     @field_validator("places", mode="before")
     @classmethod
-    def _preset_places(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {name: _place(place) for name, place in given.items()}
+    def _preset_places(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: _place(place) for name, place in value.items()}
 
     @field_validator("sampling", mode="before")
     @classmethod
-    def _sampling_preset(cls, given: Any) -> Any:
-        return sampling_preset(given) if isinstance(given, str) else given
+    def _sampling_preset(cls, value: Any) -> Any:
+        return sampling_preset(value) if isinstance(value, str) else value
 
     @classmethod
     def presets(cls) -> dict[str, Callable[[str], Section]]:
@@ -119,8 +119,8 @@ class RunConfig(Section):
     @property
     def unused(self) -> frozenset[str]:
         """Names of the sections that decide nothing in this run, so that its description may leave them out."""
-        read = set().union(*(chip.run_sections for chip in self.chips))
-        names = {"sampling", "writes"} | (_TECHNOLOGY_SECTIONS - read)
+        sections = set().union(*(chip.run_sections for chip in self.chips))
+        names = {"sampling", "writes"} | (_TECHNOLOGY_SECTIONS - sections)
         names |= set() if "sweep" in self.stages else {"sweep"}
         return frozenset(name for name in names if self._is_default(name))
 
@@ -155,8 +155,8 @@ class RunConfig(Section):
     def _sections_have_a_chip(self) -> Self:
         for name in sorted(_TECHNOLOGY_SECTIONS):
             plain = type(self).model_fields[name].get_default()
-            read = any(name in chip.run_sections for chip in self.chips)
-            if name in _CHECKED_SECTIONS and not read and getattr(self, name) != plain:
+            has_reader = any(name in chip.run_sections for chip in self.chips)
+            if name in _CHECKED_SECTIONS and not has_reader and getattr(self, name) != plain:
                 raise ValueError(f"`{name}` is {_CHECKED_SECTIONS[name]}, and `{self.chip.name}` is no such chip")
         return self
 
@@ -166,8 +166,8 @@ def _together(stage: str) -> tuple[str, ...]:
     return _ON_EVERY_CHIP if stage in _ON_EVERY_CHIP else (stage,)
 
 
-def _place(given: Any) -> Any:
+def _place(value: Any) -> Any:
     """A preset's name stands for the preset."""
-    if not isinstance(given, str):
-        return given
-    return None if given == ELECTRONICS else preset(given)
+    if not isinstance(value, str):
+        return value
+    return None if value == ELECTRONICS else preset(value)

@@ -17,7 +17,7 @@ class Indexed(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where they are, or arrive."""
+        """The device where the samples are, or arrive."""
         ...
 
     def __len__(self) -> int: ...

@@ -192,7 +192,7 @@ def _head(path: Path, size: int) -> bytes:
 
 
 def _from_archive(path: Path, layout: Layout, sizes: Mapping[str, int]) -> dict[str, bytes]:
-    """In one pass: the archive is compressed, so going back to a file means starting again."""
+    """Read the archive in one pass: it is compressed, so going back to a file means starting again."""
     headers = {}
     with path.open("rb") as packed, tarfile.open(fileobj=unpacked(packed), mode="r|") as archive:
         for member in archive:

@@ -63,7 +63,7 @@ def given_folder(name: str, root: Path | None = None) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Where downloads and decoded images are kept: `LIGHTLOOM_CACHE`, else `~/.cache/lightloom`."""
+    """The folder for downloads and decoded images: `LIGHTLOOM_CACHE`, else `~/.cache/lightloom`."""
     own = os.environ.get("LIGHTLOOM_CACHE")
     try:
         return Path(own).expanduser() if own else user_cache() / "lightloom"

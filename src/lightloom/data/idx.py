@@ -197,7 +197,7 @@ def _read_header(stream: BinaryIO, path: Path) -> tuple[np.dtype[Any], tuple[int
 
 
 def _read_up_to(stream: BinaryIO, size: int) -> bytearray:
-    """At most `size` bytes, taken in pieces: memory grows with what is there, not with what is announced."""
+    """Read at most `size` bytes in pieces: memory grows with what is there, not with what is announced."""
     body = bytearray()
     while len(body) < size:
         piece = stream.read(min(_CHUNK, size - len(body)))

@@ -92,7 +92,7 @@ class Splits:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image: (channels, height, width)."""
+        """Shape of one image: (channels, height, width)."""
         return tuple(self.train.images.shape[1:])
 
 

@@ -20,7 +20,7 @@ _NOTE = "known"
 
 
 def weights_of(folder: RunFolder, training: Training) -> Path:
-    """Where the weights of a trained case are.
+    """The file of the weights of a trained case.
 
     Args:
         folder: Of the run.

@@ -31,11 +31,11 @@ class Trained(NamedTuple):
     """A network as it was trained, in eval mode."""
 
     name: str
-    """Of its case, or of the state of the run's network."""
+    """Name of the case, or of the state of the run's network."""
     model: nn.Module
     config: RunConfig
     interface: Interface
-    """What its weights are for."""
+    """What the weights of the network are for."""
 
 
 def rehearse_case(training: Training, planned: Sequence[Training]) -> None:

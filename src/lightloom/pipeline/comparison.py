@@ -24,17 +24,17 @@ class Training(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As `metrics.jsonl` names it."""
+        """Name of the training, as in `metrics.jsonl`."""
         return f"{self.case.name}, seed {self.seed}"
 
     @property
     def noise_seed(self) -> int:
-        """Of the noise under which the case is measured."""
+        """Seed of the noise under which the case is measured."""
         return named_seed(self.seed, self.name, "test")
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells it from the others."""
+        """What tells the training from the others."""
         return self.case.name, self.seed
 
 

@@ -125,7 +125,7 @@ class RunContext:
         return self.folder.file(f"{state}.safetensors")
 
     def orders(self, state: str) -> Path:
-        """Which column sits where, write by write, in the crossbars of a state of the network."""
+        """The file that says which column sits where, write by write, in the crossbars of a state of the network."""
         return self.folder.file(f"{state}-orders.safetensors")
 
     def fit(

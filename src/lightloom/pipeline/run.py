@@ -127,7 +127,7 @@ def repeat(path: Path, stage: str, changes: Sequence[str] = (), *, out: Path | N
 
 
 def _repeat(folder: RunFolder, stage: str, config: RunConfig, path: Path) -> dict[str, Any]:
-    """In the folder of the run at `path`, or in that of its copy."""
+    """Repeat a stage in the folder of the run at `path`, or in that of its copy."""
     order = list(STAGES)
     partial = stage == "report" and folder.file("sweep.json").exists()
     missing = [name for name in order[: order.index(stage)] if name in config.stages and name not in folder.done]

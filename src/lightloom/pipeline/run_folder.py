@@ -40,7 +40,7 @@ _WRITTEN = (
 
 _COMPARED = ("sweep.json", "angles.json", "optics.safetensors", "detections.json", "pr.json", "hybrid.json")
 ROOT = Path("runs")
-"""Where runs go that are given no folder."""
+"""Folder of the runs that are given none."""
 
 
 class RunFolder:
@@ -115,8 +115,8 @@ class RunFolder:
             make_folder(path / "checkpoints")
             clear_parts(path)
         before = read_json(path / "versions.json")
-        known = check(path / "versions.json", dict[str, object], before)
-        other = [key for key, value in versions().items() if key != "date" and known.get(key) != value]
+        old_versions = check(path / "versions.json", dict[str, object], before)
+        other = [key for key, value in versions().items() if key != "date" and old_versions.get(key) != value]
         if other:
             _LOG.warning("Other %s than when this run started: its last digits may differ.", ", ".join(other))
         return folder

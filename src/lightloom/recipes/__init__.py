@@ -53,8 +53,8 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
 
 def known() -> dict[str, Callable[..., RunConfig]]:
     """Recipes by name: the built-in ones, and those that tasks of other packages bring."""
-    brought = {name: recipe for task in TASKS.values() for name, recipe in task.recipes().items()}
-    return {**brought, **RECIPES}
+    task_recipes = {name: recipe for task in TASKS.values() for name, recipe in task.recipes().items()}
+    return {**task_recipes, **RECIPES}
 
 
 def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
@@ -62,6 +62,10 @@ def resolve(name: str, changes: Sequence[str] = ()) -> RunConfig:
 
     A key that is an argument of the recipe goes to the recipe, which chooses what follows from it (`data=mnist`
     takes fewer epochs than `data=digits`); any other is a path of fields of the config.
+
+    Args:
+        name: Name of the recipe.
+        changes: Changes as `key=value`.
 
     Raises:
         RequestError: The recipe or a key is unknown, or a value does not fit.
@@ -89,8 +93,8 @@ def _check_switches(name: str, recipe: Callable[..., RunConfig], values: Mapping
     for key, value in values.items():
         words = [str(word) for part in alternatives(hints[key]) for word in get_args(part)]
         if not fits(value, hints[key]):
-            told = f" {nearest(value, words)}" if isinstance(value, str) and words else ""
-            raise RequestError(f"`{key}` is {shown(value)}; `{name}` takes {expected(hints[key])} there.{told}")
+            hint = f" {nearest(value, words)}" if isinstance(value, str) and words else ""
+            raise RequestError(f"`{key}` is {shown(value)}; `{name}` takes {expected(hints[key])} there.{hint}")
         if words and isinstance(value, str) and value not in words:
             raise RequestError(f"`{name}` has no `{key}={value}`. {nearest(value, words)}")
 

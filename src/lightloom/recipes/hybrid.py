@@ -197,7 +197,7 @@ class _Switches(NamedTuple):
 
 
 def _small(recipe: str, data: DetectionDataConfig, train: TrainConfig, switches: _Switches) -> Detection2DConfig:
-    """With a small backbone; the pyramid of a ViT is its own, so all of its levels are taken."""
+    """A config with a small backbone; the pyramid of a ViT is its own, so all of its levels are taken."""
     check("backbone", switches.backbone, SIZES)
     size = SIZES[switches.backbone]
     transformer = size.family == "vit"

@@ -29,7 +29,7 @@ def published_stages(count: int) -> tuple[str, ...]:
 
 
 def late_blocks(depth: int) -> Callable[[int], tuple[str, ...]]:
-    """For a ViT of so many blocks: 1 makes one optical block of its last two, as published, 2 of its last three."""
+    """Stages of a ViT of so many blocks: 1 makes one optical block of its last two, as published, 2 of three."""
     return lambda count: (f"model.hybrid.stages={list(range(depth - 1 - count, depth))}",)
 
 
@@ -58,14 +58,14 @@ def cases(
         varied = _ABLATIONS[ablation](width)
         return Case(name=BASELINE), *(case.replace(changes=(*optical(1), *case.changes)) for case in varied)
     taught = (TAUGHT, f"start={start}")
-    found = [Case(name=BASELINE)]
+    case_list = [Case(name=BASELINE)]
     for count in range(1, most + 1):
         name, light = _COUNTS[count], optical(count)
-        found += [
+        case_list += [
             Case(name=name, series="hybrid", x=count, changes=light),
             Case(name=f"{name}, distilled", series="distilled", x=count, changes=(*light, *taught)),
         ]
-    return tuple(found)
+    return tuple(case_list)
 
 
 def diffractive_networks() -> tuple[Case, ...]:
@@ -170,7 +170,7 @@ def _terms(width: int) -> list[Case]:
 
 
 def _mixing(width: int) -> list[Case]:
-    """With a quarter of the channels, for a path for each pair of them takes its time."""
+    """Cases with a quarter of the channels, for a path for each pair of them takes its time."""
     few = f"model.hybrid.channels=[{width // 4}]"
     named: dict[str, tuple[str, ...]] = {
         "shared masks": ("model.hybrid.mixing=shared",),

@@ -13,9 +13,9 @@ from lightloom.tasks.classification.config import ClassificationConfig, DataConf
 Schedule = Literal["short", "published"]
 
 ADAM = TrainConfig(epochs=50, batch_size=64, lr=5e-4, weight_decay=0.0, schedule="constant", warmup=0.0)
-"""As published."""
+"""The published schedule."""
 SHORT = ADAM.replace(epochs=20, lr=1e-3, weight_decay=0.1, schedule="cosine")
-"""Ours: a cosine reaches in a third of the epochs what the published schedule does, and where light propagates the
+"""Our schedule: a cosine reaches in a third of the epochs what the published one does, and where light propagates the
 weight decay is worth a point in networks without dropout."""
 FIELD_AT_HALF = "optics.settle=1"
 """First weights with which each absorber passes half of the field."""
@@ -24,7 +24,14 @@ _TITLES = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "linear": "line
 
 
 def schedule_of(name: Schedule, short: int, published: int, quick: int | None) -> TrainConfig:
-    """One of both schedules with its epochs, or with those of a quick form."""
+    """One of both schedules with its epochs, or with those of a quick form.
+
+    Args:
+        name: "short" or "published".
+        short: Epochs of the short schedule.
+        published: Epochs of the published schedule.
+        quick: Epochs of a quick form; None is no such form.
+    """
     check("schedule", name, get_args(Schedule))
     if name == "published":
         return ADAM.replace(epochs=quick or published)
@@ -32,7 +39,13 @@ def schedule_of(name: Schedule, short: int, published: int, quick: int | None) -
 
 
 def check(switch: str, given: str, known: Collection[str]) -> None:
-    """Refuse a value of a recipe's switch. Raises `RequestError` with the nearest one."""
+    """Refuse a value of a recipe's switch. Raises `RequestError` with the nearest one.
+
+    Args:
+        switch: Name of the switch, for the message.
+        given: Value of the switch.
+        known: Every value that it can have.
+    """
     if given not in known:
         raise RequestError(f"`{switch}={given}` is not one of its values. {nearest(given, known)}")
 
@@ -47,7 +60,17 @@ def comparison(
     angles: bool = False,
     threads: int | None = None,
 ) -> ClassificationConfig:
-    """A run that trains the cases of `sweep`, with the published loss, and reports."""
+    """A run that trains the cases of `sweep`, with the published loss, and reports.
+
+    Args:
+        recipe: Name of the recipe.
+        data: Images to learn from.
+        model: Network of every case, before its changes.
+        train: Schedule of every case, before its changes.
+        sweep: Cases and seeds.
+        angles: Compare the gradient of light with the exact one before every epoch.
+        threads: CPU threads; None leaves torch's choice.
+    """
     return ClassificationConfig(
         recipe=recipe,
         stages=("sweep", "report"),
@@ -63,7 +86,12 @@ def comparison(
 
 
 def images(name: str, limit: int | None) -> DataConfig:
-    """Images whose pixels are light: 0 is none. Of the digits all are taken."""
+    """Images whose pixels are light: 0 is none. Of the digits all are taken.
+
+    Args:
+        name: Name of the data set.
+        limit: Most images to take; None takes all.
+    """
     return DataConfig(name=name, pixels="unit", limit=None if name == "digits" else limit)
 
 
@@ -73,7 +101,13 @@ def electronic(names: Iterable[str] = tuple(_TITLES)) -> list[Case]:
 
 
 def absorbing(form: str, changes: tuple[str, ...], x: float | None = None) -> list[Case]:
-    """The same network trained by exact and by probe gradients."""
+    """The same network trained by exact and by probe gradients.
+
+    Args:
+        form: Name of the medium, such as "thin", for the names of the cases.
+        changes: Changes that make the medium, as `key=value`.
+        x: Place of the cases in the plot; None has none.
+    """
     at = "" if x is None else f", {x:g}"
     return [
         Case(

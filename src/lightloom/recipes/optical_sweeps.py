@@ -95,16 +95,16 @@ def noise_sweep(
     check("over", over, _NOISES)
     field, label, scale, values = _NOISES[over]
     base = ("model.activation=absorber", "optics.gradient=probe", "model.input_scale=3")
-    known = "null" if photons is None or over == "photons" else f"{photons:g}"
+    photon_value = "null" if photons is None or over == "photons" else f"{photons:g}"
     cases = [
         *electronic(("relu",)),
         Case(name="weak probe, no noise", series="weak probe, no noise", changes=base),
     ]
     forms: dict[str, tuple[str, ...]] = {"thin": (), "propagated": (FIELD_AT_HALF, "optics.absorber=vapour")}
-    given = ("optics.light.probe_intensity=0.1", f"optics.light.photons={known}")
+    light = ("optics.light.probe_intensity=0.1", f"optics.light.photons={photon_value}")
     for form, more in forms.items():
         for value in values:
-            changes = (*base, *given, *more, f"optics.light.{field}={value:g}")
+            changes = (*base, *light, *more, f"optics.light.{field}={value:g}")
             cases.append(Case(name=f"{form}, {over} {value:g}", series=form, x=value, changes=changes))
     embedded = data == "digits"
     train = ADAM.replace(epochs=30, batch_size=32, lr=2e-3) if embedded else SHORT

@@ -133,9 +133,9 @@ class _Small(NamedTuple):
     """Size of a quick form."""
 
     width: int
-    """Channels at first."""
+    """Channels of the first layer."""
     limit: int
-    """Images."""
+    """Number of images."""
     epochs: int
     """Electronic, and on the chip."""
 

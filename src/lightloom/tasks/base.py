@@ -33,24 +33,21 @@ class TaskData(Protocol):
     @property
     def train(self) -> Samples:
         """What the network learns from."""
-        ...
 
     @property
     def validation(self) -> Samples:
         """What decides which epoch is best."""
-        ...
 
     @property
     def test(self) -> Samples:
         """What is reported."""
-        ...
 
 
 class Measured(NamedTuple):
     """How good a model is on a set."""
 
     metrics: dict[str, float]
-    """Each by its own name, the primary one among them."""
+    """Metrics by name, the primary one among them."""
     per_class: Mapping[str, float] = MappingProxyType({})
     """The primary metric of each class, where there are classes."""
     predictions: Any = None
@@ -67,16 +64,14 @@ class TrainingPlan(NamedTuple):
 
 
 class Files(Protocol):
-    """Where a task leaves files for the report: a run folder."""
+    """The folder in which a task leaves files for the report: that of a run."""
 
     @property
     def path(self) -> Path:
         """The folder."""
-        ...
 
     def file(self, name: str) -> Path:
         """A file of the run."""
-        ...
 
 
 class Gallery(Protocol):
@@ -90,23 +85,19 @@ class Gallery(Protocol):
             model: In eval mode, on the device of the run.
             measured: On the test set.
         """
-        ...
 
     def write(self) -> None:
         """Write the files."""
-        ...
 
 
 class Observer(Protocol):
     """What a task notes beside one training of a comparison."""
 
     def before_epoch(self, model: nn.Module, done: float) -> None:
-        """Note something before an epoch; `done` is the share of the training that is over."""
-        ...
+        """Note something of `model` before an epoch; `done` is the share of the training that is over."""
 
     def finish(self, model: nn.Module) -> None:
         """Note something of the trained model."""
-        ...
 
 
 class Subject(NamedTuple):
@@ -115,7 +106,7 @@ class Subject(NamedTuple):
     case: Case
     seed: int
     name: str
-    """As `metrics.jsonl` names it."""
+    """Name of the training, as in `metrics.jsonl`."""
     is_first: bool
     """Whether it is of the first seed, that of the run."""
 
@@ -140,15 +131,15 @@ class Task(ABC, Generic[Config]):
     """One kind of problem, with everything that is its own."""
 
     name: ClassVar[str]
-    """As `task` of a config says it."""
+    """Name of the task, as `task` of a config has it."""
     title: ClassVar[str]
     """What the network does, in a few words."""
     config: type[Config]
     """Class of the configs of its runs."""
     metric: ClassVar[Metric]
-    """The primary one: it decides which epoch is best, and a report tells its story."""
+    """The primary metric: it decides which epoch is best, and a report tells its story."""
     samples: ClassVar[str] = "samples"
-    """What it calls its samples, in the plural."""
+    """What the task calls its samples, in the plural."""
 
     def recipes(self) -> Mapping[str, Callable[..., Config]]:
         """Recipes that a task of another package brings, by name, such as `mine/quick`; built-in ones have a room."""
@@ -165,8 +156,6 @@ class Task(ABC, Generic[Config]):
     """Whether `predict` says something of a user's own files."""
     classifies: ClassVar[bool] = False
     """Whether the largest output of its networks is one of the labels, so that sweeps over chips can count them."""
-
-    # data
 
     @abstractmethod
     def data(self, config: Config) -> TaskData:
@@ -202,10 +191,13 @@ class Task(ABC, Generic[Config]):
         return None
 
     def difference(self, config: Config, first: Config) -> str | None:
-        """The key of the data in which two cases differ, so that they cannot be compared; None where there is none."""
-        return None
+        """The key of the data in which two cases differ, so that they cannot be compared; None where there is none.
 
-    # model and objective
+        Args:
+            config: Config of one case.
+            first: Config of the case that it is compared with.
+        """
+        return None
 
     @abstractmethod
     def model(self, config: Config, interface: Interface, data: Any = None) -> nn.Module:
@@ -218,15 +210,31 @@ class Task(ABC, Generic[Config]):
         """
 
     def adapt(self, model: nn.Module, config: Config, chip_interface: Interface) -> None:
-        """Make a trained model ready for what the chip learns, in place; nothing where that is the same."""
+        """Make a trained model ready for what the chip learns, in place; nothing where that is the same.
+
+        Args:
+            model: The trained model.
+            config: Config of the run.
+            chip_interface: What the weights are for on the chip.
+        """
 
     def forward_model(self, model: nn.Module, config: Config) -> nn.Module:
-        """The module that is trained and measured: the model, or a wrapper that shares its weights."""
+        """The module that is trained and measured: the model, or a wrapper that shares its weights.
+
+        Args:
+            model: The model.
+            config: Config of the run.
+        """
         return model
 
     @abstractmethod
     def objective(self, model: nn.Module, config: Config) -> Objective:
-        """The loss that a model is trained with, and its metrics."""
+        """The loss that a model is trained with, and its metrics.
+
+        Args:
+            model: The model to train.
+            config: Config of the run.
+        """
 
     def measure(self, model: nn.Module, config: Config, data: Any) -> Measured:
         """How good a model is.
@@ -237,8 +245,6 @@ class Task(ABC, Generic[Config]):
             data: The part of the data to measure on.
         """
         return Measured(dict(self.objective(model, config).evaluate(model, data)))
-
-    # comparisons
 
     def teacher(self, config: Config) -> str:
         """Who teaches: a case that comes before or the folder of a run; "" is nobody."""
@@ -259,7 +265,14 @@ class Task(ABC, Generic[Config]):
         return TrainingPlan(self.forward_model(model, config), self.objective(model, config))
 
     def observer(self, files: Files, config: Config, data: Any, subject: Subject) -> Observer | None:
-        """What is noted beside a training of a comparison; None is nothing."""
+        """What is noted beside a training of a comparison; None is nothing.
+
+        Args:
+            files: Folder of the run.
+            config: Config of the training.
+            data: Data that the training learns from.
+            subject: The training.
+        """
         return None
 
     def compared(self, files: Files, configs: Sequence[Config]) -> None:
@@ -270,10 +283,14 @@ class Task(ABC, Generic[Config]):
             configs: Of all trainings.
         """
 
-    # reports and predictions
-
     def gallery(self, files: Files, config: Config, data: Any) -> Gallery | None:
-        """What collects files for the report; None where the metrics say it all."""
+        """What collects files for the report; None where the metrics say it all.
+
+        Args:
+            files: Folder of the run.
+            config: Config of the run.
+            data: Data of the run.
+        """
         return None
 
     def facts(self, data: Any) -> dict[str, Any]:
@@ -286,6 +303,12 @@ class Task(ABC, Generic[Config]):
 
     def predict(self, model: nn.Module, config: Config, interface: Interface, request: Prediction) -> dict[str, Any]:
         """What a trained model says of a user's own samples, written to a folder.
+
+        Args:
+            model: The trained model.
+            config: Config that it was trained with.
+            interface: What its weights are for.
+            request: The samples, and where to write.
 
         Raises:
             RequestError: The task predicts nothing from files, or the request does not fit.

@@ -102,17 +102,17 @@ class Findings:
         if not records:
             first = f" The first: {dropped[0].where}: {dropped[0].what}." if dropped else ""
             raise RequestError(f"{where} has no usable image.{first}")
-        for what, lost, remaining in (
+        for what, drops, remaining in (
             ("images", images, len(records)),
             ("boxes", boxes, sum(len(record.labels) for record in records)),
         ):
-            if self._on_invalid == "skip" and len(lost) > remaining and len(lost) + remaining >= _FEW:
+            if self._on_invalid == "skip" and len(drops) > remaining and len(drops) + remaining >= _FEW:
                 kinds = ", ".join(
-                    f"{count} x {kind}" for kind, count in Counter(one.kind for one in lost).most_common()
+                    f"{count} x {kind}" for kind, count in Counter(one.kind for one in drops).most_common()
                 )
                 raise RequestError(
-                    f"{where} loses {len(lost)} of {len(lost) + remaining} {what} ({kinds}), so something is amiss "
-                    f"with all of it. The first: {lost[0].where}: {lost[0].what}. Mend the set, or take "
+                    f"{where} loses {len(drops)} of {len(drops) + remaining} {what} ({kinds}), so something is amiss "
+                    f"with all of it. The first: {drops[0].where}: {drops[0].what}. Mend the set, or take "
                     "what is left with `on_invalid=any` (`data.on_invalid=any` of a run)."
                 )
 

@@ -71,7 +71,7 @@ def read_coco(
 
 
 def _folders(annotations: Path, image_folders: Sequence[Path]) -> list[Path]:
-    """Where file names are looked for, in this order."""
+    """Folders in which file names are looked for, in this order."""
     above = [folder.parent for folder in image_folders]
     return list(dict.fromkeys([*image_folders, *above, annotations.parent, annotations.parent.parent]))
 

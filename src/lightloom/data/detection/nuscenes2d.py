@@ -52,7 +52,7 @@ def _version(root: Path) -> str:
 
 
 def _places(root: Path, version: str) -> tuple[Path, Path]:
-    """Beside the tables, and in the cache for this very folder."""
+    """Places of the files: beside the tables, and in the cache for this very folder."""
     here = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
     return root / "boxes2d" / version, cache_folder() / f"nuscenes2d-{here}" / version
 

@@ -228,7 +228,7 @@ class DetectionSplits:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Of all three splits."""
+        """Problems of all three splits."""
         return self.train.problems + self.validation.problems + self.test.problems
 
 

@@ -163,7 +163,7 @@ def _child(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _entry(layout: Layout, place: Path, path: Path) -> Entry:
-    """Of an annotation file that no list names."""
+    """Entry of an annotation file that no list names."""
     folders = path.relative_to(place).parent.parts
     inside = Path(*(name for name in folders if name.lower() not in _PAGES))
     split = place.name if place.name in _FOLDERS else "."

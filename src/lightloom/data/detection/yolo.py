@@ -75,7 +75,7 @@ def read_yolo(
 
 
 def yolo_splits(root: Path) -> tuple[str, ...]:
-    """Which of `train`, `val` and `test` a set has; `train` alone where it names none and is not divided."""
+    """Those of `train`, `val` and `test` that a set has; `train` alone where it names none and is not divided."""
     return tuple(split for split, there in named_splits(root, read_settings(root)).items() if there) or ("train",)
 
 

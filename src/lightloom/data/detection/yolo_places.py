@@ -136,7 +136,7 @@ class LabelFiles:
 
 
 def _label_folders(folder: Path) -> list[Path]:
-    """Where the labels of the images in a folder may be, the most usual first."""
+    """Folders where the labels of the images in a folder may be, the most usual first."""
     parts = folder.parts
     places = [place for place in range(len(parts) - 1, -1, -1) if parts[place].lower() == "images"]
     swapped = [Path(*parts[:place], "labels", *parts[place + 1 :]) for place in places]
@@ -191,7 +191,7 @@ def _places(root: Path, settings: Settings, split: str, findings: Findings) -> l
 
 
 def _tries(root: Path, settings: Settings, word: str) -> list[Path]:
-    """Where a folder or list that the yaml file names may be."""
+    """Places where a folder or list that the yaml file names may be."""
     bases = [root, *(root / _slashes(base) for base in settings.words("path")[:1])]
     word = _slashes(word)
     # some exporters write `../train/images` and mean `train/images`

@@ -90,7 +90,7 @@ class Windows:
 
     @property
     def device(self) -> torch.device:
-        """Where views arrive."""
+        """The device where views arrive."""
         return self._source.labels.device
 
     def __len__(self) -> int:

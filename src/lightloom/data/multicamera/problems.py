@@ -26,7 +26,7 @@ def sample_problems(tables: Tables, samples: Sequence[Sample]) -> tuple[Problem,
 
 
 def _velocities(tables: Tables, samples: Sequence[Sample]) -> list[Problem]:
-    """Of all boxes, where none is known: nothing can be learnt of them, and none is measured."""
+    """The problem that no box has a known velocity: nothing can be learnt of them, and none is measured."""
     count = sum(len(sample.boxes) for sample in samples)
     if not count or any(np.isfinite(sample.boxes.velocities).all(1).any() for sample in samples):
         return []
@@ -43,7 +43,7 @@ def _velocities(tables: Tables, samples: Sequence[Sample]) -> list[Problem]:
 
 
 def _categories(tables: Tables) -> list[Problem]:
-    """That nuScenes does not have, so that their boxes belong to no class."""
+    """Problems of categories that nuScenes does not have: their boxes belong to no class."""
     strange = {row["name"] for row in tables["category"].values()} - set(CATEGORIES)
     if not strange:
         return []

@@ -15,7 +15,7 @@ class Views(NamedTuple):
     """
 
     images: Tensor
-    """[B, T, N, 3, H, W], uint8 or 0 ... 1, RGB."""
+    """Images of N cameras at T moments [B, T, N, 3, H, W], uint8 or 0 ... 1, RGB."""
     project: Tensor
     """[B, T, N, 4, 4]: a point of the ego frame of that moment, homogeneous in metres, to (u d, v d, d, 1) with the
     pixel u to the right, v down, and the depth d along the optical axis."""

@@ -26,13 +26,13 @@ class FrameBoxes(NamedTuple):
     """Boxes in the frame of a vehicle that stands level or nearly so."""
 
     centers: Array
-    """[n, 3] in m."""
+    """Centres of gravity in m [n, 3]."""
     sizes: Array
     """[n, 3]: width, length, height in m."""
     yaws: Array
     """[n] in rad from -pi to pi, counter-clockwise about z; at 0 the length lies along x."""
     velocities: Array
-    """[n, 2] in m/s along x and y; NaN where unknown."""
+    """Velocities along x and y in m/s; NaN where unknown [n, 2]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Boxes3D:
     rotations: Array
     """[n, 4]: quaternions (w, x, y, z); length along x, width along y."""
     velocities: Array
-    """[n, 2] in m/s along x and y; NaN where unknown."""
+    """Velocities along x and y in m/s; NaN where unknown [n, 2]."""
     labels: Integers
     """[n]: places in `CLASSES`; -1 for what is not detected."""
     attributes: tuple[str, ...]
@@ -56,7 +56,7 @@ class Boxes3D:
     visibilities: tuple[str, ...]
     """Tokens 1 to 4 for 0-40, 40-60, 60-80, 80-100 % seen over all cameras; empty for unknown."""
     tokens: tuple[str, ...]
-    """Of the annotations."""
+    """Tokens of the annotations."""
     instances: tuple[str, ...]
     """Tokens of the objects: the same for one object in all moments."""
 

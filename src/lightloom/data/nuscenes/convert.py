@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lightloom.data.detection.records import Problem
 
 PROBLEMS = "problems.json"
-"""Beside the tables: what had to be assumed."""
+"""Name of the file beside the tables that says what had to be assumed."""
 _LOG = logging.getLogger("lightloom")
 
 STILL = Pose(np.eye(3), np.zeros(3))
@@ -87,7 +87,7 @@ def _place(scene: OwnScene, count: int) -> str:
 
 
 def _times(drives: Sequence[Drive]) -> dict[str, list[Number]]:
-    """Of the frames of each scene; scenes of one name, which are refused later, apart."""
+    """Times of the frames of each scene; scenes of one name, which are refused later, apart."""
     named: dict[str, list[Number]] = {}
     for scene, frames in drives:
         named.setdefault(scene.name, [frame.time for frame in frames])

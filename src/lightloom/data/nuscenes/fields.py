@@ -12,17 +12,17 @@ from lightloom.data.nuscenes.geometry import Pose, pose
 from lightloom.data.nuscenes.tables import Record, Tables
 
 LARGEST = 1e9
-"""In m and in pixels: whatever is larger is no place on Earth and in no image."""
+"""Largest value in m and in pixels: whatever is larger is no place on Earth and in no image."""
 NEARLY = 1e-3
 """How far the length of a quaternion may be from 1, for the rounding of a few digits."""
 LATEST = 2**62
-"""In microseconds; such times and their differences fit into 64 bits."""
+"""Latest time in microseconds; such times and their differences fit into 64 bits."""
 _MOST_PIXELS = 10**6  # along a side
 _MOST_POINTS = 10**9
 
 
 def wrong(tables: Tables, table: str, record: Record, field: str, expected: str) -> RequestError:
-    """That a field should be something else.
+    """An error that says that a field should be something else.
 
     Args:
         tables: Of the set.

@@ -17,10 +17,10 @@ Array = NDArray[np.float64]
 
 
 class Pose(NamedTuple):
-    """Where a frame is in its parent."""
+    """The place and direction of a frame in its parent."""
 
     rotation: Array
-    """[3, 3], child to parent."""
+    """Rotation matrix [3, 3], child to parent."""
     translation: Array
     """[3] in m: the child's origin in the parent."""
 

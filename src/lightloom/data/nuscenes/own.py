@@ -64,7 +64,7 @@ def _identity(value: Any) -> Any:
 
 
 LARGEST = 1e9
-"""In m and in pixels: whatever is larger is no place on Earth and in no image."""
+"""Largest value in m and in pixels: whatever is larger is no place on Earth and in no image."""
 
 Real = Annotated[float, BeforeValidator(_finite), Field(ge=-LARGEST, le=LARGEST)]
 Three = tuple[Real, Real, Real]
@@ -78,10 +78,10 @@ NEARLY = 1e-3
 
 
 class Placed(Section):
-    """Where something is: a translation with a rotation, or one matrix."""
+    """The place of something: a translation with a rotation, or one matrix."""
 
     translation: Three | None = None
-    """Its origin in m."""
+    """Origin of the frame in m."""
     rotation: Four | None = None
     """Quaternion (w, x, y, z)."""
     matrix: tuple[Four, Four, Four, Four] | None = None
@@ -103,7 +103,7 @@ class Placed(Section):
 
     @property
     def pose(self) -> Pose:
-        """As rotation matrix and translation."""
+        """The pose as rotation matrix and translation."""
         if self.matrix is not None:
             whole = np.array(self.matrix, dtype=np.float64)
             return Pose(whole[:3, :3], whole[:3, 3])
@@ -114,11 +114,11 @@ class OwnCamera(Placed):
     """A camera on the vehicle; its pose is in the ego frame."""
 
     name: Text
-    """Such as CAM_FRONT."""
+    """Name of the camera, such as CAM_FRONT."""
     width: PositiveInt
-    """In pixels."""
+    """Width of the image in pixels."""
     height: PositiveInt
-    """In pixels."""
+    """Height of the image in pixels."""
     intrinsic: tuple[Three, Three, Three] | None = None
     """Camera matrix, row by row; or `fx`, `fy`, `cx` and `cy`."""
     fx: Positive | None = None
@@ -146,10 +146,10 @@ class OwnCamera(Placed):
 
 
 class OwnCapture(Placed):
-    """When a camera took its image, and the pose of the vehicle in the global frame at that time."""
+    """The time at which a camera took its image, and the pose of the vehicle in the global frame at that time."""
 
     time: Time
-    """In the unit of the frames' times."""
+    """Time of the image in the unit of the frames' times."""
 
 
 class OwnBox(Section):
@@ -160,11 +160,11 @@ class OwnBox(Section):
     size: tuple[Positive, Positive, Positive]
     """Width, length, height in m."""
     yaw: Annotated[float, BeforeValidator(_angle)] | None = None
-    """In rad, counter-clockwise about z; at 0 the length lies along x. Or `rotation`."""
+    """Yaw in rad, counter-clockwise about z; at 0 the length lies along x. Or `rotation`."""
     rotation: Four | None = None
     """Quaternion (w, x, y, z): length along x, width along y."""
     id: Annotated[str | int | None, BeforeValidator(_identity)] = None
-    """The same for one object in all frames of its scene; without one, the box has no velocity."""
+    """Identity, the same for one object in all frames of its scene; without one, the box has no velocity."""
     attribute: Text = ""
     """What the object is doing, such as vehicle.moving."""
     visibility: Literal["", "1", "2", "3", "4"] = ""
@@ -193,37 +193,37 @@ class OwnFrame(Section):
     """One moment."""
 
     time: Time
-    """In s, or as the module's text says; above that of the frame before."""
+    """Time of the frame in s, or as the module's text says; above that of the frame before."""
     ego: Placed | None = None
     """The vehicle in the global frame; without it, the ego frame is the global frame."""
     images: dict[Text, Text]
     """Image file by name of the camera, relative to the root; cameras without an image are left out."""
     captures: dict[Text, OwnCapture] = Field(default_factory=dict)
-    """By name of the camera, where it took its image at another time than that of the frame."""
+    """Captures by name of the camera, where it took its image at another time than that of the frame."""
     lidar: Text = ""
     """File of LiDAR points, relative to the root."""
     boxes: list[dict[str, Any]] = Field(default_factory=list)
-    """Each with `class` and the keys of `OwnBox`."""
+    """Boxes, each with `class` and the keys of `OwnBox`."""
 
 
 class OwnScene(Section):
     """A drive."""
 
     name: Text
-    """Unlike those of the other scenes."""
+    """Name of the scene, unlike those of the others."""
     description: Text = ""
-    """For readers."""
+    """Description of the scene for readers."""
     frames: list[dict[str, Any]]
-    """Each with the keys of `OwnFrame`, in the order of time."""
+    """Frames in the order of time, each with the keys of `OwnFrame`."""
 
 
 class OwnData(Section):
     """The whole description."""
 
     cameras: list[OwnCamera]
-    """Of all scenes."""
+    """Cameras of all scenes."""
     scenes: list[dict[str, Any]]
-    """Each with the keys of `OwnScene`."""
+    """Scenes, each with the keys of `OwnScene`."""
     boxes_in: Literal["ego", "global", "lidar"] = "ego"
     """The frame in which boxes are given."""
     lidar: Placed | None = None

@@ -32,17 +32,17 @@ class CameraView:
     channel: str
     """Name of the camera, such as CAM_FRONT."""
     token: str
-    """Of its record in `sample_data`."""
+    """Token of the image's record in `sample_data`."""
     file: Path
     """The image; not looked for."""
     width: int
-    """In pixels."""
+    """Width of the image in pixels."""
     height: int
-    """In pixels."""
+    """Height of the image in pixels."""
     intrinsic: Array
     """Camera matrix [3, 3] in pixels."""
     timestamp: int
-    """In microseconds."""
+    """Time of the image in microseconds."""
     matrix: Array
     """[4, 4]: homogeneous points in m of the ego frame of the moment, to (u d, v d, d, 1) with the pixel u, v and the
     depth d in m."""
@@ -56,15 +56,15 @@ class Sample:
     """A key frame of all sensors: a sample of nuScenes."""
 
     token: str
-    """Of its record in `sample`."""
+    """Token of the moment's record in `sample`."""
     scene: str
-    """Name of its scene."""
+    """Name of the scene."""
     timestamp: int
-    """In microseconds."""
+    """Time of the moment in microseconds."""
     ego: Pose
-    """Of the vehicle in the global frame: at the key frame of LIDAR_TOP, or of the first camera where there is none."""
+    """Pose of the vehicle in the global frame at the key frame of LIDAR_TOP, or of the first camera without one."""
     cameras: tuple[CameraView, ...]
-    """Those that gave an image; one at least."""
+    """Views of the cameras that gave an image; one at least."""
     boxes: Boxes3D
     """All annotated objects of the ten classes, in the global frame."""
     racks: Boxes3D

@@ -13,11 +13,11 @@ class CameraSpec:
     """A camera as it is mounted on the vehicle of a scene."""
 
     channel: str
-    """Name, such as CAM_FRONT."""
+    """Name of the camera, such as CAM_FRONT."""
     width: int
-    """In pixels."""
+    """Width of the image in pixels."""
     height: int
-    """In pixels."""
+    """Height of the image in pixels."""
     intrinsic: Sequence[Numbers]
     """Camera matrix [3, 3] in pixels."""
     translation: Numbers
@@ -41,7 +41,7 @@ class BoxSpec:
     rotation: Numbers
     """Quaternion (w, x, y, z): length along x, width along y."""
     attribute: str = ""
-    """Such as vehicle.moving; empty for none."""
+    """What the object is doing, such as vehicle.moving; empty for none."""
     visibility: str = "4"
     """Token of the part seen over all cameras: 1 to 4 for 0-40, 40-60, 60-80, 80-100 %; empty for unknown."""
     lidar_points: int = 1
@@ -52,10 +52,10 @@ class BoxSpec:
 
 @dataclass(frozen=True)
 class CaptureSpec:
-    """When and where one camera took its image, where that was not when and where the frame is."""
+    """Time and place at which one camera took its image, where those are not the ones of the frame."""
 
     timestamp: int
-    """In microseconds."""
+    """Time of the image in microseconds."""
     ego_translation: Numbers
     """[3] in m: the vehicle in the global frame at that time."""
     ego_rotation: Numbers
@@ -67,7 +67,7 @@ class FrameSpec:
     """A key frame: one moment of a scene."""
 
     timestamp: int
-    """In microseconds; above that of the frame before."""
+    """Time of the frame in microseconds; above that of the frame before."""
     ego_translation: Numbers
     """[3] in m: the vehicle in the global frame."""
     ego_rotation: Numbers
@@ -75,11 +75,11 @@ class FrameSpec:
     images: Mapping[str, str]
     """Image file by channel, relative to the root of the set; a camera without an image is left out."""
     boxes: tuple[BoxSpec, ...] = ()
-    """The objects."""
+    """Boxes of the objects in the frame."""
     lidar: str = ""
     """File of LiDAR points relative to the root; empty where there is none."""
     captures: Mapping[str, CaptureSpec] = field(default_factory=dict)
-    """By channel, for cameras that do not take their images at the moment of the frame."""
+    """Captures by channel, for cameras that do not take their images at the moment of the frame."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class SceneSpec:
     """A drive: frames in the order of time, and the cameras that saw them."""
 
     name: str
-    """Unlike those of the other scenes."""
+    """Name of the scene, unlike those of the others."""
     cameras: tuple[CameraSpec, ...]
-    """In the order in which they are written."""
+    """Cameras in the order in which they are written."""
     frames: tuple[FrameSpec, ...]
-    """In the order of time."""
+    """Frames in the order of time."""
     description: str = ""
-    """For readers."""
+    """Description of the scene for readers."""
     lidar_translation: Numbers = (0.94, 0.0, 1.84)
     """[3] in m: the LiDAR in the ego frame; about where nuScenes has it."""
     lidar_rotation: Numbers = (0.7071067811865476, 0.0, 0.0, -0.7071067811865476)

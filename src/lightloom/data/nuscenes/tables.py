@@ -79,7 +79,7 @@ class Tables(Mapping[str, dict[str, Record]]):
 
     @property
     def folder(self) -> Path:
-        """Where the tables are."""
+        """The folder of the tables."""
         return self.root / self.version
 
     def __getitem__(self, table: str) -> dict[str, Record]:

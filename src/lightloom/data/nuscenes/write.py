@@ -147,7 +147,7 @@ def _add_scene(rows: Rows, scene: SceneSpec) -> None:
 
 
 def _poses(scene: SceneSpec, number: int) -> list[Record]:
-    """Of the frame, and of the cameras that were somewhere else."""
+    """Poses of the frame, and of the cameras that were somewhere else."""
     frame = scene.frames[number]
     whole = CaptureSpec(frame.timestamp, frame.ego_translation, frame.ego_rotation)
     return [

@@ -28,19 +28,19 @@ class ToytownConfig(Section):
     frames: int = Field(default=6, ge=1, le=200)
     """Key frames of a scene, 0.5 s apart."""
     width: int = Field(default=160, ge=32, le=1600)
-    """Pixels of an image."""
+    """Width of an image in pixels."""
     height: int = Field(default=96, ge=24, le=900)
-    """Likewise."""
+    """Height of an image in pixels."""
     cameras: tuple[str, ...] = CHANNELS
     """Channels that the vehicle has, among `CHANNELS`."""
     reach: float = Field(default=24.0, ge=10.0, le=40.0)
     """m: objects are there while both |x| and |y| from the vehicle are at most this; beyond are houses and trees."""
     density: float = Field(default=1.0, ge=0.1, le=2.0)
-    """1 is about 15 objects within reach."""
+    """Density of objects; 1 is about 15 within reach."""
     lidar: bool = False
     """Also write point clouds of a LiDAR, and count its points on each object instead of pixels."""
     seed: int = Field(default=0, ge=0)
-    """Of every draw."""
+    """Seed of every draw."""
 
     @field_validator("scenes")
     @classmethod

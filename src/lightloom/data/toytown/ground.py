@@ -43,8 +43,8 @@ def hazed(colours: Array, distance: Array) -> Array:
         colours: [..., 3], 0 ... 255.
         distance: [...] in m.
     """
-    left = np.exp(-distance / _FAR)[..., None]
-    return np.asarray(colours * left + np.array(HAZE) * (1 - left), dtype=np.float64)
+    remainder = np.exp(-distance / _FAR)[..., None]
+    return np.asarray(colours * remainder + np.array(HAZE) * (1 - remainder), dtype=np.float64)
 
 
 def paint_ground(camera: Camera, road: Road, x: float, y: float, yaw: float, light: float) -> Floats:

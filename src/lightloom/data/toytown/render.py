@@ -31,7 +31,7 @@ class Picture(NamedTuple):
     """What a camera sees."""
 
     pixels: NDArray[np.uint8]
-    """[H, W, 3], RGB."""
+    """Colours of the pixels [H, W, 3], RGB."""
     seen_pixels: NDArray[np.int64]
     """[actors]: rays that end on each."""
     whole: NDArray[np.int64]
@@ -183,8 +183,8 @@ def _develop(ground: Floats, face: NDArray[np.int32], hit: NDArray[np.bool_], co
     height, width = ground.shape[:2]
     fine = np.concatenate([colours, np.zeros((1, 3), np.float32)])[face]  # the last row is that of -1
     things = sum(fine[k::FINE, m::FINE] for k in range(FINE) for m in range(FINE))
-    left = np.float32(1) - hit.reshape(height, FINE, width, FINE).mean(axis=(1, 3), dtype=np.float32)
-    picture = things / np.float32(FINE**2) + ground * left[..., None]
+    remainder = np.float32(1) - hit.reshape(height, FINE, width, FINE).mean(axis=(1, 3), dtype=np.float32)
+    picture = things / np.float32(FINE**2) + ground * remainder[..., None]
     return np.asarray(np.clip(picture, 0, 255) + np.float32(0.5), dtype=np.uint8)
 
 

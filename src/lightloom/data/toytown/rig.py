@@ -56,7 +56,7 @@ class Camera:
         return np.asarray(self.rotation @ np.linalg.inv(self.intrinsic), dtype=np.float64)
 
     def spec(self) -> CameraSpec:
-        """As the tables hold it."""
+        """The camera as the tables hold it."""
         return CameraSpec(
             channel=self.channel,
             width=self.width,

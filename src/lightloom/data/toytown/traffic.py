@@ -17,12 +17,12 @@ Builder = Callable[[np.random.Generator, float, float, float], list[Part]]
 
 
 class Track(NamedTuple):
-    """Where something is at T moments, global."""
+    """Places and headings of something at T moments, global."""
 
     xy: Array
-    """[T, 2], m."""
+    """Positions x, y in m [T, 2]."""
     yaw: Array
-    """[T], rad."""
+    """Headings in rad [T]."""
 
 
 class Plan(NamedTuple):
@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     attribute: str
     """What it is doing, in the words of nuScenes; empty for what does nothing."""
     speed: float
-    """In m/s."""
+    """Speed in m/s."""
     ridden: bool
     """Whether somebody sits on it."""
 
@@ -75,7 +75,7 @@ _SHARES: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 """Shares that move, that are stopped in a lane, that are parked at its side; the others are beyond the pavement."""
 
 RIDER_HEIGHT: Span = (1.55, 1.95)
-"""Of a cycle with somebody on it, m."""
+"""Height of a cycle with somebody on it, in m."""
 
 _BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
@@ -203,7 +203,7 @@ def _walk(draw: np.random.Generator, road: Road, s: float, reach: float, since: 
 
 
 def _ahead(road: Road, s: float, t: float, turned: float, speed: float, since: Array, attribute: str) -> Plan:
-    """From a place beside the road straight ahead; `turned` (rad) is counted from the road."""
+    """A way from a place beside the road straight ahead; `turned` (rad) is counted from the road."""
     x, y = (float(value) for value in road.place(np.array(s), np.array(t)))
     yaw = float(road.direction(np.array(s))) + turned
     return Plan(straight(x, y, yaw, speed, since), attribute, speed, False)

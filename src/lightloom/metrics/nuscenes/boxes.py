@@ -105,7 +105,7 @@ class Racks:
     sample: Integers
     """[m]: the place of the rack's sample."""
     centers: Array
-    """[m, 3] in m."""
+    """Centres of the racks in m [m, 3]."""
     sizes: Array
     """[m, 3] in m: width, length, height."""
     rotations: Array

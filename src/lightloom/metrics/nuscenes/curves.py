@@ -12,7 +12,7 @@ import numpy as np
 from lightloom.metrics.nuscenes.boxes import Array, Mask, Results, Truth
 
 RECALLS = np.linspace(0, 1, 101)
-"""Where curves are read."""
+"""Recalls at which curves are read."""
 
 LEAST_PRECISION = 0.1
 """Precision below this counts as none."""
@@ -25,7 +25,7 @@ class Curve(NamedTuple):
     """How precise the boxes of one class are at one distance."""
 
     precision: Array
-    """[101] at `RECALLS`; 0 beyond the highest that was reached."""
+    """Precision at `RECALLS` [101]; 0 beyond the highest that was reached."""
     confidence: Array
     """[101]: the score that reaches each recall; 0 where none does."""
 

@@ -19,7 +19,8 @@ from lightloom.metrics.nuscenes.match import match
 from lightloom.metrics.nuscenes.rules import DISTANCES, ERROR_DISTANCE, RANGES, in_racks, in_range
 
 ERRORS = ("ATE", "ASE", "AOE", "AVE", "AAE")
-"""Of translation in m, scale (1 - overlap), orientation in rad, velocity in m/s, attribute (share that is wrong)."""
+"""Names of the errors: of translation in m, scale (1 - overlap), orientation in rad, velocity in m/s, and attribute
+(share that is wrong)."""
 
 METRICS = ("NDS", "mAP", "mATE", "mASE", "mAOE", "mAVE", "mAAE")
 """Names of the means; NDS and mAP are better when higher, errors when lower."""
@@ -47,7 +48,7 @@ class NuScenesMetrics:
     precisions: dict[str, dict[float, float]]
     """AP by class and distance."""
     errors: dict[str, dict[str, float]]
-    """By class and name of `ERRORS`; NaN where the class does not have it."""
+    """Errors by class and name of `ERRORS`; NaN where the class does not have it."""
     recall: Array
     """[101]: where the curves are read."""
     curves: dict[str, dict[float, Array]]

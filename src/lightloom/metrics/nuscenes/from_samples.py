@@ -19,10 +19,10 @@ class Reference(NamedTuple):
 
     truth: Truth
     ego: Array
-    """[samples, 3] in m."""
+    """Positions of the vehicle in m [samples, 3]."""
     racks: Racks
     tokens: tuple[str, ...]
-    """Of the samples."""
+    """Tokens of the samples."""
 
 
 def ground_truth(samples: Sequence[Sample]) -> Reference:

@@ -39,7 +39,7 @@ RACKED = ("bicycle", "motorcycle")
 """Classes that racks hide."""
 
 MOVING_SPEED = 0.2
-"""In m/s: what goes faster moves. Source: the usual rule of published detectors."""
+"""Speed in m/s beyond which something moves. Source: the usual rule of published detectors."""
 
 _MOVING_AND_STILL = {
     "car": ("vehicle.moving", "vehicle.parked"),
@@ -72,7 +72,7 @@ def likely_attributes(labels: Integers, velocities: Array, classes: Sequence[str
 
 
 def in_range(sample: Integers, centers: Array, labels: Integers, ego: Array, classes: Sequence[str]) -> Mask:
-    """Which boxes [n] are closer to their sample's vehicle than the range of their class.
+    """Whether boxes [n] are closer to their sample's vehicle than the range of their class.
 
     Args:
         sample: [n], places in `ego`.
@@ -87,7 +87,7 @@ def in_range(sample: Integers, centers: Array, labels: Integers, ego: Array, cla
 
 
 def in_racks(sample: Integers, centers: Array, labels: Integers, racks: Racks, classes: Sequence[str]) -> Mask:
-    """Which boxes [n] are bicycles or motorcycles with their centre in a rack of their sample; faces belong to it.
+    """Whether boxes [n] are bicycles or motorcycles with their centre in a rack of their sample, faces included.
 
     Args:
         sample: [n].

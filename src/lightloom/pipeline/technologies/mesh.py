@@ -159,10 +159,10 @@ def phase_maps(model: nn.Module) -> bytes:
     Layers with another size, layout or field than the first one are left out.
     """
     meshes = cores(model, MeshCore)
-    drawn = next(iter(meshes.values())).chip
+    chip = next(iter(meshes.values())).chip
     maps: dict[str, Tensor] = {}
     for name, core in meshes.items():
-        if (core.chip.block_size, core.chip.layout, core.chip.field) != (drawn.block_size, drawn.layout, drawn.field):
+        if (core.chip.block_size, core.chip.layout, core.chip.field) != (chip.block_size, chip.layout, chip.field):
             continue
         state = core.state()
         for side in ("u", "v"):
@@ -172,5 +172,5 @@ def phase_maps(model: nn.Module) -> bytes:
             maps[f"{name}/{side}/realised"] = realised.contiguous()
         maps[f"{name}/sigma"] = state["sigma"][0, 0, 0].contiguous()
         maps[f"{name}/gain"] = state["gain"][0, 0, :1].contiguous()
-    notes = {"size": str(drawn.block_size), "layout": drawn.layout, "field": drawn.field}
+    notes = {"size": str(chip.block_size), "layout": chip.layout, "field": chip.field}
     return save(dict(sorted(maps.items())), metadata=notes)

@@ -26,10 +26,10 @@ Activation = Literal["relu", "tanh", "sigmoid", "linear", "absorber"]
 
 
 class DataConfig(Section):
-    """Which images."""
+    """The images that a run learns and is measured on."""
 
     name: str = "digits"
-    """Data set."""
+    """Name of the data set."""
     limit: int | None = Field(None, ge=1)
     """Train on at most so many images; None is all."""
     size: Annotated[int | None, at_most(8192, "images are kept in memory at this size")] = Field(None, ge=1)
@@ -49,10 +49,10 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which network."""
+    """The network of a run."""
 
     name: str = "cnn"
-    """Model."""
+    """Name of the model."""
     width: Annotated[int | None, at_most(65536, "weights and activations would not fit into any memory")] = Field(
         None, ge=1
     )
@@ -71,18 +71,18 @@ class ModelConfig(Section):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        known = (*MODELS, DIFFRACTIVE_NETWORK)
-        if name not in known:
-            raise ValueError(f"there is no model `{name}`. {nearest(name, known)}")
+        models = (*MODELS, DIFFRACTIVE_NETWORK)
+        if name not in models:
+            raise ValueError(f"there is no model `{name}`. {nearest(name, models)}")
         return name
 
     @model_validator(mode="after")
     def _light_has_sizes_of_its_own(self) -> Self:
-        given = [key for key in ("width", "depth", "activation") if getattr(self, key) is not None]
-        given += ["input_scale"] if self.input_scale != 1 else []
-        if self.name == DIFFRACTIVE_NETWORK and given:
+        fields = [key for key in ("width", "depth", "activation") if getattr(self, key) is not None]
+        fields += ["input_scale"] if self.input_scale != 1 else []
+        if self.name == DIFFRACTIVE_NETWORK and fields:
             raise ValueError(
-                f"`{DIFFRACTIVE_NETWORK}` takes no `{given[0]}`: its sizes are those of the chip; set "
+                f"`{DIFFRACTIVE_NETWORK}` takes no `{fields[0]}`: its sizes are those of the chip; set "
                 "`optics.diffraction.layers`, `.mask` or `.grid`"
             )
         return self
@@ -117,13 +117,13 @@ class OpticsConfig(Section):
 
     @field_validator("diffraction", mode="before")
     @classmethod
-    def _diffractive_preset(cls, given: Any) -> Any:
-        return diffractive(given) if isinstance(given, str) else given
+    def _diffractive_preset(cls, value: Any) -> Any:
+        return diffractive(value) if isinstance(value, str) else value
 
     @field_validator("absorber", mode="before")
     @classmethod
-    def _preset(cls, given: Any) -> Any:
-        return absorber(given) if isinstance(given, str) else given
+    def _preset(cls, value: Any) -> Any:
+        return absorber(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -37,11 +37,11 @@ def check_sizes(config: ClassificationConfig) -> None:
     if total <= bound:
         return
     most = max(needs, key=lambda key: needs[key])
-    told = ", ".join(
+    shares = ", ".join(
         f"{'images' if key.endswith('size') else 'network'} {need / 1e9:.3g} GB" for key, need in needs.items()
     )
     raise RequestError(
-        f"This run would take about {total / 1e9:.3g} GB of memory ({told}), and the bound is {bound / 1e9:.3g} GB. "
+        f"This run would take about {total / 1e9:.3g} GB of memory ({shares}), and the bound is {bound / 1e9:.3g} GB. "
         f"Make `{most}` smaller{', or `train.batch_size`' if most == 'model.width' else ', or give a `limit`'}; "
         "`memory_gb=N` sets another bound."
     )
@@ -64,11 +64,11 @@ def network_bytes(config: ClassificationConfig) -> float:
         config: Of a run that classifies images with one of the networks of `lightloom.tasks.classification`.
     """
     info = describe(config.data.name)
-    size, given = config.data.size, config.model
+    size, network = config.data.size, config.model
     channels, height, width = info.shape
     shape = (channels, height, width) if size is None else (channels, size, size)
     with torch.device("meta"):
-        model = build(given.name, shape=shape, classes=info.class_count, width=given.width, depth=given.depth)
+        model = build(network.name, shape=shape, classes=info.class_count, width=network.width, depth=network.depth)
         outputs: list[int] = []
         for module in model.modules():
             if not list(module.children()):

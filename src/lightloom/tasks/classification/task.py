@@ -45,8 +45,8 @@ class ClassificationTask(Task[ClassificationConfig]):
         """The images that the chip learns and is measured on: those of `transfer`, where it is given."""
         if config.transfer is None:
             return self.data(config)
-        given, splits = self._transfer(config), self.data(config)
-        chip_splits = read_images(given, config.seed)
+        transfer, splits = self._transfer(config), self.data(config)
+        chip_splits = read_images(transfer, config.seed)
         if chip_splits.shape != splits.shape:
             raise RequestError(
                 f"The images of `{chip_splits.name}` have the shape {chip_splits.shape}, those of `{splits.name}` have "

@@ -12,11 +12,11 @@ class Detections(NamedTuple):
     """What was found in one image, the most certain first."""
 
     boxes: Tensor
-    """[n, 4] in pixels."""
+    """Edges of the boxes x0, y0, x1, y1 in pixels [n, 4]."""
     scores: Tensor
-    """[n] in 0 ... 1."""
+    """Scores of the boxes, 0 ... 1 [n]."""
     labels: Tensor
-    """[n] class numbers."""
+    """Class numbers of the boxes [n]."""
 
     def above(self, threshold: float) -> Detections:
         """Those with at least this score."""

@@ -19,7 +19,7 @@ from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
 class DetectionDataConfig(Section):
-    """Which images with boxes, and the frame they are brought into."""
+    """Images with boxes, and the frame that they are brought into."""
 
     name: str = "shapes"
     """Data set, or `coco:PATH`, `voc:PATH`, `yolo:PATH` or `nuscenes:PATH` for your own."""
@@ -28,9 +28,9 @@ class DetectionDataConfig(Section):
     count: Annotated[int, at_most(10_000_000, "every image is drawn and kept")] = Field(1000, ge=2)
     """Training images that are drawn, of `shapes`; a fifth as many to validate on, and to test on."""
     height: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(128, ge=32)
-    """Of the frame in pixels; every image is made as large as fits into it."""
+    """Height of the frame in pixels; every image is made as large as fits into it."""
     width: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(128, ge=32)
-    """Of the frame in pixels."""
+    """Width of the frame in pixels."""
     on_invalid: Literal["skip", "any", "fail"] = "skip"
     """What becomes of a box or an image that cannot be as it is written: left out and reported, or an error. A split
     that loses more than it keeps is refused, unless it is `any`."""

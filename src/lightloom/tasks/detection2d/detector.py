@@ -24,7 +24,7 @@ class DetectorOutput(NamedTuple):
     pyramid: tuple[Tensor, ...]
     """Levels [B, channels, h, w]."""
     logits: tuple[Tensor, ...]
-    """Of the classes [B, C, h, w]."""
+    """Class logits of each level [B, C, h, w]."""
     boxes: tuple[Tensor, ...]
     """Distances to left, top, right and bottom edge in pixels [B, 4, h, w]."""
     objectness: tuple[Tensor, ...]

@@ -13,8 +13,8 @@ from lightloom.data.detection import DetectionSet
 from lightloom.tasks.detection2d.boxes import Detections, iou
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-"""In COCO's order: precision over overlaps of 0.5 ... 0.95, at two of them, of small, medium and large objects; recall
-with 1, 10 and 100 detections in an image, and by size. -1 where there is no object to find."""
+"""Names of the metrics in COCO's order: precision over overlaps of 0.5 ... 0.95, at two of them, of small, medium and
+large objects; recall with 1, 10 and 100 detections in an image, and by size. -1 where there is no object to find."""
 
 
 _NO_AREA = -1.0  # in no range that is counted
@@ -26,7 +26,7 @@ class Precision:
     """What an evaluation found."""
 
     metrics: dict[str, float]
-    """By the names of `METRICS`, 0 ... 1."""
+    """Values of the metrics by the names of `METRICS`, 0 ... 1."""
     per_class: dict[str, float]
     """AP of each class; -1 where the set has none of it."""
     recall: list[float]
@@ -120,7 +120,7 @@ def _mean(precision: Any) -> float:
 
 
 def _curves(precision: Any, classes: Sequence[str]) -> dict[str, list[float]]:
-    """Of [recall, class]; a class of which there is nothing has no curve."""
+    """Precision curves [recall, class] by class; a class of which there is nothing has no curve."""
     present = [label for label in range(len(classes)) if (precision[:, label] > -1).any()]
     curves = {classes[label]: precision[:, label].tolist() for label in present}
     return {"all": precision[:, present].mean(1).tolist(), **curves} if present else {}

@@ -18,15 +18,15 @@ class FCOSConfig(Section):
     """Neck, head, losses and decoding of a detector. Defaults are those of the published hybrids."""
 
     channels: Annotated[int, at_most(65536, "weights and activations would not fit into any memory")] = Field(256, ge=1)
-    """Of pyramid and head."""
+    """Channels of pyramid and head."""
     convs: Annotated[int, at_most(100, "signals and gradients do not survive as many layers")] = Field(4, ge=0)
     """3x3 convolutions of each tower of the head."""
     groups: Annotated[int, at_most(65536, "weights and activations would not fit into any memory")] = Field(32, ge=1)
-    """Of its group norms."""
+    """Groups of the group norms in the head."""
     first: Annotated[int, at_most(16, "no backbone has as many stages")] = Field(1, ge=0)
     """First stage of the backbone that the pyramid takes; its map has a stride of 4 * 2^first."""
     levels: Annotated[int, at_most(16, "each level halves the map, and no map is left")] = Field(5, ge=1)
-    """Of the pyramid."""
+    """Number of levels of the pyramid."""
     reach: float = Field(8.0, gt=0)
     """A level finds objects whose farthest edge is up to so many of its strides away; the next one takes over there,
     the last has no limit."""
@@ -39,11 +39,11 @@ class FCOSConfig(Section):
     score: float = Field(0.05, ge=0, lt=1)
     """Least class score of a detection."""
     before: int = Field(1000, ge=1)
-    """Candidates of one level."""
+    """Most candidates of one level."""
     nms: float = Field(0.5, gt=0, le=1)
-    """Of two detections of a class that overlap by more, one goes."""
+    """Overlap beyond which only the surer of two detections of a class stays."""
     most: int = Field(100, ge=1)
-    """Detections in one image."""
+    """Most detections in one image."""
 
 
 class FCOSHead(nn.Module):
@@ -104,7 +104,7 @@ def _tower(width: int, convs: int, groups: int) -> nn.Sequential:
 
 
 def points(shape: tuple[int, int], stride: int, device: torch.device) -> Tensor:
-    """Where the points of a level [h, w] are in the image, (x, y) in pixels [h * w, 2], row by row.
+    """The points of a level [h, w] in the image: (x, y) in pixels [h * w, 2], row by row.
 
     Args:
         shape: Rows and columns of the level.

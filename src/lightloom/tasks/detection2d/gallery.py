@@ -70,10 +70,10 @@ class DetectionGallery:
         learning.write_tensors(file("optics.safetensors"), self.tensors, self.notes)
 
 
-def _pictures(files: Files, test: LetterboxedSet, shown: list[int]) -> Iterator[dict[str, Any]]:
+def _pictures(files: Files, test: LetterboxedSet, indices: list[int]) -> Iterator[dict[str, Any]]:
     """Store the images that are shown, and say what is in them."""
     make_folder(files.file("pictures"))
-    for number, index in enumerate(shown):
+    for number, index in enumerate(indices):
         record = test.source.records[index]
         name, stream = f"pictures/{number:03d}.jpg", io.BytesIO()
         Image.fromarray(read_pixels(record).permute(1, 2, 0).numpy()).save(stream, "JPEG", quality=_JPEG)

@@ -51,7 +51,7 @@ def predict_images(
         raise RequestError("`--scenes` is for multi-camera runs; the run in `--model` looks at images: name files.")
     detector.to(best_device(request.device))
     view = _View(detector, tuple(interface["classes"]), config.data, request.threshold)
-    paths = list(dict.fromkeys(_files([Path(given) for given in request.inputs])))
+    paths = list(dict.fromkeys(_files([Path(entry) for entry in request.inputs])))
     names, out = _names(paths), request.out
     _spare(paths, [out / name for name in names.values()])
     claim(out, "detections")
@@ -83,8 +83,8 @@ class _View(NamedTuple):
     threshold: float
 
 
-def _files(given: Sequence[Path]) -> Iterator[Path]:
-    for path in given:
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS)
             if not inside:
@@ -105,9 +105,9 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _spare(given: Sequence[Path], copies: Sequence[Path]) -> None:
+def _spare(paths: Sequence[Path], copies: Sequence[Path]) -> None:
     """Refuse to write over what was given."""
-    originals = {path.resolve(): path for path in given}
+    originals = {path.resolve(): path for path in paths}
     for copy in copies:
         if copy.resolve() in originals:
             raise RequestError(
@@ -172,18 +172,18 @@ def _record(path: Path, white: float | None = None, header: Header | None = None
     )
 
 
-def _white(headers: Iterable[Header], known: float | None) -> tuple[float | None, list[str]]:
+def _white(headers: Iterable[Header], standard: float | None) -> tuple[float | None, list[str]]:
     """What is white in the images of more than 8 bits, and a sentence that says it.
 
     Args:
         headers: Of all images.
-        known: What was white in those that the network learned from.
+        standard: What was white in those that the network learned from.
     """
     depths = [header.depth for header in headers if header.depth is not None]
     if not depths:
         return None, []
-    white = known or white_level(depths)
+    white = standard or white_level(depths)
     peak = max(depth.peak for depth in depths)
-    source = "as in the images that the network learned from" if known else "the least depth that holds all of them"
-    beyond = f"; the brightest is {peak:g}, so that it and others are cut off" if known and peak > known else ""
+    source = "as in the images that the network learned from" if standard else "the least depth that holds all of them"
+    beyond = f"; the brightest is {peak:g}, so that it and others are cut off" if standard and peak > standard else ""
     return white, [f"{len(depths)} images hold more than 8 bits: white is {white:g}, {source}{beyond}"]

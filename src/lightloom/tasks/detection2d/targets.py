@@ -12,20 +12,20 @@ from lightloom.tasks.detection2d.boxes import area
 from lightloom.tasks.detection2d.fcos import FCOSConfig
 
 ALPHA, GAMMA = 0.25, 2.0
-"""Of the focal loss (Lin et al., ICCV 2017)."""
+"""Weight and exponent of the focal loss (Lin et al., ICCV 2017)."""
 
 
 class Assigned(NamedTuple):
     """Targets of P points in each of B images."""
 
     labels: Tensor
-    """[B, P] class, -1 for background."""
+    """Class of each point, -1 for background [B, P]."""
     distances: Tensor
-    """[B, P, 4] to left, top, right and bottom edge in pixels; of no meaning in the background."""
+    """Distances to left, top, right and bottom edge in pixels; of no meaning in the background [B, P, 4]."""
 
 
 def assign(places: Tensor, strides: Tensor, reach: Tensor, targets: Tensor, centre: float | None = None) -> Assigned:
-    """Which object each point answers for: the smallest around it that is in the reach of its level.
+    """The object that each point answers for: the smallest around it that is in the reach of its level.
 
     Args:
         places: (x, y) of all points of all levels [P, 2], in pixels.

@@ -55,8 +55,8 @@ class SetOutput(NamedTuple):
     features: tuple[Tensor, ...]
     """Maps of the backbone's stages [B, channels, h, w]."""
     query_logits: Tensor
-    """Of the classes [B, queries, C]. Queries of two detectors do not answer to each other, so these are under a name
-    that distillation does not compare."""
+    """Class logits of the queries [B, queries, C]. Queries of two detectors do not answer to each other, so these are
+    under a name that distillation does not compare."""
     query_boxes: Tensor
     """Centre and size as shares of the frame [B, queries, 4]."""
 
@@ -86,7 +86,7 @@ class TransformersDetector(DetectorBase):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of the map of each stage of the backbone, found by running it."""
+        """Channels of the map of each stage of the backbone, found by running it."""
         return tuple(trace.output[1] for trace in trace_stages(self.backbone, _SAMPLE))
 
     def forward(self, images: Tensor, targets: Tensor | None = None) -> SetOutput:

@@ -16,13 +16,13 @@ class CameraMaps(NamedTuple):
     maps: tuple[Tensor, ...]
     """Levels [B * N, channels, h, w], finest first."""
     strides: tuple[int, ...]
-    """Of the levels, in pixels of the frame."""
+    """Strides of the levels in pixels of the frame."""
     project: Tensor
-    """[B, N, 4, 4], as in `Views`."""
+    """Projections to pixels of each camera [B, N, 4, 4], as in `Views`."""
     extent: Tensor
-    """[B, N, 2], as in `Views`."""
+    """Width and height of the image in each frame in pixels [B, N, 2], as in `Views`."""
     frame: tuple[int, int]
-    """Height and width in pixels."""
+    """Height and width of the frame in pixels."""
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:

@@ -21,7 +21,7 @@ from lightloom.tasks.hybrid.config import BackboneConfig, DetectorOpticsConfig
 
 
 class MultiCameraDataConfig(Section):
-    """Which moments of several cameras, and the frame of each image."""
+    """Moments of several cameras, and the frame of each image."""
 
     name: str = "toytown"
     """Data set, `toytown` or `nuscenes`, or `nuscenes:PATH` for a folder in that format."""
@@ -32,9 +32,9 @@ class MultiCameraDataConfig(Section):
     limit: int | None = Field(None, ge=1)
     """Train on at most so many scenes; None is all."""
     height: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(96, ge=32)
-    """Of each frame in pixels; every image is made as large as fits into it."""
+    """Height of each frame in pixels; every image is made as large as fits into it."""
     width: Annotated[int, at_most(8192, "maps of larger frames do not fit into memory")] = Field(160, ge=32)
-    """Of each frame in pixels."""
+    """Width of each frame in pixels."""
     least_points: int = Field(1, ge=0)
     """Boxes with fewer points of lidar and radar on them are no targets."""
     town: ToytownConfig = ToytownConfig(reach=16)

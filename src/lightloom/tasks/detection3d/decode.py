@@ -16,9 +16,9 @@ class Boxes(NamedTuple):
     boxes: Tensor
     """(x, y, z, w, l, h, yaw, vx, vy) in metres, radians and m/s [n, 9]."""
     scores: Tensor
-    """0 ... 1 [n]."""
+    """Scores of the boxes, 0 ... 1 [n]."""
     labels: Tensor
-    """[n], long."""
+    """Class numbers of the boxes [n], long."""
 
 
 @torch.no_grad()

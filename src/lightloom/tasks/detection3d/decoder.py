@@ -26,7 +26,7 @@ class Decoded(NamedTuple):
     """What a decoder says after each of its L layers."""
 
     class_logits: Tensor
-    """[L, B, Q, classes]."""
+    """Class logits of the queries after each layer [L, B, Q, classes]."""
     codes: Tensor
     """[L, B, Q, 10]: centres in metres, sizes as logarithms; see `geometry.encode_boxes`."""
     references: Tensor

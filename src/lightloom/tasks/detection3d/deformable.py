@@ -14,12 +14,12 @@ from lightloom.tasks.detection3d.geometry import widened
 
 
 class SamplingLocations(NamedTuple):
-    """Where K samplings lie, and what each counts."""
+    """Places of K samplings, and what each counts."""
 
     locations: Tensor
     """[heads, levels, points, 2, K]: x to the right, y down, 0 ... 1 within the map."""
     weights: Tensor
-    """[heads, levels, points, K]."""
+    """Weights of the samples [heads, levels, points, K]."""
     image: Tensor
     """[K], long: the image that each samples."""
     query: Tensor | None
@@ -69,7 +69,7 @@ class DeformableAttention(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """As published: heads look in directions all around, points further and further, all alike."""
+        """Set the offsets as published: heads look in directions all around, points further and further, all alike."""
         angles = torch.arange(self.heads) * (2 * math.pi / self.heads)
         directions = torch.stack((angles.cos(), angles.sin()), -1)
         directions = directions / directions.abs().amax(-1, keepdim=True)

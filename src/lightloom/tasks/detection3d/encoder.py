@@ -23,11 +23,11 @@ class PreviousBEV(NamedTuple):
     """What is known of the moment before."""
 
     bev: Tensor
-    """Its map [B, C, rows, columns]."""
+    """BEV map of the moment before [B, C, rows, columns]."""
     motion: Tensor
-    """Points of the present ego frame to its own [B, 4, 4]."""
+    """Transform of points of the present ego frame to that of the moment before [B, 4, 4]."""
     linked: Tensor
-    """Which samples have such a moment [B], bool."""
+    """Whether a sample has a moment before [B], bool."""
 
 
 class EncoderLayer(nn.Module):
@@ -65,16 +65,16 @@ class Scene(NamedTuple):
     """What all layers of an encoder share."""
 
     position: Tensor
-    """Of the cells [cells, C]."""
+    """Position embeddings of the cells [cells, C]."""
     before: Tensor | None
     """Cells of the moment before, as they lie now [B, cells, C]."""
     linked: Tensor
-    """Which samples have one [B], bool."""
+    """Whether a sample has a moment before [B], bool."""
     cameras: CameraMaps
     hits: Hits
-    """Of the pillars over the cells in the cameras."""
+    """Hits of the pillars over the cells in the cameras."""
     places: Tensor
-    """Of the hits in each level [K, pillars, levels, 2]."""
+    """Places of the hits in each level [K, pillars, levels, 2]."""
     shape: tuple[int, int]
     """Rows and columns of the BEV map."""
 

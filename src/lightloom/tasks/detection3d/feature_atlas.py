@@ -26,7 +26,7 @@ class FeatureAtlas(NamedTuple):
     """
 
     values: Tensor
-    """[heads, d, images * rows of an image, widest]."""
+    """Values of all maps in one [heads, d, images * rows of an image, widest]."""
     shapes: tuple[tuple[int, int], ...]
     """Rows and columns of each level."""
 
@@ -119,7 +119,7 @@ def _bilinear(values: Tensor, grid: Tensor) -> Tensor:
 
 
 def _scale(values: Tensor, shapes: tuple[tuple[int, int], ...]) -> Tensor:
-    """Of a map's own 0 ... 1 to the atlas's -1 ... 1 [levels, 1, 2, 1]."""
+    """Factor from a map's own 0 ... 1 to the atlas's -1 ... 1 [levels, 1, 2, 1]."""
     height, width = values.shape[-2:]
     return values.new_tensor([(2 * w / width, 2 * h / height) for h, w in shapes])[:, None, :, None]
 

@@ -106,12 +106,12 @@ def _frame(files: Files, number: int, test: MultiCameraSet, place: int) -> dict[
     }
 
 
-def _masks(test: MultiCameraSet, shown: Sequence[int], area: BEVRange, drawn: HeatmapConfig) -> dict[str, Tensor]:
-    """Where the boxes of each shown moment are on the ground, as HeatmapDistiller draws them."""
-    if not shown:
+def _masks(test: MultiCameraSet, indices: Sequence[int], area: BEVRange, heatmap: HeatmapConfig) -> dict[str, Tensor]:
+    """Masks of the boxes of each shown moment on the ground, as HeatmapDistiller draws them."""
+    if not indices:
         return {}
-    rows, columns = (max(round((area[axis + 3] - area[axis]) / drawn.cell), 1) for axis in (1, 0))
-    masks = gaussian_heatmap(test.labels[list(shown)], area, (rows, columns), drawn.overlap, drawn.least)
+    rows, columns = (max(round((area[axis + 3] - area[axis]) / heatmap.cell), 1) for axis in (1, 0))
+    masks = gaussian_heatmap(test.labels[list(indices)], area, (rows, columns), heatmap.overlap, heatmap.least)
     return {f"{number}/heatmap": mask[0] for number, mask in enumerate(masks)}
 
 
@@ -135,9 +135,9 @@ def _positions(output: Detector3DOutput) -> list[list[float]]:
     return torch.cat((centers, best.values[:, None]), 1).cpu().tolist()
 
 
-def _write_submission(files: Files, name: str, samples: Sequence[Sample], found: Sequence[Boxes]) -> None:
+def _write_submission(files: Files, name: str, samples: Sequence[Sample], detections: Sequence[Boxes]) -> None:
     """The official results file of a case."""
-    results = results_of(samples, found)
+    results = results_of(samples, detections)
     path = files.file(f"results/{learning.file_name(name)}.json")
     write_results(path, results, [sample.token for sample in samples])
 

@@ -33,7 +33,7 @@ def project_points(points: Tensor, project: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def visible_points(pixels: Tensor, depth: Tensor, extent: Tensor) -> Tensor:
-    """Which points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height).
+    """Whether points [..., P] are in front of a camera and within its image of `extent` [..., 2] (width, height).
 
     Args:
         pixels: (u, v) [..., P, 2].
@@ -62,7 +62,7 @@ class Hits(NamedTuple):
 def find_hits(
     points: Tensor, project: Tensor, extent: Tensor, frame: tuple[int, int], *, hits_only: bool = True
 ) -> Hits:
-    """Which cameras see which queries, sample by sample.
+    """The hits of queries in the cameras that see them, sample by sample.
 
     Args:
         points: Z points of each of Q queries in metres [B, Q, Z, 3], or [Q, Z, 3] for all samples.
@@ -130,5 +130,5 @@ def inverse_sigmoid(shares: Tensor, margin: float = 1e-5) -> Tensor:
 
 
 def widened(x: Tensor) -> Tensor:
-    """In single precision at least."""
+    """A tensor in single precision at least."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -21,11 +21,11 @@ class Matches(NamedTuple):
     """Pairs of a prediction and a box, over all layers and samples."""
 
     problem: Tensor
-    """[n], long: place of layer and sample among the L * B."""
+    """Places of layer and sample among the L * B [n], long."""
     query: Tensor
-    """[n], long."""
+    """Places of the queries among those of the sample [n], long."""
     box: Tensor
-    """[n], long: place among the padded targets of the sample."""
+    """Places of the boxes among the padded targets of the sample [n], long."""
 
 
 def class_cost(logits: Tensor, labels: Tensor) -> Tensor:

@@ -22,15 +22,15 @@ class PerspectiveOutput(NamedTuple):
     """What the finest maps of all cameras say."""
 
     logits: Tensor
-    """Of each class having a centre in each cell [B, N, classes, h, w]."""
+    """Logits of each class having a centre in each cell [B, N, classes, h, w]."""
     depths: Tensor
     """Logarithm of the depth in metres of what is there [B, N, h, w]."""
     project: Tensor
-    """[B, N, 4, 4], to pixels of the images as they were looked at."""
+    """Projections to pixels of the images as they were looked at [B, N, 4, 4]."""
     extent: Tensor
-    """[B, N, 2] in these pixels."""
+    """Width and height of the image in these pixels [B, N, 2]."""
     stride: int
-    """Pixels of a cell."""
+    """Side of a cell in pixels."""
 
 
 class PerspectiveHead(nn.Module):
@@ -61,7 +61,7 @@ class PerspectiveHead(nn.Module):
 
 
 def perspective_loss(perspective: PerspectiveOutput, targets: Tensor) -> Tensor:
-    """Over the centres that cameras see: which class it is, how far away, and that there is none elsewhere.
+    """Loss over the centres that cameras see: which class it is, how far away, and that there is none elsewhere.
 
     The mean of the cross-entropy among classes and of the L1 distance of the logarithm of depth at the centres, and the
     focal loss of all cells by the number of centres. Without the first, classes need many times the steps.

@@ -69,11 +69,11 @@ def found_rows(found: Boxes, least: float) -> list[dict[str, Any]]:
 
 def _row(box: Sequence[float], label: int) -> dict[str, Any]:
     x, y, z, width, length, height, yaw, vx, vy = box
-    known = math.isfinite(vx) and math.isfinite(vy)
+    is_finite = math.isfinite(vx) and math.isfinite(vy)
     return {
         "center": [x, y, z],
         "size": [width, length, height],
         "yaw": yaw,
-        "velocity": [vx, vy] if known else None,
+        "velocity": [vx, vy] if is_finite else None,
         "label": label,
     }

@@ -79,12 +79,12 @@ class _Trained(NamedTuple):
 
 
 def _asked(
-    given: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str
+    inputs: Sequence[str], trained: _Trained, config: Detection3DConfig, source: str
 ) -> tuple[MultiCameraSet, list[int]]:
     """The moments of the scenes that are concerned, and the places of those that were asked for."""
     data_config, size = config.data, config.model.detector
     scene_samples, channels = find_samples(
-        given,
+        inputs,
         source or data_config.name,
         config.data.root,
         version=None if source else data_config.version,
@@ -100,7 +100,7 @@ def _asked(
         least_points=0,
         memory=False,
     )
-    indices = [place for place, sample in enumerate(scene_samples) if sample.token in given or sample.scene in given]
+    indices = [place for place, sample in enumerate(scene_samples) if sample.token in inputs or sample.scene in inputs]
     return letterboxed, indices
 
 
@@ -112,25 +112,25 @@ def _look(trained: _Trained, letterboxed: MultiCameraSet, place: int) -> Boxes:
 
 
 def _told(
-    trained: _Trained, letterboxed: MultiCameraSet, place: int, found: Boxes, threshold: float, out: Path
+    trained: _Trained, letterboxed: MultiCameraSet, place: int, detections: Boxes, threshold: float, out: Path
 ) -> dict[str, Any]:
     """Draw one sample, and say what was found."""
-    sample, is_above = letterboxed.samples[place], found.scores > threshold
-    shown = Boxes(*(part[is_above] for part in found))
-    pictures = [_draw(sample, camera, shown, trained.classes, out) for camera in sample.cameras]
-    rows, above = found_rows(found, threshold), f"{file_name(sample.token)}-above.svg"
+    sample, is_above = letterboxed.samples[place], detections.scores > threshold
+    visible = Boxes(*(part[is_above] for part in detections))
+    pictures = [_draw(sample, camera, visible, trained.classes, out) for camera in sample.cameras]
+    rows, above = found_rows(detections, threshold), f"{file_name(sample.token)}-above.svg"
     view = bird_view(rows, trained.detector.config.area, trained.classes, truth=true_rows(letterboxed.labels[place]))
     write_text(out / above, view)
     named = [{**row, "class": trained.classes[row["label"]]} for row in rows]
     return {"file": sample.token, "scene": sample.scene, "annotated": [*pictures, above], "found": named}
 
 
-def _draw(sample: Sample, camera: CameraView, found: Boxes, classes: Sequence[str], out: Path) -> str:
+def _draw(sample: Sample, camera: CameraView, detections: Boxes, classes: Sequence[str], out: Path) -> str:
     with Image.open(camera.file) as opened:
         pixels = np.array(opened.convert("RGB"))
     stream = io.BytesIO()
     picture = annotate3d(
-        pixels, camera.matrix, found.boxes.numpy(), found.labels.tolist(), found.scores.tolist(), classes
+        pixels, camera.matrix, detections.boxes.numpy(), detections.labels.tolist(), detections.scores.tolist(), classes
     )
     picture.save(stream, "JPEG", quality=_JPEG)
     name = f"{file_name(sample.token)}-{file_name(camera.channel)}.jpg"

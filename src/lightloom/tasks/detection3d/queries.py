@@ -22,11 +22,11 @@ class InitialQueries(NamedTuple):
     """Queries before the first layer."""
 
     query: Tensor
-    """[B, Q, C]."""
+    """Features of the queries [B, Q, C]."""
     position: Tensor
-    """What tells them apart [Q, C] or [B, Q, C]."""
+    """Embeddings that tell the queries apart [Q, C] or [B, Q, C]."""
     references: Tensor
-    """Where they are, 0 ... 1 within the area [B, Q, 3]."""
+    """Places of the queries, 0 ... 1 within the area [B, Q, 3]."""
     heat: Tensor | None
     """Class logits of the cells of the ground [B, classes, rows, columns], where they decided."""
 

@@ -20,9 +20,9 @@ class Detector3DConfig(Section):
     kind: Literal["bevformer", "detr3d"] = "bevformer"
     """Whether queries look at a BEV map that is made from the images, or at the images themselves."""
     channels: Annotated[int, at_most(65536, _MEMORY)] = Field(256, ge=2)
-    """Of pyramid, BEV map and queries."""
+    """Channels of pyramid, BEV map and queries."""
     heads: Annotated[int, at_most(65536, _MEMORY)] = Field(8, ge=1)
-    """Of every attention."""
+    """Heads of every attention."""
     queries: Annotated[int, at_most(65536, _MEMORY)] = Field(900, ge=1)
     """Boxes that can be found in a frame, before classes."""
     start: Literal["learnt", "ground"] = "learnt"
@@ -35,20 +35,20 @@ class Detector3DConfig(Section):
     first: Annotated[int, at_most(16, _MEMORY)] = Field(1, ge=0)
     """First stage of the backbone that the pyramid takes."""
     levels: Annotated[int, at_most(16, _MEMORY)] = Field(4, ge=1)
-    """Of the pyramid."""
+    """Number of levels of the pyramid."""
     cameras: Annotated[int, at_most(64, _MEMORY)] = Field(6, ge=1)
-    """The most that the detector can take; each has weights of its own."""
+    """The most cameras that the detector can take; each has weights of its own."""
     rows: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
-    """Of the BEV map, from right (least y) to left."""
+    """Rows of the BEV map, from right (least y) to left."""
     columns: Annotated[int, at_most(4096, _MEMORY)] = Field(200, ge=1)
-    """Of the BEV map, from back (least x) to front."""
+    """Columns of the BEV map, from back (least x) to front."""
     encoder_layers: Annotated[int, at_most(100, _MEMORY)] = Field(6, ge=1)
     pillars: Annotated[int, at_most(256, _MEMORY)] = Field(4, ge=1)
     """Heights at which a cell of the ground looks into the cameras."""
     points: Annotated[int, at_most(1024, _MEMORY)] = Field(8, ge=1)
-    """Where a cell looks in each level, a multiple of `pillars`."""
+    """Points at which a cell looks in each level, a multiple of `pillars`."""
     ground_points: Annotated[int, at_most(1024, _MEMORY)] = Field(4, ge=1)
-    """Where a cell or a query looks on the BEV map."""
+    """Points at which a cell or a query looks on the BEV map."""
     temporal: bool = True
     """Whether the BEV map is made with the one of the moment before."""
     history: Annotated[int, at_most(64, _MEMORY)] = Field(4, ge=1)
@@ -133,7 +133,7 @@ SIZES: Mapping[str, Size] = MappingProxyType(
         "detr3d-r50": Size("resnet-50", _DETR3D, "DETR3D (Wang et al., CoRL 2021), on the smaller ResNet"),
     }
 )
-"""By name; sources of the numbers are with them."""
+"""Detectors by the name of their size; sources of the numbers are with them."""
 
 
 def detector_size(name: str) -> Detector3DConfig:

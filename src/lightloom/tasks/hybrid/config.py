@@ -16,7 +16,7 @@ class BackboneConfig(Section):
     name: str = "regnetx-tiny"
     """A named size, such as `regnetx-800mf`, `resnet-tiny`, `vit-b`; a detector of `transformers` has its own."""
     size: Literal["tiny", "published"] = "tiny"
-    """Of a detector of `transformers`."""
+    """Size of a detector of `transformers`."""
     pretrained: str | None = None
     """Folder or hub name of weights in safetensors; replaced stages leave theirs."""
     frozen: int | None = Field(None, ge=0)
@@ -31,5 +31,5 @@ class DetectorOpticsConfig(Section):
 
     @field_validator("diffraction", mode="before")
     @classmethod
-    def _preset(cls, given: Any) -> Any:
-        return diffractive(given) if isinstance(given, str) else given
+    def _preset(cls, value: Any) -> Any:
+        return diffractive(value) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from lightloom.tasks.language.text import EMBEDDED
 
 
 class TextConfig(Section):
-    """Which text."""
+    """The text of a run."""
 
     name: str = Field(EMBEDDED, min_length=1)
     """The text: "pydoc", Python's own help, or the path of a file in UTF-8."""
@@ -23,7 +23,7 @@ class TextConfig(Section):
 
 
 class TransformerConfig(Section):
-    """Which transformer."""
+    """The transformer of a run."""
 
     context: Annotated[int, at_most(4096, "attention takes the square of it in memory")] = Field(64, ge=1)
     """Characters that it sees."""
@@ -32,7 +32,7 @@ class TransformerConfig(Section):
     heads: Annotated[int, at_most(256, "a head would have less than one feature")] = Field(4, ge=1)
     """Attention heads; they divide `width`."""
     depth: Annotated[int, at_most(100, "weights would not fit into memory")] = Field(3, ge=1)
-    """Decoder blocks."""
+    """Number of decoder blocks."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of leaving out an attention weight, or an output of a block, in training."""
 

@@ -33,7 +33,7 @@ class TextFile(Record):
     title: str
     """What the text is that was learnt."""
     sha256: str
-    """Its hash."""
+    """SHA-256 of the text."""
     characters: int
     """How long it is."""
     alphabet: int

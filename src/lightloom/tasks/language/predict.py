@@ -43,7 +43,7 @@ def continue_texts(
     if request.source:
         raise RequestError("A run that learns a text has no scenes; leave `--scenes` out, and give prompts.")
     alphabet, settings = Alphabet(interface["characters"]), config.generate
-    prompts = [_prompt(given) for given in request.inputs]
+    prompts = [_prompt(entry) for entry in request.inputs]
     claim(request.out, "texts")
     reserve(request.out / FILE)
     model.to(best_device(request.device))
@@ -67,10 +67,10 @@ def continue_texts(
     return result
 
 
-def _prompt(given: str) -> str:
+def _prompt(text: str) -> str:
     """The text of a file, or the words themselves where there is none of that name."""
     try:
-        is_file = Path(given).expanduser().is_file()
+        is_file = Path(text).expanduser().is_file()
     except (OSError, ValueError):  # words that are too long for a name
         is_file = False
-    return read_text(str(Path(given))).characters if is_file else given
+    return read_text(str(Path(text))).characters if is_file else text

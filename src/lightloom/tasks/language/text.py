@@ -25,7 +25,7 @@ class Text(NamedTuple):
     title: str
     """What it is, in a few words."""
     sha256: str
-    """Of the file's bytes, or of the embedded text in UTF-8; 64 hexadecimal digits."""
+    """SHA-256 of the file's bytes, or of the embedded text in UTF-8; 64 hexadecimal digits."""
 
     def cut(self, limit: int | None) -> Text:
         """Its first `limit` characters, with the title and the hash of the whole; None leaves it as it is."""

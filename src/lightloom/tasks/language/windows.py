@@ -15,7 +15,7 @@ UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 """Stands for every character that the training part does not have; its number is 0."""
 
 VALIDATION_SHARE = TEST_SHARE = 0.1
-"""Of the text: the last tenth is the test part, the one before it the validation part."""
+"""Shares of the text: the last tenth is the test part, the one before it the validation part."""
 
 
 class Alphabet:

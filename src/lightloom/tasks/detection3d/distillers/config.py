@@ -16,7 +16,7 @@ class HeatmapConfig(Section):
     """
 
     weight: float = Field(0.1, ge=0)
-    """Of the term, which is summed over channels and averaged over the mask."""
+    """Weight of the term, which is summed over channels and averaged over the mask."""
     form: Literal["l2", "kl"] = "l2"
     """Square distance, or (ours) the divergence of the distributions over the channels of each cell."""
     temperature: float = Field(1.0, gt=0)

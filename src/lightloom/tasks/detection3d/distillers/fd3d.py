@@ -85,7 +85,7 @@ class FocalDistiller(nn.Module):
         return MaskedGenerator(teacher.shape[1], config.hidden, config.drop, config.background)
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module, but a head that does not learn stays in eval mode."""
+        """Set the mode as of any module, but a head that does not learn stays in eval mode."""
         super().train(mode)
         if self.head is not None and not self.config.head:
             self.head.eval()

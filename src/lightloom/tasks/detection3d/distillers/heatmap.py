@@ -54,7 +54,7 @@ class HeatmapDistiller(nn.Module):
         return {"heatmap": self.config.weight * term}
 
     def mask(self, targets: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Where true objects are on a map of this shape [B, 1, rows, columns].
+        """Mask of the true objects on a map of this shape [B, 1, rows, columns].
 
         Args:
             targets: Padded boxes [B, most, 10], label -1 where there is none.

@@ -24,7 +24,7 @@ class Objects(NamedTuple):
     boxes: Tensor
     """(x, y, z, w, l, h, yaw, vx, vy) in metres and radians [B, K, 9]."""
     valid: Tensor
-    """Which of them there are [B, K], bool."""
+    """Whether there is such a box [B, K], bool."""
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from lightloom.tasks.detection3d.queries import Source
 
 
 class RecordedSampling(NamedTuple):
-    """Where the queries of one layer sample."""
+    """Places at which the queries of one layer sample."""
 
     attention: BEVCrossAttention | CameraCrossAttention
     sampling: SamplingLocations
