@@ -35,24 +35,37 @@ class LayerUse:
 
 @checked
 @torch.no_grad()
-def trace(model: nn.Module, sample: Tensor) -> list[LayerUse]:
+def trace(model: nn.Module, sample: Any) -> list[LayerUse]:
     """The work of each optical layer for one inference, in the order of the model; unused layers have none.
 
     Args:
         model: A converted model.
-        sample: One input [1, ...].
+        sample: One input as the model takes it: a tensor [1, ...], a tuple of them, or a mapping of keywords.
     """
     vectors: dict[str, int] = {}
     layers = optical_layers(model)
     handles = [layer.register_forward_hook(_count(vectors, name)) for name, layer in layers.items()]
     was_training = model.training
     try:
-        model.eval()(sample)
+        call(model.eval(), sample)
     finally:
         model.train(was_training)
         for handle in handles:
             handle.remove()
     return [LayerUse(name, layer, vectors.get(name, 0)) for name, layer in layers.items()]
+
+
+def call(model: nn.Module, sample: Any) -> Any:
+    """The model's answer to one sample.
+
+    Args:
+        model: Any network.
+        sample: A tensor, a tuple of arguments, or a mapping of keywords; a named tuple is one argument.
+    """
+    if isinstance(sample, Mapping):
+        return model(**sample)
+    several = isinstance(sample, tuple | list) and not hasattr(sample, "_fields")
+    return model(*sample) if several else model(sample)
 
 
 def require_tensors(sample: object) -> None:

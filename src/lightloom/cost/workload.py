@@ -21,7 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from lightloom.chips import Chip
 from lightloom.cost.diffraction import LightUse, diffractive_layers, unlit
 from lightloom.cost.schedule import Tiling
-from lightloom.cost.trace import countable_attention
+from lightloom.cost.trace import call, countable_attention
 from lightloom.nn import OpticalLayer, TensorCore, copies, optical_layers
 from lightloom.nn.plan import Planned
 
@@ -147,19 +147,6 @@ def _trace(model: nn.Module, layers: Mapping[nn.Module, ChipLayer], sample: Any,
     workload.macs += sum(use.sums for use in workload.light)
     workload.values_out = _numel(result)
     return workload
-
-
-def call(model: nn.Module, sample: Any) -> Any:
-    """The model's answer to one sample.
-
-    Args:
-        model: Any network.
-        sample: A tensor, a tuple of arguments, or a mapping of keywords; a named tuple is one argument.
-    """
-    if isinstance(sample, Mapping):
-        return model(**sample)
-    several = isinstance(sample, tuple | list) and not hasattr(sample, "_fields")
-    return model(*sample) if several else model(sample)
 
 
 def copy_of(model: nn.Module, *, meta: bool) -> tuple[nn.Module, dict[int, Any]]:

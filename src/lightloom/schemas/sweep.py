@@ -162,5 +162,7 @@ class GradientAngle(Record):
     """Name of the layer."""
     angle_deg: Degrees = None
     """Angle between the gradients in degrees, None where one of them is zero."""
+    cosine: Real = None
+    """Cosine of that angle, 0 where one of the gradients is zero."""
     norm_ratio: Amount = None
     """Norm of the measured gradient over that of the exact one."""

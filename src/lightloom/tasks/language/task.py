@@ -32,6 +32,7 @@ class LanguageTask(Task[LanguageConfig]):
     config = LanguageConfig
     metric = Metric(name="bits_per_character", percent=False, higher_is_better=False)
     samples = "windows"
+    predicts = True
 
     def data(self, config: LanguageConfig) -> TextSplits:
         """Windows of the text, which must have the hash that the config names."""
