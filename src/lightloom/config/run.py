@@ -27,8 +27,8 @@ _BEFORE: dict[str, str] = {
 _ON_EVERY_CHIP = ("calibrate", "map")
 """Stages that no chip of a run may be unfit for; of the others one chip is enough."""
 _CHECKED_SECTIONS = {
-    "sampling": "for gradients that are measured one by one on the chip",
-    "writes": "what is paid for writes of cells",
+    "sampling": "thins gradients that a chip measures one by one",
+    "writes": "pays for cells that are written",
 }
 """Sections of technologies that are refused where no chip reads them, and what they are for."""
 _TECHNOLOGY_SECTIONS = frozenset({"sampling", "writes", "wear"})
@@ -157,7 +157,7 @@ class RunConfig(Section):
             plain = type(self).model_fields[name].get_default()
             has_reader = any(name in chip.run_sections for chip in self.chips)
             if name in _CHECKED_SECTIONS and not has_reader and getattr(self, name) != plain:
-                raise ValueError(f"`{name}` is {_CHECKED_SECTIONS[name]}, and `{self.chip.name}` is no such chip")
+                raise ValueError(f"`{name}` {_CHECKED_SECTIONS[name]}, and `{self.chip.name}` has none; leave it out")
         return self
 
 
