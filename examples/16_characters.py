@@ -31,5 +31,5 @@ for meshes in instruments_for(optical, readout_std=0.001):
 print(f"calibrated  {objective.evaluate(optical, test)['bits_per_character']:.3f}")
 
 text = generate_text(optical, splits.alphabet, "If the object ", length=60, context=CONTEXT, temperature=0.5)
-energy = cost.account(optical, test.inputs[:1]).total.energy_j
+energy = cost.estimate(optical, test.inputs[:1]).total.energy_j
 print(f"If the object {text!r}: {energy / CONTEXT * 1e9:.0f} nJ per character read, {energy * 1e6:.1f} uJ written")
