@@ -124,7 +124,7 @@ def test_what_is_kept_of_free_space_stays_with_its_layer() -> None:
     layer, x = conv(), maps()
     before = layer(x)
     copied = copy.deepcopy(layer)
-    assert copied._axis._kept is None  # computed again, not copied
+    assert copied._axis._cache is None  # computed again, not copied
     copied.align([(1.0, 0.0), (0.0, 0.0)])
     assert not torch.allclose(copied(x), before)
     torch.testing.assert_close(layer(x), before, rtol=0, atol=0)
