@@ -40,6 +40,7 @@ class RunContext:
         self.folder = folder
         self.config: Any = folder.config
         self.task = task_of(folder.config)
+        self.task.forget()
 
     @cached_property
     def data(self) -> Any:

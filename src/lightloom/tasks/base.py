@@ -140,6 +140,10 @@ class Task(ABC, Generic[Config]):
     """The primary metric: it decides which epoch is best, and a report tells its story."""
     samples: ClassVar[str] = "samples"
     """What the task calls its samples, in the plural."""
+    predicts: ClassVar[bool] = False
+    """Whether `predict` says something of a user's own files."""
+    classifies: ClassVar[bool] = False
+    """Whether the largest output of its networks is one of the labels, so that sweeps over chips can count them."""
 
     def recipes(self) -> Mapping[str, Callable[..., Config]]:
         """Recipes that a task of another package brings, by name, such as `mine/quick`; built-in ones have a room."""
@@ -152,11 +156,6 @@ class Task(ABC, Generic[Config]):
             RequestError: It would not fit into memory, for one.
         """
 
-    predicts: ClassVar[bool] = False
-    """Whether `predict` says something of a user's own files."""
-    classifies: ClassVar[bool] = False
-    """Whether the largest output of its networks is one of the labels, so that sweeps over chips can count them."""
-
     @abstractmethod
     def data(self, config: Config) -> TaskData:
         """Read what the network learns from; the last set stays in memory for the next call.
@@ -164,6 +163,9 @@ class Task(ABC, Generic[Config]):
         Raises:
             RequestError: There is no such set, it is unfit, or it would not fit into memory.
         """
+
+    def forget(self) -> None:
+        """Read data anew at the next call: files may have changed since the last run of this process."""
 
     def chip_data(self, config: Config) -> TaskData:
         """What the network learns and is measured on once it is on a chip; the same as before unless said otherwise."""

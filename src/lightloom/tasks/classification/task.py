@@ -41,6 +41,10 @@ class ClassificationTask(Task[ClassificationConfig]):
         self.check(config)
         return read_images(config.data, config.seed)
 
+    def forget(self) -> None:
+        """Read files anew at the next call."""
+        read_images.cache_clear()
+
     def chip_data(self, config: ClassificationConfig) -> Splits:
         """The images that the chip learns and is measured on: those of `transfer`, where it is given."""
         if config.transfer is None:

@@ -36,6 +36,10 @@ class Detection2DTask(Task[Detection2DConfig]):
         """Letterboxed images with boxes."""
         return read_detection_data(config.data, config.seed)
 
+    def forget(self) -> None:
+        """Read files anew at the next call."""
+        read_detection_data.cache_clear()
+
     def interface(self, data: DetectionData) -> Interface:
         """The classes, and what is white in images of more than 8 bits."""
         return {"classes": list(data.classes)} | ({} if data.white is None else {"white": data.white})

@@ -38,6 +38,10 @@ class Detection3DTask(Task[Detection3DConfig]):
         size = config.model.detector
         return read_multicamera_data(config.data, size.area, size.history, config.seed)
 
+    def forget(self) -> None:
+        """Read files anew at the next call."""
+        read_multicamera_data.cache_clear()
+
     def example(self, data: MultiCameraData) -> Views:
         """The last view of one moment alone: what a detector sees each time as it drives."""
         return Views(*(part[:1, -1:] for part in data.test.inputs[torch.tensor([0])]))
