@@ -31,7 +31,7 @@ _CHECKED_SECTIONS = {
     "writes": "pays for cells that are written",
 }
 """Sections of technologies that are refused where no chip reads them, and what they are for."""
-_TECHNOLOGY_SECTIONS = frozenset({"sampling", "writes", "wear"})
+_TECHNOLOGY_SECTIONS = frozenset({*_CHECKED_SECTIONS, "wear"})
 """Sections that chips of some technologies read."""
 
 
@@ -120,7 +120,7 @@ class RunConfig(Section):
     def unused(self) -> frozenset[str]:
         """Names of the sections that decide nothing in this run, so that its description may leave them out."""
         sections = set().union(*(chip.run_sections for chip in self.chips))
-        names = {"sampling", "writes"} | (_TECHNOLOGY_SECTIONS - sections)
+        names = set(_CHECKED_SECTIONS) | (_TECHNOLOGY_SECTIONS - sections)
         names |= set() if "sweep" in self.stages else {"sweep"}
         return frozenset(name for name in names if self._is_default(name))
 
@@ -153,11 +153,10 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _sections_have_a_chip(self) -> Self:
-        for name in sorted(_TECHNOLOGY_SECTIONS):
-            plain = type(self).model_fields[name].get_default()
+        for name, purpose in _CHECKED_SECTIONS.items():
             has_reader = any(name in chip.run_sections for chip in self.chips)
-            if name in _CHECKED_SECTIONS and not has_reader and getattr(self, name) != plain:
-                raise ValueError(f"`{name}` {_CHECKED_SECTIONS[name]}, and `{self.chip.name}` has none; leave it out")
+            if not has_reader and not self._is_default(name):
+                raise ValueError(f"`{name}` {purpose}, and `{self.chip.name}` has none; leave it out")
         return self
 
 

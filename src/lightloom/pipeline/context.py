@@ -70,16 +70,30 @@ class RunContext:
         config = self.config
         return convert(model, config.chip, skip=config.electronic, places=tuple(config.places.items()), inplace=True)
 
+    def put_on_chip(self, model: nn.Module, samples: Any = None) -> Conversion:
+        """Move layers of a network, in place, onto the manufactured chips of the run.
+
+        Args:
+            model: Electronic.
+            samples: Inputs that static full scales are measured on, see `nn.put_on_chip`.
+        """
+        config, places = self.config, tuple(self.config.places.items())
+        return put_on_chip(
+            model,
+            config.chip,
+            config.specimen,
+            skip=config.electronic,
+            places=places,
+            samples=samples,
+            inplace=True,
+        )
+
     def network(self, state: str) -> nn.Module:
         """The network as a stage left it, one of `STATES`."""
         model = self.task.model(self.config, self.interface)
         if state != "electronic":
             self.adapt(model)
-            config, places = self.config, tuple(self.config.places.items())
-            conversion = put_on_chip(
-                model, config.chip, config.specimen, skip=config.electronic, places=places, inplace=True
-            )
-            model = conversion.model
+            model = self.put_on_chip(model).model
         learning.load_weights(model, self.file(state))
         if self.orders(state).exists():
             learning.load_orders(model, self.orders(state))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lightloom.common.errors import RequestError
-from lightloom.nn import optical_layers, put_on_chip
+from lightloom.nn import optical_layers
 from lightloom.nn.matrix_form import matrix_of
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.technologies.base import technologies_in
@@ -20,18 +20,10 @@ RANGE_SAMPLES = 512
 
 def program(run: RunContext) -> None:
     """Convert the trained network and program it onto a manufactured chip, whose errors nobody knows."""
-    config, model = run.config, run.trained()
     train = run.chip_data.train
-    static = any(chip.range == "static" for chip in config.chips)
-    conversion = put_on_chip(
-        model,
-        config.chip,
-        config.specimen,
-        skip=config.electronic,
-        places=tuple(config.places.items()),
-        samples=train.inputs[torch.arange(min(RANGE_SAMPLES, len(train)))] if static else None,
-        inplace=True,
-    )
+    static = any(chip.range == "static" for chip in run.config.chips)
+    samples = train.inputs[torch.arange(min(RANGE_SAMPLES, len(train)))] if static else None
+    conversion = run.put_on_chip(run.trained(), samples)
     rows = [layer.as_dict() for layer in conversion.layers]
     note_errors(rows, conversion.model, run.trained(), "programmed")
     write_plain(run.folder.file("layers.json"), list[LayerRow], rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -111,9 +111,4 @@ def stages_of(name: str) -> TechnologyStages:
 def technologies_in(model: nn.Module) -> list[TechnologyStages]:
     """Those of all technologies that a model has cores of, in the order of the table."""
     present = {core.chip.technology for core in cores(model, TensorCore).values()}
-    return [stages_of(name) for name in _in_order(present)]
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    present = set(names)
-    return [name for name in TECHNOLOGIES if name in present]
+    return [stages_of(name) for name in TECHNOLOGIES if name in present]
