@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightloom.common.files import make_folder
 from lightloom.common.records import check
 from lightloom.pipeline.comparison import Training
 from lightloom.pipeline.run_folder import RunFolder
+from lightloom.tasks import task_of
 from lightloom.tasks.base import Interface
 
 _NOTE = "known"
@@ -61,15 +63,29 @@ def read_interface(folder: RunFolder, training: Training, interface: Interface |
             f"`lightloom run {folder.config.recipe} --out {folder.path} --resume`."
         )
     own = _read(path)
-    if interface is None:
-        return own
-    for key in sorted(own.keys() | interface.keys()):
+    if interface is not None:
+        check_interface(path, own, interface, task_of(training.config).shared)
+    return own
+
+
+def check_interface(path: Path, own: Interface, interface: Interface, shared: Sequence[str] | None) -> None:
+    """Refuse weights that are for something else.
+
+    Args:
+        path: Where the weights are, for the message.
+        own: What they are for.
+        interface: What they are to be for.
+        shared: Keys that must be the same; None is all.
+
+    Raises:
+        RequestError: One of them is not; it is named, with both values.
+    """
+    for key in sorted(own.keys() | interface.keys()) if shared is None else shared:
         if own.get(key) != interface.get(key):
             raise RequestError(
                 f"The {key} do not match: those of `{path}` are {own.get(key)}, and the data has {interface.get(key)}; "
                 "give the same in the same order."
             )
-    return own
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lightloom.common.errors import RequestError, nearest
 from lightloom.common.processes import is_main
 from lightloom.config import RunConfig
 from lightloom.learn.checkpoint import Progress
-from lightloom.pipeline.case_store import read_interface, save_case, weights_of
+from lightloom.pipeline.case_store import check_interface, read_interface, save_case, weights_of
 from lightloom.pipeline.comparison import Training, first_trainings
 from lightloom.pipeline.context import RunContext
 from lightloom.pipeline.run_folder import RunFolder
@@ -63,11 +63,8 @@ def rehearse_case(training: Training, planned: Sequence[Training]) -> None:
         task.forward_model(model, config).eval()(data.train.inputs[torch.arange(min(_REHEARSED, len(data.train)))])
     name = task.teacher(config)
     if name:
-        folder, source = find_teacher(name, training, planned)
-        if folder is None:
-            teacher = task.model(source.config, interface, data)
-        else:
-            teacher = load_case(folder, source, interface).model
+        source = case_before(name, training, planned)
+        teacher = load_teacher(name, interface) if source is None else task.model(source.config, interface, data)
         plan = task.plan(model, config, data, teacher)
         if plan.prepare is not None:
             plan.prepare(plan.model, 0.0)
@@ -121,8 +118,8 @@ def _teacher(
     name = task_of(training.config).teacher(training.config)
     if not name:
         return None
-    home, source = find_teacher(name, training, planned)
-    return load_case(home or folder, source, interface).model
+    source = case_before(name, training, planned)
+    return load_teacher(name, interface) if source is None else load_case(folder, source, interface).model
 
 
 def _row(training: Training, model: nn.Module, progress: Progress, measured: Measured, seconds: float) -> SweepRow:
@@ -185,7 +182,7 @@ def load_trained(folder: RunFolder, name: str = "") -> Trained:
 
 
 def load_teacher(name: str, interface: Interface) -> nn.Module:
-    """The teacher of a run that compares nothing: a network of another run, `FOLDER` or `FOLDER:CASE`.
+    """The trained network of another run, `FOLDER`, `FOLDER:CASE` or `FOLDER:STATE`, to teach.
 
     Args:
         name: As the config names it.
@@ -200,11 +197,7 @@ def load_teacher(name: str, interface: Interface) -> nn.Module:
             f"The teacher `{name}` is no folder of a run, and this run has no case that could teach; name a folder."
         )
     trained = load_trained(RunFolder.open(Path(path)), case)
-    if dict(trained.interface) != dict(interface):
-        raise RequestError(
-            f"The teacher `{name}` is for {dict(trained.interface)}, and this run for {dict(interface)}; take one of "
-            "the same."
-        )
+    check_interface(Path(path), trained.interface, interface, task_of(trained.config).shared)
     return trained.model
 
 
@@ -225,23 +218,24 @@ def case_of(folder: RunFolder, name: str = "") -> Training:
     return by_name[name] if name else first[-1]
 
 
-def find_teacher(teacher: str, training: Training, planned: Sequence[Training]) -> tuple[RunFolder | None, Training]:
-    """The case that teaches and the run it is of: `FOLDER` or `FOLDER:CASE`, or None, one before with the same seed.
+def case_before(name: str, training: Training, planned: Sequence[Training]) -> Training | None:
+    """The case of a comparison that teaches another one: one that comes before, with the same seed.
 
     Args:
-        teacher: As the config names it.
+        name: Of the teacher, as the config has it.
         training: Whom it teaches.
         planned: All trainings of the comparison.
 
+    Returns:
+        The case, or None where the name is that of a folder of a run, see `load_teacher`.
+
     Raises:
-        RequestError: There is no such case or run.
+        RequestError: There is no such case or folder.
     """
     before = {other.case.name: other for other in planned[: planned.index(training)] if other.seed == training.seed}
-    if teacher in before:
-        return None, before[teacher]
-    path, _, case = teacher.partition(":")
-    if (Path(path) / "config.yaml").exists():
-        folder = RunFolder.open(Path(path))
-        return folder, case_of(folder, case)
-    hint = nearest(teacher, before) if before else "None comes before it."
-    raise RequestError(f"The teacher `{teacher}` is no case that comes before, and no folder of a run. {hint}")
+    if name in before:
+        return before[name]
+    if (Path(name.partition(":")[0]) / "config.yaml").exists():
+        return None
+    hint = nearest(name, before) if before else "None comes before it."
+    raise RequestError(f"The teacher `{name}` is no case that comes before, and no folder of a run. {hint}")

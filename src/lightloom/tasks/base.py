@@ -66,10 +66,6 @@ class TrainingPlan(NamedTuple):
 class Files(Protocol):
     """The folder in which a task leaves files for the report: that of a run."""
 
-    @property
-    def path(self) -> Path:
-        """The folder."""
-
     def file(self, name: str) -> Path:
         """A file of the run."""
 
@@ -140,6 +136,8 @@ class Task(ABC, Generic[Config]):
     """The primary metric: it decides which epoch is best, and a report tells its story."""
     samples: ClassVar[str] = "samples"
     """What the task calls its samples, in the plural."""
+    shared: ClassVar[tuple[str, ...] | None] = None
+    """Keys of the interface that teacher and student must share; None is all."""
     predicts: ClassVar[bool] = False
     """Whether `predict` says something of a user's own files."""
     classifies: ClassVar[bool] = False

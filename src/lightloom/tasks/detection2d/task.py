@@ -30,6 +30,7 @@ class Detection2DTask(Task[Detection2DConfig]):
     config = Detection2DConfig
     metric = Metric(name="AP")
     samples = "images"
+    shared = ("classes",)
     predicts = True
 
     def data(self, config: Detection2DConfig) -> DetectionData:

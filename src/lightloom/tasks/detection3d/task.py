@@ -31,6 +31,7 @@ class Detection3DTask(Task[Detection3DConfig]):
     config = Detection3DConfig
     metric = Metric(name="NDS")
     samples = "samples"
+    shared = ("classes",)
     predicts = True
 
     def data(self, config: Detection3DConfig) -> MultiCameraData:
