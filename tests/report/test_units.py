@@ -100,3 +100,11 @@ def test_a_time_to_wait_for() -> None:
     seconds = (0.0024, 17.857, 90.0, 3600.0, 36 * 3600.0, 31557600.0 * 4.5, None)
     said = [units.span(value).replace(units.NO_BREAK, " ") for value in seconds]
     assert said == ["2.40 ms", "17.9 s", "1.5 min", "1 h", "1.5 days", "4.5 years", "–"]
+
+
+@pytest.mark.parametrize(
+    ("words", "heading"),
+    [("accuracy", "Accuracy"), ("bits per character", "Bits per character"), ("mAP", "mAP"), ("", "")],
+)
+def test_names_with_capitals_of_their_own_stay(words: str, heading: str) -> None:
+    assert units.capital(words) == heading

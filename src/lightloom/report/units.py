@@ -112,8 +112,9 @@ def plus_minus(mean: float, std: float | None) -> str:
 
 
 def capital(words: str) -> str:
-    """Words as a heading begins with them: `accuracy` gives `Accuracy`, `AP` stays."""
-    return words[:1].upper() + words[1:]
+    """Words as a heading begins with them: `accuracy` gives `Accuracy`; `AP` and `mAP` stay as they are written."""
+    first = words.partition(" ")[0]
+    return words if first != first.lower() else words[:1].upper() + words[1:]
 
 
 def points(difference: float | None) -> str:
